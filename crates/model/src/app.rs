@@ -1,0 +1,335 @@
+//! The validated app: what every other crate is told about what to run.
+//!
+//! Everything here has been checked: names are legal, routes parse, references resolve. What the
+//! manifest did not say holds its default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::feature::FeatureUse;
+use crate::outbound::OutboundHosts;
+use crate::route::Route;
+use crate::template::Template;
+
+/// One app: what one manifest describes.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The app's name, as its manifest states it; the file's stem for a bare module.
+    pub name: String,
+    /// The app's version, empty when the manifest states none.
+    pub version: String,
+    /// What the manifest says about the app, for people.
+    pub description: String,
+    /// The app's authors, for people.
+    pub authors: Vec<String>,
+    /// The folder that relative paths of the manifest are relative to.
+    pub root: PathBuf,
+    /// The variables that the app declares.
+    pub variables: BTreeMap<String, Variable>,
+    /// The path before every HTTP route, without a trailing slash: empty for `/`.
+    pub http_base: String,
+    /// The settings of all triggers of a kind, by kind, as JSON; HTTP's stand in `http_base`.
+    pub trigger_settings: BTreeMap<String, serde_json::Value>,
+    /// The sources of events, in the manifest's order.
+    pub triggers: Vec<Trigger>,
+    /// The components, by id.
+    pub components: BTreeMap<ComponentId, Component>,
+    /// Every use of a feature that a build of Dayfly may or may not serve, with its place.
+    pub uses: Vec<FeatureUse>,
+}
+
+impl App {
+    /// The names of the variables whose values must never be shown, for
+    /// [`Template::is_secret`].
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<String> {
+        let secrets = self
+            .variables
+            .iter()
+            .filter(|(_, variable)| variable.secret);
+        secrets.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// The name of a component within its app: kebab-case, as the manifest spells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentId(pub String);
+
+impl std::fmt::Display for ComponentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A variable that the app declares.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The value when no provider has one; `None` means that a provider must.
+    pub default: Option<String>,
+    /// Whether the value must never be shown.
+    pub secret: bool,
+    /// What the variable is for, for people.
+    pub description: String,
+}
+
+impl std::fmt::Debug for Variable {
+    /// Shows no secret's default.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let default = self.default.as_deref();
+        f.debug_struct("Variable")
+            .field(
+                "default",
+                &default.map(|text| if self.secret { "[redacted]" } else { text }),
+            )
+            .field("secret", &self.secret)
+            .field("description", &self.description)
+            .finish()
+    }
+}
+
+/// A source of events and the component that they wake.
+#[derive(Debug, Clone)]
+pub struct Trigger {
+    /// The id in the manifest, or one made up from its kind and position.
+    pub id: String,
+    /// What the trigger listens to.
+    pub kind: TriggerKind,
+}
+
+/// What a trigger listens to.
+#[derive(Debug, Clone)]
+pub enum TriggerKind {
+    /// HTTP requests.
+    Http(HttpTrigger),
+    /// Any other kind, by its name in the manifest (`redis`, `cron` …), with its table as JSON.
+    Other {
+        /// The name behind `trigger.`.
+        name: String,
+        /// The component that its events wake, if it names one.
+        component: Option<ComponentId>,
+        /// The trigger's other keys.
+        settings: serde_json::Value,
+    },
+}
+
+/// One HTTP route and what answers on it.
+#[derive(Debug, Clone)]
+pub struct HttpTrigger {
+    /// The route, or `None` for a private one, reachable only by service chaining.
+    pub route: Option<Route>,
+    /// What answers.
+    pub target: HttpTarget,
+    /// Middleware components, outermost first.
+    pub middleware: Vec<ComponentId>,
+}
+
+/// What answers on an HTTP route.
+#[derive(Debug, Clone)]
+pub enum HttpTarget {
+    /// A component.
+    Component {
+        /// Which one.
+        component: ComponentId,
+        /// How it is called.
+        executor: Executor,
+    },
+    /// A fixed response.
+    Static(StaticResponse),
+}
+
+/// How a component takes an HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Executor {
+    /// As its exports say: an HTTP handler of any version, or a command by CGI.
+    Detected,
+    /// A command by CGI/1.1, which Spin calls wagi.
+    Wagi {
+        /// The name of the exported function to run; `_start` by default.
+        entrypoint: String,
+        /// The argument line; `${SCRIPT_NAME}` and `${ARGS}` are replaced. Spin's default.
+        argv: String,
+    },
+}
+
+/// A response that needs no component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticResponse {
+    /// The status code, 200 by default.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, if any.
+    pub body: Option<String>,
+}
+
+/// One component: its code and its grants.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its name.
+    pub id: ComponentId,
+    /// What it is for, for people.
+    pub description: String,
+    /// Where its code comes from.
+    pub source: Source,
+    /// The files that it may see.
+    pub files: Vec<FileGrant>,
+    /// Globs of files that it may not see although `files` covers them.
+    pub exclude_files: Vec<String>,
+    /// Its environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// The hosts that it may reach.
+    pub allowed_outbound_hosts: OutboundHosts,
+    /// The key-value stores that it may open, by label.
+    pub key_value_stores: Vec<String>,
+    /// The SQL databases that it may open, by label.
+    pub sqlite_databases: Vec<String>,
+    /// The language models that it may ask, by name.
+    pub ai_models: Vec<String>,
+    /// Its variables: what it reads by `wasi:config` and Spin's variables interface.
+    pub variables: BTreeMap<String, Template>,
+    /// How it is built from source, if the manifest says.
+    pub build: Option<Build>,
+    /// What satisfies its imports, with the profile applied.
+    pub dependencies: Vec<Dependency>,
+    /// Its bounds.
+    pub limits: Limits,
+    /// How many requests one instance serves; 1 is a fresh instance a request.
+    pub reuse_requests: u32,
+}
+
+/// Where a component's code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file, absolute or relative to [`App::root`].
+    File(PathBuf),
+    /// An address with the SHA-256 digest of what it serves (`sha256:` and 64 hexadecimal digits).
+    Url {
+        /// The address.
+        url: String,
+        /// The digest.
+        digest: String,
+    },
+    /// A package of a registry.
+    Registry {
+        /// The registry's host, if the manifest names one.
+        registry: Option<String>,
+        /// The package, `namespace:name`.
+        package: String,
+        /// The exact version.
+        version: String,
+    },
+}
+
+/// Files that a component may see, paths relative to [`App::root`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileGrant {
+    /// The files that match a glob, at the same path under the guest's `/`, read-only.
+    Glob(String),
+    /// A directory (or one file) at a path of the guest's.
+    Mount {
+        /// The host's folder or file.
+        source: PathBuf,
+        /// The guest's absolute path.
+        destination: String,
+        /// Whether the guest may write.
+        writable: bool,
+    },
+}
+
+/// How a component is built from source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Build {
+    /// Shell commands, run one after the other.
+    pub commands: Vec<String>,
+    /// The folder to run them in, relative to [`App::root`].
+    pub workdir: Option<PathBuf>,
+    /// Globs of what a watcher should watch.
+    pub watch: Vec<String>,
+    /// Whether its start-up work is done at build time.
+    pub freeze: bool,
+    /// What its code is optimised for: `speed` or `size`.
+    pub optimize: Option<String>,
+}
+
+/// What satisfies an import of a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The import: `namespace:package`, with `/interface` and `@version` if they are stated, or a
+    /// plain name.
+    pub import: String,
+    /// Where the component that satisfies it comes from.
+    pub source: DependencySource,
+    /// The export that satisfies it, if it is not called as the import.
+    pub export: Option<String>,
+    /// What it may use of what the component may use.
+    pub inherit: Inherit,
+    /// Its environment variables.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Where a dependency comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DependencySource {
+    /// A file, absolute or relative to [`App::root`].
+    File(PathBuf),
+    /// An address with the digest of what it serves, as [`Source::Url`].
+    Url {
+        /// The address.
+        url: String,
+        /// The digest.
+        digest: String,
+    },
+    /// A package of a registry.
+    Registry {
+        /// The registry's host, if the manifest names one.
+        registry: Option<String>,
+        /// The package, `namespace:name`.
+        package: String,
+        /// The versions that will do.
+        version: String,
+    },
+    /// Another component of the app.
+    Component(ComponentId),
+}
+
+/// What a dependency may use of what its component may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inherit {
+    /// Nothing.
+    Nothing,
+    /// Everything.
+    All,
+    /// What these keys of the component grant.
+    Some(Vec<String>),
+}
+
+/// The bounds of one component. Each has a default, so there is always a bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of one instance, all its memories together, in bytes.
+    pub memory_bytes: u64,
+    /// CPU time of one request.
+    pub cpu: Duration,
+    /// Wall time of one request until its response's headers, and between two pieces of its body.
+    pub time: Duration,
+    /// Instances that run at once.
+    pub concurrency: u32,
+    /// The request's body, in bytes.
+    pub body_bytes: u64,
+    /// The response's body, in bytes.
+    pub output_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            cpu: Duration::from_secs(10),
+            time: Duration::from_secs(30),
+            concurrency: 1024,
+            body_bytes: u64::MAX,
+            output_bytes: u64::MAX,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What an app says: manifest text in, a validated [`App`] out.
+//!
+//! Pure data: this crate knows no engine, no runtime and no network, and opens no file but the
+//! manifest that it is asked to read.
+#![deny(missing_docs)]
+
+pub mod app;
+pub mod feature;
+pub mod manifest;
+mod module;
+pub mod outbound;
+pub mod place;
+pub mod route;
+pub mod shape;
+pub mod template;
+
+pub use app::*;
+pub use feature::{Feature, FeatureUse};
+pub use manifest::{Manifest, ManifestError, ManifestErrors};
+pub use outbound::{AddressScope, OutboundHosts, Protocol};
+pub use place::Place;
+pub use route::{DuplicateRoute, Route, RouteError, RouteMatch, RouteTable};
+pub use shape::HandlerShape;
+pub use template::Template;

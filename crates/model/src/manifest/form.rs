@@ -1,0 +1,189 @@
+//! Forms: the vocabulary in which [`super::keys`] describes every table and key.
+
+use super::error::ManifestError;
+use super::text::Source;
+use super::value::{Node, Value};
+
+/// What a value must look like.
+pub(super) enum Form {
+    /// A string of a format.
+    Text(&'static Format),
+    Bool,
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    List(&'static Form),
+    /// A table whose keys the author chooses.
+    Map {
+        key: &'static Format,
+        value: &'static Form,
+    },
+    Table(&'static Table),
+    /// One of several, told apart by the kind of value and, among tables, by their keys.
+    OneOf(&'static [Form]),
+    /// Anything: settings that other tools or triggers read.
+    Free,
+}
+
+/// What a string must look like.
+pub(super) struct Format {
+    /// With its article: `a component id`.
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    /// What a JSON schema can say about it, a regular expression.
+    pub(super) pattern: Option<&'static str>,
+    pub(super) check: fn(&str) -> Result<(), Mistake>,
+}
+
+/// Why a string is not of a format.
+pub(super) struct Mistake {
+    /// Continues `the value "…" `.
+    pub(super) problem: String,
+    pub(super) hint: Option<String>,
+}
+
+/// A table whose keys are known.
+pub(super) struct Table {
+    /// How the reference page and the schema name it.
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) keys: &'static [Key],
+    /// What other keys hold, if others are allowed.
+    pub(super) others: Option<(&'static Format, &'static Form)>,
+}
+
+/// A key of a table.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) form: Form,
+    pub(super) doc: &'static str,
+    pub(super) required: bool,
+    /// The default as the reference page shows it; empty when there is none to show.
+    pub(super) default: &'static str,
+    /// Only `dayfly.toml` has it.
+    pub(super) dayfly_only: bool,
+    /// What replaced it, if it is there only for old manifests.
+    pub(super) deprecated: &'static str,
+}
+
+impl Key {
+    pub(super) const fn new(name: &'static str, form: Form, doc: &'static str) -> Self {
+        Self {
+            name,
+            form,
+            doc,
+            required: false,
+            default: "",
+            dayfly_only: false,
+            deprecated: "",
+        }
+    }
+
+    pub(super) const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    pub(super) const fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+
+    pub(super) const fn dayfly(self) -> Self {
+        Self {
+            dayfly_only: true,
+            ..self
+        }
+    }
+
+    pub(super) const fn deprecated(self, instead: &'static str) -> Self {
+        Self {
+            deprecated: instead,
+            ..self
+        }
+    }
+}
+
+impl Table {
+    pub(super) const fn new(name: &'static str, doc: &'static str, keys: &'static [Key]) -> Self {
+        Self {
+            name,
+            doc,
+            keys,
+            others: None,
+        }
+    }
+
+    pub(super) const fn others(self, key: &'static Format, form: &'static Form) -> Self {
+        Self {
+            others: Some((key, form)),
+            ..self
+        }
+    }
+
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// The language that a manifest is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Spin1,
+    Spin2,
+    Dayfly,
+}
+
+const VERSION_HINT: &str =
+    "begin the manifest with `dayfly = 1`, or `spin_manifest_version = 2` for Spin's";
+
+impl Dialect {
+    /// Reads the version at the top of a manifest.
+    pub(super) fn detect(
+        source: &Source<'_>,
+        root: &Node,
+        errors: &mut Vec<ManifestError>,
+    ) -> Option<Self> {
+        let keys = ["dayfly", "spin_manifest_version", "spin_version"];
+        let mut stated = keys.iter().filter_map(|key| root.entry(key));
+        let Some(entry) = stated.next() else {
+            errors.push(
+                source
+                    .error(&(0..0), "no manifest version")
+                    .hint(VERSION_HINT),
+            );
+            return None;
+        };
+        if let Some(second) = stated.next() {
+            let message = format!(
+                "both `{}` and `{}` state the manifest's version",
+                entry.key, second.key
+            );
+            errors.push(
+                source
+                    .error(&second.key_span, message)
+                    .hint("keep one of them"),
+            );
+            return None;
+        }
+        match (entry.key.as_str(), &entry.node.value) {
+            ("dayfly", Value::Integer(1)) => Some(Self::Dayfly),
+            ("spin_manifest_version", Value::Integer(2)) => Some(Self::Spin2),
+            ("spin_manifest_version" | "spin_version", Value::Text(text)) if text == "1" => {
+                Some(Self::Spin1)
+            }
+            (key, _) => {
+                let hint = match key {
+                    "dayfly" => "write `dayfly = 1`",
+                    "spin_version" => "write `spin_version = \"1\"`",
+                    _ => "write `spin_manifest_version = 2`, or \"1\" in quotes for version 1",
+                };
+                let message = format!("`{key}` states a version that this Dayfly does not know");
+                errors.push(source.error(&entry.node.span, message).hint(hint));
+                None
+            }
+        }
+    }
+}

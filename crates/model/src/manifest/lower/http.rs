@@ -1,0 +1,248 @@
+//! HTTP triggers: a route, what answers on it, and what stands before that.
+
+use std::collections::btree_map::Entry;
+use std::ops::Range;
+
+use super::super::value::{Node, Value};
+use super::Lowering;
+use super::component::source_of;
+use crate::app::{ComponentId, Executor, HttpTarget, HttpTrigger, Source, StaticResponse};
+use crate::feature::Feature;
+use crate::route::Route;
+
+/// Paths that Dayfly and Spin answer themselves.
+const RESERVED: [&str; 2] = ["/.well-known/spin", "/.well-known/dayfly"];
+
+const DEFAULT_ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
+const DEFAULT_ENTRYPOINT: &str = "_start";
+
+impl Lowering<'_, '_> {
+    pub(super) fn http_trigger(
+        &mut self,
+        node: &Node,
+        id: &str,
+        base: &str,
+        path: &str,
+    ) -> Option<HttpTrigger> {
+        let route = self.route(node, base, path);
+        let middleware = self.middleware(node, id, path);
+        let target = self.target(node, id, path);
+        Some(HttpTrigger {
+            route: route?,
+            target: target?,
+            middleware,
+        })
+    }
+
+    /// The route, `Some(None)` for a private one.
+    fn route(&mut self, node: &Node, base: &str, path: &str) -> Option<Option<Route>> {
+        let entry = node.entry("route")?;
+        if let Value::Table(_) = entry.node.value {
+            if entry.node.bool("private") == Some(false) {
+                let message = format!("`{path}.route` is a table that is not private");
+                let hint = "write `route = \"/…\"`, or `{ private = true }`";
+                self.report(&entry.node.span, message, Some(hint.to_owned()));
+            }
+            return Some(None);
+        }
+        let raw = entry.node.as_text()?;
+        match Route::parse_with_base(base, raw) {
+            Ok(route) => {
+                let full = route.to_string();
+                if let Some(prefix) = RESERVED.iter().find(|prefix| is_below(&full, prefix)) {
+                    let message = format!(
+                        "route `{full}` is reserved: the host itself answers below `{prefix}`"
+                    );
+                    self.report(&entry.node.span, message, None);
+                }
+                self.distinct(&route, &entry.node.span);
+                Some(Some(route))
+            }
+            // What is malformed by itself was reported by the checker.
+            Err(error) => {
+                if Route::parse(raw).is_ok() && Route::parse(base).is_ok() {
+                    self.report(
+                        &entry.node.span,
+                        error.to_string(),
+                        Some(error.hint().to_owned()),
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn target(&mut self, node: &Node, id: &str, path: &str) -> Option<HttpTarget> {
+        match (node.entry("component"), node.entry("static_response")) {
+            (None, None) => {
+                let message = format!("`{path}` has nothing that answers");
+                let hint = "add `component = \"…\"` or `static_response = { … }`";
+                self.report(&node.span, message, Some(hint.to_owned()));
+                None
+            }
+            (Some(_), Some(second)) => {
+                let message = format!("`{path}` has both a component and a static response");
+                self.report(
+                    &second.key_span,
+                    message,
+                    Some("keep one of them".to_owned()),
+                );
+                None
+            }
+            (Some(component), None) => {
+                let alone = node.get("components").is_none();
+                let key = format!("{path}.component");
+                let component = self.handler(&component.node, id, alone, &key)?;
+                Some(HttpTarget::Component {
+                    component,
+                    executor: self.executor(node, path),
+                })
+            }
+            (None, Some(response)) => {
+                if let Some(executor) = node.entry("executor") {
+                    let message =
+                        format!("`{path}` has an executor, but no component to be executed");
+                    self.report(&executor.key_span, message, Some("remove it".to_owned()));
+                }
+                Some(HttpTarget::Static(static_response(&response.node)))
+            }
+        }
+    }
+
+    fn executor(&mut self, node: &Node, path: &str) -> Executor {
+        let Some(executor) = node.get("executor") else {
+            return Executor::Detected;
+        };
+        if executor.text("type") == Some("wagi") {
+            let text = |key, default: &str| executor.text(key).unwrap_or(default).to_owned();
+            return Executor::Wagi {
+                entrypoint: text("entrypoint", DEFAULT_ENTRYPOINT),
+                argv: text("argv", DEFAULT_ARGV),
+            };
+        }
+        for key in ["argv", "entrypoint"] {
+            if let Some(entry) = executor
+                .entry(key)
+                .filter(|_| executor.get("type").is_some())
+            {
+                let message = format!("`{path}.executor.{key}` is only for `type = \"wagi\"`");
+                self.report(&entry.key_span, message, None);
+            }
+        }
+        Executor::Detected
+    }
+
+    fn middleware(&mut self, node: &Node, id: &str, path: &str) -> Vec<ComponentId> {
+        let mut found = Vec::new();
+        for table in ["components", "dependencies"] {
+            let Some(entry) = node.get(table).and_then(|t| t.entry("middleware")) else {
+                continue;
+            };
+            let key = format!("{path}.{table}.middleware");
+            let items = match &entry.node.value {
+                Value::List(items) => items.as_slice(),
+                _ => std::slice::from_ref(&entry.node),
+            };
+            if !items.is_empty() {
+                self.used(Feature::Middleware, &key, &entry.key_span);
+            }
+            for (i, item) in items.iter().enumerate() {
+                let key = format!("{key}[{i}]");
+                let component = match table {
+                    "components" => self.handler(item, id, false, &key),
+                    _ => self.outside_middleware(item, id, &key),
+                };
+                found.extend(component);
+            }
+        }
+        found
+    }
+
+    /// Middleware that is not a component of the app becomes one without any grants.
+    fn outside_middleware(&mut self, node: &Node, id: &str, path: &str) -> Option<ComponentId> {
+        // What it inherits has no place in a component: only composition could serve it.
+        for key in ["inherit_configuration", "export"] {
+            if let Some(entry) = node.entry(key) {
+                self.used(
+                    Feature::Dependencies,
+                    format!("{path}.{key}"),
+                    &entry.key_span,
+                );
+            }
+        }
+        if let Some(target) = node.get("component") {
+            if let Some(entry) = node.entry("environment") {
+                self.used(
+                    Feature::Dependencies,
+                    format!("{path}.environment"),
+                    &entry.key_span,
+                );
+            }
+            return target.as_text().map(|id| self.reference(id, &target.span));
+        }
+        if node.get("version").is_some() && node.get("package").is_none() {
+            self.report(
+                &node.span,
+                format!("`{path}` lacks `package`"),
+                Some("middleware has no name to take the package from".to_owned()),
+            );
+        }
+        let source = match node.text("path") {
+            Some(path) => Source::File(path.into()),
+            None => source_of(node),
+        };
+        let id = self.inline_id(id, false);
+        let mut component = self.component(&id, node, path);
+        match &source {
+            Source::File(_) => {}
+            Source::Url { .. } => self.used(Feature::UrlSource, path, &node.span),
+            Source::Registry { .. } => self.used(Feature::RegistrySource, path, &node.span),
+        }
+        component.source = source;
+        self.components.insert(component.id.clone(), component);
+        Some(ComponentId(id))
+    }
+
+    /// Two routes that match the same paths: the second could never answer.
+    fn distinct(&mut self, route: &Route, span: &Range<usize>) {
+        let line = self.source.place(span.start).line;
+        match self.routes.entry(route.shape()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((route.to_string(), line));
+            }
+            Entry::Occupied(occupied) => {
+                let (first, first_line) = occupied.get();
+                let message = format!(
+                    "route `{route}` matches the same paths as `{first}` in line {first_line}"
+                );
+                let hint = "each route answers for one trigger; remove or change one";
+                self.report(span, message, Some(hint.to_owned()));
+            }
+        }
+    }
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn static_response(node: &Node) -> StaticResponse {
+    let headers = node.get("headers").map_or(&[][..], Node::entries);
+    let status = node
+        .integer("status_code")
+        .and_then(|status| u16::try_from(status).ok());
+    StaticResponse {
+        status: status.unwrap_or(200),
+        headers: headers
+            .iter()
+            .filter_map(|entry| {
+                Some((
+                    entry.key.to_ascii_lowercase(),
+                    entry.node.as_text()?.to_owned(),
+                ))
+            })
+            .collect(),
+        body: node.text("body").map(str::to_owned),
+    }
+}

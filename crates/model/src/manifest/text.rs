@@ -1,0 +1,83 @@
+//! The manifest's text: which line and column a byte stands at.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::error::ManifestError;
+use crate::place::Place;
+
+/// Columns up to here count characters, beyond it bytes.
+const MAX_COUNTED: usize = 16 << 10;
+
+/// Lines up to here are shown with their mistakes.
+const MAX_SHOWN: usize = 500;
+
+/// A manifest's text and name.
+pub(super) struct Source<'t> {
+    file: Arc<str>,
+    text: &'t str,
+    line_starts: Vec<usize>,
+}
+
+impl<'t> Source<'t> {
+    pub(super) fn new(file: &str, text: &'t str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+        Self {
+            file: file.into(),
+            text,
+            line_starts: std::iter::once(0)
+                .chain(breaks.map(|(i, _)| i + 1))
+                .collect(),
+        }
+    }
+
+    pub(super) fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// The place of the byte at `offset`; one past the end is the end.
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let (line, start) = self.line_of(offset);
+        let offset = self.text.floor_char_boundary(offset);
+        let before = &self.text[start..offset.max(start)];
+        // Counting characters costs the line's length for each place: bytes will do far out.
+        let column = match before.len() {
+            0..MAX_COUNTED => before.chars().count() + 1,
+            bytes => bytes + 1,
+        };
+        Place {
+            file: self.file.clone(),
+            line: u32::try_from(line + 1).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn line_of(&self, offset: usize) -> (usize, usize) {
+        // The first line starts at 0, so at least one start is not behind `offset`.
+        let line = self
+            .line_starts
+            .partition_point(|start| *start <= offset)
+            .max(1)
+            - 1;
+        (line, self.line_starts[line])
+    }
+
+    /// A mistake at `span`.
+    pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ManifestError {
+        let (line, start) = self.line_of(span.start);
+        let end = self
+            .line_starts
+            .get(line + 1)
+            .map_or(self.text.len(), |next| next - 1);
+        let shown = self.text.get(span.start..span.end.min(end));
+        let line = &self.text[start..end];
+        let line = if line.len() < MAX_SHOWN { line } else { "" };
+        ManifestError {
+            message: message.into(),
+            place: self.place(span.start),
+            hint: None,
+            line: line.trim_end_matches('\r').to_owned(),
+            width: shown.map_or(1, |shown| shown.chars().count().max(1)),
+        }
+    }
+}

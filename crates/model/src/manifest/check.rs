@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::error::ManifestError;
+use super::error::{MAX_KEPT, ManifestError};
 use super::form::{Dialect, Form, Format, Key, Table};
 use super::keys;
 use super::text::Source;
@@ -72,6 +72,9 @@ struct Checker<'c, 't> {
 
 impl Checker<'_, '_> {
     fn report(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+        if self.errors.len() >= MAX_KEPT {
+            return;
+        }
         self.errors
             .push(self.source.error(span, message).maybe_hint(hint));
     }

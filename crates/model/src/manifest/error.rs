@@ -27,6 +27,9 @@ pub struct ManifestErrors {
     left_out: usize,
 }
 
+/// More than these are not even kept: a hostile manifest has one every other byte.
+pub(super) const MAX_KEPT: usize = 10_000;
+
 /// More than these help nobody.
 const MAX_ERRORS: usize = 100;
 

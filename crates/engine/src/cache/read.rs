@@ -1,0 +1,167 @@
+//! Finds an artifact and verifies it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use rustix::fs::{self, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::format::{self, HEAD_BYTES, Reject, TRAILER_BYTES};
+use super::{ArtifactCache, ArtifactKey};
+
+/// An artifact that is used again after this long is marked as used.
+const TOUCH_SECONDS: i64 = 600;
+/// A file that was changed more recently might be changed again without another time stamp.
+const SETTLED: Duration = Duration::from_secs(2);
+/// More would be remembered than a process can have loaded.
+const MAX_VERIFIED: usize = 100_000;
+/// Fits into the second-level cache, so that what was read is hashed from there.
+const BUFFER_BYTES: usize = 256 << 10;
+/// From here on hashing takes longer than handing parts of it to other cores.
+const PARALLEL_BYTES: u64 = 4 << 20;
+
+/// Files that this process verified, so that it need not verify them again when it loads them
+/// again. A change of a file changes its stamp: the kernel sets the change time, no user can.
+#[derive(Default)]
+pub(super) struct Verified(HashMap<ArtifactKey, Stamp>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: i64,
+    changed_seconds: i64,
+    changed_nanos: u64,
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Stamp {
+        Stamp {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            bytes: stat.st_size as i64,
+            changed_seconds: stat.st_ctime as i64,
+            changed_nanos: stat.st_ctime_nsec as u64,
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        now_seconds().saturating_sub(self.changed_seconds) > SETTLED.as_secs() as i64
+    }
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("it is no regular file")]
+    Kind,
+    #[error(transparent)]
+    Reject(#[from] Reject),
+    #[error("it could not be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<Errno> for ReadError {
+    fn from(errno: Errno) -> ReadError {
+        ReadError::Io(errno.into())
+    }
+}
+
+impl ArtifactCache {
+    pub(super) fn read(&self, key: &ArtifactKey) -> Result<Option<File>, ReadError> {
+        // Not blocking, because opening a named pipe would.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match fs::openat(&self.folder, &*key.file_name(), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(ReadError::Kind),
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut stat = fs::fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(ReadError::Kind);
+        }
+        if now_seconds().saturating_sub(stat.st_mtime as i64) > TOUCH_SECONDS {
+            // It is only a hint for eviction, and a read-only cache has none.
+            let _ = touch(&file);
+            stat = fs::fstat(&file)?;
+        }
+        let stamp = Stamp::of(&stat);
+        if !self.is_verified(key, stamp) {
+            verify(&file, u64::try_from(stat.st_size).unwrap_or(0), key, self.mac_key.as_bytes())?;
+            self.remember(key, stamp);
+        }
+        Ok(Some(file))
+    }
+
+    /// The image of an opened artifact, verified as it is in memory.
+    pub(crate) fn image(&self, mut file: &File, key: &ArtifactKey) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        io::Seek::rewind(&mut file).and_then(|()| file.read_to_end(&mut bytes)).ok()?;
+        let image_bytes = format::parse(&bytes, key, self.mac_key.as_bytes()).ok()?.len();
+        bytes.truncate(image_bytes);
+        Some(bytes)
+    }
+
+    fn is_verified(&self, key: &ArtifactKey, stamp: Stamp) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.0.get(key) == Some(&stamp)
+    }
+
+    fn remember(&self, key: &ArtifactKey, stamp: Stamp) {
+        if stamp.is_settled() {
+            let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+            if verified.0.len() >= MAX_VERIFIED {
+                verified.0.clear();
+            }
+            verified.0.insert(*key, stamp);
+        }
+    }
+}
+
+fn touch(file: &File) -> rustix::io::Result<()> {
+    let keep = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT };
+    let now = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW };
+    fs::futimens(file, &Timestamps { last_access: keep, last_modification: now })
+}
+
+fn now_seconds() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Reads a file once and checks all of it. It is read rather than mapped, so that a file that
+/// shrinks meanwhile is an error instead of a signal.
+fn verify(
+    file: &File,
+    file_bytes: u64,
+    key: &ArtifactKey,
+    mac_key: &[u8; 32],
+) -> Result<(), ReadError> {
+    let image_bytes = file_bytes.checked_sub(TRAILER_BYTES as u64).ok_or(Reject::Length)?;
+    let mut trailer = [0; TRAILER_BYTES];
+    file.read_exact_at(&mut trailer, image_bytes)?;
+    let mac = format::check_trailer(&trailer, file_bytes, key)?;
+    let mut hasher = blake3::Hasher::new_keyed(mac_key);
+    hash_image(file, image_bytes, &mut hasher)?;
+    hasher.update(&trailer[..HEAD_BYTES]);
+    if hasher.finalize() == mac { Ok(()) } else { Err(Reject::Mac.into()) }
+}
+
+fn hash_image(file: &File, image_bytes: u64, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    let _ = PARALLEL_BYTES;
+    let mut buffer = vec![0; BUFFER_BYTES.min(usize::try_from(image_bytes).unwrap_or(BUFFER_BYTES))];
+    let mut offset = 0;
+    while offset < image_bytes {
+        let left = usize::try_from(image_bytes - offset).unwrap_or(BUFFER_BYTES);
+        let part = &mut buffer[..left.min(BUFFER_BYTES)];
+        file.read_exact_at(part, offset)?;
+        hasher.update(part);
+        offset += part.len() as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! A component that is ready to be instantiated.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+use wasmtime::component::Component;
+
+use crate::metered::on_epoch;
+use crate::{Flavour, StoreData};
+
+/// The BLAKE3 digest of a component's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Its 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+}
+
+/// 64 lower-case hexadecimal digits.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Where code came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the artifact cache.
+    Cached,
+    /// It was compiled, which took this long.
+    Compiled(Duration),
+}
+
+/// A component that is ready to be instantiated. Cloning it is cheap; the code is unmapped when
+/// the last clone and the last instance are gone.
+#[derive(Clone)]
+pub struct Code {
+    inner: Arc<CodeInner>,
+}
+
+pub(crate) struct CodeInner {
+    pub(crate) component: Component,
+    pub(crate) flavour: Flavour,
+    pub(crate) digest: Digest,
+    pub(crate) origin: Origin,
+    pub(crate) artifact_bytes: u64,
+}
+
+impl Code {
+    /// What Wasmtime links and instantiates.
+    pub fn component(&self) -> &Component {
+        &self.inner.component
+    }
+
+    /// Which of the two engines it belongs to.
+    pub fn flavour(&self) -> Flavour {
+        self.inner.flavour
+    }
+
+    /// The digest of the component's bytes.
+    pub fn digest(&self) -> Digest {
+        self.inner.digest
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        self.inner.origin
+    }
+
+    /// The size of the code that was made of it, in bytes of address space.
+    pub fn artifact_bytes(&self) -> u64 {
+        self.inner.artifact_bytes
+    }
+
+    /// A store for one instance of this component: limits are set, and the guest yields to the
+    /// executor at each tick. Run it inside of [`crate::Metered`].
+    pub fn store<T: StoreData>(&self, data: T) -> Store<T> {
+        store(self.inner.component.engine(), data)
+    }
+}
+
+impl From<Arc<CodeInner>> for Code {
+    fn from(inner: Arc<CodeInner>) -> Code {
+        Code { inner }
+    }
+}
+
+impl From<Code> for Arc<CodeInner> {
+    fn from(code: Code) -> Arc<CodeInner> {
+        code.inner
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code")
+            .field("digest", &self.inner.digest)
+            .field("flavour", &self.inner.flavour)
+            .field("origin", &self.inner.origin)
+            .field("artifact_bytes", &self.inner.artifact_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn store<T: StoreData>(engine: &wasmtime::Engine, data: T) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(|data| data.limiter());
+    store.epoch_deadline_callback(|_| on_epoch());
+    store.set_epoch_deadline(1);
+    store
+}

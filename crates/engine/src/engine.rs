@@ -1,0 +1,259 @@
+//! The engine: makes code of components.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime::component::Component;
+
+use crate::cache::{self, ArtifactKey};
+use crate::code::{self, CodeInner};
+use crate::compile::Compiler;
+use crate::config::wasmtime_config;
+use crate::{
+    ArtifactCache, CacheError, Code, Digest, EngineConfig, EngineError, Flavour, Mode, Origin,
+    StoreData, native, pool, ticker,
+};
+
+/// Makes code of components and stores for their instances. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: EngineConfig,
+    compiler: Compiler,
+    cache: Option<Result<ArtifactCache, CacheError>>,
+    sequential: OnceLock<Built>,
+    concurrent: OnceLock<Built>,
+    building: Mutex<()>,
+    loaded: Mutex<HashMap<Digest, Slot>>,
+}
+
+struct Built {
+    engine: wasmtime::Engine,
+    /// What its artifacts are told apart by.
+    fingerprint: [u8; 32],
+}
+
+/// The code of one component while it is in use. Who loads it holds the lock, and others wait.
+type Slot = Arc<Mutex<Weak<CodeInner>>>;
+
+impl Engine {
+    /// An engine. It opens the artifact cache, and reserves no address space yet: each flavour is
+    /// built when it is first asked for. A cache that cannot be used is warned of, and
+    /// [`Engine::cache`] tells why.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn new(config: EngineConfig) -> Result<Engine, EngineError> {
+        let cache = config
+            .cache_dir
+            .as_deref()
+            .filter(|_| config.mode.uses_cache())
+            .map(|folder| ArtifactCache::open(folder, config.cache_bytes));
+        if let Some(Err(error)) = &cache {
+            tracing::warn!(error = error as &dyn std::error::Error,
+                "no artifact cache: each start compiles again");
+        }
+        let inner = Inner {
+            compiler: Compiler::new(&config),
+            config,
+            cache,
+            sequential: OnceLock::new(),
+            concurrent: OnceLock::new(),
+            building: Mutex::new(()),
+            loaded: Mutex::default(),
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// What it was built from.
+    pub fn config(&self) -> &EngineConfig {
+        &self.inner.config
+    }
+
+    /// How it makes code.
+    pub fn mode(&self) -> Mode {
+        self.inner.config.mode
+    }
+
+    /// The artifact cache, or why it cannot be used; `None` where none is wanted.
+    pub fn cache(&self) -> Option<Result<&ArtifactCache, &CacheError>> {
+        self.inner.cache.as_ref().map(Result::as_ref)
+    }
+
+    /// Wasmtime's engine of this flavour. The first call builds it and reserves its address space.
+    ///
+    /// # Errors
+    /// [`EngineError::AddressSpace`], [`EngineError::Build`].
+    pub fn wasmtime(&self, flavour: Flavour) -> Result<&wasmtime::Engine, EngineError> {
+        Ok(&self.built(flavour)?.engine)
+    }
+
+    fn built(&self, flavour: Flavour) -> Result<&Built, EngineError> {
+        let cell = match flavour {
+            Flavour::Sequential => &self.inner.sequential,
+            Flavour::Concurrent => &self.inner.concurrent,
+        };
+        if let Some(built) = cell.get() {
+            return Ok(built);
+        }
+        let _building = lock(&self.inner.building);
+        if let Some(built) = cell.get() {
+            return Ok(built);
+        }
+        let engine = build(&self.inner.config, flavour)?;
+        ticker::register(&engine);
+        let fingerprint = cache::fingerprint(&engine, self.mode(), flavour);
+        Ok(cell.get_or_init(|| Built { engine, fingerprint }))
+    }
+
+    /// Code of a component: from the cache, or compiled, which may take seconds. It blocks.
+    ///
+    /// Of concurrent calls for the same component one compiles and the others wait for it; while
+    /// the code is in use, further calls share it.
+    ///
+    /// # Errors
+    /// When the component is not valid, or not supported in this mode. A cache that fails is no
+    /// error: it is passed by.
+    pub fn load(&self, wasm: &[u8]) -> Result<Code, EngineError> {
+        let digest = Digest::of(wasm);
+        let slot = self.slot(digest);
+        let mut slot = lock(&slot);
+        if let Some(code) = slot.upgrade() {
+            return Ok(Code::from(code));
+        }
+        let code = Arc::new(self.load_new(digest, wasm)?);
+        *slot = Arc::downgrade(&code);
+        Ok(Code::from(code))
+    }
+
+    /// Code of a component whose digest and flavour are known, if it is in use or in the artifact
+    /// cache. It neither reads nor hashes the component, so for large ones it is much faster.
+    ///
+    /// # Errors
+    /// As [`Engine::wasmtime`].
+    pub fn load_cached(
+        &self,
+        digest: Digest,
+        flavour: Flavour,
+    ) -> Result<Option<Code>, EngineError> {
+        let slot = self.slot(digest);
+        let mut slot = lock(&slot);
+        if let Some(code) = slot.upgrade() {
+            return Ok(Some(Code::from(code)));
+        }
+        let Some(code) = self.from_cache(self.built(flavour)?, flavour, digest) else {
+            return Ok(None);
+        };
+        let code = Arc::new(code);
+        *slot = Arc::downgrade(&code);
+        Ok(Some(Code::from(code)))
+    }
+
+    fn slot(&self, digest: Digest) -> Slot {
+        let mut loaded = lock(&self.inner.loaded);
+        if loaded.len() == loaded.capacity() {
+            // Before it would grow: what nobody loads or uses any more goes.
+            loaded.retain(|_, slot| {
+                Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0
+            });
+        }
+        Arc::clone(loaded.entry(digest).or_default())
+    }
+
+    fn load_new(&self, digest: Digest, wasm: &[u8]) -> Result<CodeInner, EngineError> {
+        let flavour = Flavour::of(wasm)?;
+        let built = self.built(flavour)?;
+        if let Some(code) = self.from_cache(built, flavour, digest) {
+            return Ok(code);
+        }
+        let start = Instant::now();
+        let component = match &self.inner.cache {
+            Some(Ok(cache)) => {
+                let image = self.inner.compiler.artifact(&built.engine, wasm)?;
+                let key = ArtifactKey::new(digest, &built.fingerprint);
+                keep(cache, &key, &built.engine, &image)?
+            }
+            _ => self.inner.compiler.component(&built.engine, wasm)?,
+        };
+        Ok(CodeInner {
+            artifact_bytes: size(&component),
+            component,
+            flavour,
+            digest,
+            origin: Origin::Compiled(start.elapsed()),
+        })
+    }
+
+    fn from_cache(&self, built: &Built, flavour: Flavour, digest: Digest) -> Option<CodeInner> {
+        let Some(Ok(cache)) = &self.inner.cache else { return None };
+        let key = ArtifactKey::new(digest, &built.fingerprint);
+        let file = cache.get(&key)?;
+        let component = native::load(&built.engine, cache, &key, &file)
+            .inspect_err(|error| tracing::warn!(artifact = %key, %error, "artifact cannot be loaded"))
+            .ok()?;
+        let artifact_bytes = size(&component);
+        Some(CodeInner { component, flavour, digest, origin: Origin::Cached, artifact_bytes })
+    }
+
+    /// The artifact of a component, as Wasmtime serialises it; for `dayfly compile`. The cache is
+    /// neither read nor written.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
+        self.inner.compiler.artifact(self.wasmtime(Flavour::of(wasm)?)?, wasm)
+    }
+
+    /// A store for one instance of this flavour; as [`Code::store`], which cannot fail.
+    ///
+    /// # Errors
+    /// As [`Engine::wasmtime`].
+    pub fn store<T: StoreData>(&self, flavour: Flavour, data: T) -> Result<Store<T>, EngineError> {
+        Ok(code::store(self.wasmtime(flavour)?, data))
+    }
+}
+
+/// Keeps an artifact, and loads it from the file if it could be kept, so that its pages are clean.
+fn keep(
+    cache: &ArtifactCache,
+    key: &ArtifactKey,
+    engine: &wasmtime::Engine,
+    image: &[u8],
+) -> Result<Component, EngineError> {
+    match cache.put(key, image) {
+        Some(file) => native::load(engine, cache, key, &file),
+        None => native::load_image(engine, image),
+    }
+    .map_err(EngineError::Load)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A compiler that panicked left the old state, which is a good one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn size(component: &Component) -> u64 {
+    let range = component.image_range();
+    (range.end as usize).saturating_sub(range.start as usize) as u64
+}
+
+fn build(config: &EngineConfig, flavour: Flavour) -> Result<wasmtime::Engine, EngineError> {
+    let wasmtime = wasmtime_config(config, flavour).map_err(EngineError::Build)?;
+    wasmtime::Engine::new(&wasmtime).map_err(|source| {
+        let errno = source.chain().find_map(|cause| cause.downcast_ref::<rustix::io::Errno>());
+        if errno == Some(&rustix::io::Errno::NOMEM) {
+            EngineError::AddressSpace {
+                reserved_bytes: pool::reserved_bytes(config),
+                max_instances: config.max_instances,
+                source,
+            }
+        } else {
+            EngineError::Build(source)
+        }
+    })
+}

@@ -1,0 +1,70 @@
+//! What can go wrong before a guest runs.
+
+use crate::Mode;
+
+/// Why an engine could not be built or a component could not be loaded.
+///
+/// The cause is the `source`; the text never repeats it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The bytes are no WebAssembly component. Whose fault: the tenant's.
+    #[error("not a WebAssembly component: {found}")]
+    NotAComponent {
+        /// What the bytes look like instead.
+        found: &'static str,
+    },
+    /// The component is malformed, or does not validate with the features that Dayfly offers.
+    /// Whose fault: the tenant's.
+    #[error("the component is not valid")]
+    Invalid(#[source] wasmtime::Error),
+    /// The compiler refused the component, though it is valid. Whose fault: the tenant's, or the
+    /// operator's choice of a mode.
+    #[error("failed to compile the component with the `{mode}` engine{}", unsupported_hint(*.mode))]
+    Compile {
+        /// The mode that was asked for.
+        mode: Mode,
+        /// What the compiler said.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// Code that was just compiled could not be loaded. Whose fault: the platform's.
+    #[error("failed to load the compiled component")]
+    Load(#[source] wasmtime::Error),
+    /// The engine's memory pools could not be reserved. Whose fault: the operator's.
+    #[error(
+        "failed to reserve {reserved_bytes} bytes of address space for {max_instances} instances \
+         (hint: raise `ulimit -v` or lower the number of instances)"
+    )]
+    AddressSpace {
+        /// How much was to be reserved; nothing of it is used before guests run.
+        reserved_bytes: u64,
+        /// The number of instances that it was meant for.
+        max_instances: u32,
+        /// What the operating system said.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The engine could not be built. Whose fault: the operator's.
+    #[error("failed to build the engine")]
+    Build(#[source] wasmtime::Error),
+    /// The worker threads for compiling could not be started.
+    #[error("failed to start {threads} compile threads")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the operating system said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn unsupported_hint(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Baseline => {
+            " (hint: it lacks garbage collection, exceptions, function references, tail calls and \
+             relaxed SIMD; `auto` has them all)"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,130 @@
+//! Which of the two Wasmtime engines runs a component.
+
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, Chunk, ComponentDefinedType, ComponentType,
+    ComponentTypeDeclaration, Encoding, InstanceTypeDeclaration, Parser, Payload,
+};
+
+use crate::EngineError;
+
+/// Which of the two Wasmtime engines runs a component.
+///
+/// They differ in Wasmtime's concurrency support: WASI 0.2 guests start measurably faster without
+/// it, WASI 0.3 guests need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// For guests that block: WASI 0.2.
+    Sequential,
+    /// For guests that use the component model's async functions, streams and futures: WASI 0.3.
+    Concurrent,
+}
+
+impl Flavour {
+    /// Both.
+    pub const ALL: [Flavour; 2] = [Flavour::Sequential, Flavour::Concurrent];
+
+    /// Decides from a component's outline: [`Flavour::Concurrent`] when it names an interface of
+    /// WASI 0.3, or uses an async function, a stream or a future anywhere. Core modules inside are
+    /// not looked at, so it takes microseconds.
+    ///
+    /// # Errors
+    /// [`EngineError::NotAComponent`] and [`EngineError::Invalid`]. What it accepts may still be
+    /// invalid.
+    pub fn of(component: &[u8]) -> Result<Flavour, EngineError> {
+        let mut rest = component;
+        let mut parser = Parser::new(0);
+        let mut outer = Vec::new();
+        loop {
+            let chunk = parser.parse(rest, true).map_err(invalid)?;
+            let Chunk::Parsed { consumed, payload } = chunk else {
+                return Err(EngineError::NotAComponent { found: "a truncated file" });
+            };
+            rest = &rest[consumed..];
+            match payload {
+                Payload::Version { encoding: Encoding::Module, .. } if outer.is_empty() => {
+                    return Err(EngineError::NotAComponent { found: "a core module" });
+                }
+                Payload::ModuleSection { unchecked_range, .. } => {
+                    rest = rest.get(unchecked_range.len()..).unwrap_or_default();
+                }
+                Payload::ComponentSection { parser: inner, .. } => {
+                    outer.push(std::mem::replace(&mut parser, inner));
+                }
+                Payload::End(_) => match outer.pop() {
+                    Some(parent) => parser = parent,
+                    None => return Ok(Flavour::Sequential),
+                },
+                payload => {
+                    if is_concurrent(payload).map_err(invalid)? {
+                        return Ok(Flavour::Concurrent);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn invalid(error: wasmparser::BinaryReaderError) -> EngineError {
+    EngineError::Invalid(wasmtime::Error::msg(error.to_string()))
+}
+
+fn is_concurrent(payload: Payload<'_>) -> wasmparser::Result<bool> {
+    Ok(match payload {
+        Payload::ComponentImportSection(imports) => any(imports, |i| is_concurrent_name(i.name.name))?,
+        Payload::ComponentExportSection(exports) => any(exports, |e| is_concurrent_name(e.name.name))?,
+        Payload::ComponentTypeSection(types) => any(types, |ty| is_concurrent_type(&ty))?,
+        Payload::ComponentCanonicalSection(canonicals) => any(canonicals, is_concurrent_canonical)?,
+        _ => false,
+    })
+}
+
+fn any<'a, T: wasmparser::FromReader<'a>>(
+    section: wasmparser::SectionLimited<'a, T>,
+    test: impl Fn(T) -> bool,
+) -> wasmparser::Result<bool> {
+    for item in section {
+        if test(item?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `wasi:http/handler@0.3.0`, and also the release candidates of 0.3.
+fn is_concurrent_name(name: &str) -> bool {
+    name.starts_with("wasi:") && name.contains("@0.3.")
+}
+
+fn is_concurrent_type(ty: &ComponentType<'_>) -> bool {
+    match ty {
+        ComponentType::Defined(ty) => {
+            matches!(ty, ComponentDefinedType::Future(_) | ComponentDefinedType::Stream(_))
+        }
+        ComponentType::Func(ty) => ty.async_,
+        ComponentType::Component(declarations) => declarations.iter().any(|d| match d {
+            ComponentTypeDeclaration::Type(ty) => is_concurrent_type(ty),
+            ComponentTypeDeclaration::Import(import) => is_concurrent_name(import.name.name),
+            ComponentTypeDeclaration::Export { name, .. } => is_concurrent_name(name.name),
+            _ => false,
+        }),
+        ComponentType::Instance(declarations) => declarations.iter().any(|d| match d {
+            InstanceTypeDeclaration::Type(ty) => is_concurrent_type(ty),
+            InstanceTypeDeclaration::Export { name, .. } => is_concurrent_name(name.name),
+            _ => false,
+        }),
+        _ => false,
+    }
+}
+
+fn is_concurrent_canonical(function: CanonicalFunction) -> bool {
+    match function {
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
+            options.iter().any(|o| matches!(o, CanonicalOption::Async | CanonicalOption::Callback(_)))
+        }
+        CanonicalFunction::ResourceNew { .. }
+        | CanonicalFunction::ResourceDrop { .. }
+        | CanonicalFunction::ResourceRep { .. } => false,
+        // Tasks, waitables, streams, futures, error contexts and threads.
+        _ => true,
+    }
+}

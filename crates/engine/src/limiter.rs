@@ -1,0 +1,156 @@
+//! How much memory one instance may take: all its linear memories together, and its tables.
+
+use wasmtime::ResourceLimiter;
+
+/// What an instance's store holds must hand out the limiter of that instance.
+pub trait StoreData: Send + 'static {
+    /// The limiter of this store; always the same one.
+    fn limiter(&mut self) -> &mut MemoryLimiter;
+}
+
+impl StoreData for MemoryLimiter {
+    fn limiter(&mut self) -> &mut MemoryLimiter {
+        self
+    }
+}
+
+/// Core instances of one store. Large components of componentize-py have about a hundred.
+const MAX_INSTANCES: usize = 1_000;
+/// Tables of one store.
+const MAX_TABLES: usize = 1_000;
+/// Linear memories of one store; composed components have one each.
+const MAX_MEMORIES: usize = 100;
+/// Elements of all tables of one store together, 8 bytes each.
+const MAX_TABLE_ELEMENTS: usize = 1_000_000;
+
+/// Bounds the linear memory (and the garbage-collected heap) of one instance: the sum of all its
+/// memories stays within one limit.
+///
+/// A growth beyond it is refused: `memory.grow` answers -1, and an instance whose initial
+/// memories do not fit does not start. [`MemoryLimiter::exceeded`] remembers that, because what
+/// the host sees later is only the trap of a guest that could not go on.
+#[derive(Clone, Debug)]
+pub struct MemoryLimiter {
+    limit_bytes: usize,
+    used_bytes: usize,
+    table_elements: usize,
+    exceeded: bool,
+}
+
+impl MemoryLimiter {
+    /// A limiter that lets all memories of an instance together have `limit_bytes`.
+    pub fn new(limit_bytes: u64) -> MemoryLimiter {
+        MemoryLimiter {
+            limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
+            used_bytes: 0,
+            table_elements: 0,
+            exceeded: false,
+        }
+    }
+
+    /// Whether a growth, or an initial size, was refused for being over the limit.
+    pub fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// What all memories take, in bytes. Memories never shrink, so it is their peak as well.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes as u64
+    }
+
+    /// The limit in bytes.
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes as u64
+    }
+
+    fn grow(
+        used: &mut usize,
+        limit: usize,
+        exceeded: &mut bool,
+        (current, desired, maximum): (usize, usize, Option<usize>),
+    ) -> bool {
+        // It would fail anyway, and not for being over the limit.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        // A growth that is allowed here but fails later, for want of the machine's memory, stays
+        // counted: Wasmtime's report of a failure does not say which growth it is about.
+        match used.checked_add(desired.saturating_sub(current)) {
+            Some(total) if total <= limit => {
+                *used = total;
+                true
+            }
+            _ => {
+                *exceeded = true;
+                false
+            }
+        }
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let growth = (current, desired, maximum);
+        Ok(Self::grow(&mut self.used_bytes, self.limit_bytes, &mut self.exceeded, growth))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let growth = (current, desired, maximum);
+        Ok(Self::grow(&mut self.table_elements, MAX_TABLE_ELEMENTS, &mut self.exceeded, growth))
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_count_together() {
+        let mut limiter = MemoryLimiter::new(1 << 20);
+        assert!(limiter.memory_growing(0, 512 << 10, None).unwrap());
+        assert!(limiter.memory_growing(0, 512 << 10, None).unwrap());
+        assert!(!limiter.exceeded());
+        assert!(!limiter.memory_growing(512 << 10, 576 << 10, None).unwrap());
+        assert!(limiter.exceeded());
+        assert_eq!(limiter.used_bytes(), 1 << 20);
+    }
+
+    #[test]
+    fn growth_beyond_a_memory_s_own_maximum_is_not_the_limit() {
+        let mut limiter = MemoryLimiter::new(1 << 20);
+        assert!(!limiter.memory_growing(0, 2 << 20, Some(1 << 20)).unwrap());
+        assert!(!limiter.exceeded());
+        assert_eq!(limiter.used_bytes(), 0);
+    }
+
+    #[test]
+    fn tables_are_bounded() {
+        let mut limiter = MemoryLimiter::new(0);
+        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        assert!(!limiter.table_growing(0, 1, None).unwrap());
+        assert!(limiter.exceeded());
+        assert_eq!(limiter.table_elements, MAX_TABLE_ELEMENTS);
+    }
+}

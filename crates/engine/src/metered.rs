@@ -1,0 +1,131 @@
+//! Runs guests under a CPU budget.
+//!
+//! A budget is spent by the time that a guest's future is being polled: guest code and the host
+//! functions that it calls, but not what it waits for. It is wall time of these polls, so a thread
+//! that the operating system takes the core from spends it too.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use wasmtime::UpdateDeadline;
+
+use crate::ticker;
+
+/// The guest used more CPU time than it may. A host finds it in the error of a call by
+/// `error.is::<CpuLimitExceeded>()`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("the guest exceeded its CPU limit")]
+pub struct CpuLimitExceeded;
+
+/// What the epoch callback sees of the innermost guest that this thread runs.
+#[derive(Clone, Copy)]
+struct Run {
+    deadline: Instant,
+    /// Time of the guests that run inside of this one's poll: a guest that calls another service
+    /// in this process pays only for itself.
+    nested: Duration,
+    /// Whether it may be suspended.
+    can_yield: bool,
+}
+
+thread_local! {
+    static RUN: Cell<Option<Run>> = const { Cell::new(None) };
+}
+
+/// Called by Wasmtime in a guest at the first tick after it went on.
+pub(crate) fn on_epoch() -> wasmtime::Result<UpdateDeadline> {
+    match RUN.get() {
+        Some(run) if Instant::now() >= run.deadline + run.nested => Err(CpuLimitExceeded.into()),
+        Some(run) if run.can_yield => Ok(UpdateDeadline::Yield(1)),
+        _ => Ok(UpdateDeadline::Continue(1)),
+    }
+}
+
+/// One stay in a guest: while it lives the ticker runs and the deadline is set. Leaving by a panic
+/// restores the outer guest's too.
+struct Stay {
+    start: Instant,
+    outer: Option<Run>,
+    _ticking: ticker::Ticking,
+}
+
+impl Stay {
+    fn enter(remaining: Duration, can_yield: bool) -> Stay {
+        let ticking = ticker::enter();
+        let start = Instant::now();
+        // A limit of centuries is none.
+        let deadline = start.checked_add(remaining).unwrap_or(start + Duration::from_secs(1 << 32));
+        let run = Run { deadline, nested: Duration::ZERO, can_yield };
+        Stay { start, outer: RUN.replace(Some(run)), _ticking: ticking }
+    }
+
+    /// The time spent so far, without that of nested guests.
+    fn spent(&self) -> Duration {
+        let nested = RUN.get().map_or(Duration::ZERO, |run| run.nested);
+        self.start.elapsed().saturating_sub(nested)
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let outer = self.outer.map(|run| Run { nested: run.nested + self.start.elapsed(), ..run });
+        RUN.set(outer);
+    }
+}
+
+/// A future that runs a guest under a CPU budget.
+///
+/// Past its budget the guest traps with [`CpuLimitExceeded`], at the first loop iteration or call
+/// after the next tick. A future that spends its budget in host functions, and never in a guest,
+/// is not ended by it.
+pub struct Metered<F> {
+    limit: Duration,
+    spent: Duration,
+    future: F,
+}
+
+impl<F> Metered<F> {
+    /// Lets `future` use the CPU for `limit` in all.
+    pub fn new(limit: Duration, future: F) -> Metered<F> {
+        Metered { limit, spent: Duration::ZERO, future }
+    }
+
+    /// The CPU time used so far.
+    pub fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    /// The budget.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl<F: Future> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned structurally: nothing moves it out of a pinned `Metered`,
+        // which has no destructor of its own and is `Unpin` only when `F` is. The other fields are
+        // never pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: see above.
+        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        let stay = Stay::enter(this.limit.saturating_sub(this.spent), true);
+        let poll = future.poll(cx);
+        this.spent += stay.spent();
+        poll
+    }
+}
+
+/// Runs a guest that is called without async under a CPU budget, on this thread, and says how much
+/// of it was spent. The guest does not yield.
+pub fn metered_blocking<R>(limit: Duration, guest: impl FnOnce() -> R) -> (R, Duration) {
+    let stay = Stay::enter(limit, false);
+    let result = guest();
+    let spent = stay.spent();
+    (result, spent)
+}

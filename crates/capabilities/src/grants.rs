@@ -1,0 +1,109 @@
+//! One component's share of every capability, made once and shared by all its instances.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use dayfly_model::outbound::{OutboundError, OutboundHosts};
+use dayfly_model::template::MissingVariable;
+use dayfly_model::{App, Component, Limits};
+use thiserror::Error;
+
+use crate::wasi::stdio::LogSink;
+use crate::{http, variables, wasi};
+
+/// Why a component's grants could not be honoured.
+#[derive(Debug, Error)]
+pub enum GrantError {
+    /// Its files.
+    #[error("failed to grant the files of component `{component}`")]
+    Files {
+        /// The component.
+        component: String,
+        /// What went wrong.
+        source: wasi::FilesError,
+    },
+    /// Its outbound hosts.
+    #[error("failed to grant the outbound hosts of component `{component}`")]
+    Hosts {
+        /// The component.
+        component: String,
+        /// What went wrong.
+        source: OutboundError,
+    },
+    /// Its variables.
+    #[error("failed to fill the variables of component `{component}`")]
+    Variables {
+        /// The component.
+        component: String,
+        /// What went wrong.
+        source: MissingVariable,
+    },
+}
+
+/// What one component may use, and how much of it.
+pub struct Grants {
+    /// The component's id, for logs.
+    pub component: Arc<str>,
+    /// Its bounds.
+    pub limits: Limits,
+    /// Where its lines of output go.
+    pub log: Arc<dyn LogSink>,
+    /// Its share of WASI.
+    pub wasi: wasi::Grant,
+    /// Its share of outbound HTTP.
+    pub http: http::Grant,
+    /// Its variables.
+    pub variables: variables::Grant,
+}
+
+impl Grants {
+    /// Opens what a component's manifest grants it. `values` are the app's variables; `state` is
+    /// the app's folder for what Dayfly keeps.
+    ///
+    /// # Errors
+    /// If something that is granted is not there.
+    pub fn prepare(
+        app: &App,
+        component: &Component,
+        values: &BTreeMap<String, String>,
+        state: &Path,
+        log: Arc<dyn LogSink>,
+    ) -> Result<Self, GrantError> {
+        let name = &component.id.0;
+        let hosts = component
+            .allowed_outbound_hosts
+            .resolve(values)
+            .map_err(|source| GrantError::Hosts { component: name.clone(), source })?;
+        let wasi = wasi::Grant::prepare(component, &hosts, &app.root, state)
+            .map_err(|source| GrantError::Files { component: name.clone(), source })?;
+        let variables = variables::Grant::prepare(component, values)
+            .map_err(|source| GrantError::Variables { component: name.clone(), source })?;
+        Ok(Self {
+            component: name.as_str().into(),
+            limits: component.limits.clone(),
+            log,
+            wasi,
+            http: http::Grant::new(hosts),
+            variables,
+        })
+    }
+
+    /// The share of a one-shot command that is part of no app.
+    pub fn for_command(
+        name: &str,
+        limits: Limits,
+        wasi: wasi::Grant,
+        hosts: OutboundHosts,
+        log: Arc<dyn LogSink>,
+    ) -> Self {
+        Self {
+            component: name.into(),
+            limits,
+            log,
+            wasi,
+            http: http::Grant::new(hosts),
+            variables: variables::Grant::default(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The pooled client: HTTP/1.1 and HTTP/2, TLS with the platform's roots.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use dayfly_model::outbound::OutboundHosts;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::dial::{DialError, Dialer};
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How many unused connections are kept to one host.
+const IDLE_PER_HOST: usize = 32;
+
+pub(super) type Client = legacy::Client<HttpsConnector<Dialer>, WasiBody>;
+
+/// The TLS settings of every client, made with the first: reading the platform's roots takes
+/// milliseconds. The error is kept as text because every later client reports it again.
+static TLS: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
+    use hyper_rustls::ConfigBuilderExt;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = builder.try_with_platform_verifier().map_err(|error| error.to_string())?;
+    Ok(builder.with_no_client_auth())
+});
+
+pub(super) fn new(hosts: Arc<OutboundHosts>) -> Result<Client, Error> {
+    let tls = TLS.as_ref().map_err(|error| {
+        tracing::error!(%error, "the platform's certificate roots cannot be read");
+        Error::ConfigurationError
+    })?;
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls.clone())
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(Dialer::new(hosts));
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .build(connector))
+}
+
+/// What a guest is told about a failed request.
+pub(super) fn explain(error: &legacy::Error) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(source) = cause {
+        if let Some(dial) = source.downcast_ref::<DialError>() {
+            return dial.explain();
+        }
+        if let Some(tls) = source.downcast_ref::<rustls::Error>() {
+            return explain_tls(tls);
+        }
+        // An I/O error may carry another one that is no `source` of it.
+        if let Some(inner) = source.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()) {
+            if let Some(dial) = inner.downcast_ref::<DialError>() {
+                return dial.explain();
+            }
+            if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+                return explain_tls(tls);
+            }
+        }
+        cause = source.source();
+    }
+    tracing::debug!(error = ?error, "an outbound request failed");
+    if error.is_connect() { Error::ConnectionRefused } else { Error::ConnectionTerminated }
+}
+
+fn explain_tls(error: &rustls::Error) -> Error {
+    tracing::debug!(%error, "an outbound TLS handshake failed");
+    match error {
+        rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
+        _ => Error::TlsProtocolError,
+    }
+}

@@ -1,0 +1,101 @@
+//! The host's side of `wasi:http`: what happens when a guest sends a request.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_engine::Flavour;
+use dayfly_model::outbound::service_of;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
+
+use super::body::Timed;
+use super::{client, dial};
+use crate::{Grants, HostState};
+
+/// How long a guest waits for a response, and for each piece of it, unless it asks for less.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Sent = Box<
+    dyn Future<
+            Output = Result<
+                (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>),
+                Error,
+            >,
+        > + Send,
+>;
+
+pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    if flavour == Flavour::Concurrent {
+        wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    }
+    Ok(())
+}
+
+impl WasiHttpView for HostState {
+    fn http(&mut self) -> wasmtime_wasi_http::WasiHttpCtxView<'_> {
+        self.http_view()
+    }
+}
+
+/// Sends the requests of one instance, within its component's grant.
+pub struct Outbound(pub(crate) Arc<Grants>);
+
+impl WasiHttpHooks for Outbound {
+    // The client sets it where the protocol wants one.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        // Resolves when the guest is done with the response; nothing here waits for that.
+        _received: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Sent {
+        let grants = self.0.clone();
+        Box::new(async move {
+            let response = send(&grants, request, options.unwrap_or_default()).await?;
+            let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
+                Box::new(std::future::ready(Ok(())));
+            Ok((response, sent))
+        })
+    }
+}
+
+async fn send(
+    grants: &Grants,
+    request: http::Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<http::Response<WasiBody>, Error> {
+    let (scheme, host, port) = dial::target(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+    if service_of(host).is_some() {
+        tracing::warn!(
+            component = %grants.component, host,
+            "this version serves no calls between components (`*.spin.internal`)"
+        );
+        return Err(Error::DestinationNotFound);
+    }
+    if grants.http.hosts.check(scheme, host, port).is_none() {
+        tracing::warn!(
+            component = %grants.component, scheme, host, port,
+            "refused: `allowed_outbound_hosts` does not grant this destination"
+        );
+        return Err(Error::HttpRequestDenied);
+    }
+    let client = grants.http.client().map_err(|_| Error::ConfigurationError)?;
+    let connect = options.connect_timeout.unwrap_or_default();
+    let patience = options.first_byte_timeout.unwrap_or(PATIENCE).saturating_add(connect);
+    let response = match timeout(patience, client.request(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(client::explain(&error)),
+        Err(_) => return Err(Error::ConnectionReadTimeout),
+    };
+    let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
+    Ok(response.map(|body| Timed::new(body, between).boxed_unsync()))
+}
+

@@ -1,0 +1,42 @@
+//! Outbound HTTP: `wasi:http` 0.2 and 0.3, to the hosts that `allowed_outbound_hosts` grants.
+
+mod body;
+mod client;
+mod dial;
+mod host;
+
+use std::sync::{Arc, OnceLock};
+
+use dayfly_model::outbound::OutboundHosts;
+use wasmtime_wasi_http::Error;
+
+pub use host::Outbound;
+
+use crate::registry::Capability;
+
+/// This capability's line in the registry.
+pub const CAPABILITY: Capability = Capability {
+    name: "http",
+    interfaces: &["wasi:http/*@0.2", "wasi:http/*@0.3"],
+    granted_by: &["allowed_outbound_hosts"],
+    link: host::link,
+};
+
+/// One component's share of outbound HTTP. Its connections are its own: a pool that components
+/// shared would hand one of them a connection to an address that only another was granted.
+pub struct Grant {
+    hosts: Arc<OutboundHosts>,
+    client: OnceLock<Result<client::Client, Error>>,
+}
+
+impl Grant {
+    /// A share that reaches `hosts` and nothing else.
+    pub fn new(hosts: OutboundHosts) -> Self {
+        Self { hosts: Arc::new(hosts), client: OnceLock::new() }
+    }
+
+    /// The component's connections, made with the first request.
+    fn client(&self) -> Result<&client::Client, &Error> {
+        self.client.get_or_init(|| client::new(self.hosts.clone())).as_ref()
+    }
+}

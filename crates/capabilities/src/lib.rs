@@ -1,0 +1,20 @@
+//! What guests may call beyond computing: one folder a capability, one list of them all
+//! ([`registry::CAPABILITIES`]), one plain [`HostState`] with a field for each.
+//!
+//! A component's share of them is its [`Grants`], made once from its manifest and shared by all
+//! its requests; a [`HostState`] is made anew for each instance and fills its parts only when the
+//! guest first asks for them. What nobody granted is refused by [`refuse`].
+#![deny(missing_docs)]
+
+pub mod grants;
+pub mod http;
+pub mod linker;
+pub mod refuse;
+pub mod registry;
+pub mod state;
+pub mod variables;
+pub mod wasi;
+
+pub use grants::{GrantError, Grants};
+pub use linker::Linkers;
+pub use state::HostState;

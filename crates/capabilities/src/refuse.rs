@@ -1,0 +1,192 @@
+//! Refusals: what a component imports and nobody granted is defined all the same, so that it
+//! starts, and answers with the interface's own error. Guests built by some SDKs import a whole
+//! platform and use little of it.
+
+use dayfly_engine::Flavour;
+use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
+use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, Type, Val};
+use wasmtime::{Engine, bail};
+
+use crate::{HostState, registry};
+
+/// The names of error cases that say "you may not", best first.
+const DENIED: &[&str] = &[
+    "access-denied",
+    "destination-not-allowed",
+    "not-permitted",
+    "permission-denied",
+    "http-request-denied",
+    "forbidden",
+];
+
+/// The names of error cases that take a text, best first.
+const OTHER: &[&str] =
+    &["other", "other-error", "unexpected", "internal-error", "runtime-error", "io", "provider"];
+
+/// A resource that nobody can hold, because nothing hands one out.
+struct Refused;
+
+/// The interfaces that a component imports and no capability of this build serves.
+pub fn unserved(component: &Component, engine: &Engine) -> Vec<String> {
+    component
+        .component_type()
+        .imports(engine)
+        .filter(|(name, import)| is_code(&import.ty, engine) && registry::serving(name).is_none())
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// Whether an import needs a definition at all: an interface of types alone does not.
+fn is_code(item: &ComponentItem, engine: &Engine) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).any(|(_, export)| is_code(&export.ty, engine))
+        }
+        ComponentItem::Type(_) => false,
+        _ => true,
+    }
+}
+
+/// Defines a refusal for everything in [`unserved`].
+///
+/// # Errors
+/// If an import is a core module or a component, which cannot be made up.
+pub fn define(
+    linker: &mut Linker<HostState>,
+    component: &Component,
+    engine: &Engine,
+    flavour: Flavour,
+) -> wasmtime::Result<()> {
+    for (name, import) in component.component_type().imports(engine) {
+        if registry::serving(name).is_some() {
+            continue;
+        }
+        match &import.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                define_instance(&mut linker.instance(name)?, name, instance, engine, flavour)?;
+            }
+            item => define_item(&mut linker.root(), name, name, item, engine, flavour)?,
+        }
+    }
+    Ok(())
+}
+
+fn define_instance(
+    linker: &mut LinkerInstance<'_, HostState>,
+    interface: &str,
+    instance: &ComponentInstance,
+    engine: &Engine,
+    flavour: Flavour,
+) -> wasmtime::Result<()> {
+    for (name, export) in instance.exports(engine) {
+        let full = format!("{interface}#{name}");
+        define_item(linker, name, &full, &export.ty, engine, flavour)?;
+    }
+    Ok(())
+}
+
+fn define_item(
+    linker: &mut LinkerInstance<'_, HostState>,
+    name: &str,
+    full: &str,
+    item: &ComponentItem,
+    engine: &Engine,
+    flavour: Flavour,
+) -> wasmtime::Result<()> {
+    match item {
+        ComponentItem::ComponentFunc(func) => define_func(linker, name, full, func, flavour),
+        ComponentItem::Resource(_) => {
+            linker.resource(name, ResourceType::host::<Refused>(), |_, _| Ok(()))
+        }
+        ComponentItem::ComponentInstance(instance) => {
+            define_instance(&mut linker.instance(name)?, full, instance, engine, flavour)
+        }
+        ComponentItem::Type(_) => Ok(()),
+        _ => bail!("the import `{full}` is neither a function nor an interface"),
+    }
+}
+
+fn define_func(
+    linker: &mut LinkerInstance<'_, HostState>,
+    name: &str,
+    full: &str,
+    func: &ComponentFunc,
+    flavour: Flavour,
+) -> wasmtime::Result<()> {
+    let full = full.to_owned();
+    if func.async_() && flavour == Flavour::Concurrent {
+        return linker.func_new_concurrent(name, move |accessor, ty, _, results| {
+            let answer = answer(&full, &ty, results);
+            accessor.with(|mut access| note(access.get(), &full));
+            Box::pin(std::future::ready(answer))
+        });
+    }
+    linker.func_new(name, move |store, ty, _, results| {
+        note(store.data(), &full);
+        answer(&full, &ty, results)
+    })
+}
+
+fn note(state: &HostState, full: &str) {
+    tracing::warn!(component = %state.grants().component, import = full, "refused: not granted");
+}
+
+/// Answers with the function's own error, or traps where it has none.
+fn answer(full: &str, func: &ComponentFunc, results: &mut [Val]) -> wasmtime::Result<()> {
+    let refusal = func.results().next().and_then(|ty| match ty {
+        Type::Result(result) => match result.err() {
+            None => Some(Val::Result(Err(None))),
+            Some(err) => Some(Val::Result(Err(Some(Box::new(refusal(&err)?))))),
+        },
+        _ => None,
+    });
+    match (refusal, results) {
+        (Some(refusal), [result]) => *result = refusal,
+        _ => bail!("`{full}` is not granted, and it has no error to answer with"),
+    }
+    Ok(())
+}
+
+const MESSAGE: &str = "not granted";
+
+/// The value of an error type that says best that something is not granted.
+fn refusal(ty: &Type) -> Option<Val> {
+    match ty {
+        Type::String => Some(Val::String(MESSAGE.to_owned())),
+        Type::Enum(cases) => {
+            let names: Vec<&str> = cases.names().collect();
+            let denied = DENIED.iter().find(|name| names.contains(*name)).copied();
+            let error = names.iter().find(|name| name.contains("error")).copied();
+            let name = denied.or(error).or(names.last().copied())?;
+            Some(Val::Enum(name.to_owned()))
+        }
+        Type::Variant(variant) => {
+            let value = |name: &str| {
+                let case = variant.cases().find(|case| case.name == name)?;
+                let payload = match case.ty {
+                    None => None,
+                    Some(ty) => Some(Box::new(refusal(&ty)?)),
+                };
+                Some(Val::Variant(name.to_owned(), payload))
+            };
+            let preferred = DENIED.iter().chain(OTHER).find_map(|name| value(name));
+            preferred.or_else(|| variant.cases().find_map(|case| value(case.name)))
+        }
+        Type::Option(option) => {
+            Some(Val::Option(refusal(&option.ty()).map(Box::new)))
+        }
+        Type::Record(record) => {
+            let fields = record
+                .fields()
+                .map(|field| Some((field.name.to_owned(), refusal(&field.ty)?)))
+                .collect::<Option<Vec<_>>>()?;
+            Some(Val::Record(fields))
+        }
+        Type::U8 => Some(Val::U8(0)),
+        Type::U16 => Some(Val::U16(0)),
+        Type::U32 => Some(Val::U32(0)),
+        Type::U64 => Some(Val::U64(0)),
+        Type::Bool => Some(Val::Bool(false)),
+        _ => None,
+    }
+}

@@ -1,0 +1,85 @@
+//! The list of capabilities: what a new one adds is one line here.
+
+use dayfly_engine::Flavour;
+use wasmtime::component::Linker;
+
+use crate::HostState;
+
+/// One capability, as the rest of Dayfly sees it.
+pub struct Capability {
+    /// Its name, as `dayfly check` and [`dayfly_model::Feature`] spell it.
+    pub name: &'static str,
+    /// The interfaces that it serves: a package, an interface or `*`, and a version. `0.2` stands
+    /// for every release of that line; a complete version, or none, for exactly that.
+    pub interfaces: &'static [&'static str],
+    /// The keys of a component's table that grant it; empty for what every guest has.
+    pub granted_by: &'static [&'static str],
+    /// Defines its interfaces.
+    pub link: fn(&mut Linker<HostState>, Flavour) -> wasmtime::Result<()>,
+}
+
+/// Every capability that this build serves.
+pub const CAPABILITIES: &[Capability] = &[
+    crate::wasi::CAPABILITY,
+    crate::http::CAPABILITY,
+    crate::variables::CAPABILITY,
+];
+
+/// The capability that serves an interface, named as a component imports it.
+pub fn serving(interface: &str) -> Option<&'static Capability> {
+    CAPABILITIES
+        .iter()
+        .find(|capability| capability.interfaces.iter().any(|served| covers(served, interface)))
+}
+
+/// Whether this build serves the capability of that name.
+pub fn serves(name: &str) -> bool {
+    CAPABILITIES.iter().any(|capability| capability.name == name)
+}
+
+fn covers(served: &str, interface: &str) -> bool {
+    let (served_name, served_version) = split(served);
+    let (name, version) = split(interface);
+    let same_name = match served_name.strip_suffix('*') {
+        Some(package) => name.starts_with(package),
+        None => name == served_name,
+    };
+    same_name && covers_version(served_version, version)
+}
+
+/// The name and the version of an interface.
+fn split(interface: &str) -> (&str, Option<&str>) {
+    match interface.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (interface, None),
+    }
+}
+
+fn covers_version(served: Option<&str>, version: Option<&str>) -> bool {
+    let (Some(served), Some(version)) = (served, version) else { return served == version };
+    if served == version {
+        return true;
+    }
+    let is_line = served.split('.').count() == 2;
+    let is_release = !version.contains('-');
+    let patch = version.strip_prefix(served).and_then(|rest| rest.strip_prefix('.'));
+    is_line && is_release && patch.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_is_served_in_all_patch_versions_but_no_candidate() {
+        let name = |interface| serving(interface).map(|capability| capability.name);
+        assert_eq!(name("wasi:http/types@0.2.0"), Some("http"));
+        assert_eq!(name("wasi:http/types@0.2.12"), Some("http"));
+        assert_eq!(name("wasi:http/types@0.3.0"), Some("http"));
+        assert_eq!(name("wasi:http/types@0.20.0"), None);
+        assert_eq!(name("wasi:http/types@0.2.0-rc-2023-11-10"), None);
+        assert_eq!(name("wasi:http/types"), None);
+        assert_eq!(name("wasi:config/store@0.2.0-rc.1"), Some("variables"));
+        assert_eq!(name("fermyon:spin/key-value@2.0.0"), None);
+    }
+}

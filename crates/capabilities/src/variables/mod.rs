@@ -1,0 +1,47 @@
+//! Variables: `wasi:config`. A component reads its own, as the manifest's `variables` table names
+//! and fills them; values come from the command line, the environment or the manifest's defaults.
+
+mod backend;
+mod host;
+
+use std::collections::BTreeMap;
+
+use dayfly_model::template::MissingVariable;
+use dayfly_model::Component;
+use wasmtime_wasi_config::WasiConfigVariables;
+
+pub use backend::{Providers, VariableError};
+
+use crate::registry::Capability;
+
+/// This capability's line in the registry.
+pub const CAPABILITY: Capability = Capability {
+    name: "variables",
+    interfaces: &["wasi:config/*@0.2.0-rc.1"],
+    granted_by: &["variables"],
+    link: host::link,
+};
+
+/// One component's variables.
+#[derive(Default)]
+pub struct Grant {
+    values: WasiConfigVariables,
+}
+
+impl Grant {
+    /// Fills the component's templates from the app's variables.
+    ///
+    /// # Errors
+    /// If a template names a variable that has no value.
+    pub fn prepare(
+        component: &Component,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Self, MissingVariable> {
+        let filled = component
+            .variables
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), template.resolve(values)?)))
+            .collect::<Result<Vec<_>, MissingVariable>>()?;
+        Ok(Self { values: filled.into_iter().collect() })
+    }
+}

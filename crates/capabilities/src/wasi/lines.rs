@@ -1,0 +1,216 @@
+//! Guest output as lines of the app's log: cut at line ends, bounded in length and in volume.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{OutputStream, StreamResult};
+
+/// The longest line, in bytes; a longer one is cut into several.
+pub const LINE_BYTES: usize = 16 << 10;
+
+/// What one instance may log, in bytes; the rest is dropped after one line that says so.
+pub const INSTANCE_BYTES: usize = 1 << 20;
+
+/// What one write takes at most, in bytes.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// Which of a guest's two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputKind {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Where the lines of one component go.
+pub trait LogSink: Send + Sync {
+    /// Takes one line, without its end. What is not UTF-8 has been replaced.
+    fn line(&self, kind: OutputKind, line: &str);
+}
+
+/// One output stream of one instance.
+#[derive(Clone)]
+pub(super) struct LineStream(Arc<Mutex<Lines>>);
+
+impl LineStream {
+    pub(super) fn new(sink: Arc<dyn LogSink>, kind: OutputKind) -> Self {
+        let lines = Lines { sink, kind, pending: Vec::new(), budget: INSTANCE_BYTES };
+        Self(Arc::new(Mutex::new(lines)))
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
+
+struct Lines {
+    sink: Arc<dyn LogSink>,
+    kind: OutputKind,
+    pending: Vec<u8>,
+    budget: usize,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.budget == 0 {
+            return;
+        }
+        let taken = bytes.len().min(self.budget);
+        self.budget -= taken;
+        for piece in bytes[..taken].split_inclusive(|byte| *byte == b'\n') {
+            self.push_piece(piece);
+        }
+        if self.budget == 0 {
+            self.emit();
+            self.sink.line(self.kind, "[log limit of this instance reached: the rest is dropped]");
+        }
+    }
+
+    /// Takes what is at most one line, its end included.
+    fn push_piece(&mut self, mut piece: &[u8]) {
+        let ended = piece.ends_with(b"\n");
+        if ended {
+            piece = &piece[..piece.len() - 1];
+        }
+        while self.pending.len() + piece.len() > LINE_BYTES {
+            let (head, tail) = piece.split_at(LINE_BYTES - self.pending.len());
+            self.pending.extend_from_slice(head);
+            self.emit();
+            piece = tail;
+        }
+        self.pending.extend_from_slice(piece);
+        if ended {
+            self.emit_line();
+        }
+    }
+
+    fn emit(&mut self) {
+        if !self.pending.is_empty() {
+            self.emit_line();
+        }
+    }
+
+    fn emit_line(&mut self) {
+        let line = self.pending.strip_suffix(b"\r").unwrap_or(&self.pending);
+        self.sink.line(self.kind, &String::from_utf8_lossy(line));
+        self.pending.clear();
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.emit();
+    }
+}
+
+impl IsTerminal for LineStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LineStream {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for LineStream {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait::async_trait]
+impl OutputStream for LineStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+impl AsyncWrite for LineStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<String>>);
+
+    impl LogSink for Recorder {
+        fn line(&self, _: OutputKind, line: &str) {
+            self.0.lock().unwrap().push(line.to_owned());
+        }
+    }
+
+    fn lines(writes: &[&[u8]]) -> Vec<String> {
+        let recorder = Arc::new(Recorder::default());
+        let stream = LineStream::new(recorder.clone(), OutputKind::Stdout);
+        for write in writes {
+            stream.push(write);
+        }
+        drop(stream);
+        let lines = recorder.0.lock().unwrap().clone();
+        lines
+    }
+
+    #[test]
+    fn lines_are_cut_at_their_ends_across_writes() {
+        assert_eq!(lines(&[b"a", b"b\nc\r\n", b"\nd"]), ["ab", "c", "", "d"]);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_nothing_of_it_is_lost() {
+        let long = vec![b'x'; LINE_BYTES * 2 + 5];
+        let lengths: Vec<usize> = lines(&[&long, b"\n"]).iter().map(String::len).collect();
+        assert_eq!(lengths, [LINE_BYTES, LINE_BYTES, 5]);
+    }
+
+    #[test]
+    fn a_flood_ends_with_one_line_that_says_so() {
+        let flood = b"0123456789\n".repeat(INSTANCE_BYTES / 5);
+        let lines = lines(&[&flood, b"more\n"]);
+        assert!(lines.last().unwrap().contains("log limit"));
+        assert!(lines.iter().map(String::len).sum::<usize>() <= INSTANCE_BYTES + 100);
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_replaced() {
+        assert_eq!(lines(&[b"a\xffb\n"]), ["a\u{fffd}b"]);
+    }
+}

@@ -1,0 +1,102 @@
+//! WASI 0.2 and 0.3: environment, arguments, clocks, randomness, standard streams, files and
+//! sockets. Every guest has the first four; files and sockets only as its manifest grants.
+
+mod files;
+mod host;
+mod lines;
+mod pipe;
+mod sockets;
+pub mod stdio;
+
+use std::path::Path;
+
+use dayfly_model::Component;
+use dayfly_model::outbound::OutboundHosts;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::sockets::WasiSocketsCtx;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+pub use files::{FilesError, Folder};
+pub use stdio::Stdio;
+
+use crate::registry::Capability;
+
+/// This capability's line in the registry.
+pub const CAPABILITY: Capability = Capability {
+    name: "wasi",
+    interfaces: &[
+        "wasi:cli/*@0.2",
+        "wasi:clocks/*@0.2",
+        "wasi:filesystem/*@0.2",
+        "wasi:io/*@0.2",
+        "wasi:random/*@0.2",
+        "wasi:sockets/*@0.2",
+        "wasi:cli/*@0.3",
+        "wasi:clocks/*@0.3",
+        "wasi:filesystem/*@0.3",
+        "wasi:random/*@0.3",
+        "wasi:sockets/*@0.3",
+    ],
+    granted_by: &["environment", "files", "allowed_outbound_hosts"],
+    link: host::link,
+};
+
+/// One component's share of WASI, opened once and shared by all its instances.
+pub struct Grant {
+    environment: Vec<(String, String)>,
+    files: WasiFilesystemCtx,
+    sockets: WasiSocketsCtx,
+}
+
+impl Grant {
+    /// Opens what the component was granted. `root` is the folder that its paths are relative to;
+    /// copies of files granted by globs are kept in `state`.
+    ///
+    /// # Errors
+    /// If a granted folder cannot be opened or a glob matches nothing that can be copied.
+    pub fn prepare(
+        component: &Component,
+        hosts: &OutboundHosts,
+        root: &Path,
+        state: &Path,
+    ) -> Result<Self, FilesError> {
+        let environment =
+            component.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let files = files::open(component, root, state)?;
+        Ok(Self { environment, files, sockets: sockets::policy(hosts) })
+    }
+
+    /// A share for a one-shot command: its own environment and folders, no sockets but `hosts`.
+    ///
+    /// # Errors
+    /// If a folder cannot be opened.
+    pub fn for_command(
+        environment: Vec<(String, String)>,
+        folders: &[files::Folder],
+        hosts: &OutboundHosts,
+    ) -> Result<Self, FilesError> {
+        let files = files::open_folders(folders)?;
+        Ok(Self { environment, files, sockets: sockets::policy(hosts) })
+    }
+
+    /// A fresh context for one instance.
+    pub(crate) fn context(&self, stdio: &Stdio, invocation: &Invocation) -> WasiCtx {
+        let mut builder = WasiCtxBuilder::new();
+        builder.envs(&self.environment).envs(&invocation.environment).args(&invocation.arguments);
+        stdio.connect(&mut builder);
+        let mut context = builder.build();
+        *context.filesystem() = self.files.clone();
+        *context.sockets() = self.sockets.clone();
+        context
+    }
+}
+
+
+/// What one call of a command adds to its component's grant.
+#[derive(Debug, Default, Clone)]
+pub struct Invocation {
+    /// The argument list, the program's name first.
+    pub arguments: Vec<String>,
+    /// Variables beyond the component's own; the last of a name wins.
+    pub environment: Vec<(String, String)>,
+}

@@ -1,0 +1,32 @@
+//! Which sockets a guest may use: outgoing TCP and UDP to what `allowed_outbound_hosts` grants.
+//! Listening is never granted: events come in through triggers.
+
+use std::sync::Arc;
+
+use dayfly_model::outbound::{OutboundHosts, Protocol};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtx};
+
+/// The policy as WASI checks it: once per address, after names have been resolved.
+pub(super) fn policy(hosts: &OutboundHosts) -> WasiSocketsCtx {
+    let any = !hosts.is_empty();
+    let hosts = Arc::new(hosts.clone());
+    let mut builder = WasiCtxBuilder::new();
+    builder.allow_tcp(any).allow_udp(any).allow_ip_name_lookup(any).socket_addr_check(
+        move |address, reason| {
+            let allowed = match reason {
+                SocketAddrUse::TcpConnect => hosts.check_socket(Protocol::Tcp, address),
+                SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                    hosts.check_socket(Protocol::Udp, address)
+                }
+                // A datagram socket needs a local address before it can send; any port will do.
+                SocketAddrUse::UdpBind => address.ip().is_unspecified() && address.port() == 0,
+                SocketAddrUse::TcpBind | SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => {
+                    false
+                }
+            };
+            Box::pin(std::future::ready(allowed))
+        },
+    );
+    builder.build().sockets().clone()
+}

@@ -1,0 +1,232 @@
+//! The first phase: the source that a manifest names becomes bytes of binary WebAssembly.
+//!
+//! Sources by address, by registry and in script languages are refused by name for now.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use dayfly_model::Source;
+
+use crate::pipeline::Job;
+
+/// The largest source that is read: above any guest known (a CPython with its libraries has
+/// 150 MB), below what would hurt a developer's machine.
+pub const MAX_SOURCE_BYTES: u64 = 512 << 20;
+
+/// The largest source in text form that is read.
+pub const MAX_TEXT_BYTES: usize = 32 << 20;
+
+/// The source could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The file is not there.
+    #[error("source `{}` does not exist", path.display())]
+    Missing {
+        /// The whole path that was tried.
+        path: PathBuf,
+        /// The commands that build it.
+        build_commands: Vec<String>,
+    },
+    /// The file is there and could not be read.
+    #[error("failed to read source `{}`", path.display())]
+    Io {
+        /// The whole path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder where a file was expected.
+    #[error("source `{}` is a folder", path.display())]
+    Folder {
+        /// The whole path.
+        path: PathBuf,
+    },
+    /// Over [`MAX_SOURCE_BYTES`], or text over [`MAX_TEXT_BYTES`].
+    #[error("source is larger than {} MiB", limit_bytes >> 20)]
+    TooLarge {
+        /// The bound.
+        limit_bytes: u64,
+    },
+    /// No byte in it.
+    #[error("source is empty")]
+    Empty,
+    /// Text that is no WebAssembly text; the cause says line and column.
+    #[error("failed to parse WebAssembly text")]
+    Text(#[source] wat::Error),
+    /// Neither WebAssembly binary nor text.
+    #[error("source is not WebAssembly: it {looks}")]
+    NotWasm {
+        /// What the first bytes look like.
+        looks: &'static str,
+        /// What to do about it, if that is known.
+        advice: Option<&'static str>,
+    },
+    /// A kind of source that this version does not serve.
+    #[error("source {what} is not served by this version of Dayfly")]
+    Unserved {
+        /// Which kind, with its name.
+        what: String,
+    },
+}
+
+impl ResolveError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { build_commands, .. } if build_commands.is_empty() => Some(
+                "check the component's `source`; it has no `build.command` that would make it"
+                    .to_owned(),
+            ),
+            Self::Missing { build_commands, .. } => {
+                Some(format!("build it first: `{}`", build_commands.join(" && ")))
+            }
+            Self::Folder { .. } => Some("name the file of the component".to_owned()),
+            Self::NotWasm { advice, .. } => advice.map(str::to_owned),
+            Self::Unserved { .. } => Some("name a file instead".to_owned()),
+            Self::Empty => Some("build it again: the build may have been interrupted".to_owned()),
+            Self::Io { .. } | Self::TooLarge { .. } | Self::Text(_) => None,
+        }
+    }
+}
+
+/// Reads the job's source; says whether it had to be translated from text.
+///
+/// # Errors
+/// When it cannot be had, or is no WebAssembly.
+pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
+    let path = match job.source {
+        Source::File(path) => job.root.join(path),
+        Source::Url { url, .. } => {
+            return Err(ResolveError::Unserved {
+                what: format!("by address `{url}`"),
+            });
+        }
+        Source::Registry {
+            package, version, ..
+        } => {
+            let what = format!("by registry `{package}@{version}`");
+            return Err(ResolveError::Unserved { what });
+        }
+    };
+    if let Some(language) = script_language(&path) {
+        let what = format!("in {language} (`{}`)", path.display());
+        return Err(ResolveError::Unserved { what });
+    }
+    let (bytes, translated) =
+        binary(read(&path, job.build_commands)?).map_err(|error| match error {
+            ResolveError::Text(mut error) => {
+                error.set_path(&path);
+                ResolveError::Text(error)
+            }
+            other => other,
+        })?;
+    Ok((bytes, translated))
+}
+
+fn read(path: &Path, build_commands: &[String]) -> Result<Vec<u8>, ResolveError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => ResolveError::Missing {
+            path: path.to_owned(),
+            build_commands: build_commands.to_owned(),
+        },
+        _ => ResolveError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(ResolveError::Folder {
+            path: path.to_owned(),
+        });
+    }
+    if metadata.len() > MAX_SOURCE_BYTES {
+        return Err(ResolveError::TooLarge {
+            limit_bytes: MAX_SOURCE_BYTES,
+        });
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // The file may grow, or be a pipe: the bound holds for what is read, too.
+    file.take(MAX_SOURCE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_SOURCE_BYTES {
+        return Err(ResolveError::TooLarge {
+            limit_bytes: MAX_SOURCE_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Binary WebAssembly as it is, text translated; says which.
+///
+/// # Errors
+/// When the bytes are neither.
+pub fn binary(bytes: Vec<u8>) -> Result<(Vec<u8>, bool), ResolveError> {
+    if bytes.starts_with(b"\0asm") {
+        return Ok((bytes, false));
+    }
+    if bytes.is_empty() {
+        return Err(ResolveError::Empty);
+    }
+    if !looks_like_text(&bytes) {
+        return Err(not_wasm(&bytes));
+    }
+    if bytes.len() > MAX_TEXT_BYTES {
+        return Err(ResolveError::TooLarge {
+            limit_bytes: MAX_TEXT_BYTES as u64,
+        });
+    }
+    let wasm = wat::parse_bytes(&bytes)
+        .map_err(ResolveError::Text)?
+        .into_owned();
+    Ok((wasm, true))
+}
+
+/// WebAssembly text begins with a parenthesis or a comment.
+fn looks_like_text(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    text.starts_with(b"(") || text.starts_with(b";;")
+}
+
+fn script_language(path: &Path) -> Option<&'static str> {
+    Some(match path.extension()?.to_str()? {
+        "rb" => "Ruby",
+        "py" => "Python",
+        "js" | "mjs" => "JavaScript",
+        "ts" => "TypeScript",
+        "php" => "PHP",
+        _ => return None,
+    })
+}
+
+fn not_wasm(bytes: &[u8]) -> ResolveError {
+    const REBUILD: &str = "build it for a WebAssembly target, such as `wasm32-wasip2`";
+    let (looks, advice) = match bytes {
+        [0x7f, b'E', b'L', b'F', ..] => (
+            "is native code (ELF)",
+            Some(
+                "build it for a WebAssembly target, such as `wasm32-wasip2`; Dayfly compiles \
+                 itself and never loads native code that others compiled",
+            ),
+        ),
+        [b'M', b'Z', ..] => ("is a Windows program", Some(REBUILD)),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] => ("is a macOS program", Some(REBUILD)),
+        [0x1f, 0x8b, ..] => ("is compressed (gzip)", Some("unpack it first")),
+        [b'P', b'K', 3, 4, ..] => ("is an archive (zip)", Some("unpack it first")),
+        [b'#', b'!', ..] => ("is a script", None),
+        _ if bytes.starts_with(b"version https://git-lfs") => (
+            "is a Git LFS pointer",
+            Some("fetch what it points to: `git lfs pull`"),
+        ),
+        _ if bytes.trim_ascii_start().starts_with(b"<") => (
+            "is a web page or XML",
+            Some("check where it was downloaded from"),
+        ),
+        _ => ("begins with neither `\\0asm` nor WebAssembly text", None),
+    };
+    ResolveError::NotWasm { looks, advice }
+}

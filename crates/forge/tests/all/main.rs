@@ -1,0 +1,10 @@
+//! The forge's tests: one module a phase, then what goes wrong, then real files.
+
+mod componentise;
+mod examples;
+mod guests;
+mod hostile;
+mod rename;
+mod resolve;
+mod shape;
+mod support;

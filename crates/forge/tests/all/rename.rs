@@ -1,0 +1,169 @@
+//! Release candidates: what is renamed, what is left, and that nothing else changes.
+
+use dayfly_forge::rename::rename;
+use dayfly_forge::{Unshaped, detect_shape, prepare_bytes};
+use dayfly_model::HandlerShape;
+
+use crate::support::{assert_valid, component_of};
+
+/// A cut-down `wasi:http` of `version`, with `more` functions in `types`.
+fn wasi(version: &str, more: &str) -> String {
+    format!(
+        "package wasi:http@{version} {{
+            interface types {{
+                resource request-options {{
+                    constructor();
+                    connect-timeout-ms: func() -> option<u64>;
+                    set-connect-timeout-ms: func(ms: option<u64>) -> result;
+                }}
+                resource future-trailers {{ get: func() -> option<result<u32, u8>>; }}
+                {more}
+            }}
+            interface handler {{
+                use types.{{request-options}};
+                handle: func(options: request-options) -> u32;
+            }}
+        }}"
+    )
+}
+
+fn forge(wit: &str, world: &str) -> (Vec<u8>, Unshaped) {
+    let component = component_of(wit, world);
+    let made = prepare_bytes("test", component.clone()).expect("the component is prepared");
+    assert_valid(&made.wasm);
+    (component, made)
+}
+
+fn imports(made: &Unshaped) -> Vec<&str> {
+    made.world
+        .imports
+        .iter()
+        .map(|import| import.raw.as_str())
+        .collect()
+}
+
+#[test]
+fn the_candidate_of_0_3_changes_one_byte_a_name() {
+    let rc = "0.3.0-rc-2026-03-15";
+    let wit = format!(
+        "package a:b; world w {{ import wasi:http/types@{rc}; export wasi:http/handler@{rc}; }} {}",
+        wasi(rc, "")
+    );
+    let (before, made) = forge(&wit, "w");
+    assert_eq!(imports(&made), ["wasi:http/types@0.3.0+rc-2026-03-15"]);
+    assert_eq!(detect_shape(&made.world), Ok(HandlerShape::Http03));
+    assert_eq!(before.len(), made.wasm.len());
+    let changed: Vec<_> = before
+        .iter()
+        .zip(&made.wasm)
+        .filter(|(a, b)| a != b)
+        .collect();
+    assert_eq!(changed, [(&b'-', &b'+'), (&b'-', &b'+')]);
+}
+
+#[test]
+fn candidate_and_release_side_by_side_stay_apart() {
+    let rc = "0.3.0-rc-2026-03-15";
+    let wit = format!(
+        "package a:b;
+         world w {{ import wasi:http/types@{rc}; import wasi:http/types@0.3.0; \
+         export wasi:http/handler@0.3.0; }} {} {}",
+        wasi(rc, ""),
+        wasi("0.3.0", "")
+    );
+    let (_, made) = forge(&wit, "w");
+    assert_eq!(
+        imports(&made),
+        [
+            "wasi:http/types@0.3.0+rc-2026-03-15",
+            "wasi:http/types@0.3.0"
+        ]
+    );
+}
+
+#[test]
+fn functions_of_2023_11_10_get_the_names_of_0_2() {
+    let rc = "0.2.0-rc-2023-11-10";
+    let wit = format!(
+        "package a:b;
+         world w {{ import wasi:http/types@{rc}; import wasi:http/types@0.2.0; }} {} {}",
+        wasi(rc, ""),
+        wasi("0.2.0", "")
+    );
+    let (_, made) = forge(&wit, "w");
+    let has = |text: &str| {
+        made.wasm
+            .windows(text.len())
+            .filter(|at| *at == text.as_bytes())
+            .count()
+    };
+    assert_eq!(
+        imports(&made),
+        [
+            "wasi:http/types@0.2.0+rc-2023-11-10",
+            "wasi:http/types@0.2.0"
+        ]
+    );
+    // In the type and in the alias; the release's own functions are left alone, though they bear
+    // the same names here.
+    assert_eq!(has("\x2a[method]request-options.connect-timeout"), 0);
+    assert_eq!(has("\x27[method]request-options.connect-timeout"), 2);
+    assert_eq!(has("\x2b[method]request-options.set-connect-timeout"), 2);
+    assert_eq!(has("\x1e[method]future-trailers.get-rc"), 0);
+    assert_eq!(has("[method]future-trailers.get-rc"), 2);
+}
+
+#[test]
+fn commands_of_2023_11_10_are_commands() {
+    let wit = "package a:b; world w { export wasi:cli/run@0.2.0-rc-2023-11-10; }
+        package wasi:cli@0.2.0-rc-2023-11-10 { interface run { run: func() -> result; } }";
+    let (_, made) = forge(wit, "w");
+    assert_eq!(detect_shape(&made.world), Ok(HandlerShape::Command02));
+}
+
+#[test]
+fn others_are_left_byte_for_byte() {
+    for version in [
+        "0.2.0",
+        "0.2.12",
+        "0.3.0",
+        "0.2.0-rc-2023-10-18",
+        "0.3.0-rc-2026-01-06",
+    ] {
+        let wit = format!(
+            "package a:b; world w {{ import wasi:http/types@{version}; }} {}",
+            wasi(version, "")
+        );
+        let (before, made) = forge(&wit, "w");
+        assert!(before == made.wasm, "{version} was changed");
+    }
+    let wit = "package a:b; world w { import cats:http/types@0.3.0-rc-2026-03-15; }
+        package cats:http@0.3.0-rc-2026-03-15 { interface types { purr: func(); } }";
+    let (before, made) = forge(wit, "w");
+    assert!(before == made.wasm, "an interface of others was changed");
+}
+
+#[test]
+fn an_instance_handed_on_whole_keeps_its_functions() {
+    let text = r#"(component
+      (import "wasi:http/types@0.2.0-rc-2023-11-10" (instance $types
+        (export "request-options" (type $r (sub resource)))
+        (export "[method]request-options.connect-timeout-ms" (func
+          (param "self" (borrow $r)) (result (option u64))))))
+      (component $inner
+        (import "types" (instance
+          (export "request-options" (type $r (sub resource)))
+          (export "[method]request-options.connect-timeout-ms" (func
+            (param "self" (borrow $r)) (result (option u64)))))))
+      (instance (instantiate $inner (with "types" (instance $types)))))"#;
+    let wasm = wat_bytes(text);
+    let (renamed, changed) = rename(wasm).expect("it is read");
+    assert!(changed);
+    assert_valid(&renamed);
+}
+
+fn wat_bytes(text: &str) -> Vec<u8> {
+    dayfly_forge::resolve::binary(text.as_bytes().to_vec())
+        .expect("the text parses")
+        .0
+}

@@ -1,0 +1,190 @@
+//! The body of a guest's response: streamed while the guest runs, bounded in time and size.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http_body::{Body as _, Frame};
+use tokio::time::{Sleep, sleep, timeout};
+use wasmtime_wasi_http::WasiBody;
+
+use super::failure::Failure;
+use super::guest::{Guest, Terms};
+use crate::{Body, BoxError};
+
+/// Told about a failure after the response's headers are gone.
+pub(super) type LateFailure = Box<dyn FnOnce(Failure) + Send>;
+
+/// The body of a response. Where the guest has ended, all it wrote lies ready, and a short body
+/// leaves in one piece and with its length; otherwise it is streamed.
+pub(super) fn of_response(
+    parts: &http::response::Parts,
+    content: WasiBody,
+    guest: Option<Guest>,
+    terms: Terms,
+    late: LateFailure,
+) -> Body {
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let mut stream = Stream {
+        queued: VecDeque::new(),
+        content,
+        guest,
+        terms,
+        budget: terms.output_bytes,
+        missing: length,
+        deadline: None,
+        late: Some(late),
+    };
+    if terms.head_only {
+        // Nobody will poll this body, but its guest is to run to its end.
+        tokio::spawn(async move { while next(&mut stream).await.is_some() {} });
+        return Body::empty();
+    }
+    if stream.guest.is_none()
+        && let Some(whole) = stream.take_whole()
+    {
+        return Body::from(whole);
+    }
+    Body::stream(stream)
+}
+
+async fn next(stream: &mut Stream) -> Option<Result<Frame<Bytes>, BoxError>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_frame(cx)).await
+}
+
+struct Stream {
+    /// Pieces that were taken out of the content already.
+    queued: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    content: WasiBody,
+    /// The guest, if it still runs.
+    guest: Option<Guest>,
+    terms: Terms,
+    /// How many more bytes the guest may write.
+    budget: u64,
+    /// How many more bytes its `Content-Length` promises.
+    missing: Option<u64>,
+    /// When the next piece is due; made when it first does not lie ready.
+    deadline: Option<Pin<Box<Sleep>>>,
+    late: Option<LateFailure>,
+}
+
+impl Stream {
+    /// The whole body, if it lies ready in one piece without trailers.
+    fn take_whole(&mut self) -> Option<Bytes> {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(frame) = self.poll_content(&mut cx) {
+            let Some(frame) = frame else {
+                return match self.queued.len() {
+                    0 => Some(Bytes::new()),
+                    1 if matches!(&self.queued[0], Ok(frame) if frame.is_data()) => {
+                        self.queued.pop_front()?.ok()?.into_data().ok()
+                    }
+                    _ => None,
+                };
+            };
+            self.queued.push_back(frame);
+        }
+        None
+    }
+
+    /// The next piece of the content, charged to the guest.
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.content).poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Poll::Ready(Some(self.fail(Failure::Guest(error.to_string())))),
+        };
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        if length > self.budget {
+            return Poll::Ready(Some(self.fail(Failure::Output(self.terms.output_bytes))));
+        }
+        self.budget -= length;
+        self.missing = self.missing.map(|missing| missing.saturating_sub(length));
+        self.deadline = None;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// Ends the guest and the connection: the client must not take half a body for a whole one.
+    fn fail<T>(&mut self, failure: Failure) -> Result<T, BoxError> {
+        self.guest = None;
+        let text = failure.to_string();
+        if let Some(late) = self.late.take() {
+            late(failure);
+        }
+        Err(text.into())
+    }
+
+    /// Lets a guest run on that has written its whole body.
+    fn detach(&mut self) {
+        let (Some(guest), Ok(_)) = (self.guest.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let (time, late) = (self.terms.time, self.late.take());
+        tokio::spawn(async move {
+            let failure = match timeout(time, guest).await {
+                Ok(Ok(())) => return,
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Time(time),
+            };
+            if let Some(late) = late {
+                late(failure);
+            }
+        });
+    }
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Some(guest) = &mut this.guest
+            && let Poll::Ready(ended) = guest.as_mut().poll(cx)
+        {
+            this.guest = None;
+            if let Err(failure) = ended {
+                return Poll::Ready(Some(this.fail(failure)));
+            }
+        }
+        if let Some(frame) = this.queued.pop_front() {
+            return Poll::Ready(Some(frame));
+        }
+        match this.poll_content(cx) {
+            Poll::Ready(None) => {
+                this.detach();
+                Poll::Ready(None)
+            }
+            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Pending => {
+                let time = this.terms.time;
+                let deadline = this
+                    .deadline
+                    .get_or_insert_with(|| Box::pin(sleep(time)));
+                ready!(deadline.as_mut().poll(cx));
+                Poll::Ready(Some(this.fail(Failure::Time(time))))
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The server stops asking once it has all that `Content-Length` promised.
+        if self.missing == Some(0) {
+            self.detach();
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The request as a command sees it: the meta-variables of RFC 3875, and what Spin adds.
+
+use dayfly_capabilities::wasi::Invocation;
+use dayfly_model::Executor;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Request};
+use http_body::Body;
+
+use super::super::headers;
+use crate::{Connection, Peer};
+
+/// Spin's default for `argv`.
+const ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
+
+/// The arguments and variables of one call.
+pub(crate) struct Call(Invocation);
+
+impl Call {
+    pub(crate) fn new<B: Body>(
+        request: &Request<B>,
+        connection: &Connection,
+        executor: &Executor,
+    ) -> Self {
+        let argv = match executor {
+            Executor::Wagi { argv, .. } => argv,
+            Executor::Detected => ARGV,
+        };
+        let arguments = arguments(argv, request.uri().path(), request.uri().query());
+        let mut variables = Variables(Vec::with_capacity(32));
+        variables.request(request, connection);
+        variables.server(request, connection);
+        variables.headers(request.headers());
+        Self(Invocation { arguments, environment: variables.0 })
+    }
+
+    pub(super) fn into_invocation(self) -> Invocation {
+        self.0
+    }
+}
+
+/// The argument list: the template's words, the query's parameters each a word.
+fn arguments(argv: &str, path: &str, query: Option<&str>) -> Vec<String> {
+    let query = query.unwrap_or_default().replace('&', " ");
+    argv.replace("${SCRIPT_NAME}", path)
+        .replace("${ARGS}", &query)
+        .split_ascii_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+struct Variables(Vec<(String, String)>);
+
+impl Variables {
+    fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    fn request<B: Body>(&mut self, request: &Request<B>, connection: &Connection) {
+        let headers = request.headers();
+        let length = match headers.get(CONTENT_LENGTH) {
+            Some(length) => Some(text(length)),
+            // A chunked body has no length to tell: the guest reads to its end.
+            None => request.body().is_end_stream().then(|| "0".to_owned()),
+        };
+        if let Some(length) = length {
+            self.set("CONTENT_LENGTH", length);
+        }
+        self.set("CONTENT_TYPE", headers.get(CONTENT_TYPE).map(text).unwrap_or_default());
+        self.set("REQUEST_METHOD", request.method().as_str());
+        self.set("QUERY_STRING", request.uri().query().unwrap_or_default());
+        let address = match connection.peer {
+            Peer::Tcp(peer) => peer.ip().to_string(),
+            Peer::Unix => String::new(),
+        };
+        self.set("REMOTE_ADDR", address.clone());
+        self.set("REMOTE_HOST", address);
+        self.set("REMOTE_USER", "");
+        self.set("AUTH_TYPE", "");
+    }
+
+    fn server<B>(&mut self, request: &Request<B>, connection: &Connection) {
+        let host = headers::host(request);
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (name, port),
+            _ => (&*host, default_port(connection)),
+        };
+        self.set("SERVER_NAME", name);
+        self.set("SERVER_PORT", port);
+        self.set("SERVER_PROTOCOL", format!("{:?}", request.version()));
+        self.set("SERVER_SOFTWARE", concat!("Dayfly/", env!("CARGO_PKG_VERSION")));
+        self.set("GATEWAY_INTERFACE", "CGI/1.1");
+        if connection.scheme == crate::Scheme::Https {
+            self.set("HTTPS", "on");
+        }
+    }
+
+    /// The request's headers, and the variables that Spin makes of its own.
+    fn headers(&mut self, headers: &HeaderMap) {
+        for (name, value) in headers {
+            let value = text(value);
+            match name.as_str() {
+                "spin-path-info" => self.path_info(&value),
+                "spin-component-route" => {
+                    self.set("SCRIPT_NAME", value.clone());
+                    self.set("X_COMPONENT_ROUTE", value);
+                }
+                "spin-full-url" | "spin-matched-route" | "spin-base-path"
+                | "spin-raw-component-route" | "spin-client-addr" => {
+                    self.set(&meta("X", &name.as_str()["spin-".len()..]), value);
+                }
+                spin if spin.starts_with("spin-path-match-") => {
+                    self.set(&meta("X", &spin["spin-".len()..]), value);
+                }
+                _ if is_passed(name) => self.set(&meta("HTTP", name.as_str()), value),
+                _ => {}
+            }
+        }
+    }
+
+    fn path_info(&mut self, raw: &str) {
+        let decoded = percent_encoding::percent_decode_str(raw).decode_utf8_lossy().into_owned();
+        self.set("PATH_INFO", decoded.clone());
+        self.set("PATH_TRANSLATED", decoded);
+        self.set("X_RAW_PATH_INFO", raw);
+    }
+}
+
+fn default_port(connection: &Connection) -> &'static str {
+    match connection.scheme {
+        crate::Scheme::Http => "80",
+        crate::Scheme::Https => "443",
+    }
+}
+
+/// Whether RFC 3875 (4.1.18) lets a header through: not those with credentials or of the
+/// connection, and not `Proxy`, which many programs would take for their own `HTTP_PROXY`.
+fn is_passed(name: &HeaderName) -> bool {
+    let withheld = [AUTHORIZATION, PROXY_AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE];
+    !withheld.contains(name) && name != "proxy"
+}
+
+fn meta(prefix: &str, name: &str) -> String {
+    format!("{prefix}_{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+fn text(value: &http::HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_becomes_arguments_as_in_spin() {
+        assert_eq!(arguments(ARGV, "/a/b", Some("x=1&y=2")), ["/a/b", "x=1", "y=2"]);
+        assert_eq!(arguments("run ${SCRIPT_NAME} last", "/a", None), ["run", "/a", "last"]);
+    }
+
+    #[test]
+    fn headers_with_credentials_and_the_proxy_header_stay_outside() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "proxy", "connection", "x-one"] {
+            headers.insert(HeaderName::from_static(name), "v".parse().unwrap());
+        }
+        let mut variables = Variables(Vec::new());
+        variables.headers(&headers);
+        assert_eq!(variables.0, [("HTTP_X_ONE".to_owned(), "v".to_owned())]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Commands as request handlers, by CGI/1.1 (RFC 3875), which Spin calls wagi: meta-variables in
+//! the environment, the body on standard input, the response on standard output.
+
+mod call;
+mod response;
+
+use std::sync::Arc;
+
+use dayfly_capabilities::wasi::Stdio;
+use dayfly_capabilities::wasi::stdio::{PipeWriter, pipe};
+use dayfly_capabilities::{Grants, HostState};
+use dayfly_engine::Code;
+use futures_util::TryStreamExt;
+use http_body_util::BodyDataStream;
+use tokio::sync::oneshot;
+use tokio_util::io::StreamReader;
+use wasmtime::Store;
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p3::bindings::CommandPre as CommandPre03;
+use wasmtime_wasi_http::WasiBody;
+
+pub(super) use call::Call;
+
+use super::failure::Failure;
+use super::guest::Answer;
+
+/// Runs a command that exports `wasi:cli/run@0.2`.
+pub(super) async fn run02(
+    code: Code,
+    pre: CommandPre<HostState>,
+    grants: Arc<Grants>,
+    call: Call,
+    body: WasiBody,
+    sender: oneshot::Sender<Answer>,
+) -> Result<(), Failure> {
+    let (stdout, output) = pipe();
+    let guest = async {
+        let mut store = store(&code, grants, call, body, stdout);
+        let ran = async {
+            let command = pre.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        };
+        ended(ran.await, store)
+    };
+    finish(guest, response::parse(output, sender)).await
+}
+
+/// Runs a command that exports `wasi:cli/run@0.3`.
+pub(super) async fn run03(
+    code: Code,
+    pre: CommandPre03<HostState>,
+    grants: Arc<Grants>,
+    call: Call,
+    body: WasiBody,
+    sender: oneshot::Sender<Answer>,
+) -> Result<(), Failure> {
+    let (stdout, output) = pipe();
+    let guest = async {
+        let mut store = store(&code, grants, call, body, stdout);
+        let ran = async {
+            let command = pre.instantiate_async(&mut store).await?;
+            store
+                .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
+                .await?
+        };
+        ended(ran.await, store)
+    };
+    finish(guest, response::parse(output, sender)).await
+}
+
+fn store(
+    code: &Code,
+    grants: Arc<Grants>,
+    call: Call,
+    body: WasiBody,
+    stdout: PipeWriter,
+) -> Store<HostState> {
+    let input = BodyDataStream::new(body).map_err(std::io::Error::other);
+    // The guest's input is shared by threads as far as the types know; a lock costs nothing here.
+    let input = sync_wrapper::SyncStream::new(input);
+    let stdio = Stdio::pipes(StreamReader::new(input), stdout, grants.log.clone());
+    code.store(HostState::for_command(grants, stdio, call.into_invocation()))
+}
+
+/// How a command ended. Its store goes here, and with it the writing end of its output.
+fn ended(
+    result: wasmtime::Result<Result<(), ()>>,
+    mut store: Store<HostState>,
+) -> Result<bool, Failure> {
+    match result {
+        Ok(result) => Ok(result.is_ok()),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            Some(exit) => Ok(exit.0 == 0),
+            None => Err(Failure::of_call(error, &mut store)),
+        },
+    }
+}
+
+/// Runs the command and reads its response until both are done.
+async fn finish(
+    guest: impl Future<Output = Result<bool, Failure>>,
+    response: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut guest = std::pin::pin!(guest);
+    let mut response = std::pin::pin!(response);
+    let mut answered = None;
+    let succeeded = tokio::select! {
+        biased;
+        ended = &mut guest => ended?,
+        result = &mut response => {
+            answered = Some(result);
+            guest.await?
+        }
+    };
+    if !succeeded {
+        tracing::warn!("the command ended with a failure status");
+    }
+    match answered {
+        Some(result) => result,
+        None => response.await,
+    }
+}

@@ -1,0 +1,297 @@
+//! One component that serves requests: its bounds, its grants, and its code once it is resident.
+
+use std::sync::Arc;
+
+use dayfly_capabilities::{GrantError, Grants, HostState, Linkers};
+use dayfly_engine::{Code, Engine, EngineError, Metered, Origin};
+use dayfly_model::{ComponentId, Executor, HandlerShape};
+use http::{Method, Request};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::sync::{OnceCell, oneshot};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::{Error as HttpError, WasiBody};
+
+use super::admission::Admission;
+use super::failure::Failure;
+use super::guest::{Answer, Guest, Terms, respond};
+use super::{cgi, http02, http03};
+use crate::release::Image;
+use crate::{Answered, Body, Connection};
+
+/// Why an app could not be made ready to serve.
+#[derive(Debug, Error)]
+pub enum ActivateError {
+    /// A trigger names a component that the release has no image of.
+    #[error("the release has no component `{0}`")]
+    UnknownComponent(String),
+    /// Two triggers claim the same route.
+    #[error("{0}")]
+    DuplicateRoute(String),
+    /// A grant cannot be honoured.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// A component has a shape that this version does not serve.
+    #[error("component `{component}` exports {shape}, which this version does not serve")]
+    Unserved {
+        /// The component.
+        component: String,
+        /// Its shape.
+        shape: HandlerShape,
+    },
+    /// A component does not compile.
+    #[error("failed to compile component `{component}`")]
+    Compile {
+        /// The component.
+        component: String,
+        /// What the engine said.
+        source: EngineError,
+    },
+    /// A component's imports do not fit what this version defines.
+    #[error("failed to link component `{component}`: {reason}")]
+    Link {
+        /// The component.
+        component: String,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// What came of loading a component.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Its id.
+    pub component: Arc<str>,
+    /// Whether it was compiled, and how long that took.
+    pub origin: Origin,
+}
+
+pub(super) struct ComponentHost {
+    engine: Engine,
+    linkers: Arc<Linkers>,
+    image: Image,
+    grants: Arc<Grants>,
+    own: Admission,
+    node: Arc<Admission>,
+    resident: OnceCell<Resident>,
+}
+
+/// A component whose code is mapped and linked.
+struct Resident {
+    code: Code,
+    runner: Runner,
+}
+
+/// How a component of one shape is called.
+#[derive(Clone)]
+enum Runner {
+    Http02(ProxyPre<HostState>),
+    Http03(ServicePre<HostState>),
+    Command02(CommandPre<HostState>),
+    Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
+}
+
+impl ComponentHost {
+    pub(super) fn new(
+        engine: &Engine,
+        linkers: &Arc<Linkers>,
+        image: Image,
+        grants: Arc<Grants>,
+        node: &Arc<Admission>,
+    ) -> Result<Self, ActivateError> {
+        use HandlerShape as Shape;
+        match image.shape {
+            Shape::Http02 | Shape::Http03 | Shape::Command02 | Shape::Command03 => {}
+            shape => {
+                let component = grants.component.to_string();
+                return Err(ActivateError::Unserved { component, shape });
+            }
+        }
+        Ok(Self {
+            engine: engine.clone(),
+            linkers: linkers.clone(),
+            image,
+            own: Admission::new(grants.limits.concurrency),
+            node: node.clone(),
+            grants,
+            resident: OnceCell::new(),
+        })
+    }
+
+    /// Whether this is the component that a trigger means.
+    pub(super) fn serves(&self, component: &ComponentId, executor: &Executor) -> bool {
+        self.image.component == *component && self.image.executor == *executor
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.grants.component
+    }
+
+    /// Loads the component now, on this thread.
+    pub(super) fn load_blocking(&self) -> Result<Loaded, ActivateError> {
+        let resident = match self.resident.get() {
+            Some(resident) => resident,
+            None => {
+                // A request may have been faster; what it loaded is the same.
+                let _ = self.resident.set(self.load()?);
+                self.resident.get().ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?
+            }
+        };
+        Ok(Loaded { component: self.grants.component.clone(), origin: resident.code.origin() })
+    }
+
+    fn load(&self) -> Result<Resident, ActivateError> {
+        let component = || self.grants.component.to_string();
+        let code = self
+            .engine
+            .load(&self.image.wasm)
+            .map_err(|source| ActivateError::Compile { component: component(), source })?;
+        let runner = self.link(&code).map_err(|error| ActivateError::Link {
+            component: component(),
+            reason: format!("{error:#}"),
+        })?;
+        Ok(Resident { code, runner })
+    }
+
+    fn link(&self, code: &Code) -> wasmtime::Result<Runner> {
+        let pre = self.linkers.link(code)?;
+        Ok(match self.image.shape {
+            HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?),
+            HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?),
+            HandlerShape::Command03 => {
+                Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
+            }
+            _ => Runner::Command02(CommandPre::new(pre)?),
+        })
+    }
+
+    /// The component's code; the first request loads it, all others wait for that.
+    async fn resident(self: &Arc<Self>) -> Result<&Resident, Failure> {
+        if let Some(resident) = self.resident.get() {
+            return Ok(resident);
+        }
+        self.resident
+            .get_or_try_init(|| async {
+                let host = self.clone();
+                let loaded = tokio::task::spawn_blocking(move || host.load()).await;
+                match loaded {
+                    Ok(Ok(resident)) => Ok(resident),
+                    Ok(Err(error)) => Err(Failure::Load(chain(&error))),
+                    Err(error) => Err(Failure::Load(error.to_string())),
+                }
+            })
+            .await
+    }
+
+    /// Answers one request.
+    pub(super) async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        connection: &Connection,
+        executor: &Executor,
+    ) -> http::Response<Body> {
+        match self.try_handle(request, connection, executor).await {
+            Ok(mut response) => {
+                Answered::attach(&mut response, &self.grants.component);
+                response
+            }
+            Err(failure) => failure.respond(&self.grants.component),
+        }
+    }
+
+    async fn try_handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        connection: &Connection,
+        executor: &Executor,
+    ) -> Result<http::Response<Body>, Failure> {
+        let limits = &self.grants.limits;
+        let length = request.body().size_hint().lower();
+        if length > limits.body_bytes {
+            return Err(Failure::BodyTooLarge(limits.body_bytes));
+        }
+        let permits = (
+            self.own.enter().await.map_err(|_| Failure::ComponentFull)?,
+            self.node.enter().await.map_err(|_| Failure::NodeFull)?,
+        );
+        let resident = self.resident().await?;
+        let terms = Terms {
+            time: limits.time,
+            output_bytes: limits.output_bytes,
+            head_only: *request.method() == Method::HEAD,
+        };
+        let (sender, receiver) = oneshot::channel();
+        let running = self.start(resident, request, connection, executor, sender);
+        let guest = Metered::new(limits.cpu, running);
+        let guest: Guest = Box::pin(async move {
+            let _permits = permits;
+            guest.await
+        });
+        let component = self.grants.component.clone();
+        let late = Box::new(move |failure: Failure| failure.log(&component));
+        respond(guest, receiver, terms, late).await
+    }
+
+    /// A guest that handles `request`, not yet started.
+    fn start(
+        &self,
+        resident: &Resident,
+        request: Request<Incoming>,
+        connection: &Connection,
+        executor: &Executor,
+        sender: oneshot::Sender<Answer>,
+    ) -> Guest {
+        let code = resident.code.clone();
+        let grants = self.grants.clone();
+        let body_bytes = grants.limits.body_bytes;
+        match resident.runner.clone() {
+            Runner::Http02(pre) => {
+                let request = request.map(|body| bounded(body, body_bytes));
+                let scheme = connection.scheme;
+                Box::pin(http02::run(code, pre, HostState::new(grants), request, scheme, sender))
+            }
+            Runner::Http03(pre) => {
+                let request = request.map(|body| bounded(body, body_bytes));
+                Box::pin(http03::run(code, pre, HostState::new(grants), request, sender))
+            }
+            Runner::Command02(pre) => {
+                let call = cgi::Call::new(&request, connection, executor);
+                let body = bounded(request.into_body(), body_bytes);
+                Box::pin(cgi::run02(code, pre, grants, call, body, sender))
+            }
+            Runner::Command03(pre) => {
+                let call = cgi::Call::new(&request, connection, executor);
+                let body = bounded(request.into_body(), body_bytes);
+                Box::pin(cgi::run03(code, pre, grants, call, body, sender))
+            }
+        }
+    }
+}
+
+/// A request's body as a guest may read it.
+fn bounded(body: Incoming, limit: u64) -> WasiBody {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Limited::new(body, limit)
+        .map_err(|error| match error.downcast::<hyper::Error>() {
+            Ok(error) => HttpError::Hyper(*error),
+            Err(_) => HttpError::HttpRequestBodySize(None),
+        })
+        .boxed_unsync()
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
+

@@ -1,0 +1,86 @@
+//! How a guest can fail, and whose fault each way is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_capabilities::HostState;
+use dayfly_engine::{CpuLimitExceeded, StoreData};
+use http::Response;
+use thiserror::Error;
+use wasmtime::Store;
+
+use crate::{Body, EdgeError, ErrorId, Problem};
+
+/// A request that the guest did not answer, or not to the end.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("the guest trapped: {0:#}")]
+    Trap(wasmtime::Error),
+    #[error("the guest used more than its CPU time of {0:?}")]
+    Cpu(Duration),
+    #[error("the guest did not answer within its time of {0:?}")]
+    Time(Duration),
+    #[error("the guest wanted more than its memory of {0} bytes")]
+    Memory(u64),
+    #[error("the guest returned without a response")]
+    NoResponse,
+    #[error("the guest answered with an error: {0}")]
+    Guest(String),
+    #[error("the guest's output is no CGI response: {0}")]
+    Cgi(String),
+    #[error("the guest wrote more than its {0} bytes of output")]
+    Output(u64),
+    #[error("the component could not be loaded: {0}")]
+    Load(String),
+    #[error("the request's body is larger than {0} bytes")]
+    BodyTooLarge(u64),
+    #[error("the request cannot be passed on: {0}")]
+    Request(wasmtime::Error),
+    #[error("the component already runs as many instances as it may")]
+    ComponentFull,
+    #[error("this node already runs as many instances as it can")]
+    NodeFull,
+}
+
+impl Failure {
+    /// What a failed call means, as its store knows: the error alone does not tell a guest that
+    /// ran out of memory from one that gave up for another reason.
+    pub(super) fn of_call(error: wasmtime::Error, store: &mut Store<HostState>) -> Self {
+        let limits = &store.data().grants().limits;
+        let (cpu, memory) = (limits.cpu, limits.memory_bytes);
+        if error.downcast_ref::<CpuLimitExceeded>().is_some() {
+            return Self::Cpu(cpu);
+        }
+        if store.data_mut().limiter().exceeded() {
+            return Self::Memory(memory);
+        }
+        Self::Trap(error)
+    }
+
+    /// What the client may know of it.
+    pub(super) fn problem(&self) -> Problem {
+        match self {
+            Self::Trap(_) => Problem::GuestTrapped,
+            Self::Cpu(_) | Self::Time(_) => Problem::OverTime,
+            Self::Memory(_) => Problem::OverMemory,
+            Self::NoResponse | Self::Guest(_) | Self::Cgi(_) | Self::Output(_) => {
+                Problem::NoResponse
+            }
+            Self::Load(_) => Problem::Unavailable,
+            Self::Request(_) => Problem::Malformed,
+            Self::BodyTooLarge(_) => Problem::BodyTooLarge,
+            Self::ComponentFull => Problem::TenantBusy,
+            Self::NodeFull => Problem::NodeBusy,
+        }
+    }
+
+    /// The answer to a client that has had none yet.
+    pub(super) fn respond(self, component: &Arc<str>) -> Response<Body> {
+        EdgeError::new(self.problem()).of(component.clone()).because(self).respond()
+    }
+
+    /// The log line of a failure that comes too late for an answer.
+    pub(super) fn log(self, component: &Arc<str>) {
+        EdgeError::new(self.problem()).of(component.clone()).because(self).log(ErrorId::random());
+    }
+}

@@ -1,0 +1,79 @@
+//! Runs a guest inside the task of its request: no task is spawned and nothing is handed over. The
+//! guest's future is polled until it has answered; what is left of it moves into the response's
+//! body and is polled there, as the client takes what it writes. Whoever drops the body, drops
+//! the guest: a client that leaves ends it.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wasmtime_wasi_http::WasiBody;
+
+use super::body::{self, LateFailure};
+use super::failure::Failure;
+use crate::Body;
+
+/// A guest at work: its store, its instance and its place among those that may run.
+pub(super) type Guest = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// What a guest answered.
+pub(super) type Answer = Result<http::Response<WasiBody>, Failure>;
+
+/// What a response needs to know about its request.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// How long the guest may take until it answers, and between two pieces of its body.
+    pub(super) time: Duration,
+    /// How much it may write, in bytes.
+    pub(super) output_bytes: u64,
+    /// Whether the client takes no body (`HEAD`).
+    pub(super) head_only: bool,
+}
+
+/// Runs `guest` until it has answered on `answer`, and makes its response. Failures after that go
+/// to `late`.
+pub(super) async fn respond(
+    guest: Guest,
+    answer: oneshot::Receiver<Answer>,
+    terms: Terms,
+    late: LateFailure,
+) -> Result<http::Response<Body>, Failure> {
+    let (response, guest) = timeout(terms.time, first_answer(guest, answer))
+        .await
+        .unwrap_or(Err(Failure::Time(terms.time)))?;
+    let (parts, content) = response.into_parts();
+    let content = body::of_response(&parts, content, guest, terms, late);
+    Ok(http::Response::from_parts(parts, content))
+}
+
+/// The guest's answer, and the guest itself if it still runs.
+async fn first_answer(
+    guest: Guest,
+    mut answer: oneshot::Receiver<Answer>,
+) -> Result<(http::Response<WasiBody>, Option<Guest>), Failure> {
+    let mut guest = Some(guest);
+    let mut closed = false;
+    let response = poll_fn(|cx| {
+        // The guest first: an answer can only come from it, and often it ends with it.
+        if let Some(running) = &mut guest
+            && let Poll::Ready(ended) = running.as_mut().poll(cx)
+        {
+            guest = None;
+            ended?;
+        }
+        if !closed {
+            match Pin::new(&mut answer).poll(cx) {
+                Poll::Ready(Ok(response)) => return Poll::Ready(response),
+                Poll::Ready(Err(_)) => closed = true,
+                Poll::Pending => {}
+            }
+        }
+        // Without a way to answer, a guest that still runs may yet say why by how it ends.
+        if guest.is_none() { Poll::Ready(Err(Failure::NoResponse)) } else { Poll::Pending }
+    })
+    .await?;
+    Ok((response, guest))
+}

@@ -1,0 +1,119 @@
+//! The headers that Spin hands to its guests (`spin-path-info` and its kin), so that apps which
+//! read them find them; and static responses.
+//!
+//! What depends on the route alone is made once, when the route is.
+
+use std::borrow::Cow;
+
+use dayfly_model::StaticResponse;
+use dayfly_model::route::Route;
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode};
+
+use crate::{Body, Connection};
+
+const PATH_INFO: HeaderName = HeaderName::from_static("spin-path-info");
+const FULL_URL: HeaderName = HeaderName::from_static("spin-full-url");
+const MATCHED_ROUTE: HeaderName = HeaderName::from_static("spin-matched-route");
+const BASE_PATH: HeaderName = HeaderName::from_static("spin-base-path");
+const RAW_COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-raw-component-route");
+const COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-component-route");
+const CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
+
+/// The headers of one route's requests.
+pub(super) struct RouteHeaders {
+    matched: HeaderValue,
+    base: HeaderValue,
+    raw: HeaderValue,
+    component: HeaderValue,
+    params: Vec<HeaderName>,
+}
+
+impl RouteHeaders {
+    pub(super) fn new(route: &Route) -> Self {
+        let or_root = |path: &str| value(if path.is_empty() { "/" } else { path });
+        Self {
+            component: value(Route::stem(route.raw())),
+            matched: or_root(&route.full()),
+            base: or_root(route.base()),
+            raw: value(route.raw()),
+            params: route.params().map(param_name).collect(),
+        }
+    }
+
+    /// Sets the headers of one request; what a client sent under these names is replaced.
+    pub(super) fn apply<B>(
+        &self,
+        request: &mut Request<B>,
+        connection: &Connection,
+        params: &[(&str, &str)],
+        rest: Option<&str>,
+    ) {
+        let url = value(&full_url(request, connection));
+        let headers = request.headers_mut();
+        headers.reserve(7 + params.len());
+        headers.insert(PATH_INFO, value(rest.unwrap_or_default()));
+        headers.insert(FULL_URL, url);
+        headers.insert(MATCHED_ROUTE, self.matched.clone());
+        headers.insert(BASE_PATH, self.base.clone());
+        headers.insert(RAW_COMPONENT_ROUTE, self.raw.clone());
+        headers.insert(COMPONENT_ROUTE, self.component.clone());
+        headers.insert(CLIENT_ADDR, connection.peer_header().clone());
+        for (name, (_, text)) in self.params.iter().zip(params) {
+            headers.insert(name.clone(), value(text));
+        }
+    }
+}
+
+/// The URL that the client asked for, as far as it told.
+pub(super) fn full_url<B>(request: &Request<B>, connection: &Connection) -> String {
+    let scheme = connection.scheme.as_str();
+    let host = host(request);
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    format!("{scheme}://{host}{path}")
+}
+
+/// The host that the client named: HTTP/2's authority or HTTP/1.1's header.
+pub(super) fn host<B>(request: &Request<B>) -> Cow<'_, str> {
+    if let Some(authority) = request.uri().authority() {
+        return authority.as_str().into();
+    }
+    match request.headers().get(HOST) {
+        Some(host) => String::from_utf8_lossy(host.as_bytes()),
+        None => "localhost".into(),
+    }
+}
+
+fn param_name(name: &str) -> HeaderName {
+    let name = format!("spin-path-match-{}", name.to_ascii_lowercase().replace('_', "-"));
+    // A parameter's name that no header can have gets a header of its own all the same.
+    HeaderName::try_from(name).unwrap_or(HeaderName::from_static("spin-path-match"))
+}
+
+/// A header's value; what no header can carry is percent-encoded.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| {
+        let encoded: String = text
+            .bytes()
+            .map(|byte| match byte {
+                b' '..=b'~' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect();
+        // Printable ASCII is always a legal value.
+        HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
+    })
+}
+
+/// The answer of a route that needs no component. The model has checked status and headers.
+pub(super) fn static_response(response: &StaticResponse) -> Response<Body> {
+    let body = response.body.clone().unwrap_or_default();
+    let mut answer = Response::new(Body::from(bytes::Bytes::from(body)));
+    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
+    for (name, text) in &response.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(text)) {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    answer
+}

@@ -1,0 +1,63 @@
+//! A handler of `wasi:http/handler@0.3`: one instance, one call, on an engine with concurrency.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use dayfly_capabilities::HostState;
+use dayfly_engine::Code;
+use http::Request;
+use tokio::sync::oneshot;
+use wasmtime::component::Accessor;
+use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView, p3};
+
+use super::failure::Failure;
+use super::guest::Answer;
+
+pub(super) async fn run(
+    code: Code,
+    pre: ServicePre<HostState>,
+    state: HostState,
+    request: Request<WasiBody>,
+    sender: oneshot::Sender<Answer>,
+) -> Result<(), Failure> {
+    let mut store = code.store(state);
+    let called = async {
+        let service = pre.instantiate_async(&mut store).await?;
+        store.run_concurrent(async |accessor| call(accessor, &service, request, sender).await).await?
+    };
+    let called = called.await;
+    called.map_err(|error| Failure::of_call(error, &mut store))
+}
+
+async fn call(
+    accessor: &Accessor<HostState>,
+    service: &Service,
+    request: Request<WasiBody>,
+    sender: oneshot::Sender<Answer>,
+) -> wasmtime::Result<()> {
+    let (request, sent) = accessor.with(|mut access| -> wasmtime::Result<_> {
+        let view = access.get().http();
+        let (request, sent) = p3::Request::from_http(view.hooks, request);
+        // Boxed, because its type would otherwise keep the hooks borrowed.
+        let sent: Pin<Box<dyn Future<Output = Result<(), HttpError>> + Send>> = Box::pin(sent);
+        Ok((view.table.push(request)?, sent))
+    })?;
+    let answer = match service.wasi_http_handler().call_handle(accessor, request).await? {
+        Ok(response) => accessor.with(|mut access| {
+            let response = access.get().http().table.delete(response)?;
+            response.into_http_with_getter(&mut access, sent, HostState::http)
+        })?,
+        Err(code) => {
+            let _ = sender.send(Err(Failure::Guest(format!("{code:?}"))));
+            return Ok(());
+        }
+    };
+    // Nobody listens any more if the request timed out; the guest's tasks end with its store.
+    if sender.send(Ok(answer)).is_err() {
+        return Ok(());
+    }
+    // What the guest still writes, and what else it wants to finish.
+    poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+    Ok(())
+}

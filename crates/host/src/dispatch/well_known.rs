@@ -1,0 +1,27 @@
+//! The paths that the host answers itself: its own health, and what Spin answers.
+
+use http::{HeaderValue, Response, header};
+
+use crate::Body;
+
+/// What the host tells about the app that it serves.
+pub(super) struct AppFacts {
+    pub(super) name: String,
+    pub(super) version: String,
+}
+
+/// The answer to a reserved path; `None` for every other.
+pub(super) fn answer(app: &AppFacts, path: &str) -> Option<Response<Body>> {
+    let path = path.strip_prefix("/.well-known/")?;
+    match path {
+        "dayfly/health" | "spin/health" => Some(Response::new(Body::from("OK"))),
+        "spin/info" => {
+            let facts = serde_json::json!({ "name": app.name, "version": app.version });
+            let mut response = Response::new(Body::from(facts.to_string()));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+            Some(response)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,319 @@
+//! The errors that HTTP clients see: whose fault each is, and the status, log level and one-line
+//! text that follow from it. Everything that answers an error at this edge does it through here.
+
+use std::cell::Cell;
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::access_log::Answered;
+use crate::body::{Body, BoxError};
+
+/// Whose fault an error is. It decides the log level and the metric's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The client's: it sent what it should not have.
+    Client,
+    /// The guest's: its code trapped, answered nothing, or passed one of its limits.
+    Guest,
+    /// The tenant's: it uses more than it was given.
+    Tenant,
+    /// The operator's: what was deployed or configured cannot be served.
+    Operator,
+    /// Dayfly's own, or its machine's.
+    Platform,
+}
+
+impl Fault {
+    /// The word for it in logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Guest => "guest",
+            Self::Tenant => "tenant",
+            Self::Operator => "operator",
+            Self::Platform => "platform",
+        }
+    }
+
+    /// The level of its log line: clients and tenants cannot fill the log of a host at its default
+    /// level `info` with their own mistakes, guests show as warnings, the rest needs an operator.
+    pub const fn level(self) -> tracing::Level {
+        match self {
+            Self::Client | Self::Tenant => tracing::Level::DEBUG,
+            Self::Guest => tracing::Level::WARN,
+            Self::Operator | Self::Platform => tracing::Level::ERROR,
+        }
+    }
+}
+
+/// What went wrong, as far as a client may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Problem {
+    /// No route matches.
+    UnknownRoute,
+    /// The request breaks HTTP's rules.
+    Malformed,
+    /// The request's target is too long.
+    UriTooLong,
+    /// The request's headers are too many or too large.
+    HeadersTooLarge,
+    /// The request's body is over the component's limit.
+    BodyTooLarge,
+    /// The guest trapped.
+    GuestTrapped,
+    /// The guest returned without a response, or with one that is not valid.
+    NoResponse,
+    /// The guest used up its memory.
+    OverMemory,
+    /// The guest used up its CPU or wall time before it answered.
+    OverTime,
+    /// The tenant's own queue is full.
+    TenantBusy,
+    /// The node's queue is full.
+    NodeBusy,
+    /// The component cannot be loaded.
+    Unavailable,
+    /// The node is ending and takes no new requests.
+    ShuttingDown,
+    /// Dayfly failed.
+    Internal,
+}
+
+impl Problem {
+    const fn facts(self) -> (u16, Fault, &'static str) {
+        match self {
+            Self::UnknownRoute => (404, Fault::Client, "no route matches this path"),
+            Self::Malformed => (400, Fault::Client, "the request is malformed"),
+            Self::UriTooLong => (414, Fault::Client, "the request's address is too long"),
+            Self::HeadersTooLarge => (431, Fault::Client, "the request's headers are too large"),
+            Self::BodyTooLarge => (413, Fault::Client, "the request's body is too large"),
+            Self::GuestTrapped => (500, Fault::Guest, "the handler failed"),
+            Self::NoResponse => (500, Fault::Guest, "the handler gave no valid response"),
+            Self::OverMemory => (500, Fault::Guest, "the handler ran out of memory"),
+            Self::OverTime => (504, Fault::Guest, "the handler ran out of time"),
+            Self::TenantBusy => (429, Fault::Tenant, "too many requests at once"),
+            Self::NodeBusy => (503, Fault::Platform, "too busy"),
+            Self::Unavailable => (503, Fault::Operator, "the handler is not available"),
+            Self::ShuttingDown => (503, Fault::Platform, "shutting down"),
+            Self::Internal => (500, Fault::Platform, "internal error"),
+        }
+    }
+
+    /// The status that the client gets.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.facts().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whose fault it is.
+    pub const fn fault(self) -> Fault {
+        self.facts().1
+    }
+
+    /// The line that the client reads, without the error id.
+    pub const fn line(self) -> &'static str {
+        self.facts().2
+    }
+
+    const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::TenantBusy | Self::NodeBusy | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.line())
+    }
+}
+
+/// An error at the HTTP edge: what the client may know, and what only the log does.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct EdgeError {
+    problem: Problem,
+    component: Option<std::sync::Arc<str>>,
+    retry_after: Option<Duration>,
+    #[source]
+    cause: Option<BoxError>,
+}
+
+impl EdgeError {
+    /// An error whose problem says all there is to say.
+    pub const fn new(problem: Problem) -> Self {
+        Self { problem, component: None, retry_after: problem.retry_after(), cause: None }
+    }
+
+    /// What went wrong.
+    pub const fn problem(&self) -> Problem {
+        self.problem
+    }
+
+    /// The cause, for the log only.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<BoxError>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The component that the request was for, for the log only.
+    #[must_use]
+    pub fn of(mut self, component: impl Into<std::sync::Arc<str>>) -> Self {
+        self.component = Some(component.into());
+        self
+    }
+
+    /// After how long the client should try again, rounded up to seconds.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Writes the log line and makes the response that carries the same error id.
+    pub fn respond(self) -> Response<Body> {
+        let id = ErrorId::random();
+        self.log(id);
+        let text = format!("{} (error {id})\n", self.problem);
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = self.problem.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(Answered {
+            component: self.component,
+            error_id: Some(id),
+            fault: Some(self.problem.fault()),
+        });
+        response
+    }
+
+    /// Writes the log line alone, for an error after the response has begun.
+    pub fn log(&self, id: ErrorId) {
+        let fault = self.problem.fault();
+        match fault.level() {
+            tracing::Level::ERROR => self.event(id, fault, |line| {
+                tracing::error!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
+                    status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
+            }),
+            tracing::Level::WARN => self.event(id, fault, |line| {
+                tracing::warn!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
+                    status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
+            }),
+            _ => self.event(id, fault, |line| {
+                tracing::debug!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
+                    status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
+            }),
+        }
+    }
+
+    fn event(&self, id: ErrorId, fault: Fault, write: impl FnOnce(&Line<'_>)) {
+        write(&Line {
+            id,
+            fault: fault.label(),
+            status: self.problem.status().as_u16(),
+            component: self.component.as_deref(),
+            cause: Chain(self.cause.as_deref()),
+            text: self.problem.line(),
+        });
+    }
+}
+
+/// The facts of one error's log line.
+struct Line<'a> {
+    id: ErrorId,
+    fault: &'static str,
+    status: u16,
+    component: Option<&'a str>,
+    cause: Chain<'a>,
+    text: &'static str,
+}
+
+/// An error and its sources on one line.
+struct Chain<'a>(Option<&'a (dyn std::error::Error + Send + Sync + 'static)>);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.0 else { return f.write_str("-") };
+        write!(f, "{first}")?;
+        let mut next = first.source();
+        while let Some(error) = next {
+            write!(f, ": {error}")?;
+            next = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// The response to a request that no route matches.
+pub fn not_found() -> Response<Body> {
+    EdgeError::new(Problem::UnknownRoute).respond()
+}
+
+/// What ties an answer to its log line: 50 random bits, written as ten letters and digits of
+/// Crockford's base 32. Not a secret and not proof against a collision that somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ErrorId(u64);
+
+impl ErrorId {
+    /// A new id.
+    pub fn random() -> Self {
+        thread_local! {
+            static STATE: Cell<u64> = Cell::new(
+                std::collections::hash_map::RandomState::new().build_hasher().finish()
+            );
+        }
+        // SplitMix64, seeded a thread from the standard library's hash keys.
+        let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        STATE.set(state);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self((mixed ^ (mixed >> 31)) >> 14)
+    }
+}
+
+impl fmt::Display for ErrorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        for digit in (0..10).rev() {
+            let index = (self.0 >> (5 * digit)) & 31;
+            fmt::Write::write_char(f, char::from(ALPHABET[index as usize]))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ten_letters_and_differ() {
+        let (one, two) = (ErrorId::random().to_string(), ErrorId::random().to_string());
+        assert_eq!(one.len(), 10);
+        assert!(one.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn an_answer_tells_the_problem_and_nothing_of_its_cause() {
+        let error = EdgeError::new(Problem::NodeBusy)
+            .because(std::io::Error::other("/etc/secret"))
+            .retry_after(Duration::from_millis(1500));
+        let response = error.respond();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "2");
+        let Body::Full(text) = response.body() else { panic!("a text") };
+        let answered = response.extensions().get::<Answered>().unwrap();
+        let id = answered.error_id.unwrap();
+        assert_eq!(text, format!("too busy (error {id})\n").as_bytes());
+        assert_eq!(answered.fault, Some(Fault::Platform));
+    }
+}

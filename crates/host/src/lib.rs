@@ -1,0 +1,27 @@
+//! The data plane: listeners and connections, and what answers their requests.
+//!
+//! The front of it (`server`, `body`, `error`, `access_log`) knows neither apps nor guests: it is
+//! generic over a [`Handler`]. It never talks to the control plane.
+#![deny(missing_docs)]
+
+pub mod access_log;
+pub mod body;
+pub mod dispatch;
+pub mod error;
+pub mod guest_log;
+pub mod release;
+pub mod server;
+
+pub use access_log::Answered;
+pub use body::{Body, BoxError};
+pub use dispatch::{ActivateError, Dispatcher, Loaded};
+pub use error::{EdgeError, ErrorId, Fault, Problem};
+pub use guest_log::GuestLog;
+pub use release::{Image, Release};
+pub use server::config::{Http2Limits, ServerConfig};
+pub use server::connection::{Connection, Peer, Protocol, Scheme};
+pub use server::handler::Handler;
+pub use server::listen::{ListenAddr, ListenAddrError, ListenError, LocalAddr};
+pub use server::shutdown::Shutdown;
+pub use server::tls::{TlsConfig, TlsError};
+pub use server::{Outcome, ServeError, Server};

@@ -1,0 +1,237 @@
+//! What one connection is doing, kept in a handful of numbers, so that one sweep a core can tell
+//! which connections are idle, stuck or too slow, and no request has to set a timer.
+//!
+//! Only the connection's own core writes here on the way of a request; the numbers are atomic to
+//! be shareable, and never contended.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+/// A core's coarse clock, advanced by its sweep. It counts sweeps rather than time: when the core
+/// was kept from running, nobody's time has passed.
+#[derive(Debug, Default)]
+pub(super) struct Clock(AtomicU32);
+
+impl Clock {
+    pub(super) fn now(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    pub(super) fn advance(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// What a connection was told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Go on.
+    Serve,
+    /// Finish what runs, then close.
+    Drain,
+    /// Close at once.
+    Drop,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// TLS is being agreed on.
+    Handshake,
+    /// HTTP/1, or not known yet.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Everything was said; the client's last bytes are let in.
+    Lingering,
+}
+
+/// The bounds of a connection's time, in ticks of the [`Clock`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) handshake: u32,
+    pub(super) header: u32,
+    pub(super) idle: u32,
+    pub(super) write: u32,
+    /// How long a connection that should end may show no sign of life, and how long it lingers.
+    pub(super) goodbye: u32,
+}
+
+/// What one connection is doing.
+pub(super) struct Activity {
+    clock: Arc<Clock>,
+    /// When the present state began.
+    since: AtomicU32,
+    /// When bytes last moved, either way.
+    moved: AtomicU32,
+    /// The requests that run.
+    requests: AtomicU32,
+    /// Whether bytes came since the last request ended, so that a head is being read.
+    heard: AtomicBool,
+    /// Whether the client does not take what it is being sent.
+    blocked: AtomicBool,
+    /// Whether the last request had a body, so that more of it may be on its way.
+    body: AtomicBool,
+    stage: AtomicU8,
+    order: AtomicU8,
+    waker: OnceLock<Waker>,
+}
+
+impl Activity {
+    pub(super) fn new(clock: Arc<Clock>, stage: Stage) -> Self {
+        let now = clock.now();
+        Self {
+            clock,
+            since: AtomicU32::new(now),
+            moved: AtomicU32::new(now),
+            requests: AtomicU32::new(0),
+            heard: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            body: AtomicBool::new(false),
+            stage: AtomicU8::new(stage as u8),
+            order: AtomicU8::new(Order::Serve as u8),
+            waker: OnceLock::new(),
+        }
+    }
+
+    /// Notes the task to wake when there is an order; a task's first one is its only one.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.waker.get_or_init(|| waker.clone());
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+        self.heard.store(false, Relaxed);
+        self.since.store(self.clock.now(), Relaxed);
+    }
+
+    pub(super) fn begin_request(&self, has_body: bool) {
+        self.requests.fetch_add(1, Relaxed);
+        self.heard.store(false, Relaxed);
+        self.body.store(has_body, Relaxed);
+    }
+
+    pub(super) fn end_request(&self) {
+        if self.requests.fetch_sub(1, Relaxed) == 1 {
+            self.since.store(self.clock.now(), Relaxed);
+        }
+    }
+
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Notes that bytes came in.
+    pub(super) fn hear(&self) {
+        let now = self.clock.now();
+        self.moved.store(now, Relaxed);
+        if self.requests() == 0 && !self.heard.load(Relaxed) {
+            self.heard.store(true, Relaxed);
+            self.since.store(now, Relaxed);
+        }
+    }
+
+    /// Notes whether bytes went out.
+    pub(super) fn say(&self, moved: bool) {
+        if moved || !self.blocked.load(Relaxed) {
+            self.moved.store(self.clock.now(), Relaxed);
+        }
+        self.blocked.store(!moved, Relaxed);
+    }
+
+    /// Whether the client may still be sending what nobody will read, so that closing at once
+    /// would reset the connection and take our last answer with it.
+    pub(super) fn may_still_send(&self) -> bool {
+        self.is(Stage::Http1) && (self.body.load(Relaxed) || self.heard.load(Relaxed))
+    }
+
+    /// Notes that an idle connection is about to be closed: nothing is on its way.
+    pub(super) fn settle(&self) {
+        if self.requests() == 0 && !self.heard.load(Relaxed) {
+            self.body.store(false, Relaxed);
+        }
+    }
+
+    /// Tells the connection what to do; orders only become stricter.
+    pub(super) fn order(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Relaxed) < order as u8
+            && let Some(waker) = self.waker.get()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn ordered(&self) -> Order {
+        match self.order.load(Relaxed) {
+            0 => Order::Serve,
+            1 => Order::Drain,
+            _ => Order::Drop,
+        }
+    }
+
+    fn is(&self, stage: Stage) -> bool {
+        self.stage.load(Relaxed) == stage as u8
+    }
+
+    /// Closes the connection if it used up its time.
+    pub(super) fn sweep(&self, patience: &Patience) {
+        let now = self.clock.now();
+        let since = now.wrapping_sub(self.since.load(Relaxed));
+        let still = now.wrapping_sub(self.moved.load(Relaxed));
+        if self.blocked.load(Relaxed) && still > patience.write {
+            return self.order(Order::Drop);
+        }
+        if self.is(Stage::Handshake) && since > patience.handshake
+            || self.is(Stage::Lingering) && since > patience.goodbye
+        {
+            return self.order(Order::Drop);
+        }
+        if self.requests() > 0 {
+            return;
+        }
+        if self.is(Stage::Http1) && self.heard.load(Relaxed) {
+            if since > patience.header {
+                self.order(Order::Drop);
+            }
+        } else if self.ordered() == Order::Drain {
+            if since.min(still) > patience.goodbye && !self.blocked.load(Relaxed) {
+                self.order(Order::Drop);
+            }
+        } else if since > patience.idle {
+            // The goodbye's time begins now.
+            self.moved.store(now, Relaxed);
+            self.order(Order::Drain);
+        }
+    }
+
+    /// How ready the connection is to give way to another: the larger the sooner. `None` if it has
+    /// a request, or has just come.
+    pub(super) fn dispensable(&self) -> Option<(bool, u32)> {
+        if self.requests() > 0 || self.blocked.load(Relaxed) || self.ordered() == Order::Drop {
+            return None;
+        }
+        let age = self.clock.now().wrapping_sub(self.since.load(Relaxed));
+        let idle = !self.is(Stage::Handshake) && !self.heard.load(Relaxed);
+        (idle || age > 1).then_some((idle, age))
+    }
+}
+
+/// A request that runs, as the connection's activity counts it.
+pub(super) struct Running(Arc<Activity>);
+
+impl Running {
+    pub(super) fn begin(activity: &Arc<Activity>, has_body: bool) -> Self {
+        activity.begin_request(has_body);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.end_request();
+    }
+}

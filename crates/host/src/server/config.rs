@@ -1,0 +1,107 @@
+//! What a server is told: where to listen, and the bounds of its clients.
+
+use std::time::Duration;
+
+use super::listen::ListenAddr;
+use super::tls::TlsConfig;
+
+/// How a server listens and what it grants its clients. Every bound has a default.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where to listen.
+    pub listen: Vec<ListenAddr>,
+    /// The certificate for all TCP addresses; `None` serves in the clear. Unix sockets always do.
+    pub tls: Option<TlsConfig>,
+    /// How many threads serve, each with a runtime and listeners of its own; 0 means one a core.
+    pub threads: usize,
+    /// How long a graceful shutdown waits for the requests that run.
+    pub grace: Duration,
+    /// How many blocking operations (files, name resolution) run at once, on each thread.
+    pub blocking_threads: usize,
+    /// From accepting until the end of the TLS handshake and of HTTP/2's preface.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request's head until its last (HTTP/1).
+    pub header_timeout: Duration,
+    /// How long a connection stays open without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may take no byte of what it is being sent.
+    pub write_timeout: Duration,
+    /// The bytes of a request's head, or of its trailers; 431 beyond.
+    pub max_header_bytes: usize,
+    /// The number of a request's headers; 431 beyond. More than 100 costs an allocation a request.
+    pub max_headers: usize,
+    /// The bytes of a request's target; 414 beyond.
+    pub max_uri_bytes: usize,
+    /// The bytes that one HTTP/1 connection buffers in each direction; at least 8 KiB.
+    pub max_buffer_bytes: usize,
+    /// The connections that the kernel holds while we have not accepted them.
+    pub backlog: u32,
+    /// The connections of all threads together. Beyond, the one that is idle longest gives way;
+    /// if none is idle, new ones wait to be accepted.
+    pub max_connections: usize,
+    /// The bounds that HTTP/2 has beside.
+    pub http2: Http2Limits,
+}
+
+/// The bounds of an HTTP/2 connection.
+#[derive(Debug, Clone)]
+pub struct Http2Limits {
+    /// The requests that one connection runs at once.
+    pub max_concurrent_streams: u32,
+    /// The streams that a client may reset before we looked at them; beyond, the connection ends.
+    pub max_pending_reset_streams: usize,
+    /// The streams that we reset because of the client's errors; beyond, the connection ends.
+    pub max_local_error_reset_streams: usize,
+    /// The bytes of response body that wait for one stream's client.
+    pub max_send_buffer_bytes: usize,
+    /// The bytes of request body that a client may send ahead on one stream.
+    pub stream_window_bytes: u32,
+    /// The bytes of request bodies that a client may send ahead on one connection.
+    pub connection_window_bytes: u32,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddr::DEFAULT],
+            tls: None,
+            threads: 0,
+            grace: Duration::from_secs(30),
+            blocking_threads: 128,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            max_header_bytes: 64 << 10,
+            max_headers: 100,
+            max_uri_bytes: 16 << 10,
+            max_buffer_bytes: 128 << 10,
+            backlog: 4096,
+            max_connections: 16_384,
+            http2: Http2Limits::default(),
+        }
+    }
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: 128,
+            max_pending_reset_streams: 32,
+            max_local_error_reset_streams: 256,
+            max_send_buffer_bytes: 256 << 10,
+            stream_window_bytes: 256 << 10,
+            connection_window_bytes: 1 << 20,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The number of threads that serve.
+    pub(crate) fn workers(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One connection, from its acceptance to its last byte.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::activity::{Activity, Order, Stage};
+use super::connection::{Connection, Peer, Protocol, Scheme};
+use super::handler::Handler;
+use super::listen::LocalAddr;
+use super::registry::Entry;
+use super::service::Session;
+use super::wire::{Transport, Wire};
+use super::worker::Worker;
+
+/// A connection that has just been accepted.
+pub(super) struct Accepted {
+    pub(super) transport: Transport,
+    pub(super) peer: Peer,
+    pub(super) local: LocalAddr,
+    pub(super) entry: Entry,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted) {
+    let Accepted { transport, peer, local, entry } = accepted;
+    let activity = &entry.activity;
+    std::future::poll_fn(|cx| {
+        activity.register(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let Some((transport, scheme)) = secure(&worker, transport, activity).await else { return };
+    let mut wire = Wire::new(transport, activity.clone());
+    let Some(Ok(Some(protocol))) = obey(activity, wire.protocol()).await else { return };
+    let connection = Connection::new(peer, local, scheme, protocol, worker.index);
+    let session = Session {
+        worker: worker.clone(),
+        connection: Arc::new(connection),
+        activity: activity.clone(),
+    };
+    let result = match protocol {
+        Protocol::Http1 => http1(&worker, wire, session).await,
+        Protocol::Http2 => {
+            activity.enter(Stage::Http2);
+            http2(&worker, wire, session).await
+        }
+    };
+    if let Err(error) = result {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::debug!(%peer, protocol = protocol.label(), %error, cause, "connection failed");
+    }
+}
+
+/// Agrees on TLS where it is asked for. `None` if that failed.
+async fn secure<H: Handler>(
+    worker: &Worker<H>,
+    transport: Transport,
+    activity: &Activity,
+) -> Option<(Transport, Scheme)> {
+    let (tcp, tls) = match (transport, &worker.tls) {
+        (Transport::Tcp(tcp), Some(tls)) => (tcp, tls),
+        (transport, _) => return Some((transport, Scheme::Http)),
+    };
+    match obey(activity, tls.accept(tcp)).await? {
+        Ok(stream) => {
+            activity.enter(Stage::Http1);
+            Some((Transport::Tls(Box::new(stream)), Scheme::Https))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            None
+        }
+    }
+}
+
+/// Awaits what comes before the first request, unless the connection is told to end.
+async fn obey<F: Future>(activity: &Activity, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if activity.ordered() > Order::Serve => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+async fn http1<H: Handler>(
+    worker: &Worker<H>,
+    wire: Wire,
+    session: Session<H>,
+) -> hyper::Result<()> {
+    let (activity, session) = (session.activity.clone(), Arc::new(session));
+    let service = service_fn(move |request| {
+        let session = session.clone();
+        async move { session.answer(request).await }
+    });
+    let mut connection = pin!(worker.http1.serve_connection(TokioIo::new(wire), service));
+    run(&activity, connection.as_mut(), |connection| connection.graceful_shutdown()).await
+}
+
+async fn http2<H: Handler>(
+    worker: &Worker<H>,
+    wire: Wire,
+    session: Session<H>,
+) -> hyper::Result<()> {
+    let (activity, session) = (session.activity.clone(), Arc::new(session));
+    let service = service_fn(move |request| {
+        let session = session.clone();
+        async move { session.answer(request).await }
+    });
+    let mut connection = pin!(worker.http2.serve_connection(TokioIo::new(wire), service));
+    run(&activity, connection.as_mut(), |connection| connection.graceful_shutdown()).await
+}
+
+/// Drives a connection and does as it is told.
+async fn run<C>(
+    activity: &Activity,
+    mut connection: Pin<&mut C>,
+    drain: impl Fn(Pin<&mut C>),
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut draining = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            match activity.ordered() {
+                Order::Serve => return Poll::Pending,
+                Order::Drain if draining => return Poll::Pending,
+                Order::Drain => {
+                    draining = true;
+                    activity.settle();
+                    drain(connection.as_mut());
+                }
+                Order::Drop => return Poll::Ready(Ok(())),
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,161 @@
+//! One request: checked, handed to the handler, its answer watched until the last byte.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::activity::{Activity, Running};
+use super::connection::{Connection, Protocol};
+use super::handler::Handler;
+use super::worker::Worker;
+use crate::access_log::Record;
+use crate::body::{Body, BoxError};
+use crate::error::{EdgeError, Problem};
+
+/// A connection whose protocol is known, as its requests see it.
+pub(super) struct Session<H> {
+    pub(super) worker: Arc<Worker<H>>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) activity: Arc<Activity>,
+}
+
+impl<H: Handler> Session<H> {
+    /// Answers a request. Never fails: hyper would take an error for a reason to close.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<WatchedBody>, std::convert::Infallible> {
+        let http1 = self.connection.protocol == Protocol::Http1;
+        let has_body = http1 && !request.body().is_end_stream();
+        let running = Running::begin(&self.activity, has_body);
+        let mut record = Record::begin(&request, &self.connection);
+        let mut response = match self.check(&request) {
+            Ok(()) => self.handle(request).await,
+            Err(problem) => {
+                let mut response = EdgeError::new(problem).respond();
+                if http1 {
+                    // What breaks the rules once may have its body's length wrong, too.
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                response
+            }
+        };
+        if let Some(record) = &mut record {
+            record.answered(&mut response);
+        }
+        Ok(response.map(|body| WatchedBody { body, record, _running: running }))
+    }
+
+    /// Hands the request on. A panic is our own mistake; it must cost one request, not all that
+    /// share the connection.
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let answer = self.worker.handler.handle(request, &self.connection);
+        AssertUnwindSafe(answer)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| EdgeError::new(Problem::Internal).because("panicked").respond())
+    }
+
+    /// What hyper leaves to us of HTTP's rules and of our bounds.
+    fn check(&self, request: &Request<Incoming>) -> Result<(), Problem> {
+        let config = &self.worker.config;
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if target > config.max_uri_bytes {
+            return Err(Problem::UriTooLong);
+        }
+        if request.headers().len() > config.max_headers {
+            return Err(Problem::HeadersTooLarge);
+        }
+        check_host(request.version(), request.headers())
+    }
+}
+
+/// Exactly one `Host` in HTTP/1.1, at most one elsewhere, and nothing in it that could be taken
+/// for another part of a URL (RFC 9112, section 3.2).
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let Some(host) = hosts.next() else {
+        return if version == Version::HTTP_11 { Err(Problem::Malformed) } else { Ok(()) };
+    };
+    let legal = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
+    };
+    if hosts.next().is_some() || !host.as_bytes().iter().all(legal) {
+        return Err(Problem::Malformed);
+    }
+    Ok(())
+}
+
+/// An answer's body, which counts as the request's end when it is dropped.
+pub(super) struct WatchedBody {
+    body: Body,
+    record: Option<Box<Record>>,
+    _running: Running,
+}
+
+impl http_body::Body for WatchedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let watched = &mut *self;
+        if let (Some(record), Poll::Ready(frame)) = (&mut watched.record, &polled) {
+            match frame {
+                Some(Ok(frame)) => record.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(error)) => record.failed(error),
+                None => {}
+            }
+            if !matches!(frame, Some(Err(_))) && watched.body.is_end_stream() {
+                record.complete();
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(version: Version, hosts: &[&'static str]) -> Result<(), Problem> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_static(host));
+        }
+        check_host(version, &headers)
+    }
+
+    #[test]
+    fn one_host_is_the_rule() {
+        assert!(check(Version::HTTP_11, &["localhost:3000"]).is_ok());
+        assert!(check(Version::HTTP_11, &["[::1]:80"]).is_ok());
+        assert!(check(Version::HTTP_11, &[""]).is_ok());
+        assert!(check(Version::HTTP_11, &[]).is_err());
+        assert!(check(Version::HTTP_10, &[]).is_ok());
+        assert!(check(Version::HTTP_2, &[]).is_ok());
+        assert!(check(Version::HTTP_11, &["a", "a"]).is_err());
+        for host in ["a/b", "a@b", "a b", "a?b", "a#b", "a\\b"] {
+            assert!(check(Version::HTTP_11, &[host]).is_err(), "{host}");
+        }
+    }
+}

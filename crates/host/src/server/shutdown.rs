@@ -1,0 +1,93 @@
+//! The end of a server, asked for by a signal or from within the process.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Ends a server. Clones are the same handle.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    phase: Arc<watch::Sender<Phase>>,
+    signals: bool,
+}
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Not asked for.
+    Serving,
+    /// Finish what runs, take nothing new.
+    Draining,
+    /// Drop what runs.
+    Ending,
+}
+
+impl Shutdown {
+    /// A shutdown that only this process asks for.
+    pub fn new() -> Self {
+        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)), signals: false }
+    }
+
+    /// A shutdown that SIGTERM and SIGINT ask for too, once a server runs with it: the first one
+    /// to finish what runs, the second one to end at once.
+    pub fn on_signals() -> Self {
+        Self { signals: true, ..Self::new() }
+    }
+
+    /// Asks the server to take nothing new, finish what runs within its grace, and end.
+    pub fn start(&self) {
+        self.raise(Phase::Draining);
+    }
+
+    /// Asks the server to end at once, dropping what runs.
+    pub fn now(&self) {
+        self.raise(Phase::Ending);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_started(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
+    }
+
+    pub(crate) const fn listens_to_signals(&self) -> bool {
+        self.signals
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(self.phase.subscribe())
+    }
+
+    /// One step further: what a signal means.
+    pub(crate) fn advance(&self) {
+        self.raise(if self.is_started() { Phase::Ending } else { Phase::Draining });
+    }
+
+    fn raise(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let further = *phase < to;
+            if further {
+                *phase = to;
+            }
+            further
+        });
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Waits for a [`Shutdown`].
+pub(crate) struct Watch(watch::Receiver<Phase>);
+
+impl Watch {
+    /// Waits until the shutdown has come at least this far. Whoever dropped every handle can no
+    /// longer ask for it, so this then waits for ever.
+    pub(crate) async fn reached(&mut self, phase: Phase) {
+        if self.0.wait_for(|now| *now >= phase).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

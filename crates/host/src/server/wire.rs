@@ -1,0 +1,182 @@
+//! The bytes of a connection: TCP, Unix socket or TLS, watched so that its activity is known, and
+//! closed so that the client gets our last words.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use super::activity::{Activity, Stage};
+use super::connection::Protocol;
+
+/// What every HTTP/2 client says first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The bytes that a client may send after our last answer before the connection is reset.
+const LINGER_BYTES: usize = 8 << 20;
+
+/// What carries the bytes.
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The bytes of a connection.
+pub(super) struct Wire {
+    transport: Transport,
+    /// Bytes that were read to find out the protocol.
+    ahead: Bytes,
+    /// The bytes that may still be thrown away, once our side is closed.
+    lingering: Option<usize>,
+    activity: Arc<Activity>,
+}
+
+impl Wire {
+    pub(super) const fn new(transport: Transport, activity: Arc<Activity>) -> Self {
+        Self { transport, ahead: Bytes::new(), lingering: None, activity }
+    }
+
+    /// Finds out which HTTP the client speaks, by what TLS agreed on or by its first bytes. `None`
+    /// if it left before it said enough.
+    pub(super) async fn protocol(&mut self) -> io::Result<Option<Protocol>> {
+        if let Transport::Tls(tls) = &self.transport {
+            match tls.get_ref().1.alpn_protocol() {
+                Some(b"h2") => return Ok(Some(Protocol::Http2)),
+                Some(_) => return Ok(Some(Protocol::Http1)),
+                None => {}
+            }
+        }
+        let mut first = BytesMut::with_capacity(1024);
+        let protocol = loop {
+            if self.read_buf(&mut first).await? == 0 {
+                return Ok(None);
+            }
+            let common = first.len().min(PREFACE.len());
+            if first[..common] != PREFACE[..common] {
+                break Protocol::Http1;
+            }
+            if common == PREFACE.len() {
+                break Protocol::Http2;
+            }
+        };
+        self.ahead = first.freeze();
+        Ok(Some(protocol))
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<io::Result<()>> {
+        let mut space = [0; 8 << 10];
+        while left > 0 {
+            let mut buffer = ReadBuf::new(&mut space);
+            match self.transport.poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    left = left.saturating_sub(buffer.filled().len());
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    self.lingering = Some(left);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..length]);
+            self.ahead.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let result = self.transport.poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.hear();
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        };
+        self.activity.say(result.is_ready());
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bytes),
+            Transport::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bytes),
+        };
+        self.activity.say(result.is_ready());
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            // Sockets hold nothing back.
+            Transport::Tcp(_) | Transport::Unix(_) => Poll::Ready(Ok(())),
+            Transport::Tls(tls) => {
+                let result = Pin::new(tls).poll_flush(cx);
+                self.activity.say(result.is_ready());
+                result
+            }
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(left) = self.lingering {
+            return self.poll_linger(cx, left);
+        }
+        ready!(match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        })?;
+        if !self.activity.may_still_send() {
+            return Poll::Ready(Ok(()));
+        }
+        self.activity.enter(Stage::Lingering);
+        self.poll_linger(cx, LINGER_BYTES)
+    }
+}
+
+impl Transport {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! From what a user names on the command line to an app that the host can activate.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use dayfly_capabilities::registry;
+use dayfly_capabilities::variables::Providers;
+use dayfly_host::{GuestLog, Image, Release};
+use dayfly_model::feature::Feature;
+use dayfly_model::manifest::Manifest;
+use dayfly_model::{App, ComponentId, Executor, HttpTarget, TriggerKind};
+
+use crate::report::{self, Several};
+
+/// Which app, and what it is told.
+#[derive(Args, Clone)]
+pub(crate) struct AppArgs {
+    /// A folder with a `dayfly.toml` or `spin.toml`, a manifest, or one `.wasm` or `.wat` file
+    #[arg(default_value = ".", value_name = "PATH")]
+    path: PathBuf,
+
+    /// The same as PATH, as Spin spells it
+    #[arg(short = 'f', long = "from", alias = "file", value_name = "PATH", conflicts_with = "path")]
+    from: Option<PathBuf>,
+
+    /// Use the components' overrides of this profile
+    #[arg(long, env = "DAYFLY_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+
+    /// Set a variable of the app; `NAME=@FILE` reads its value from a file
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
+    variables: Vec<(String, String)>,
+
+    /// Set an environment variable in every component
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    environment: Vec<(String, String)>,
+
+    /// Folder for what the app keeps [default: `.dayfly` beside the manifest]
+    #[arg(long, env = "DAYFLY_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Folder of the components' log files [default: `logs` in the state folder]
+    #[arg(long, env = "DAYFLY_LOG_DIR", value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
+    }
+}
+
+/// The triggers that this version serves: what a new one adds is one line here.
+const TRIGGERS: &[&str] = &["http"];
+
+impl AppArgs {
+    /// Reads the app; nothing is compiled yet.
+    ///
+    /// # Errors
+    /// All mistakes of its manifest, and all uses of what this version does not serve.
+    pub(crate) fn load(&self) -> Result<App> {
+        let path = self.from.as_deref().unwrap_or(&self.path);
+        let mut app = read(path, self.profile.as_deref())?;
+        refuse_unserved(&app)?;
+        for component in app.components.values_mut() {
+            component.environment.extend(self.environment.iter().cloned());
+        }
+        Ok(app)
+    }
+
+    /// Prepares the components that triggers name, and the app's folders.
+    pub(crate) fn release(&self, app: App) -> Result<Release> {
+        let state = self.state_dir.clone().unwrap_or_else(|| app.root.join(".dayfly"));
+        let logs = self.log_dir.clone().unwrap_or_else(|| state.join("logs"));
+        let variables = self.variables(&app)?;
+        let mut images = Vec::new();
+        for (component, executor) in targets(&app) {
+            images.push(image(&app, component, executor, &logs)?);
+        }
+        Ok(Release { app, images, variables, state })
+    }
+
+    fn variables(&self, app: &App) -> Result<BTreeMap<String, String>> {
+        let mut arguments = BTreeMap::new();
+        for (name, value) in &self.variables {
+            let value = match value.strip_prefix('@') {
+                Some(file) => std::fs::read_to_string(file)
+                    .with_context(|| format!("failed to read variable `{name}` from `{file}`"))?,
+                None => value.clone(),
+            };
+            arguments.insert(name.clone(), value);
+        }
+        Providers::from_process(arguments).resolve(app).map_err(|error| {
+            let hint = "set it with `--variable NAME=VALUE` or DAYFLY_VARIABLE_NAME";
+            report::hint(error, Some(hint))
+        })
+    }
+}
+
+/// Reads an app from a folder, a manifest or a bare module.
+pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<App> {
+    if !path.exists() {
+        bail!("`{}` does not exist", path.display());
+    }
+    let is_manifest = path.is_dir() || path.extension().is_some_and(|ext| ext == "toml");
+    if !is_manifest {
+        return Ok(App::for_module(path));
+    }
+    Manifest::load(path, profile).map_err(|errors| anyhow!(Several(errors.to_string())))
+}
+
+/// Refuses what the manifest uses and this version does not serve, all of it together.
+fn refuse_unserved(app: &App) -> Result<()> {
+    let unserved: Vec<String> = app
+        .uses
+        .iter()
+        .filter(|used| !is_served(&used.feature))
+        .map(|used| format!("{used}, which this version of Dayfly does not serve"))
+        .collect();
+    if unserved.is_empty() { Ok(()) } else { Err(anyhow!(Several(unserved.join("\n       ")))) }
+}
+
+fn is_served(feature: &Feature) -> bool {
+    match feature {
+        Feature::Trigger(name) => TRIGGERS.contains(&name.as_str()),
+        Feature::Capability(name) => registry::serves(name),
+        _ => false,
+    }
+}
+
+/// The components that HTTP triggers name, and how they are called, each pair once.
+pub(crate) fn targets(app: &App) -> Vec<(&ComponentId, &Executor)> {
+    let mut targets = Vec::new();
+    for trigger in &app.triggers {
+        let TriggerKind::Http(http) = &trigger.kind else { continue };
+        let HttpTarget::Component { component, executor } = &http.target else { continue };
+        if !targets.contains(&(component, executor)) {
+            targets.push((component, executor));
+        }
+    }
+    targets
+}
+
+fn image(app: &App, id: &ComponentId, executor: &Executor, logs: &Path) -> Result<Image> {
+    let component = app
+        .components
+        .get(id)
+        .ok_or_else(|| anyhow!("a trigger names component `{id}`, which the app does not have"))?;
+    let prepared = dayfly_forge::prepare(&dayfly_forge::Job::new(app, component, executor))
+        .map_err(|error| {
+            let hint = error.hint();
+            report::hint(error, hint)
+        })?;
+    Ok(Image {
+        component: id.clone(),
+        executor: executor.clone(),
+        wasm: prepared.wasm,
+        shape: prepared.shape,
+        log: Arc::new(GuestLog::new(&id.0, Some(logs))),
+    })
+}

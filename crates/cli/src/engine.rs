@@ -1,0 +1,50 @@
+//! The flags of every command that runs or compiles guests.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use dayfly_engine::{Engine, EngineConfig, Mode};
+use directories::ProjectDirs;
+
+/// How guests are compiled and where artifacts are kept.
+#[derive(Args, Clone)]
+pub(crate) struct EngineArgs {
+    /// How code is made: `auto` (cached, else compiled), `jit` (compiled, nothing kept), `aot`
+    /// (compiled ahead and kept), `baseline` (compiled fast, runs slower), `interpreter`
+    #[arg(long, env = "DAYFLY_ENGINE", default_value = "auto", value_name = "MODE",
+          value_parser = mode_parser())]
+    engine: Mode,
+
+    /// Folder of the artifact cache [default: the user's cache folder]
+    #[arg(long, env = "DAYFLY_CACHE_DIR", value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+
+    /// Size that the artifact cache stays within, in MiB
+    #[arg(long, env = "DAYFLY_CACHE_SIZE", default_value_t = 4096, value_name = "MIB")]
+    cache_size: u64,
+}
+
+fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(Mode::ALL.map(Mode::as_str)).try_map(|text| text.parse::<Mode>())
+}
+
+impl EngineArgs {
+    /// An engine for at most `max_instances` at once.
+    pub(crate) fn build(&self, max_instances: u32) -> Result<Engine> {
+        let config = EngineConfig {
+            mode: self.engine,
+            cache_dir: self.cache_dir.clone().or_else(default_cache),
+            cache_bytes: self.cache_size.saturating_mul(1 << 20),
+            max_instances,
+            ..EngineConfig::default()
+        };
+        Engine::new(config).map_err(|error| anyhow!(error))
+    }
+}
+
+/// The user's cache folder, where the system has one.
+fn default_cache() -> Option<PathBuf> {
+    ProjectDirs::from("", "", "dayfly").map(|folders| folders.cache_dir().join("artifacts"))
+}

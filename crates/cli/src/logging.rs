@@ -1,0 +1,65 @@
+//! The log: what is written, and how. Lines for people or JSON for machines, to standard error.
+
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// What is logged, and in what form.
+#[derive(Args, Clone)]
+pub(crate) struct LogArgs {
+    /// The form of the log on standard error
+    #[arg(long, env = "DAYFLY_LOG_FORMAT", default_value = "pretty", value_name = "FORMAT")]
+    log_format: Format,
+
+    /// What is logged: a level, or TARGET=LEVEL pairs (targets: `dayfly::access`, `dayfly::guest`,
+    /// `dayfly::edge`)
+    #[arg(long, env = "DAYFLY_LOG", default_value = "warn,dayfly=info", value_name = "FILTER")]
+    log: String,
+
+    /// Whether each request is logged; `auto` means on a terminal only
+    #[arg(long, env = "DAYFLY_ACCESS_LOG", default_value = "auto", value_name = "WHEN")]
+    access_log: When,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// One line an event, for people
+    Pretty,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    On,
+    Off,
+}
+
+impl LogArgs {
+    /// Starts logging in this process.
+    pub(crate) fn start(&self) -> anyhow::Result<()> {
+        let access = match self.access_log {
+            When::Auto => std::io::stderr().is_terminal(),
+            when => when == When::On,
+        };
+        let access = if access { "info" } else { "off" };
+        let mut filter = EnvFilter::try_new(&self.log)?;
+        // Named targets of the user's own go first.
+        if !self.log.contains("dayfly::access") {
+            filter = filter.add_directive(format!("dayfly::access={access}").parse()?);
+        }
+        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_span_events(FmtSpan::NONE)
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            Format::Pretty => builder.with_ansi(colours).compact().init(),
+            Format::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! The `dayfly` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dayfly::main()
+}

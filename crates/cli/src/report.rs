@@ -1,0 +1,74 @@
+//! Errors at the edge of the process: printed once, with their causes, and a hint where one helps.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+
+/// An error with a hint: what a person can do about it.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    error: anyhow::Error,
+    hint: String,
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl std::error::Error for Hinted {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Adds a hint to an error, if there is one.
+pub(crate) fn hint(
+    error: impl Into<anyhow::Error>,
+    hint: Option<impl Into<String>>,
+) -> anyhow::Error {
+    let error = error.into();
+    match hint {
+        Some(hint) => Hinted { error, hint: hint.into() }.into(),
+        None => error,
+    }
+}
+
+/// Several errors of one cause, printed one after the other.
+#[derive(Debug)]
+pub(crate) struct Several(pub(crate) String);
+
+impl fmt::Display for Several {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Several {}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const NOTE: Style = AnsiColor::Green.on_default().bold();
+
+/// Prints an error to standard error.
+pub(crate) fn print(error: &anyhow::Error) {
+    anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
+    let mut shown = error.to_string();
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        // A transparent error repeats its source.
+        if text != shown {
+            anstream::eprintln!("  caused by: {text}");
+        }
+        shown = text;
+    }
+    if let Some(Hinted { hint, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        anstream::eprintln!("{HINT}hint{HINT:#}: {hint}");
+    }
+}
+
+/// Prints a line of progress to standard error.
+pub(crate) fn note(verb: &str, rest: impl fmt::Display) {
+    anstream::eprintln!("{NOTE}{verb:>12}{NOTE:#} {rest}");
+}

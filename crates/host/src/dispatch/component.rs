@@ -256,7 +256,8 @@ impl ComponentHost {
             }
             Runner::Http03(pre) => {
                 let request = request.map(|body| bounded(body, body_bytes));
-                Box::pin(http03::run(code, pre, HostState::new(grants), request, sender))
+                let scheme = connection.scheme;
+                Box::pin(http03::run(code, pre, HostState::new(grants), request, scheme, sender))
             }
             Runner::Command02(pre) => {
                 let call = cgi::Call::new(&request, connection, executor);

@@ -5,7 +5,9 @@ use std::pin::Pin;
 
 use dayfly_capabilities::HostState;
 use dayfly_engine::Code;
-use http::Request;
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{Request, Uri};
 use tokio::sync::oneshot;
 use wasmtime::component::Accessor;
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
@@ -19,8 +21,10 @@ pub(super) async fn run(
     pre: ServicePre<HostState>,
     state: HostState,
     request: Request<WasiBody>,
+    scheme: crate::Scheme,
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
+    let request = with_authority(request, scheme);
     let mut store = code.store(state);
     let called = async {
         let service = pre.instantiate_async(&mut store).await?;
@@ -28,6 +32,23 @@ pub(super) async fn run(
     };
     let called = called.await;
     called.map_err(|error| Failure::of_call(error, &mut store))
+}
+
+/// Names the scheme and the host in the request's target, where HTTP/1.1 leaves them out: the guest
+/// reads both there.
+fn with_authority(request: Request<WasiBody>, scheme: crate::Scheme) -> Request<WasiBody> {
+    let (mut parts, body) = request.into_parts();
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    if uri.authority.is_none() {
+        let host = parts.headers.get(HOST).map(|host| host.as_bytes());
+        uri.authority = host.and_then(|host| Authority::try_from(host).ok());
+    }
+    uri.scheme = uri.authority.as_ref().map(|_| match scheme {
+        crate::Scheme::Http => Scheme::HTTP,
+        crate::Scheme::Https => Scheme::HTTPS,
+    });
+    parts.uri = Uri::from_parts(uri).unwrap_or_default();
+    Request::from_parts(parts, body)
 }
 
 async fn call(

@@ -1,0 +1,89 @@
+//! Requests that break the rules of HTTP/1 are refused and their connection closed.
+
+use crate::harness::Running;
+
+const MALFORMED: &[(&str, &str)] = &[
+    ("no request", "hello\r\n\r\n"),
+    ("no version", "GET /\r\n\r\n"),
+    ("unknown version", "GET / HTTP/3.0\r\nhost: a\r\n\r\n"),
+    ("space in the target", "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("no host", "GET / HTTP/1.1\r\n\r\n"),
+    ("two hosts", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"),
+    ("host with a path", "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n"),
+    ("host with a user", "GET / HTTP/1.1\r\nhost: x@a\r\n\r\n"),
+    ("space before the colon", "GET / HTTP/1.1\r\nhost : a\r\n\r\n"),
+    ("space in a name", "GET / HTTP/1.1\r\nhost: a\r\nx y: z\r\n\r\n"),
+    ("folded header", "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\n z\r\n\r\n"),
+    ("nameless header", "GET / HTTP/1.1\r\nhost: a\r\n: z\r\n\r\n"),
+    ("zero byte in a value", "GET / HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n"),
+    ("lone carriage return", "GET / HTTP/1.1\r\nhost: a\r\nx: y\rz\r\n\r\n"),
+    ("length is a word", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n"),
+    ("length is signed", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +1\r\n\r\nx"),
+    ("length is negative", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\nx"),
+    ("length is empty", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length:\r\n\r\nx"),
+    (
+        "two lengths",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+    ),
+    ("list of lengths", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1, 2\r\n\r\nxx"),
+    (
+        "length too large",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999999\r\n\r\n",
+    ),
+    ("unknown coding", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n"),
+    (
+        "chunked is not last",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "coding in HTTP/1.0",
+        "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk length is a word",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n",
+    ),
+    (
+        "chunk is too long",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
+    ),
+];
+
+#[test]
+fn malformed_requests_are_refused() {
+    let server = Running::start();
+    let mut wrong = Vec::new();
+    for (what, request) in MALFORMED {
+        // What follows must never be taken for a request of its own.
+        let answer = server.raw(format!("{request}GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"));
+        if !answer.starts_with("HTTP/1.1 400") && !answer.starts_with("HTTP/1.0 400")
+            || answer.matches("HTTP/1.").count() != 1
+        {
+            wrong.push(format!("{what}: {answer:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(server.stop().is_clean());
+}
+
+#[test]
+fn our_own_refusal_is_one_line_with_an_error_id_that_the_log_has_too() {
+    let server = Running::start();
+    let answer = server.raw("GET / HTTP/1.1\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("connection: close"), "{head}");
+    let id = body.strip_prefix("the request is malformed (error ").unwrap();
+    let id = id.strip_suffix(")\n").unwrap();
+    crate::harness::eventually("the log line", || crate::harness::log_lines().contains(id));
+}
+
+#[test]
+fn a_length_beside_chunks_is_ignored_and_the_connection_closed() {
+    let server = Running::start();
+    let answer = server.raw(
+        "POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\ntransfer-encoding: chunked\r\n\r\n\
+         0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n0"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+}

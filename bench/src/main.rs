@@ -1,1 +1,106 @@
-fn main(){}
+//! Measures requests a second of a hello handler, a fresh instance each: Dayfly, `wasmtime serve`,
+//! and a native server as the limit, alternating, in one run. Read the ratios.
+
+mod load;
+mod native;
+mod peer;
+mod report;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, Subcommand};
+
+use load::{Load, Sample};
+use peer::Peer;
+
+/// Benchmarks of Dayfly.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Bench>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The native server that is the limit (used by the benchmark itself)
+    Native {
+        /// Its port
+        port: u16,
+    },
+}
+
+/// Serve a hello handler under load.
+#[derive(clap::Args)]
+struct Serve {
+    /// Rounds; each measures every server once
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of load a server and round
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Connections that the load keeps busy
+    #[arg(long, default_value_t = 32)]
+    connections: u32,
+    /// Folder of results
+    #[arg(long, default_value = "bench/results")]
+    output: PathBuf,
+    /// Show the commands that would be run, and nothing else
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Bench::Native { port }) => native::serve(port),
+        None => serve(&cli.serve),
+    }
+}
+
+fn serve(options: &Serve) -> Result<()> {
+    let root = workspace_root()?;
+    let peers = Peer::all(&root)?;
+    if options.dry_run {
+        for peer in &peers {
+            println!("{}: {}", peer.name, peer.command_line());
+        }
+        return Ok(());
+    }
+    let load = Load { seconds: options.seconds, connections: options.connections };
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); peers.len()];
+    for round in 1..=options.rounds {
+        for (peer, samples) in peers.iter().zip(&mut samples) {
+            let server = peer.start()?;
+            let sample = load.run(&server)?;
+            eprintln!("round {round}: {:<16} {:>9.0} requests/s", peer.name, sample.rate);
+            samples.push(sample);
+        }
+    }
+    let names: Vec<&str> = peers.iter().map(|peer| peer.name).collect();
+    report::write(&root.join(&options.output), &names, &samples, options)
+}
+
+/// The folder that holds this workspace.
+fn workspace_root() -> Result<PathBuf> {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        PathBuf::from,
+    );
+    Ok(folder.parent().context("the benchmark lies in no workspace")?.to_owned())
+}
+
+/// Runs a command and gives its standard output.
+fn output(command: &mut Command) -> Result<String> {
+    let shown = format!("{command:?}");
+    let output = command.output().with_context(|| format!("failed to run `{shown}`"))?;
+    ensure!(
+        output.status.success(),
+        "`{shown}` failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

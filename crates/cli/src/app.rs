@@ -8,16 +8,16 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use dayfly_capabilities::registry;
 use dayfly_capabilities::variables::Providers;
-use dayfly_host::{GuestLog, Image, Release};
+use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::{App, ComponentId, Executor, HttpTarget, TriggerKind};
 
 use crate::report::{self, Several};
 
-/// Which app, and what it is told.
+/// Which app.
 #[derive(Args, Clone)]
-pub(crate) struct AppArgs {
+pub(crate) struct AppSource {
     /// A folder with a `dayfly.toml` or `spin.toml`, a manifest, or one `.wasm` or `.wat` file
     #[arg(default_value = ".", value_name = "PATH")]
     path: PathBuf,
@@ -29,6 +29,13 @@ pub(crate) struct AppArgs {
     /// Use the components' overrides of this profile
     #[arg(long, env = "DAYFLY_PROFILE", value_name = "NAME")]
     profile: Option<String>,
+}
+
+/// Which app, and what it is told.
+#[derive(Args, Clone)]
+pub(crate) struct AppArgs {
+    #[command(flatten)]
+    source: AppSource,
 
     /// Set a variable of the app; `NAME=@FILE` reads its value from a file
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
@@ -47,15 +54,24 @@ pub(crate) struct AppArgs {
     log_dir: Option<PathBuf>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
     }
 }
 
-/// The triggers that this version serves: what a new one adds is one line here.
-const TRIGGERS: &[&str] = &["http"];
+impl AppSource {
+    /// What the user named.
+    pub(crate) fn path(&self) -> &Path {
+        self.from.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The profile, if one was chosen.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+}
 
 impl AppArgs {
     /// Reads the app; nothing is compiled yet.
@@ -63,8 +79,7 @@ impl AppArgs {
     /// # Errors
     /// All mistakes of its manifest, and all uses of what this version does not serve.
     pub(crate) fn load(&self) -> Result<App> {
-        let path = self.from.as_deref().unwrap_or(&self.path);
-        let mut app = read(path, self.profile.as_deref())?;
+        let mut app = read(self.source.path(), self.source.profile())?;
         refuse_unserved(&app)?;
         for component in app.components.values_mut() {
             component.environment.extend(self.environment.iter().cloned());
@@ -106,11 +121,15 @@ pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<App> {
     if !path.exists() {
         bail!("`{}` does not exist", path.display());
     }
-    let is_manifest = path.is_dir() || path.extension().is_some_and(|ext| ext == "toml");
-    if !is_manifest {
+    if !is_manifest(path) {
         return Ok(App::for_module(path));
     }
     Manifest::load(path, profile).map_err(|errors| anyhow!(Several(errors.to_string())))
+}
+
+/// Whether a path means a manifest rather than a bare module.
+pub(crate) fn is_manifest(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_some_and(|ext| ext == "toml")
 }
 
 /// Refuses what the manifest uses and this version does not serve, all of it together.
@@ -124,9 +143,10 @@ fn refuse_unserved(app: &App) -> Result<()> {
     if unserved.is_empty() { Ok(()) } else { Err(anyhow!(Several(unserved.join("\n       ")))) }
 }
 
-fn is_served(feature: &Feature) -> bool {
+/// Whether this version serves a feature that a manifest uses.
+pub(crate) fn is_served(feature: &Feature) -> bool {
     match feature {
-        Feature::Trigger(name) => TRIGGERS.contains(&name.as_str()),
+        Feature::Trigger(name) => triggers::serves(name),
         Feature::Capability(name) => registry::serves(name),
         _ => false,
     }

@@ -9,14 +9,17 @@ pub mod body;
 pub mod dispatch;
 pub mod error;
 pub mod guest_log;
+pub mod host;
 pub mod release;
 pub mod server;
+pub mod triggers;
 
 pub use access_log::Answered;
 pub use body::{Body, BoxError};
-pub use dispatch::{ActivateError, Dispatcher, Loaded};
+pub use dispatch::{ActivateError, Loaded, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use guest_log::GuestLog;
+pub use host::{Host, HostConfig};
 pub use release::{Image, Release};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};

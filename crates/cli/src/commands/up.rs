@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use dayfly_engine::Origin;
-use dayfly_host::{Dispatcher, ListenAddr, Server, ServerConfig, Shutdown, TlsConfig};
-use dayfly_model::{App, HttpTarget, TriggerKind};
+use dayfly_host::{Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
 
 use crate::app::AppArgs;
 use crate::engine::EngineArgs;
@@ -67,63 +65,47 @@ impl Up {
             return Err(anyhow!("app `{}` has no trigger, so nothing would ever wake it", app.name));
         }
         let engine = self.engine.build(self.max_instances)?;
-        let release = self.app.release(app.clone())?;
-        let server = self.bind()?;
-        let dispatcher = Dispatcher::activate(&engine, release, self.max_instances)?;
-        self.preload(&dispatcher)?;
+        let release = self.app.release(app)?;
+        let host = Host::activate(&engine, release, &self.config()).map_err(|error| {
+            let hint = error.hint();
+            report::hint(error, hint)
+        })?;
+        self.preload(&host)?;
         if !self.quiet {
-            print_routes(&app, &server);
+            for line in host.describe() {
+                anstream::println!("{line}");
+            }
         }
-        let outcome = server.run(Arc::new(dispatcher), Shutdown::on_signals())?;
+        let outcome = host.run(Shutdown::on_signals())?;
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn bind(&self) -> Result<Server> {
+    fn config(&self) -> HostConfig {
         let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
-        let config = ServerConfig {
+        let http = ServerConfig {
             listen: self.listen.clone(),
             tls: tls.map(|(certificate, key)| TlsConfig::new(certificate, key)),
             threads: self.threads,
             grace: Duration::from_secs(self.grace),
             ..ServerConfig::default()
         };
-        Server::bind(config).map_err(|error| {
-            let hint = error.hint();
-            report::hint(error, hint)
-        })
+        HostConfig { http, max_instances: self.max_instances }
     }
 
-    fn preload(&self, dispatcher: &Dispatcher) -> Result<()> {
+    fn preload(&self, host: &Host) -> Result<()> {
         let starting = |component: &str| {
             if !self.quiet {
                 report::note("Loading", component);
             }
         };
-        for loaded in dispatcher.preload(starting)? {
+        for loaded in host.preload(starting)? {
             if let (Origin::Compiled(took), false) = (loaded.origin, self.quiet) {
                 report::note("Compiled", format!("{} in {took:.2?}", loaded.component));
             }
         }
         Ok(())
-    }
-}
-
-/// Tells each route with its URL.
-fn print_routes(app: &App, server: &Server) {
-    for url in server.urls() {
-        for trigger in &app.triggers {
-            let TriggerKind::Http(http) = &trigger.kind else { continue };
-            let Some(route) = &http.route else { continue };
-            let target = match &http.target {
-                HttpTarget::Component { component, .. } => component.0.as_str(),
-                HttpTarget::Static(_) => "(static response)",
-            };
-            let path = route.full();
-            let path = if path.is_empty() { "/" } else { &path };
-            anstream::println!("{url}{path}  {target}");
-        }
     }
 }

@@ -21,7 +21,7 @@ use super::failure::Failure;
 use super::guest::{Answer, Guest, Terms, respond};
 use super::{cgi, http02, http03};
 use crate::release::Image;
-use crate::{Answered, Body, Connection};
+use crate::{Answered, Body, Connection, ServeError};
 
 /// Why an app could not be made ready to serve.
 #[derive(Debug, Error)]
@@ -32,6 +32,9 @@ pub enum ActivateError {
     /// Two triggers claim the same route.
     #[error("{0}")]
     DuplicateRoute(String),
+    /// A trigger cannot listen.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// A grant cannot be honoured.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -61,6 +64,12 @@ pub enum ActivateError {
     },
 }
 
+/// Whether this version can wake components of that shape.
+pub fn serves_shape(shape: HandlerShape) -> bool {
+    use HandlerShape as Shape;
+    matches!(shape, Shape::Http02 | Shape::Http03 | Shape::Command02 | Shape::Command03)
+}
+
 /// What came of loading a component.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -70,7 +79,7 @@ pub struct Loaded {
     pub origin: Origin,
 }
 
-pub(super) struct ComponentHost {
+pub(crate) struct ComponentHost {
     engine: Engine,
     linkers: Arc<Linkers>,
     image: Image,
@@ -95,6 +104,16 @@ enum Runner {
     Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
 }
 
+impl ActivateError {
+    /// What the user can do, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 impl ComponentHost {
     pub(super) fn new(
         engine: &Engine,
@@ -103,13 +122,9 @@ impl ComponentHost {
         grants: Arc<Grants>,
         node: &Arc<Admission>,
     ) -> Result<Self, ActivateError> {
-        use HandlerShape as Shape;
-        match image.shape {
-            Shape::Http02 | Shape::Http03 | Shape::Command02 | Shape::Command03 => {}
-            shape => {
-                let component = grants.component.to_string();
-                return Err(ActivateError::Unserved { component, shape });
-            }
+        if !serves_shape(image.shape) {
+            let component = grants.component.to_string();
+            return Err(ActivateError::Unserved { component, shape: image.shape });
         }
         Ok(Self {
             engine: engine.clone(),
@@ -127,7 +142,7 @@ impl ComponentHost {
         self.image.component == *component && self.image.executor == *executor
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.grants.component
     }
 
@@ -188,7 +203,7 @@ impl ComponentHost {
     }
 
     /// Answers one request.
-    pub(super) async fn handle(
+    pub(crate) async fn handle(
         self: &Arc<Self>,
         request: Request<Incoming>,
         connection: &Connection,

@@ -1,6 +1,7 @@
 //! Accepts the connections of one listener on one core. Never waits for a client.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ impl Listener {
                 let (tcp, peer) = listener.accept().await?;
                 #[cfg(not(target_os = "linux"))]
                 super::listen::tune((&tcp).into())?;
-                Ok((Transport::Tcp(tcp), Peer::Tcp(peer)))
+                Ok((Transport::Tcp(tcp), Peer::Tcp(canonical(peer))))
             }
             Self::Unix(listener) => {
                 let (unix, _) = listener.accept().await?;
@@ -58,15 +59,17 @@ pub(super) async fn accept<H: Handler>(
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = async {
-                worker.registry.room().await;
-                listener.accept().await
-            } => accepted,
+            accepted = listener.accept() => accepted,
             () = shutdown.reached(Phase::Draining) => break,
         };
         match accepted {
             Ok((transport, peer)) => {
                 trouble.over();
+                tokio::select! {
+                    biased;
+                    () = worker.registry.room() => {}
+                    () = shutdown.reached(Phase::Draining) => {}
+                }
                 spawn(&worker, &local, transport, peer);
             }
             Err(error) => trouble.wait(&worker, &local, &error).await,
@@ -91,10 +94,15 @@ fn spawn<H: Handler>(worker: &Arc<Worker<H>>, local: &LocalAddr, transport: Tran
 fn precise(local: &LocalAddr, transport: &Transport) -> LocalAddr {
     match (local, transport) {
         (LocalAddr::Tcp(addr), Transport::Tcp(tcp)) if addr.ip().is_unspecified() => {
-            LocalAddr::Tcp(tcp.local_addr().unwrap_or(*addr))
+            LocalAddr::Tcp(canonical(tcp.local_addr().unwrap_or(*addr)))
         }
         _ => local.clone(),
     }
+}
+
+/// An IPv4 address as such, where a socket for both families has it as an IPv6 one.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
 /// What to do when accepting fails, as it does when descriptors or memory run out.

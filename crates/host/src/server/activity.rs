@@ -216,7 +216,8 @@ impl Activity {
         }
         let age = self.clock.now().wrapping_sub(self.since.load(Relaxed));
         let idle = !self.is(Stage::Handshake) && !self.heard.load(Relaxed);
-        (idle || age > 1).then_some((idle, age))
+        // What came just now may well have its request in the socket.
+        (age > 0).then_some((idle, age))
     }
 }
 

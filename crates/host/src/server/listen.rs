@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-pub(super) use bind::{Bound, Socket, SocketFile, bind};
 #[cfg(not(target_os = "linux"))]
 pub(super) use bind::tune;
+pub(super) use bind::{Bound, Socket, SocketFile, bind};
 pub use error::{ListenAddrError, ListenError};
 
 use super::connection::Scheme;

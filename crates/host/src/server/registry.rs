@@ -46,7 +46,7 @@ impl Registry {
         Entry { registry: self.clone(), key, activity }
     }
 
-    /// Waits until there is room for another connection, making some if it can.
+    /// Waits until there is room for a connection that has come, making some if it can.
     pub(super) async fn room(&self) {
         while self.connections().len() >= self.max {
             let left = self.left.notified();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -36,6 +36,7 @@ impl<H: Handler> Session<H> {
         let has_body = http1 && !request.body().is_end_stream();
         let running = Running::begin(&self.activity, has_body);
         let mut record = Record::begin(&request, &self.connection);
+        let is_head = request.method() == Method::HEAD;
         let mut response = match self.check(&request) {
             Ok(()) => self.handle(request).await,
             Err(problem) => {
@@ -48,6 +49,9 @@ impl<H: Handler> Session<H> {
                 response
             }
         };
+        if !http1 {
+            strip_body(is_head, &mut response);
+        }
         if let Some(record) = &mut record {
             record.answered(&mut response);
         }
@@ -78,6 +82,23 @@ impl<H: Handler> Session<H> {
     }
 }
 
+/// Takes the body from an answer that may have none (RFC 9110, sections 9.3.2 and 15), which hyper
+/// does in HTTP/1 only.
+fn strip_body(is_head: bool, response: &mut Response<Body>) {
+    let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !is_head && !bodiless {
+        return;
+    }
+    let body = std::mem::take(response.body_mut());
+    if is_head
+        && !bodiless
+        && let Some(length) = body.size_hint().exact()
+        && let header::Entry::Vacant(entry) = response.headers_mut().entry(header::CONTENT_LENGTH)
+    {
+        entry.insert(HeaderValue::from(length));
+    }
+}
+
 /// Exactly one `Host` in HTTP/1.1, at most one elsewhere, and nothing in it that could be taken
 /// for another part of a URL (RFC 9112, section 3.2).
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
@@ -85,9 +106,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(host) = hosts.next() else {
         return if version == Version::HTTP_11 { Err(Problem::Malformed) } else { Ok(()) };
     };
-    let legal = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
-    };
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
     if hosts.next().is_some() || !host.as_bytes().iter().all(legal) {
         return Err(Problem::Malformed);
     }

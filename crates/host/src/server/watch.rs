@@ -29,8 +29,9 @@ impl Watchman {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _context = runtime.enter();
-            let both =
-                || io::Result::Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]);
+            let both = || {
+                io::Result::Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+            };
             shutdown.listens_to_signals().then(both).transpose()
         };
         Ok(Self { signals: signals?, runtime, reload, shutdown: shutdown.clone() })

@@ -130,11 +130,18 @@ impl Handler for App {
                 }
             },
             "/wait" => self.wait().await,
+            "/none" => {
+                let mut response = Response::new(Body::from("not to be sent"));
+                *response.status_mut() = http::StatusCode::NO_CONTENT;
+                return response;
+            }
             "/panic" => panic!("as the test asks"),
             "/broken" => Body::stream(Broken(0)),
-            "/trailers" => Body::stream(http_body_util::Full::<Bytes>::from("hi").with_trailers(
-                async { Some(Ok(HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())]))) },
-            )),
+            "/trailers" => {
+                Body::stream(http_body_util::Full::<Bytes>::from("hi").with_trailers(async {
+                    Some(Ok(HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())])))
+                }))
+            }
             "/who" => Body::from(format!(
                 "{} {} {} {}",
                 connection.peer,
@@ -211,7 +218,7 @@ impl http_body::Body for Zeros {
     }
 }
 
-/// Three bytes and then an error.
+/// Three bytes and, once they were sent, an error.
 struct Broken(usize);
 
 impl http_body::Body for Broken {
@@ -220,9 +227,13 @@ impl http_body::Body for Broken {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.0 += 1;
+        if self.0 == 2 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(Some(match self.0 {
             1 => Ok(Frame::data(Bytes::from_static(b"abc"))),
             _ => Err("the guest is gone".into()),

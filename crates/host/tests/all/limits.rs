@@ -33,8 +33,7 @@ fn the_number_of_headers_may_be_configured() {
     {
         let server = Running::with(ServerConfig { max_headers, ..config() });
         let headers = "x: y\r\n".repeat(sent - 2);
-        let request =
-            format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n");
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n");
         let answer = server.raw(request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{max_headers} {sent} {answer}");
     }
@@ -58,7 +57,8 @@ fn slow_headers_end_and_quick_ones_do_not() {
         let began = Instant::now();
         slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         while began.elapsed() < crate::harness::LONG {
-            let closed = slow.write_all(b"x: y\r\n").is_err() || matches!(slow.read(&mut [0]), Ok(0));
+            let closed =
+                slow.write_all(b"x: y\r\n").is_err() || matches!(slow.read(&mut [0]), Ok(0));
             if closed {
                 return true;
             }

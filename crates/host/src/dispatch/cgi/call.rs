@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROX
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
 
-use super::super::headers;
+use crate::triggers::http::headers;
 use crate::{Connection, Peer};
 
 /// Spin's default for `argv`.

@@ -84,9 +84,7 @@ impl ListenError {
                 "ports below 1024 need the capability CAP_NET_BIND_SERVICE, and a socket's \
                  folder must be writable",
             ),
-            Self::NotLocal { .. } => {
-                Some("listen on `:PORT` for every interface of this machine")
-            }
+            Self::NotLocal { .. } => Some("listen on `:PORT` for every interface of this machine"),
             Self::NotASocket { .. } => Some("choose another path, or remove the file"),
             Self::Nothing | Self::Unresolved { .. } | Self::Failed { .. } => None,
         }

@@ -66,7 +66,7 @@ impl RouteHeaders {
 }
 
 /// The URL that the client asked for, as far as it told.
-pub(super) fn full_url<B>(request: &Request<B>, connection: &Connection) -> String {
+fn full_url<B>(request: &Request<B>, connection: &Connection) -> String {
     let scheme = connection.scheme.as_str();
     let host = host(request);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -74,7 +74,7 @@ pub(super) fn full_url<B>(request: &Request<B>, connection: &Connection) -> Stri
 }
 
 /// The host that the client named: HTTP/2's authority or HTTP/1.1's header.
-pub(super) fn host<B>(request: &Request<B>) -> Cow<'_, str> {
+pub(crate) fn host<B>(request: &Request<B>) -> Cow<'_, str> {
     if let Some(authority) = request.uri().authority() {
         return authority.as_str().into();
     }

@@ -1,0 +1,127 @@
+//! The servers that are measured, each a process of its own on the first core.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// The core that servers run on; the load runs on the next.
+pub(crate) const SERVER_CORE: &str = "0";
+
+/// A kind of server.
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
+}
+
+/// A server that answers.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+const PORT: &str = "{port}";
+
+impl Peer {
+    /// Every peer that a round measures. All must be there.
+    pub(crate) fn all(root: &Path) -> Result<Vec<Self>> {
+        let guest = found(root, "target/guests/rust-hello.wasm", "cargo xtask guests rust-hello")?;
+        let dayfly = found(root, "target/release/dayfly", "cargo build --release")?;
+        let wasmtime = found(root, "target/tools/venv/bin/wasmtime", "cargo xtask setup")?;
+        let guest = guest.display();
+        let words = |text: String| text.split(' ').map(str::to_owned).collect();
+        Ok(vec![
+            Self {
+                name: "native hyper",
+                program: std::env::current_exe()?,
+                arguments: words(format!("native {PORT}")),
+            },
+            Self {
+                name: "dayfly",
+                program: dayfly,
+                arguments: words(format!(
+                    "up {guest} --quiet --threads 1 --access-log off --listen 127.0.0.1:{PORT}"
+                )),
+            },
+            Self {
+                name: "wasmtime serve",
+                program: wasmtime,
+                arguments: words(format!("serve -S cli --addr 127.0.0.1:{PORT} {guest}")),
+            },
+        ])
+    }
+
+    pub(crate) fn command_line(&self) -> String {
+        format!("{} {}", self.program.display(), self.arguments.join(" "))
+    }
+
+    /// Starts the server and waits until it answers.
+    pub(crate) fn start(&self) -> Result<Running> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let child = Command::new("taskset")
+            .args(["-c", SERVER_CORE])
+            .arg(&self.program)
+            .args(self.arguments.iter().map(|word| word.replace(PORT, &port.to_string())))
+            // It makes failed `anyhow` calls on hot paths unwind, of the peers' too.
+            .env_remove("RUST_BACKTRACE")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("failed to start {}", self.name))?;
+        let mut running = Running { child, port };
+        running.wait(self.name)?;
+        Ok(running)
+    }
+}
+
+fn found(root: &Path, path: &str, remedy: &str) -> Result<PathBuf> {
+    let path = root.join(path);
+    ensure!(path.is_file(), "`{}` is missing; make it with `{remedy}`", path.display());
+    Ok(path)
+}
+
+impl Running {
+    fn wait(&mut self, name: &str) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{name} ended before it answered: {status}");
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{name} does not answer")
+    }
+
+    /// CPU time used so far, all threads together.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit_once(") ").context("`/proc/PID/stat` has no name")?.1;
+        let ticks = |index: usize| -> Result<u64> {
+            Ok(fields.split(' ').nth(index).context("`/proc/PID/stat` is short")?.parse()?)
+        };
+        // Fields 14 and 15 of proc(5), in hundredths of a second.
+        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse::<u64>()?;
+        Ok(kibibytes << 10)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

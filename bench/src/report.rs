@@ -1,0 +1,78 @@
+//! Medians and their spread, as Markdown and JSON.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::Serve;
+use crate::load::Sample;
+
+pub(crate) fn write(
+    folder: &Path,
+    names: &[&str],
+    samples: &[Vec<Sample>],
+    options: &Serve,
+) -> Result<()> {
+    let table = table(names, samples, options)?;
+    let json: Vec<_> = names
+        .iter()
+        .zip(samples)
+        .map(|(name, samples)| {
+            let values = |get: fn(&Sample) -> f64| samples.iter().map(get).collect::<Vec<_>>();
+            serde_json::json!({
+                "server": name,
+                "requests_per_second": values(|s| s.rate),
+                "cpu_us_per_request": values(|s| s.cpu_us),
+                "p99_ms": values(|s| s.p99_ms),
+                "memory_mib": values(|s| s.memory_mib),
+            })
+        })
+        .collect();
+    fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
+    fs::write(folder.join("serve.md"), &table)?;
+    fs::write(folder.join("serve.json"), serde_json::to_string_pretty(&json)? + "\n")?;
+    print!("{table}");
+    Ok(())
+}
+
+fn table(names: &[&str], samples: &[Vec<Sample>], options: &Serve) -> Result<String> {
+    let mut text = format!(
+        "# Hello, one core\n\n\
+         `wrk -t1 -c{} -d{}s`, the server on one core and `wrk` on another, {} alternating rounds;\n\
+         medians (lowest to highest). Dayfly and `wasmtime serve` start a fresh instance a request.\n\n\
+         | server | requests/s | of native | CPU a request | p99 | memory |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
+        options.connections, options.seconds, options.rounds,
+    );
+    let native = median(&samples[0], |s| s.rate);
+    for (name, samples) in names.iter().zip(samples) {
+        let rate = median(samples, |s| s.rate);
+        let (low, high) = spread(samples, |s| s.rate);
+        writeln!(
+            text,
+            "| {name} | {rate:.0} ({low:.0} to {high:.0}) | {:.3} | {:.0} µs | {:.1} ms | {:.0} MiB |",
+            rate / native,
+            median(samples, |s| s.cpu_us),
+            median(samples, |s| s.p99_ms),
+            median(samples, |s| s.memory_mib),
+        )?;
+    }
+    Ok(text)
+}
+
+fn sorted(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> Vec<f64> {
+    let mut values: Vec<f64> = samples.iter().map(get).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> f64 {
+    sorted(samples, get).get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn spread(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> (f64, f64) {
+    let values = sorted(samples, get);
+    (values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN))
+}

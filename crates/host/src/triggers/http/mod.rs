@@ -1,0 +1,139 @@
+//! The HTTP trigger: a server, and the routes that lead its requests to components.
+
+pub(crate) mod headers;
+mod well_known;
+
+use std::sync::Arc;
+
+use dayfly_model::route::{Route, RouteTable};
+use dayfly_model::{App, Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
+use hyper::body::Incoming;
+
+use super::{Trigger, TriggerType};
+use crate::dispatch::{ActivateError, ComponentHost, Components};
+use crate::host::HostConfig;
+use crate::{Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
+use headers::RouteHeaders;
+use well_known::AppFacts;
+
+/// This trigger's line in the registry.
+pub(super) const TRIGGER: TriggerType = TriggerType { name: "http", start };
+
+/// Listens and builds the route table.
+fn start(
+    app: &App,
+    components: &Components,
+    config: &HostConfig,
+) -> Result<Option<Box<dyn Trigger>>, ActivateError> {
+    let mut routes = Vec::new();
+    for trigger in &app.triggers {
+        let TriggerKind::Http(http) = &trigger.kind else { continue };
+        // A private one has no route: only other components reach it.
+        if let Some(route) = &http.route {
+            routes.push((route.clone(), Target::new(http, route, components)?));
+        }
+    }
+    if routes.is_empty() {
+        return Ok(None);
+    }
+    let routes = RouteTable::new(routes)
+        .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
+    let app = AppFacts { name: app.name.clone(), version: app.version.clone() };
+    let server = Server::bind(config.http.clone())?;
+    Ok(Some(Box::new(Http { server, router: Router { app, routes } })))
+}
+
+struct Http {
+    server: Server,
+    router: Router,
+}
+
+impl Trigger for Http {
+    fn describe(&self) -> Vec<String> {
+        let line = |url: &str, route: &Route, target: &Target| {
+            let path = route.full();
+            let path = if path.is_empty() { "/" } else { &path };
+            format!("{url}{path}  {}", target.name())
+        };
+        self.server
+            .urls()
+            .flat_map(|url| {
+                self.router.routes.iter().map(move |(route, target)| line(&url, route, target))
+            })
+            .collect()
+    }
+
+    fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
+        let Self { server, router } = *self;
+        server.run(Arc::new(router), shutdown)
+    }
+}
+
+/// Leads requests to what answers them.
+struct Router {
+    app: AppFacts,
+    routes: RouteTable<Target>,
+}
+
+/// What answers on a route.
+enum Target {
+    Component { host: Arc<ComponentHost>, executor: Executor, headers: RouteHeaders },
+    Static(StaticResponse),
+}
+
+impl Target {
+    fn new(
+        trigger: &HttpTrigger,
+        route: &Route,
+        components: &Components,
+    ) -> Result<Self, ActivateError> {
+        Ok(match &trigger.target {
+            HttpTarget::Static(response) => Self::Static(response.clone()),
+            HttpTarget::Component { component, executor } => Self::Component {
+                host: components.find(component, executor)?,
+                executor: executor.clone(),
+                headers: RouteHeaders::new(route),
+            },
+        })
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Component { host, .. } => host.name(),
+            Self::Static(_) => "(static response)",
+        }
+    }
+}
+
+impl Router {
+    async fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        connection: &Connection,
+    ) -> http::Response<Body> {
+        let uri = request.uri().clone();
+        if let Some(answer) = well_known::answer(&self.app, uri.path()) {
+            return answer;
+        }
+        let Some(found) = self.routes.find(uri.path()) else {
+            return error::not_found();
+        };
+        match found.value {
+            Target::Static(response) => headers::static_response(response),
+            Target::Component { host, executor, headers } => {
+                headers.apply(&mut request, connection, &found.params, found.rest);
+                host.handle(request, connection, executor).await
+            }
+        }
+    }
+}
+
+impl Handler for Router {
+    async fn handle(
+        &self,
+        request: http::Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> http::Response<Body> {
+        self.answer(request, connection).await
+    }
+}

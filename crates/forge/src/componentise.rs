@@ -7,6 +7,7 @@
 mod entrypoint;
 mod imports;
 mod module;
+mod reserve;
 
 use std::borrow::Cow;
 
@@ -53,6 +54,9 @@ pub enum ComponentiseError {
     /// Neither a command nor a module with an embedded world.
     #[error("the core module exports no `_start` and embeds no world")]
     NothingToRun,
+    /// Values for WASI pass through a memory, and there is none.
+    #[error("the core module exports no memory named `memory`, through which WASI passes values")]
+    NoMemory,
     /// The module was made for something else than WASI.
     #[error("the core module imports what nothing provides: {}", imports::list(.imports))]
     UnknownImports {
@@ -92,6 +96,7 @@ impl ComponentiseError {
                  `wasi:http/incoming-handler`"
                     .to_owned(),
             ),
+            Self::NoMemory => Some("export its memory as `memory`".to_owned()),
             Self::UnknownImports { host, .. } => Some(host.advice().to_owned()),
             Self::BeforeComponents | Self::EmbeddedWorld(_) => {
                 Some("build it again with a current SDK".to_owned())
@@ -113,9 +118,7 @@ pub fn componentise(
     let entrypoint = entrypoint.filter(|name| *name != DEFAULT_ENTRYPOINT);
     match module::encoding(&wasm).map_err(ComponentiseError::Malformed)? {
         Encoding::Component => match entrypoint {
-            Some(name) => Err(ComponentiseError::EntrypointOfComponent {
-                name: name.to_owned(),
-            }),
+            Some(name) => Err(ComponentiseError::EntrypointOfComponent { name: name.to_owned() }),
             None => Ok((wasm, false)),
         },
         Encoding::Module => Ok((core(&wasm, entrypoint)?, true)),
@@ -127,10 +130,7 @@ fn core(wasm: &[u8], entrypoint: Option<&str>) -> Result<Vec<u8>, ComponentiseEr
     if module.is_before_components() {
         return Err(ComponentiseError::BeforeComponents);
     }
-    let world = module
-        .embeds_world
-        .then(|| EmbeddedWorld::read(wasm))
-        .transpose()?;
+    let world = module.embeds_world.then(|| EmbeddedWorld::read(wasm)).transpose()?;
     imports::check(&module, world.as_ref())?;
     let wasm = match entrypoint {
         Some(name) => Cow::Owned(entrypoint::rename(wasm, &module, name)?),
@@ -141,8 +141,15 @@ fn core(wasm: &[u8], entrypoint: Option<&str>) -> Result<Vec<u8>, ComponentiseEr
         // A bound world with exports is what the module is for, even beside a `_start` that the
         // toolchain put in; unless the manifest names an entry point.
         Some(world) if world.has_exports && entrypoint.is_none() => REACTOR_ADAPTER,
+        _ if has_start && !module.exports_memory() => return Err(ComponentiseError::NoMemory),
         _ if has_start => COMMAND_ADAPTER,
         _ => return Err(ComponentiseError::NothingToRun),
+    };
+    let wasm = if reserve::is_needed(&module) {
+        let reserved = reserve::reserve(&wasm, &module);
+        Cow::Owned(reserved.map_err(|error| ComponentiseError::Encode(error.into()))?)
+    } else {
+        wasm
     };
     encode(&wasm, adapter).map_err(ComponentiseError::Encode)
 }
@@ -152,10 +159,7 @@ fn encode(
     wasm: &[u8],
     adapter: &[u8],
 ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(ComponentEncoder::default()
-        .module(wasm)?
-        .adapter(ADAPTER_NAME, adapter)?
-        .encode()?)
+    Ok(ComponentEncoder::default().module(wasm)?.adapter(ADAPTER_NAME, adapter)?.encode()?)
 }
 
 /// What the module says of the world that it was bound to.
@@ -173,12 +177,7 @@ impl EmbeddedWorld {
         let name = |key| bindgen.resolve.name_world_key(key);
         Ok(Self {
             has_exports: !world.exports.is_empty(),
-            imports: world
-                .imports
-                .keys()
-                .chain(world.exports.keys())
-                .map(name)
-                .collect(),
+            imports: world.imports.keys().chain(world.exports.keys()).map(name).collect(),
         })
     }
 }

@@ -94,10 +94,7 @@ impl InterfaceName {
 
     /// Whether this names the interface `namespace:package/interface`, of any version.
     pub fn is(&self, id: &str) -> bool {
-        let path = self
-            .raw
-            .split_once('@')
-            .map_or(self.raw.as_str(), |(path, _)| path);
+        let path = self.raw.split_once('@').map_or(self.raw.as_str(), |(path, _)| path);
         path == id
     }
 }
@@ -128,28 +125,21 @@ pub fn inspect(wasm: &[u8]) -> Result<World, InspectError> {
     let mut world = World::default();
     for section in sections(wasm) {
         match section.map_err(InspectError::Malformed)?.payload {
-            Payload::Version {
-                encoding: Encoding::Module,
-                ..
-            } => {
+            Payload::Version { encoding: Encoding::Module, .. } => {
                 return Err(InspectError::CoreModule);
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
                     let import = import.map_err(InspectError::Malformed)?;
                     let kind = import.ty.kind().into();
-                    world
-                        .imports
-                        .push(InterfaceName::parse(import.name.name, kind));
+                    world.imports.push(InterfaceName::parse(import.name.name, kind));
                 }
             }
             Payload::ComponentExportSection(exports) => {
                 for export in exports {
                     let export = export.map_err(InspectError::Malformed)?;
                     let kind = export.kind.into();
-                    world
-                        .exports
-                        .push(InterfaceName::parse(export.name.name, kind));
+                    world.exports.push(InterfaceName::parse(export.name.name, kind));
                 }
             }
             _ => {}

@@ -2,7 +2,7 @@
 //! is called differently there.
 //!
 //! Compared interface by interface, function by function, with the WIT that Wasmtime 48 serves
-//! (0.2.12 and 0.3.0); `docs/decisions` has the list.
+//! (0.2.12 and 0.3.0).
 
 /// A release candidate whose interfaces are those of a release.
 pub(crate) struct Candidate {
@@ -27,60 +27,120 @@ pub(crate) struct Function {
     pub(crate) to: &'static str,
 }
 
-const fn http_types(from: &'static str, to: &'static str) -> Function {
-    Function {
-        interface: "wasi:http/types",
-        from,
-        to,
-    }
+const fn renamed(interface: &'static str, from: &'static str, to: &'static str) -> Function {
+    Function { interface, from, to }
 }
 
-/// Every release candidate that is served under another name.
+/// Every release candidate that is served under another name. `RELEASE-CANDIDATES.md` beside this
+/// crate's manifest compares them with the release, function by function.
 pub(crate) const CANDIDATES: &[Candidate] = &[
-    // All 26 interfaces are those of 0.3.0.
-    Candidate {
-        version: "0.3.0-rc-2026-03-15",
-        served_as: "0.3.0+rc-2026-03-15",
-        functions: &[],
-    },
-    // As 0.2.0 but for these, and for `ipv6-only` and `set-ipv6-only` of TCP and UDP sockets,
-    // which 0.2.0 dropped.
+    Candidate { version: "0.3.0-rc-2026-03-15", served_as: "0.3.0+rc.2026.03.15", functions: &[] },
     Candidate {
         version: "0.2.0-rc-2023-11-10",
-        served_as: "0.2.0+rc-2023-11-10",
-        functions: &[
-            http_types(
-                "[method]request-options.connect-timeout-ms",
-                "[method]request-options.connect-timeout",
-            ),
-            http_types(
-                "[method]request-options.set-connect-timeout-ms",
-                "[method]request-options.set-connect-timeout",
-            ),
-            http_types(
-                "[method]request-options.first-byte-timeout-ms",
-                "[method]request-options.first-byte-timeout",
-            ),
-            http_types(
-                "[method]request-options.set-first-byte-timeout-ms",
-                "[method]request-options.set-first-byte-timeout",
-            ),
-            http_types(
-                "[method]request-options.between-bytes-timeout-ms",
-                "[method]request-options.between-bytes-timeout",
-            ),
-            http_types(
-                "[method]request-options.set-between-bytes-timeout-ms",
-                "[method]request-options.set-between-bytes-timeout",
-            ),
-            // 0.2.0 wraps the result once more. No host function has this name: it links to
-            // whatever the engine gives to imports that it does not know.
-            http_types(
-                "[method]future-trailers.get",
-                "[method]future-trailers.get-rc",
-            ),
-        ],
+        served_as: "0.2.0+rc.2023.11.10",
+        functions: NOVEMBER,
     },
+    Candidate {
+        version: "0.2.0-rc-2023-10-18",
+        served_as: "0.2.0+rc.2023.10.18",
+        functions: OCTOBER,
+    },
+];
+
+const HTTP: &str = "wasi:http/types";
+
+/// Of 2023-11-10: six functions under their final names, and one that differs.
+const NOVEMBER: &[Function] = &[
+    renamed(
+        HTTP,
+        "[method]request-options.connect-timeout-ms",
+        "[method]request-options.connect-timeout",
+    ),
+    renamed(
+        HTTP,
+        "[method]request-options.set-connect-timeout-ms",
+        "[method]request-options.set-connect-timeout",
+    ),
+    renamed(
+        HTTP,
+        "[method]request-options.first-byte-timeout-ms",
+        "[method]request-options.first-byte-timeout",
+    ),
+    renamed(
+        HTTP,
+        "[method]request-options.set-first-byte-timeout-ms",
+        "[method]request-options.set-first-byte-timeout",
+    ),
+    renamed(
+        HTTP,
+        "[method]request-options.between-bytes-timeout-ms",
+        "[method]request-options.between-bytes-timeout",
+    ),
+    renamed(
+        HTTP,
+        "[method]request-options.set-between-bytes-timeout-ms",
+        "[method]request-options.set-between-bytes-timeout",
+    ),
+    renamed(HTTP, "[method]future-trailers.get", "[method]future-trailers.get-rc1110"),
+];
+
+/// Of 2023-10-18: first those under their final names, then those that differ: a host that serves
+/// the candidate defines them beside the release's own.
+const OCTOBER: &[Function] = &[
+    renamed("wasi:io/poll", "poll-list", "poll"),
+    renamed(HTTP, "[method]outgoing-request.write", "[method]outgoing-request.body"),
+    renamed(HTTP, "[method]outgoing-response.write", "[method]outgoing-response.body"),
+    renamed(
+        "wasi:sockets/tcp",
+        "[method]tcp-socket.keep-alive",
+        "[method]tcp-socket.keep-alive-enabled",
+    ),
+    renamed(
+        "wasi:sockets/tcp",
+        "[method]tcp-socket.set-keep-alive",
+        "[method]tcp-socket.set-keep-alive-enabled",
+    ),
+    renamed(
+        "wasi:sockets/tcp",
+        "[method]tcp-socket.unicast-hop-limit",
+        "[method]tcp-socket.hop-limit",
+    ),
+    renamed(
+        "wasi:sockets/tcp",
+        "[method]tcp-socket.set-unicast-hop-limit",
+        "[method]tcp-socket.set-hop-limit",
+    ),
+    renamed(HTTP, "[constructor]fields", "[static]fields.new-rc1018"),
+    renamed(HTTP, "[method]fields.append", "[method]fields.append-rc1018"),
+    renamed(HTTP, "[method]fields.delete", "[method]fields.delete-rc1018"),
+    renamed(HTTP, "[method]fields.set", "[method]fields.set-rc1018"),
+    renamed(HTTP, "[constructor]outgoing-request", "[static]outgoing-request.new-rc1018"),
+    renamed(HTTP, "[constructor]outgoing-response", "[static]outgoing-response.new-rc1018"),
+    renamed(
+        HTTP,
+        "[method]future-incoming-response.get",
+        "[method]future-incoming-response.get-rc1018",
+    ),
+    renamed(HTTP, "[method]future-trailers.get", "[method]future-trailers.get-rc1018"),
+    renamed(HTTP, "[static]outgoing-body.finish", "[static]outgoing-body.finish-rc1018"),
+    renamed(HTTP, "[static]response-outparam.set", "[static]response-outparam.set-rc1018"),
+    renamed("wasi:http/outgoing-handler", "handle", "handle-rc1018"),
+    renamed(
+        "wasi:io/streams",
+        "[method]output-stream.splice",
+        "[method]output-stream.splice-rc1018",
+    ),
+    renamed(
+        "wasi:io/streams",
+        "[method]output-stream.blocking-splice",
+        "[method]output-stream.blocking-splice-rc1018",
+    ),
+    renamed(
+        "wasi:filesystem/types",
+        "[method]descriptor.open-at",
+        "[method]descriptor.open-at-rc1018",
+    ),
+    renamed("wasi:sockets/ip-name-lookup", "resolve-addresses", "resolve-addresses-rc1018"),
 ];
 
 /// The packages of WASI whose candidates are served. `wasi:config`, `wasi:keyvalue` and others
@@ -103,9 +163,7 @@ pub(crate) fn candidate(name: &str) -> Option<(&'static Candidate, &str)> {
     if !PACKAGES.contains(&package) {
         return None;
     }
-    let candidate = CANDIDATES
-        .iter()
-        .find(|candidate| candidate.version == version)?;
+    let candidate = CANDIDATES.iter().find(|candidate| candidate.version == version)?;
     Some((candidate, interface))
 }
 

@@ -35,10 +35,7 @@ impl<'a> Job<'a> {
             component: &component.id.0,
             root: &app.root,
             source: &component.source,
-            build_commands: component
-                .build
-                .as_ref()
-                .map_or(&[], |build| &build.commands),
+            build_commands: component.build.as_ref().map_or(&[], |build| &build.commands),
             executor,
         }
     }
@@ -127,22 +124,13 @@ impl ForgeError {
 /// # Errors
 /// When a phase fails, or when nothing that the component exports takes an event.
 pub fn prepare(job: &Job<'_>) -> Result<Prepared, ForgeError> {
-    let Unshaped {
-        wasm,
-        world,
-        phases,
-    } = prepare_unshaped(job)?;
+    let Unshaped { wasm, world, phases } = prepare_unshaped(job)?;
     let shape = match job.executor {
         Executor::Wagi { .. } => shape::detect_command(&world),
         Executor::Detected => shape::detect_shape(&world),
     }
     .map_err(|error| job.failed(error))?;
-    Ok(Prepared {
-        wasm,
-        shape,
-        world,
-        phases,
-    })
+    Ok(Prepared { wasm, shape, world, phases })
 }
 
 /// Prepares a component without asking whether it answers events.
@@ -163,10 +151,7 @@ pub fn prepare_bytes(component: &str, bytes: Vec<u8>) -> Result<Unshaped, ForgeE
         .bytes(Phase::Resolve, || resolve::binary(bytes))
         .map_err(Failure::from)
         .and_then(|wasm| phases(wasm, None, progress))
-        .map_err(|failure| ForgeError {
-            component: component.to_owned(),
-            failure,
-        })
+        .map_err(|failure| ForgeError { component: component.to_owned(), failure })
 }
 
 fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
@@ -180,23 +165,15 @@ fn phases(
     entrypoint: Option<&str>,
     mut progress: Progress,
 ) -> Result<Unshaped, Failure> {
-    let wasm = progress.bytes(Phase::Componentise, || {
-        componentise::componentise(wasm, entrypoint)
-    })?;
+    let wasm =
+        progress.bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint))?;
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
     let world = progress.read(Phase::Inspect, &wasm, inspect::inspect)?;
-    Ok(Unshaped {
-        wasm,
-        world,
-        phases: progress.finish(),
-    })
+    Ok(Unshaped { wasm, world, phases: progress.finish() })
 }
 
 impl Job<'_> {
     fn failed(&self, failure: impl Into<Failure>) -> ForgeError {
-        ForgeError {
-            component: self.component.to_owned(),
-            failure: failure.into(),
-        }
+        ForgeError { component: self.component.to_owned(), failure: failure.into() }
     }
 }

@@ -79,11 +79,6 @@ impl Progress {
     fn push(&mut self, phase: Phase, started: Instant, bytes: usize, changed: bool) {
         let took = started.elapsed();
         tracing::debug!(%phase, ?took, bytes, changed, "phase done");
-        self.reports.push(PhaseReport {
-            phase,
-            took,
-            bytes,
-            changed,
-        });
+        self.reports.push(PhaseReport { phase, took, bytes, changed });
     }
 }

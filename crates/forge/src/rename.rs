@@ -3,7 +3,7 @@
 //! Only the outermost component's imports, exports, aliases and instance types are touched, and of
 //! these only names: what is nested is bound by index or by argument names of its own, so every
 //! other byte stays. `wasi:http/types@0.3.0-rc-2026-03-15` becomes
-//! `wasi:http/types@0.3.0+rc-2026-03-15`: build metadata, which linking by semantic version ignores.
+//! `wasi:http/types@0.3.0+rc.2026.03.15`: build metadata, which linking by semantic version ignores.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -42,10 +42,7 @@ fn edits(wasm: &[u8]) -> Result<Vec<Edit>, RenameError> {
     if !names_candidate(wasm)? {
         return Ok(Vec::new());
     }
-    let mut names = Names {
-        wasm,
-        ..Names::default()
-    };
+    let mut names = Names { wasm, ..Names::default() };
     for section in sections(wasm) {
         names.section(&section?)?;
     }
@@ -58,14 +55,10 @@ fn names_candidate(wasm: &[u8]) -> Result<bool, RenameError> {
     for section in sections(wasm) {
         match &section?.payload {
             Payload::ComponentImportSection(imports) => {
-                each(imports, |it| {
-                    found |= names::candidate(it.name.name).is_some()
-                })?;
+                each(imports, |it| found |= names::candidate(it.name.name).is_some())?;
             }
             Payload::ComponentExportSection(exports) => {
-                each(exports, |it| {
-                    found |= names::candidate(it.name.name).is_some()
-                })?;
+                each(exports, |it| found |= names::candidate(it.name.name).is_some())?;
             }
             _ => {}
         }
@@ -151,13 +144,7 @@ impl<'a> Names<'a> {
         match import.ty {
             ComponentTypeRef::Instance(ty) => {
                 if let Some((candidate, interface)) = found {
-                    self.serve(
-                        ty,
-                        Served {
-                            candidate,
-                            interface,
-                        },
-                    );
+                    self.serve(ty, Served { candidate, interface });
                 }
                 self.instances += 1;
             }
@@ -179,11 +166,7 @@ impl<'a> Names<'a> {
 
     fn alias(&mut self, section: &Range<usize>, alias: &ComponentAlias<'a>) {
         match *alias {
-            ComponentAlias::InstanceExport {
-                kind,
-                instance_index,
-                name,
-            } => {
+            ComponentAlias::InstanceExport { kind, instance_index, name } => {
                 let served = self.served.get(&instance_index);
                 if let Some(to) = served.and_then(|it| it.candidate.function(it.interface, name)) {
                     let edit = Edit::new(self.wasm, section, name, to.to_owned());
@@ -191,10 +174,7 @@ impl<'a> Names<'a> {
                 }
                 self.count(kind);
             }
-            ComponentAlias::Outer {
-                kind: ComponentOuterAliasKind::Type,
-                ..
-            } => self.types += 1,
+            ComponentAlias::Outer { kind: ComponentOuterAliasKind::Type, .. } => self.types += 1,
             ComponentAlias::Outer { .. } | ComponentAlias::CoreInstanceExport { .. } => {}
         }
     }
@@ -202,15 +182,11 @@ impl<'a> Names<'a> {
     fn instance(&mut self, instance: &ComponentInstance<'a>) {
         match instance {
             ComponentInstance::Instantiate { args, .. } => {
-                let whole = args
-                    .iter()
-                    .filter(|arg| arg.kind == ComponentExternalKind::Instance);
+                let whole = args.iter().filter(|arg| arg.kind == ComponentExternalKind::Instance);
                 self.handed_on.extend(whole.map(|arg| arg.index));
             }
             ComponentInstance::FromExports(exports) => {
-                let whole = exports
-                    .iter()
-                    .filter(|e| e.kind == ComponentExternalKind::Instance);
+                let whole = exports.iter().filter(|e| e.kind == ComponentExternalKind::Instance);
                 self.handed_on.extend(whole.map(|export| export.index));
             }
         }
@@ -238,15 +214,8 @@ impl<'a> Names<'a> {
     }
 
     fn finish(self) -> Vec<Edit> {
-        let Self {
-            mut edits,
-            function_edits,
-            handed_on,
-            ..
-        } = self;
-        let kept = function_edits
-            .into_iter()
-            .filter(|(at, _)| !handed_on.contains(at));
+        let Self { mut edits, function_edits, handed_on, .. } = self;
+        let kept = function_edits.into_iter().filter(|(at, _)| !handed_on.contains(at));
         edits.extend(kept.map(|(_, edit)| edit));
         edits
     }

@@ -99,13 +99,9 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
     let path = match job.source {
         Source::File(path) => job.root.join(path),
         Source::Url { url, .. } => {
-            return Err(ResolveError::Unserved {
-                what: format!("by address `{url}`"),
-            });
+            return Err(ResolveError::Unserved { what: format!("by address `{url}`") });
         }
-        Source::Registry {
-            package, version, ..
-        } => {
+        Source::Registry { package, version, .. } => {
             let what = format!("by registry `{package}@{version}`");
             return Err(ResolveError::Unserved { what });
         }
@@ -131,32 +127,21 @@ fn read(path: &Path, build_commands: &[String]) -> Result<Vec<u8>, ResolveError>
             path: path.to_owned(),
             build_commands: build_commands.to_owned(),
         },
-        _ => ResolveError::Io {
-            path: path.to_owned(),
-            source,
-        },
+        _ => ResolveError::Io { path: path.to_owned(), source },
     };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
-        return Err(ResolveError::Folder {
-            path: path.to_owned(),
-        });
+        return Err(ResolveError::Folder { path: path.to_owned() });
     }
     if metadata.len() > MAX_SOURCE_BYTES {
-        return Err(ResolveError::TooLarge {
-            limit_bytes: MAX_SOURCE_BYTES,
-        });
+        return Err(ResolveError::TooLarge { limit_bytes: MAX_SOURCE_BYTES });
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // The file may grow, or be a pipe: the bound holds for what is read, too.
-    file.take(MAX_SOURCE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    file.take(MAX_SOURCE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_SOURCE_BYTES {
-        return Err(ResolveError::TooLarge {
-            limit_bytes: MAX_SOURCE_BYTES,
-        });
+        return Err(ResolveError::TooLarge { limit_bytes: MAX_SOURCE_BYTES });
     }
     Ok(bytes)
 }
@@ -176,13 +161,9 @@ pub fn binary(bytes: Vec<u8>) -> Result<(Vec<u8>, bool), ResolveError> {
         return Err(not_wasm(&bytes));
     }
     if bytes.len() > MAX_TEXT_BYTES {
-        return Err(ResolveError::TooLarge {
-            limit_bytes: MAX_TEXT_BYTES as u64,
-        });
+        return Err(ResolveError::TooLarge { limit_bytes: MAX_TEXT_BYTES as u64 });
     }
-    let wasm = wat::parse_bytes(&bytes)
-        .map_err(ResolveError::Text)?
-        .into_owned();
+    let wasm = wat::parse_bytes(&bytes).map_err(ResolveError::Text)?.into_owned();
     Ok((wasm, true))
 }
 
@@ -218,14 +199,12 @@ fn not_wasm(bytes: &[u8]) -> ResolveError {
         [0x1f, 0x8b, ..] => ("is compressed (gzip)", Some("unpack it first")),
         [b'P', b'K', 3, 4, ..] => ("is an archive (zip)", Some("unpack it first")),
         [b'#', b'!', ..] => ("is a script", None),
-        _ if bytes.starts_with(b"version https://git-lfs") => (
-            "is a Git LFS pointer",
-            Some("fetch what it points to: `git lfs pull`"),
-        ),
-        _ if bytes.trim_ascii_start().starts_with(b"<") => (
-            "is a web page or XML",
-            Some("check where it was downloaded from"),
-        ),
+        _ if bytes.starts_with(b"version https://git-lfs") => {
+            ("is a Git LFS pointer", Some("fetch what it points to: `git lfs pull`"))
+        }
+        _ if bytes.trim_ascii_start().starts_with(b"<") => {
+            ("is a web page or XML", Some("check where it was downloaded from"))
+        }
         _ => ("begins with neither `\\0asm` nor WebAssembly text", None),
     };
     ResolveError::NotWasm { looks, advice }

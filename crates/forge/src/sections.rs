@@ -13,12 +13,7 @@ pub(crate) struct Section<'a> {
 
 /// The sections of `wasm`, in order; ends after the first error.
 pub(crate) fn sections(wasm: &[u8]) -> Sections<'_> {
-    Sections {
-        parser: Parser::new(0),
-        wasm,
-        at: 0,
-        done: false,
-    }
+    Sections { parser: Parser::new(0), wasm, at: 0, done: false }
 }
 
 pub(crate) struct Sections<'a> {
@@ -38,12 +33,8 @@ impl<'a> Sections<'a> {
         };
         self.at = start + consumed;
         match &payload {
-            Payload::ModuleSection {
-                unchecked_range, ..
-            }
-            | Payload::ComponentSection {
-                unchecked_range, ..
-            } => {
+            Payload::ModuleSection { unchecked_range, .. }
+            | Payload::ComponentSection { unchecked_range, .. } => {
                 if unchecked_range.end > self.wasm.len() {
                     let end = self.wasm.len();
                     return Err(self.truncated(end));
@@ -61,10 +52,7 @@ impl<'a> Sections<'a> {
             Payload::End(_) => self.done = true,
             _ => {}
         }
-        Ok(Some(Section {
-            range: start..self.at,
-            payload,
-        }))
+        Ok(Some(Section { range: start..self.at, payload }))
     }
 
     /// The parser's own error for data that ends too early: it is asked to read past the end.

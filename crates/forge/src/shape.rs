@@ -66,10 +66,7 @@ impl ShapeError {
 /// # Errors
 /// When nothing that it exports takes an event.
 pub fn detect_shape(world: &World) -> Result<HandlerShape, ShapeError> {
-    shapes(world)
-        .first()
-        .copied()
-        .ok_or_else(|| why_none(world))
+    shapes(world).first().copied().ok_or_else(|| why_none(world))
 }
 
 /// How the component is called as a command, whatever else it exports.
@@ -126,9 +123,8 @@ fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
         "wasi:cli/run" => match release(export)? {
             Release::V0_2 => Some(HandlerShape::Command02),
             Release::V0_3 => Some(HandlerShape::Command03),
-            // Served as 0.2, see `names`; the candidate before it is not.
-            Release::Rc2023_11_10 => Some(HandlerShape::Command02),
-            Release::Rc2023_10_18 => None,
+            // The same in the candidates.
+            Release::Rc2023_10_18 | Release::Rc2023_11_10 => Some(HandlerShape::Command02),
         },
         _ => None,
     }
@@ -142,16 +138,11 @@ enum Release {
     Rc2023_11_10,
 }
 
-/// Which release a versioned name belongs to. Build metadata (`0.2.0+rc-2023-11-10`, see
+/// Which release a versioned name belongs to. Build metadata (`0.2.0+rc.2023.11.10`, see
 /// [`crate::rename`]) is no pre-release and does not matter, as in linking.
 fn release(name: &InterfaceName) -> Option<Release> {
     let version = name.version.as_ref()?;
-    match (
-        version.major,
-        version.minor,
-        version.patch,
-        version.pre.as_str(),
-    ) {
+    match (version.major, version.minor, version.patch, version.pre.as_str()) {
         (0, 2, _, "") => Some(Release::V0_2),
         (0, 3, _, "") | (0, 3, 0, "rc-2026-03-15") => Some(Release::V0_3),
         (0, 2, 0, "rc-2023-10-18") => Some(Release::Rc2023_10_18),
@@ -164,42 +155,24 @@ fn why_none(world: &World) -> ShapeError {
     if world.exports.is_empty() {
         return ShapeError::Empty;
     }
-    let handlers = [
-        "wasi:http/incoming-handler",
-        "wasi:http/handler",
-        "wasi:cli/run",
-    ];
-    let near = world
-        .exports
-        .iter()
-        .find(|export| handlers.iter().any(|id| export.is(id)));
+    let handlers = ["wasi:http/incoming-handler", "wasi:http/handler", "wasi:cli/run"];
+    let near = world.exports.iter().find(|export| handlers.iter().any(|id| export.is(id)));
     if let Some(export) = near {
-        return ShapeError::Version {
-            export: export.raw.clone(),
-        };
+        return ShapeError::Version { export: export.raw.clone() };
     }
-    let events = world
-        .exports
-        .iter()
-        .filter(|export| export.interface.starts_with("inbound-"));
+    let events = world.exports.iter().filter(|export| export.interface.starts_with("inbound-"));
     let events: Vec<_> = events.map(|export| export.raw.clone()).collect();
     if !events.is_empty() {
         return ShapeError::OtherTrigger { exports: events };
     }
-    ShapeError::NoHandler {
-        exports: world.exports.iter().map(|e| e.raw.clone()).collect(),
-    }
+    ShapeError::NoHandler { exports: world.exports.iter().map(|e| e.raw.clone()).collect() }
 }
 
 /// `a`, `b` and 3 more.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 8;
-    let mut text = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text =
+        names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text += &format!(" and {} more", names.len() - SHOWN);
     }

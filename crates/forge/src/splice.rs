@@ -24,11 +24,7 @@ impl Edit {
         while start > section.start && wasm[start - 1] >= 0x80 {
             start -= 1;
         }
-        Self {
-            section: section.clone(),
-            name: start..text + name.len(),
-            to,
-        }
+        Self { section: section.clone(), name: start..text + name.len(), to }
     }
 }
 

@@ -20,9 +20,7 @@ pub(super) fn rename(
         Some(export) if export.kind != ExternalKind::Func => return Err(missing(module, name)),
         None => return Err(missing(module, name)),
         Some(export) if !export.is_procedure => {
-            return Err(ComponentiseError::EntrypointSignature {
-                name: name.to_owned(),
-            });
+            return Err(ComponentiseError::EntrypointSignature { name: name.to_owned() });
         }
         Some(_) => {}
     }

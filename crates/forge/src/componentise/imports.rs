@@ -114,20 +114,13 @@ pub(super) fn check(
     module: &CoreModule,
     world: Option<&EmbeddedWorld>,
 ) -> Result<(), ComponentiseError> {
-    let unknown: Vec<_> = module
-        .imports
-        .iter()
-        .filter(|import| !is_provided(import, world))
-        .cloned()
-        .collect();
+    let unknown: Vec<_> =
+        module.imports.iter().filter(|import| !is_provided(import, world)).cloned().collect();
     if unknown.is_empty() {
         return Ok(());
     }
     let host = foreign_host(&unknown, module);
-    Err(ComponentiseError::UnknownImports {
-        imports: unknown,
-        host,
-    })
+    Err(ComponentiseError::UnknownImports { imports: unknown, host })
 }
 
 fn is_provided(import: &CoreImport, world: Option<&EmbeddedWorld>) -> bool {
@@ -160,15 +153,9 @@ static PREVIEW1: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 
 fn foreign_host(unknown: &[CoreImport], module: &CoreModule) -> ForeignHost {
     let from = |name: &str| unknown.iter().any(|import| import.module == name);
-    let starts = |start: &str| {
-        unknown
-            .iter()
-            .any(|import| import.module.starts_with(start))
-    };
+    let starts = |start: &str| unknown.iter().any(|import| import.module.starts_with(start));
     let env = |test: fn(&str) -> bool| {
-        unknown
-            .iter()
-            .any(|import| import.module == "env" && test(&import.name))
+        unknown.iter().any(|import| import.module == "env" && test(&import.name))
     };
     let emscripten = |name: &str| {
         name.contains("emscripten") || name.starts_with("invoke_") || name.starts_with("__syscall_")
@@ -198,20 +185,14 @@ fn foreign_host(unknown: &[CoreImport], module: &CoreModule) -> ForeignHost {
 
 /// Emscripten's optimised builds import all from a module `a` under names of one or two letters.
 fn is_minified(unknown: &[CoreImport]) -> bool {
-    unknown
-        .iter()
-        .all(|import| import.module == "a" && import.name.len() <= 2)
+    unknown.iter().all(|import| import.module == "a" && import.name.len() <= 2)
 }
 
 /// The first few imports and how many more.
 pub(super) fn list(imports: &[CoreImport]) -> String {
     const SHOWN: usize = 5;
-    let mut text = imports
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text =
+        imports.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if imports.len() > SHOWN {
         text += &format!(" and {} more", imports.len() - SHOWN);
     }

@@ -33,6 +33,8 @@ pub(super) struct CoreModule {
     pub(super) exports: Vec<CoreExport>,
     /// Whether it carries `component-type` sections.
     pub(super) embeds_world: bool,
+    /// The names of its custom sections.
+    pub(super) custom_sections: Vec<String>,
 }
 
 impl CoreModule {
@@ -40,11 +42,7 @@ impl CoreModule {
     /// compiles them.
     pub(super) fn read(wasm: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut validator = Validator::new_with_features(WasmFeatures::all());
-        let mut module = Self {
-            imports: Vec::new(),
-            exports: Vec::new(),
-            embeds_world: false,
-        };
+        let mut module = Self { imports: Vec::new(), exports: Vec::new(), embeds_world: false, custom_sections: Vec::new() };
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             validator.payload(&payload)?;
@@ -73,11 +71,18 @@ impl CoreModule {
                 }
                 Payload::CustomSection(section) => {
                     module.embeds_world |= section.name().starts_with("component-type");
+                    module.custom_sections.push(section.name().to_owned());
                 }
                 _ => {}
             }
         }
         Ok(module)
+    }
+
+    /// The number of functions that it imports.
+    pub(super) fn imported_functions(&self) -> u32 {
+        let is_function = |import: &&CoreImport| matches!(import.item, CoreItem::Function);
+        u32::try_from(self.imports.iter().filter(is_function).count()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn export(&self, name: &str) -> Option<&CoreExport> {
@@ -86,8 +91,12 @@ impl CoreModule {
 
     /// Whether `entrypoint` can be run as a command.
     pub(super) fn is_command(&self, entrypoint: &str) -> bool {
-        self.export(entrypoint)
-            .is_some_and(|export| export.is_procedure)
+        self.export(entrypoint).is_some_and(|export| export.is_procedure)
+    }
+
+    /// Whether the memory that the adapter writes to is there.
+    pub(super) fn exports_memory(&self) -> bool {
+        self.export("memory").is_some_and(|export| export.kind == ExternalKind::Memory)
     }
 
     /// Whether it was built by wit-bindgen 0.2, whose canonical ABI is not that of components.

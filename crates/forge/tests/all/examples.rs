@@ -7,9 +7,7 @@ use dayfly_model::{Executor, HandlerShape};
 use crate::support::{assert_valid, forge_file};
 
 fn example(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../examples")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
 }
 
 fn shape(folder: &str, file: &str) -> HandlerShape {
@@ -33,8 +31,5 @@ fn cgi_is_a_command() {
 #[test]
 fn the_two_hellos_are_one() {
     let read = |folder| std::fs::read(example(folder).join("hello.wat")).expect("it is there");
-    assert!(
-        read("hello") == read("spin-hello"),
-        "copy examples/hello/hello.wat over the other"
-    );
+    assert!(read("hello") == read("spin-hello"), "copy examples/hello/hello.wat over the other");
 }

@@ -39,10 +39,7 @@ fn rust_handlers_pass_untouched() {
     for name in ["rust-hello", "rust-http"] {
         let made = guest(name);
         assert_eq!(made.shape, HandlerShape::Http02, "{name}");
-        assert!(
-            made.phases.iter().all(|report| !report.changed),
-            "{name} was changed"
-        );
+        assert!(made.phases.iter().all(|report| !report.changed), "{name} was changed");
     }
 }
 
@@ -51,9 +48,6 @@ fn large_components_cost_no_more_than_reading_them() {
     for name in ["js-componentize", "python-http"] {
         let made = guest(name);
         assert_eq!(made.shape, HandlerShape::Http02, "{name}");
-        assert!(
-            made.phases.iter().all(|report| !report.changed),
-            "{name} was changed"
-        );
+        assert!(made.phases.iter().all(|report| !report.changed), "{name} was changed");
     }
 }

@@ -16,9 +16,7 @@ const WIT: &str = "package a:b;
 /// A command, a module with an embedded world, a component.
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let command = include_str!("../../../../examples/cgi/env.wat");
-    let command = dayfly_forge::resolve::binary(command.into())
-        .expect("the example parses")
-        .0;
+    let command = dayfly_forge::resolve::binary(command.into()).expect("the example parses").0;
     vec![command, module_of(WIT, "w"), component_of(WIT, "w")]
 });
 
@@ -61,7 +59,7 @@ fn components_nested_deeply_are_survived() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn bytes_changed_at_random(

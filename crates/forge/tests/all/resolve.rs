@@ -9,13 +9,7 @@ use crate::support::said;
 
 fn refused(root: &Path, source: &Source, build_commands: &[String]) -> String {
     let executor = &Executor::Detected;
-    let job = Job {
-        component: "thumbnail",
-        root,
-        source,
-        build_commands,
-        executor,
-    };
+    let job = Job { component: "thumbnail", root, source, build_commands, executor };
     said(&prepare_unshaped(&job).expect_err("the source is refused"))
 }
 
@@ -45,25 +39,16 @@ fn a_folder_is_no_source() {
 
 #[test]
 fn sources_of_later_versions_are_refused_by_name() {
-    let url = Source::Url {
-        url: "https://example.com/a.wasm".into(),
-        digest: String::new(),
-    };
+    let url = Source::Url { url: "https://example.com/a.wasm".into(), digest: String::new() };
     let text = refused(Path::new("/"), &url, &[]);
-    assert!(
-        text.contains("by address `https://example.com/a.wasm` is not served"),
-        "{text}"
-    );
+    assert!(text.contains("by address `https://example.com/a.wasm` is not served"), "{text}");
     let registry = Source::Registry {
         registry: None,
         package: "cats:whiskers".into(),
         version: "1.2.3".into(),
     };
     let text = refused(Path::new("/"), &registry, &[]);
-    assert!(
-        text.contains("by registry `cats:whiskers@1.2.3` is not served"),
-        "{text}"
-    );
+    assert!(text.contains("by registry `cats:whiskers@1.2.3` is not served"), "{text}");
     let text = refused(Path::new("/"), &Source::File("app.rb".into()), &[]);
     assert!(text.contains("in Ruby (`/app.rb`) is not served"), "{text}");
 }
@@ -85,10 +70,7 @@ fn other_files_are_told_apart() {
         (b"\x1f\x8b\x08", "unpack it first"),
         (b"PK\x03\x04", "unpack it first"),
         (b"#!/bin/sh\n", "is a script"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\n",
-            "git lfs pull",
-        ),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"<!DOCTYPE html>", "is a web page"),
         (b"\xff\xfe\x00", "neither `\\0asm` nor WebAssembly text"),
     ] {

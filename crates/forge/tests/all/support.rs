@@ -12,12 +12,8 @@ use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 /// A core module for `world` of `wit`, with the world embedded; each function traps.
 pub fn module_of(wit: &str, world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    let package = resolve
-        .push_str("test.wit", wit)
-        .expect("the test's WIT parses");
-    let world = resolve
-        .select_world(&[package], Some(world))
-        .expect("the world exists");
+    let package = resolve.push_str("test.wit", wit).expect("the test's WIT parses");
+    let world = resolve.select_world(&[package], Some(world)).expect("the world exists");
     let abi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
     let mut module = dummy_module(&resolve, world, abi);
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
@@ -43,23 +39,14 @@ pub fn forge_text(text: &str) -> Result<Unshaped, ForgeError> {
 pub fn forge_wagi(text: &str, entrypoint: &str) -> Result<Prepared, ForgeError> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("guest.wat"), text).expect("the file is written");
-    let executor = Executor::Wagi {
-        entrypoint: entrypoint.to_owned(),
-        argv: String::new(),
-    };
+    let executor = Executor::Wagi { entrypoint: entrypoint.to_owned(), argv: String::new() };
     forge_file(folder.path(), "guest.wat", &executor)
 }
 
 /// Prepares a file of `root`.
 pub fn forge_file(root: &Path, file: &str, executor: &Executor) -> Result<Prepared, ForgeError> {
     let source = Source::File(file.into());
-    prepare(&Job {
-        component: "test",
-        root,
-        source: &source,
-        build_commands: &[],
-        executor,
-    })
+    prepare(&Job { component: "test", root, source: &source, build_commands: &[], executor })
 }
 
 /// The error's whole chain and its hint, one a line.
@@ -87,10 +74,5 @@ pub fn assert_valid(wasm: &[u8]) {
 
 /// The exports' names.
 pub fn exports(unshaped: &Unshaped) -> Vec<&str> {
-    unshaped
-        .world
-        .exports
-        .iter()
-        .map(|export| export.raw.as_str())
-        .collect()
+    unshaped.world.exports.iter().map(|export| export.raw.as_str()).collect()
 }

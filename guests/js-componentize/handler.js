@@ -1,0 +1,49 @@
+// A handler in the style of a service worker: componentize-js turns its fetch event
+// into wasi:http/incoming-handler.
+
+addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
+
+async function answer(request) {
+  const url = new URL(request.url);
+  switch (url.pathname) {
+    case "/":
+    case "/hello":
+      return new Response("hello world");
+    case "/echo":
+      return new Response(request.body, { headers: contentType(request) });
+    case "/headers":
+      return new Response(headerLines(request, url));
+    case "/fetch":
+      return relay(url.searchParams.get("url"));
+    case "/log":
+      console.log("stdout line");
+      console.error("stderr line");
+      return new Response("logged\n");
+    case "/throw":
+      throw new Error("this handler throws when asked to");
+    default:
+      return new Response(`no such path: ${url.pathname}\n`, { status: 404 });
+  }
+}
+
+function contentType(request) {
+  const type = request.headers.get("content-type");
+  return type ? { "content-type": type } : {};
+}
+
+function headerLines(request, url) {
+  const lines = [`method ${request.method}`, `target ${url.pathname}${url.search}`];
+  for (const [name, value] of request.headers) {
+    lines.push(`${name}: ${value}`);
+  }
+  return lines.join("\n") + "\n";
+}
+
+async function relay(url) {
+  try {
+    const response = await fetch(url);
+    return new Response(`status ${response.status}\n${await response.text()}`);
+  } catch (error) {
+    return new Response(`${error}\n`, { status: 502 });
+  }
+}

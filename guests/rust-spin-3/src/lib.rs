@@ -1,0 +1,42 @@
+//! A handler by spin-sdk 3 with its router: bodies come and go whole. It is built as a core
+//! module, the way in which Spin's own template did, so a host has to componentise it.
+
+use spin_sdk::http::{IntoResponse, Params, Request, Response, Router};
+use spin_sdk::{http_component, variables};
+
+#[http_component]
+fn handle(request: Request) -> Response {
+    let mut router = Router::new();
+    router.get("/", hello);
+    router.get("/hello", hello);
+    router.get("/hello/:name", hello);
+    router.any("/echo", echo);
+    router.any("/headers", headers);
+    router.get("/variable/:name", variable);
+    router.handle(request)
+}
+
+fn hello(_request: Request, params: Params) -> anyhow::Result<impl IntoResponse> {
+    Ok(format!("hello {}", params.get("name").unwrap_or("world")))
+}
+
+fn echo(request: Request, _params: Params) -> anyhow::Result<impl IntoResponse> {
+    Ok(request.into_body())
+}
+
+/// Lines `method …`, `uri …`, then `name: value` as they came.
+fn headers(request: Request, _params: Params) -> anyhow::Result<impl IntoResponse> {
+    let mut lines = format!("method {}\nuri {}\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        lines += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    Ok(lines)
+}
+
+fn variable(_request: Request, params: Params) -> anyhow::Result<impl IntoResponse> {
+    let name = params.get("name").unwrap_or_default();
+    Ok(match variables::get(name) {
+        Ok(value) => Response::new(200, value),
+        Err(error) => Response::new(502, format!("{error:?}\n")),
+    })
+}

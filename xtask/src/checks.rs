@@ -1,0 +1,55 @@
+//! What a change must pass besides the tests. Cheap checks come first.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::process::{self, cargo};
+use crate::tree::Tree;
+
+/// One check: what it judges, and how it is run.
+type Check = (&'static str, fn(&Tree) -> Result<()>);
+
+const CHECKS: &[Check] = &[
+    ("formatting", formatting),
+    ("spelling", spelling),
+    ("dependencies", dependencies),
+    ("lints", lints),
+    ("what is generated", generated),
+];
+
+pub fn run(tree: &Tree) -> Result<()> {
+    for (what, check) in CHECKS {
+        eprintln!("check: {what}");
+        check(tree).with_context(|| format!("the check of {what} failed"))?;
+    }
+    Ok(())
+}
+
+fn formatting(tree: &Tree) -> Result<()> {
+    process::run(cargo().args(["fmt", "--all", "--check"]).current_dir(tree.root()))
+}
+
+fn spelling(tree: &Tree) -> Result<()> {
+    let config = tree.root().join("xtask/typos.toml");
+    let mut typos = Command::new(tree.python_program("venv", "typos"));
+    process::run(typos.arg("--config").arg(config).current_dir(tree.root()))
+}
+
+/// Licences, bans and sources. Advisories are left out: they need a database that is fetched
+/// from a git host, and a check that fails without a network would be switched off.
+fn dependencies(tree: &Tree) -> Result<()> {
+    let deny = ["deny", "--workspace", "check", "bans", "licenses", "sources"];
+    process::run(cargo().args(deny).current_dir(tree.root()))
+}
+
+fn lints(tree: &Tree) -> Result<()> {
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    process::run(cargo().args(clippy).current_dir(tree.root()))
+}
+
+/// The committed schema and reference page are what the code generates.
+fn generated(tree: &Tree) -> Result<()> {
+    let tests = ["test", "--package", "dayfly-model", "--test", "all", "--locked", "--quiet"];
+    process::run(cargo().args(tests).arg("generated::").current_dir(tree.root()))
+}

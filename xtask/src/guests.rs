@@ -1,0 +1,135 @@
+//! The guests that tests and benchmarks run: one line a guest here, one file a toolchain beside.
+//! A guest is built again when its sources, its recipe, or what the recipe draws on changed.
+
+mod assemblyscript;
+mod build;
+mod c;
+mod fingerprint;
+mod go;
+mod javascript;
+mod python;
+mod rust;
+mod wit;
+mod zig;
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+pub use build::Job;
+
+use crate::tree::Tree;
+
+/// How a guest takes an event, in DESIGN.md's words.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// wasi:http 0.2.
+    Http02,
+    /// wasi:http 0.3.
+    Http03,
+    /// A core module with a `_start`, or a component with `wasi:cli/run`.
+    Command,
+    /// Typed functions of a world of its own.
+    Typed,
+}
+
+/// How a toolchain builds its guests.
+pub struct Recipe {
+    /// The language, for the list.
+    pub language: &'static str,
+    /// Counted up when the recipe changes what comes out.
+    pub version: u32,
+    /// Files and folders beside the guest's own that the outcome depends on, from the root.
+    pub inputs: &'static [&'static str],
+    /// Writes the guest to the job's output.
+    pub build: fn(&Job) -> Result<()>,
+}
+
+/// One guest, whose sources lie in `guests/NAME`.
+pub struct Guest {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub recipe: &'static Recipe,
+}
+
+const fn guest(name: &'static str, shape: Shape, recipe: &'static Recipe) -> Guest {
+    Guest { name, shape, recipe }
+}
+
+/// All guests, in the order in which they are built.
+pub const GUESTS: &[Guest] = &[
+    guest("rust-hello", Shape::Http02, &rust::COMPONENT),
+    guest("rust-http", Shape::Http02, &rust::COMPONENT),
+    guest("rust-wstd", Shape::Http02, &rust::COMPONENT),
+    guest("rust-spin-3", Shape::Http02, &rust::MODULE),
+    guest("rust-spin-5", Shape::Http02, &rust::COMPONENT),
+    guest("rust-spin-7", Shape::Http03, &rust::COMPONENT),
+    guest("rust-p3-echo", Shape::Http03, &rust::COMPONENT),
+    guest("rust-typed", Shape::Typed, &rust::COMPONENT),
+    guest("rust-p2-command", Shape::Command, &rust::COMMAND_COMPONENT),
+    guest("rust-command", Shape::Command, &rust::COMMAND),
+    guest("c-command", Shape::Command, &c::COMMAND),
+    guest("zig-command", Shape::Command, &zig::COMMAND),
+    guest("go-command", Shape::Command, &go::COMMAND),
+    guest("assemblyscript-command", Shape::Command, &assemblyscript::COMMAND),
+    guest("js-componentize", Shape::Http02, &javascript::COMPONENTIZE),
+    guest("js-spin", Shape::Http02, &javascript::SPIN),
+    guest("python-http", Shape::Http02, &python::PLAIN),
+    guest("python-spin-3", Shape::Http02, &python::SPIN_3),
+    guest("python-spin-5", Shape::Http03, &python::SPIN_5),
+];
+
+/// Prints each guest with its language and shape.
+pub fn list() {
+    for guest in GUESTS {
+        println!("{:<24} {:<16} {}", guest.name, guest.recipe.language, guest.shape);
+    }
+}
+
+/// Builds the named guests, or all, as far as they changed. One that fails does not keep the
+/// others from being built.
+pub fn build(tree: &Tree, names: &[String], force: bool) -> Result<()> {
+    let chosen = choose(names)?;
+    let _one_at_a_time = build::lock(tree)?;
+    let mut built = 0;
+    let mut failed = Vec::new();
+    for guest in &chosen {
+        match build::refresh(tree, guest, force) {
+            Ok(fresh) => built += usize::from(fresh),
+            Err(error) => {
+                eprintln!("guest {}: {error:#}", guest.name);
+                failed.push(guest.name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed to build {} of {} guests: {}", failed.len(), chosen.len(), failed.join(" "));
+    }
+    eprintln!("guests: {} ready, {built} of them built now", chosen.len());
+    Ok(())
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Guest>> {
+    if names.is_empty() {
+        return Ok(GUESTS.iter().collect());
+    }
+    names.iter().map(|name| find(name)).collect()
+}
+
+fn find(name: &str) -> Result<&'static Guest> {
+    match GUESTS.iter().find(|guest| guest.name == name) {
+        Some(guest) => Ok(guest),
+        None => bail!("there is no guest `{name}`: `cargo xtask guests --list` names them"),
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Shape::Http02 => "wasi:http 0.2",
+            Shape::Http03 => "wasi:http 0.3",
+            Shape::Command => "command",
+            Shape::Typed => "typed exports",
+        })
+    }
+}

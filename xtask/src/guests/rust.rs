@@ -1,0 +1,98 @@
+//! Rust guests, by Debian's `rustc-web`: it builds the standard library for WebAssembly from
+//! source, and so needs no target that rustup would have to fetch.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Job, Recipe};
+use crate::process::{path_with, run_quietly};
+
+const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
+
+/// A component, by the target wasm32-wasip2.
+pub const COMPONENT: Recipe =
+    Recipe { language: "Rust", version: 1, inputs: INPUTS, build: component };
+
+/// A core module that says which component it becomes, by wasm32-wasip1.
+pub const MODULE: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: module };
+
+/// A core module with a `_start`, by wasm32-wasip1.
+pub const COMMAND: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: command };
+
+/// The program of `rust-command` as a component.
+pub const COMMAND_COMPONENT: Recipe = Recipe {
+    language: "Rust",
+    version: 1,
+    inputs: &[INPUTS[0], "guests/rust-command/src"],
+    build: component,
+};
+
+const START_FILE: &str = "link-arg=/usr/lib/wasm32-wasi/crt1-command.o";
+
+/// A target, and the flags by which it links with Debian's linker and C library.
+struct Target {
+    name: &'static str,
+    flags_variable: &'static str,
+    flags: &'static str,
+}
+
+const WASIP1: Target = Target {
+    name: "wasm32-wasip1",
+    flags_variable: "CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS",
+    flags: "-C linker=/usr/bin/wasm-ld-22 -C link-self-contained=no -L/usr/lib/wasm32-wasi",
+};
+
+const WASIP2: Target = Target {
+    name: "wasm32-wasip2",
+    flags_variable: "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+    flags: "-C link-self-contained=no -L/usr/lib/wasm32-wasi \
+            -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22",
+};
+
+fn component(job: &Job) -> Result<()> {
+    compile(job, &WASIP2, &[])
+}
+
+fn module(job: &Job) -> Result<()> {
+    compile(job, &WASIP1, &[])
+}
+
+fn command(job: &Job) -> Result<()> {
+    compile(job, &WASIP1, &["--", "-C", START_FILE])
+}
+
+/// `last` goes to the guest's own crate alone: other flags for dependencies would have the
+/// standard library built once more.
+fn compile(job: &Job, target: &Target, last: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("/usr/bin/cargo");
+    cargo
+        .args(["rustc", "--release", "--locked", "-Zbuild-std=std,panic_abort"])
+        .args(["--target", target.name])
+        .args(last)
+        .current_dir(&job.source)
+        .env("PATH", path_with("/usr/bin".as_ref()))
+        .env("RUSTC", "/usr/bin/rustc")
+        // The packaged compiler is a stable one, and build-std is not.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", job.tree.guest_scratch())
+        .env(target.flags_variable, target.flags);
+    for ours in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET"] {
+        cargo.env_remove(ours);
+    }
+    run_quietly(&mut cargo)?;
+    let built = built(job, target);
+    fs::copy(&built, &job.output)
+        .with_context(|| format!("cargo left no `{}`", built.display()))?;
+    Ok(())
+}
+
+/// Cargo names a library's file with underscores, a program's as it is.
+fn built(job: &Job, target: &Target) -> PathBuf {
+    let folder = job.tree.guest_scratch().join(target.name).join("release");
+    let library = folder.join(job.name.replace('-', "_")).with_extension("wasm");
+    let program = folder.join(job.name).with_extension("wasm");
+    if program.is_file() { program } else { library }
+}

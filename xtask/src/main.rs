@@ -1,0 +1,90 @@
+//! Dayfly's chores, the same for a developer and for CI: `cargo xtask --help` lists them.
+//! What each needs beyond Rust is installed by `setup`.
+
+mod checks;
+mod guests;
+mod process;
+mod setup;
+mod tests;
+mod tree;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::tree::Tree;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Dayfly's own chores")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what checks, guests and tests need (Debian 12 or later; as root or through sudo)
+    Setup,
+    /// Build the guests that the tests run, into target/guests
+    Guests {
+        /// Only these; all unless told
+        names: Vec<String>,
+        /// List the guests instead, with their language and shape
+        #[arg(long)]
+        list: bool,
+        /// Build even what has not changed
+        #[arg(long)]
+        force: bool,
+    },
+    /// Formatting, lints, licences, spelling, and what is generated
+    Check,
+    /// Set up, build the guests, run every test; further words go to nextest
+    Test {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        nextest: Vec<String>,
+    },
+    /// Only the end-to-end tests: those that start the built `dayfly` program
+    E2e,
+    /// What CI runs: check, then test
+    Ci,
+    /// Run the benchmarks; further words go to them
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<()> {
+    let tree = Tree::find();
+    match verb {
+        Verb::Setup => setup::run(&tree),
+        Verb::Guests { list: true, .. } => {
+            guests::list();
+            Ok(())
+        }
+        Verb::Guests { names, force, .. } => guests::build(&tree, &names, force),
+        Verb::Check => checks::run(&tree),
+        Verb::Test { nextest } => tests::run(&tree, &nextest),
+        Verb::E2e => tests::end_to_end(&tree),
+        Verb::Ci => ci(&tree),
+        Verb::Bench { arguments } => tests::bench(&tree, &arguments),
+    }
+}
+
+/// The checks come first because they are quick; the tests' summary is the last thing printed.
+fn ci(tree: &Tree) -> Result<()> {
+    setup::run(tree)?;
+    checks::run(tree)?;
+    tests::run(tree, &[])
+}

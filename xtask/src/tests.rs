@@ -1,0 +1,32 @@
+//! Tests and benchmarks, with all that they need set up and built first.
+
+use anyhow::Result;
+
+use crate::process::{cargo, run as run_process};
+use crate::tree::Tree;
+use crate::{guests, setup};
+
+/// Documentation tests first, so that nextest's summary is the last thing printed.
+pub fn run(tree: &Tree, nextest: &[String]) -> Result<()> {
+    setup::run(tree)?;
+    guests::build(tree, &[], false)?;
+    let doc = ["test", "--workspace", "--doc", "--locked", "--quiet"];
+    run_process(cargo().args(doc).current_dir(tree.root()))?;
+    let all = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast"];
+    run_process(cargo().args(all).args(nextest).current_dir(tree.root()))
+}
+
+/// Only the tests of the command line's package, which start the built program.
+pub fn end_to_end(tree: &Tree) -> Result<()> {
+    run(tree, &["--filterset".to_owned(), "package(dayfly)".to_owned()])
+}
+
+/// The benchmarks measure the released program, so it is built first.
+pub fn bench(tree: &Tree, arguments: &[String]) -> Result<()> {
+    setup::run(tree)?;
+    guests::build(tree, &[], false)?;
+    let program = ["build", "--release", "--locked", "--package", "dayfly"];
+    run_process(cargo().args(program).current_dir(tree.root()))?;
+    let bench = ["run", "--release", "--locked", "--package", "dayfly-bench", "--"];
+    run_process(cargo().args(bench).args(arguments).current_dir(tree.root()))
+}

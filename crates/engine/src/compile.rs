@@ -1,25 +1,28 @@
 //! Compiles components, on threads of the engine's own.
 
+use std::sync::OnceLock;
+
 use rayon::ThreadPool;
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::CodeBuilder;
 use wasmtime::component::Component;
 
 use crate::{EngineConfig, EngineError, Mode};
 
-/// Stack of a compiling thread: Cranelift recurses on what it compiles.
+/// Stack of one thread: Cranelift recurses on what it compiles.
 const STACK_BYTES: usize = 8 << 20;
 
-/// What compiles. Its threads are started by the first compilation and stay.
+/// What compiles. Its threads are started by the first compilation, and stay.
 pub(crate) struct Compiler {
     mode: Mode,
     threads: usize,
-    pool: std::sync::OnceLock<ThreadPool>,
+    pool: OnceLock<ThreadPool>,
 }
 
 impl Compiler {
     pub(crate) fn new(config: &EngineConfig) -> Compiler {
         let threads = config.compile_threads;
-        Compiler { mode: config.mode, threads, pool: std::sync::OnceLock::new() }
+        Compiler { mode: config.mode, threads, pool: OnceLock::new() }
     }
 
     /// Code in memory.
@@ -46,14 +49,30 @@ impl Compiler {
         wasm: &[u8],
         compile: impl FnOnce(&mut CodeBuilder<'_>) -> wasmtime::Result<T> + Send,
     ) -> Result<T, EngineError> {
-        let mode = self.mode;
-        self.pool()?
-            .install(|| {
-                let mut builder = CodeBuilder::new(engine);
-                builder.wasm_binary(wasm, None)?;
-                compile(&mut builder)
-            })
-            .map_err(|source| EngineError::Compile { mode, source })
+        let compiled = self.pool()?.install(|| {
+            let mut builder = CodeBuilder::new(engine);
+            builder.wasm_binary(wasm, None)?;
+            compile(&mut builder)
+        });
+        compiled.map_err(|source| self.blame(wasm, source))
+    }
+
+    /// Whether a failure is the component's, or the compiler's that lacks something: Wasmtime
+    /// reports both alike.
+    fn blame(&self, wasm: &[u8], source: wasmtime::Error) -> EngineError {
+        let features = WasmFeatures::WASM3
+            | WasmFeatures::WIDE_ARITHMETIC
+            | WasmFeatures::GC_TYPES
+            | WasmFeatures::COMPONENT_MODEL
+            | WasmFeatures::CM_ASYNC
+            | WasmFeatures::CM_ASYNC_STACKFUL
+            | WasmFeatures::CM_MORE_ASYNC_BUILTINS
+            | WasmFeatures::CM_ERROR_CONTEXT;
+        let features = features - WasmFeatures::MEMORY64 - WasmFeatures::THREADS;
+        match Validator::new_with_features(features).validate_all(wasm) {
+            Ok(_) => EngineError::Compile { mode: self.mode, source },
+            Err(error) => EngineError::Invalid(wasmtime::Error::msg(error.to_string())),
+        }
     }
 
     fn pool(&self) -> Result<&ThreadPool, EngineError> {

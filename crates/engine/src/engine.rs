@@ -22,6 +22,9 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+/// With fewer there is no use in serving.
+const FEWEST_INSTANCES: u32 = 4;
+
 struct Inner {
     config: EngineConfig,
     compiler: Compiler,
@@ -34,6 +37,7 @@ struct Inner {
 
 struct Built {
     engine: wasmtime::Engine,
+    instances: u32,
     /// What its artifacts are told apart by.
     fingerprint: [u8; 32],
 }
@@ -55,8 +59,10 @@ impl Engine {
             .filter(|_| config.mode.uses_cache())
             .map(|folder| ArtifactCache::open(folder, config.cache_bytes));
         if let Some(Err(error)) = &cache {
-            tracing::warn!(error = error as &dyn std::error::Error,
-                "no artifact cache: each start compiles again");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "no artifact cache: each start compiles again"
+            );
         }
         let inner = Inner {
             compiler: Compiler::new(&config),
@@ -93,6 +99,15 @@ impl Engine {
         Ok(&self.built(flavour)?.engine)
     }
 
+    /// How many instances of this flavour can live at one time: what was configured, or less where
+    /// address space is limited.
+    ///
+    /// # Errors
+    /// As [`Engine::wasmtime`].
+    pub fn max_instances(&self, flavour: Flavour) -> Result<u32, EngineError> {
+        Ok(self.built(flavour)?.instances)
+    }
+
     fn built(&self, flavour: Flavour) -> Result<&Built, EngineError> {
         let cell = match flavour {
             Flavour::Sequential => &self.inner.sequential,
@@ -105,10 +120,8 @@ impl Engine {
         if let Some(built) = cell.get() {
             return Ok(built);
         }
-        let engine = build(&self.inner.config, flavour)?;
-        ticker::register(&engine);
-        let fingerprint = cache::fingerprint(&engine, self.mode(), flavour);
-        Ok(cell.get_or_init(|| Built { engine, fingerprint }))
+        let built = build(&self.inner.config, flavour)?;
+        Ok(cell.get_or_init(|| built))
     }
 
     /// Code of a component: from the cache, or compiled, which may take seconds. It blocks.
@@ -146,7 +159,7 @@ impl Engine {
         if let Some(code) = slot.upgrade() {
             return Ok(Some(Code::from(code)));
         }
-        let Some(code) = self.from_cache(self.built(flavour)?, flavour, digest) else {
+        let Some(code) = self.find(self.built(flavour)?, flavour, digest) else {
             return Ok(None);
         };
         let code = Arc::new(code);
@@ -158,9 +171,7 @@ impl Engine {
         let mut loaded = lock(&self.inner.loaded);
         if loaded.len() == loaded.capacity() {
             // Before it would grow: what nobody loads or uses any more goes.
-            loaded.retain(|_, slot| {
-                Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0
-            });
+            loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
         }
         Arc::clone(loaded.entry(digest).or_default())
     }
@@ -168,7 +179,7 @@ impl Engine {
     fn load_new(&self, digest: Digest, wasm: &[u8]) -> Result<CodeInner, EngineError> {
         let flavour = Flavour::of(wasm)?;
         let built = self.built(flavour)?;
-        if let Some(code) = self.from_cache(built, flavour, digest) {
+        if let Some(code) = self.find(built, flavour, digest) {
             return Ok(code);
         }
         let start = Instant::now();
@@ -189,12 +200,14 @@ impl Engine {
         })
     }
 
-    fn from_cache(&self, built: &Built, flavour: Flavour, digest: Digest) -> Option<CodeInner> {
+    fn find(&self, built: &Built, flavour: Flavour, digest: Digest) -> Option<CodeInner> {
         let Some(Ok(cache)) = &self.inner.cache else { return None };
         let key = ArtifactKey::new(digest, &built.fingerprint);
         let file = cache.get(&key)?;
         let component = native::load(&built.engine, cache, &key, &file)
-            .inspect_err(|error| tracing::warn!(artifact = %key, %error, "artifact cannot be loaded"))
+            .inspect_err(
+                |error| tracing::warn!(artifact = %key, %error, "artifact cannot be loaded"),
+            )
             .ok()?;
         let artifact_bytes = size(&component);
         Some(CodeInner { component, flavour, digest, origin: Origin::Cached, artifact_bytes })
@@ -242,16 +255,40 @@ fn size(component: &Component) -> u64 {
     (range.end as usize).saturating_sub(range.start as usize) as u64
 }
 
-fn build(config: &EngineConfig, flavour: Flavour) -> Result<wasmtime::Engine, EngineError> {
-    let wasmtime = wasmtime_config(config, flavour).map_err(EngineError::Build)?;
+/// Builds a flavour, for fewer instances than wished where address space is limited.
+fn build(config: &EngineConfig, flavour: Flavour) -> Result<Built, EngineError> {
+    let mut instances = config.max_instances.max(1);
+    let engine = loop {
+        match build_for(config, flavour, instances) {
+            Err(EngineError::AddressSpace { .. }) if instances > FEWEST_INSTANCES => {
+                instances = (instances / 2).max(FEWEST_INSTANCES);
+            }
+            built => break built?,
+        }
+    };
+    if instances < config.max_instances {
+        tracing::warn!(
+            instances,
+            wished = config.max_instances,
+            "address space is limited: fewer instances can run at one time (hint: raise `ulimit -v`)"
+        );
+    }
+    ticker::register(&engine);
+    let fingerprint = cache::fingerprint(&engine, config.mode, flavour);
+    Ok(Built { engine, instances, fingerprint })
+}
+
+fn build_for(
+    config: &EngineConfig,
+    flavour: Flavour,
+    instances: u32,
+) -> Result<wasmtime::Engine, EngineError> {
+    let wasmtime = wasmtime_config(config, flavour, instances).map_err(EngineError::Build)?;
     wasmtime::Engine::new(&wasmtime).map_err(|source| {
         let errno = source.chain().find_map(|cause| cause.downcast_ref::<rustix::io::Errno>());
         if errno == Some(&rustix::io::Errno::NOMEM) {
-            EngineError::AddressSpace {
-                reserved_bytes: pool::reserved_bytes(config),
-                max_instances: config.max_instances,
-                source,
-            }
+            let reserved_bytes = pool::reserved_bytes(instances);
+            EngineError::AddressSpace { reserved_bytes, max_instances: instances, source }
         } else {
             EngineError::Build(source)
         }

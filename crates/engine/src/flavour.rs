@@ -70,8 +70,12 @@ fn invalid(error: wasmparser::BinaryReaderError) -> EngineError {
 
 fn is_concurrent(payload: Payload<'_>) -> wasmparser::Result<bool> {
     Ok(match payload {
-        Payload::ComponentImportSection(imports) => any(imports, |i| is_concurrent_name(i.name.name))?,
-        Payload::ComponentExportSection(exports) => any(exports, |e| is_concurrent_name(e.name.name))?,
+        Payload::ComponentImportSection(imports) => {
+            any(imports, |i| is_concurrent_name(i.name.name))?
+        }
+        Payload::ComponentExportSection(exports) => {
+            any(exports, |e| is_concurrent_name(e.name.name))?
+        }
         Payload::ComponentTypeSection(types) => any(types, |ty| is_concurrent_type(&ty))?,
         Payload::ComponentCanonicalSection(canonicals) => any(canonicals, is_concurrent_canonical)?,
         _ => false,
@@ -119,7 +123,9 @@ fn is_concurrent_type(ty: &ComponentType<'_>) -> bool {
 fn is_concurrent_canonical(function: CanonicalFunction) -> bool {
     match function {
         CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
-            options.iter().any(|o| matches!(o, CanonicalOption::Async | CanonicalOption::Callback(_)))
+            options
+                .iter()
+                .any(|o| matches!(o, CanonicalOption::Async | CanonicalOption::Callback(_)))
         }
         CanonicalFunction::ResourceNew { .. }
         | CanonicalFunction::ResourceDrop { .. }

@@ -21,7 +21,8 @@ pub enum Mode {
 
 impl Mode {
     /// All modes, in the order in which help texts list them.
-    pub const ALL: [Mode; 5] = [Mode::Auto, Mode::Jit, Mode::Aot, Mode::Baseline, Mode::Interpreter];
+    pub const ALL: [Mode; 5] =
+        [Mode::Auto, Mode::Jit, Mode::Aot, Mode::Baseline, Mode::Interpreter];
 
     /// The name that [`FromStr`] reads back.
     pub const fn as_str(self) -> &'static str {

@@ -50,7 +50,7 @@ fn path_of(file: &File) -> Option<std::path::PathBuf> {
     // In a container without /proc, or with something else there, the file is read instead.
     static HAS_PROC: LazyLock<bool> = LazyLock::new(|| {
         rustix::fs::statfs("/proc/self/fd")
-            .is_ok_and(|stat| i64::from(stat.f_type) == i64::from(rustix::fs::PROC_SUPER_MAGIC))
+            .is_ok_and(|stat| stat.f_type == rustix::fs::PROC_SUPER_MAGIC)
     });
     HAS_PROC.then(|| format!("/proc/self/fd/{}", file.as_raw_fd()).into())
 }

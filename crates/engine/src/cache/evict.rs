@@ -74,7 +74,7 @@ pub(super) fn entries(folder: &OwnedFd) -> io::Result<Vec<Entry>> {
             entries.push(Entry {
                 name: entry.file_name().to_owned(),
                 bytes: u64::try_from(stat.st_size).unwrap_or(0),
-                used: (stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+                used: (stat.st_mtime, stat.st_mtime_nsec),
             });
         }
     }

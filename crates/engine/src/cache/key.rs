@@ -8,7 +8,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{CacheError, folder, name};
+use super::{CacheError, folder, name, write};
 
 const NAME: &str = "key";
 const BYTES: usize = 32;
@@ -75,9 +75,7 @@ fn read(folder: &OwnedFd, path: &Path) -> Result<Found, CacheError> {
 fn make(folder: &OwnedFd) -> io::Result<()> {
     let bytes: [u8; BYTES] = name::random()?;
     let tmp = folder::open_tmp(folder)?;
-    let tmp_name = name::temporary()?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let mut file = File::from(fs::openat(&tmp, &*tmp_name, flags, Mode::RUSR | Mode::WUSR)?);
+    let (tmp_name, mut file) = write::create(&tmp)?;
     file.write_all(&bytes)?;
     // Without it a crash of the machine could leave an empty key, and with it every artifact lost.
     file.sync_all()?;

@@ -1,28 +1,27 @@
 //! Finds an artifact and verifies it.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use rustix::fs::{self, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{self, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::format::{self, HEAD_BYTES, Reject, TRAILER_BYTES};
 use super::{ArtifactCache, ArtifactKey};
 
-/// An artifact that is used again after this long is marked as used.
-const TOUCH_SECONDS: i64 = 600;
+/// An artifact that is used again after this long is marked as used. It is then verified once more,
+/// because the mark changes the file's stamp.
+const TOUCH_SECONDS: i64 = 6 * 3600;
 /// A file that was changed more recently might be changed again without another time stamp.
 const SETTLED: Duration = Duration::from_secs(2);
 /// More would be remembered than a process can have loaded.
 const MAX_VERIFIED: usize = 100_000;
 /// Fits into the second-level cache, so that what was read is hashed from there.
 const BUFFER_BYTES: usize = 256 << 10;
-/// From here on hashing takes longer than handing parts of it to other cores.
-const PARALLEL_BYTES: u64 = 4 << 20;
 
 /// Files that this process verified, so that it need not verify them again when it loads them
 /// again. A change of a file changes its stamp: the kernel sets the change time, no user can.
@@ -33,19 +32,19 @@ pub(super) struct Verified(HashMap<ArtifactKey, Stamp>);
 struct Stamp {
     device: u64,
     inode: u64,
-    bytes: i64,
+    bytes: u64,
     changed_seconds: i64,
-    changed_nanos: u64,
+    changed_nanos: i64,
 }
 
 impl Stamp {
-    fn of(stat: &Stat) -> Stamp {
+    fn of(file: &Metadata) -> Stamp {
         Stamp {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            bytes: stat.st_size as i64,
-            changed_seconds: stat.st_ctime as i64,
-            changed_nanos: stat.st_ctime_nsec as u64,
+            device: file.dev(),
+            inode: file.ino(),
+            bytes: file.size(),
+            changed_seconds: file.ctime(),
+            changed_nanos: file.ctime_nsec(),
         }
     }
 
@@ -81,19 +80,18 @@ impl ArtifactCache {
             Err(Errno::LOOP) => return Err(ReadError::Kind),
             Err(errno) => return Err(errno.into()),
         };
-        let mut stat = fs::fstat(&file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(ReadError::Kind);
         }
-        if now_seconds().saturating_sub(stat.st_mtime as i64) > TOUCH_SECONDS {
+        let stamp = Stamp::of(&metadata);
+        if !self.is_verified(key, stamp) {
+            verify(&file, metadata.size(), key, self.mac_key.as_bytes())?;
+            self.remember(key, stamp);
+        }
+        if now_seconds().saturating_sub(metadata.mtime()) > TOUCH_SECONDS {
             // It is only a hint for eviction, and a read-only cache has none.
             let _ = touch(&file);
-            stat = fs::fstat(&file)?;
-        }
-        let stamp = Stamp::of(&stat);
-        if !self.is_verified(key, stamp) {
-            verify(&file, u64::try_from(stat.st_size).unwrap_or(0), key, self.mac_key.as_bytes())?;
-            self.remember(key, stamp);
         }
         Ok(Some(file))
     }
@@ -134,8 +132,10 @@ fn now_seconds() -> i64 {
     now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// Reads a file once and checks all of it. It is read rather than mapped, so that a file that
-/// shrinks meanwhile is an error instead of a signal.
+/// Checks all of a file: about 3 GB/s with AVX2.
+///
+/// It is read rather than mapped: no slower, and a file that shrinks meanwhile is an error instead
+/// of a signal. Threads would make it faster on an idle machine only, and wait on a busy one.
 fn verify(
     file: &File,
     file_bytes: u64,
@@ -147,14 +147,8 @@ fn verify(
     file.read_exact_at(&mut trailer, image_bytes)?;
     let mac = format::check_trailer(&trailer, file_bytes, key)?;
     let mut hasher = blake3::Hasher::new_keyed(mac_key);
-    hash_image(file, image_bytes, &mut hasher)?;
-    hasher.update(&trailer[..HEAD_BYTES]);
-    if hasher.finalize() == mac { Ok(()) } else { Err(Reject::Mac.into()) }
-}
-
-fn hash_image(file: &File, image_bytes: u64, hasher: &mut blake3::Hasher) -> io::Result<()> {
-    let _ = PARALLEL_BYTES;
-    let mut buffer = vec![0; BUFFER_BYTES.min(usize::try_from(image_bytes).unwrap_or(BUFFER_BYTES))];
+    let mut buffer =
+        vec![0; BUFFER_BYTES.min(usize::try_from(image_bytes).unwrap_or(BUFFER_BYTES))];
     let mut offset = 0;
     while offset < image_bytes {
         let left = usize::try_from(image_bytes - offset).unwrap_or(BUFFER_BYTES);
@@ -163,5 +157,6 @@ fn hash_image(file: &File, image_bytes: u64, hasher: &mut blake3::Hasher) -> io:
         hasher.update(part);
         offset += part.len() as u64;
     }
-    Ok(())
+    hasher.update(&trailer[..HEAD_BYTES]);
+    if hasher.finalize() == mac { Ok(()) } else { Err(Reject::Mac.into()) }
 }

@@ -43,19 +43,24 @@ impl ArtifactCache {
     }
 }
 
-/// A new file that is locked as long as its writer lives.
-fn create(tmp: &OwnedFd) -> io::Result<(String, File)> {
-    let name = name::temporary()?;
+/// A new file that is locked as long as its writer lives, so that no other process takes it for a
+/// leftover.
+pub(super) fn create(tmp: &OwnedFd) -> io::Result<(String, File)> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = fs::openat(tmp, &*name, flags, Mode::RUSR | Mode::WUSR)?;
-    // Between the two calls another process may take the file for a leftover and remove it: then
-    // the rename fails, and so does keeping this one artifact.
-    match fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // Some network file systems have no locks.
-        Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::WOULDBLOCK) => {}
-        Err(errno) => return Err(errno.into()),
+    // Another process may remove the file before it is locked, but hardly each time.
+    for _ in 0..100 {
+        let name = name::temporary()?;
+        let file = fs::openat(tmp, &*name, flags, Mode::RUSR | Mode::WUSR)?;
+        match fs::flock(&file, FlockOperation::LockExclusive) {
+            // Some network file systems have no locks.
+            Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if fs::fstat(&file)?.st_nlink > 0 {
+            return Ok((name, File::from(file)));
+        }
     }
-    Ok((name, File::from(file)))
+    Err(io::Error::other("new files are removed at once"))
 }
 
 /// Whether artifacts can be added: tried, because permissions alone do not say it.

@@ -1,0 +1,116 @@
+//! Memory limits.
+
+use dayfly_engine::{Engine, EngineConfig, EngineError, Flavour, MemoryLimiter, Mode};
+use wasmtime::component::Linker;
+
+use crate::support::{call, child, child_argument, component, engine};
+
+const PAGE: u64 = 65536;
+
+/// Two memories of one page; `grow: func(pages: u32) -> s32` grows the first.
+fn growing() -> Vec<u8> {
+    let module = r#"(memory $a 1) (memory $b 1)
+        (func (export "grow") (param i32) (result i32) (memory.grow $a (local.get 0)))"#;
+    component(module, "grow", r#"(param "pages" u32) (result s32)"#)
+}
+
+#[test]
+fn all_memories_count_together() {
+    for mode in crate::support::MODES {
+        let code = engine(mode, None).load(&growing()).unwrap();
+        let grow = |limit: u64, pages: u32| {
+            call::<(u32,), (i32,)>(&code, limit, "grow", (pages,)).unwrap().0
+        };
+        assert_eq!(grow(10 * PAGE, 8), 1, "{mode}: eight and two are ten");
+        assert_eq!(grow(10 * PAGE, 9), -1, "{mode}");
+    }
+}
+
+#[test]
+fn the_limiter_remembers_that_it_refused() {
+    let code = engine(Mode::Jit, None).load(&growing()).unwrap();
+    let mut store = code.store(MemoryLimiter::new(10 * PAGE));
+    let linker = Linker::new(code.component().engine());
+    let instance = linker.instantiate(&mut store, code.component()).unwrap();
+    let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow").unwrap();
+    assert_eq!(store.data().used_bytes(), 2 * PAGE);
+    // More than a memory can ever have is not over the limit, however often it is tried.
+    for _ in 0..100 {
+        assert_eq!(grow.call(&mut store, (65536,)).unwrap().0, -1);
+    }
+    assert!(!store.data().exceeded());
+    assert_eq!(grow.call(&mut store, (8,)).unwrap().0, 1);
+    assert_eq!(grow.call(&mut store, (1,)).unwrap().0, -1);
+    assert!(store.data().exceeded());
+    assert_eq!(store.data().used_bytes(), 10 * PAGE);
+}
+
+#[test]
+fn what_starts_too_large_does_not_start() {
+    let code = engine(Mode::Jit, None).load(&growing()).unwrap();
+    let mut store = code.store(MemoryLimiter::new(PAGE));
+    let linker: Linker<MemoryLimiter> = Linker::new(code.component().engine());
+    assert!(linker.instantiate(&mut store, code.component()).is_err());
+    assert!(store.data().exceeded());
+}
+
+#[test]
+fn tables_are_bounded() {
+    let module = r#"(table $t 10 funcref)
+        (func (export "grow") (param i32) (result i32)
+            (table.grow $t (ref.null func) (local.get 0)))"#;
+    let wasm = component(module, "grow", r#"(param "elements" u32) (result s32)"#);
+    let code = engine(Mode::Jit, None).load(&wasm).unwrap();
+    let grow = |elements| call::<(u32,), (i32,)>(&code, 0, "grow", (elements,)).unwrap().0;
+    assert_eq!(grow(50_000), 10);
+    assert_eq!(grow(2_000_000_000), -1);
+}
+
+/// A guest as large as the ones of componentize-py: many core instances, a large table, several
+/// memories and tables.
+#[test]
+fn large_components_fit_the_pool() {
+    let mut parts = String::new();
+    for i in 0..150 {
+        parts += &format!(
+            r#"(core module $m{i} (memory 1) (table 100 funcref) (global (mut i32) (i32.const 0))
+                   (func (export "f{i}")))
+               (core instance $i{i} (instantiate $m{i}))"#
+        );
+        if i >= 20 {
+            parts = parts.replace("(memory 1) (table 100 funcref)", "");
+        }
+    }
+    let text = format!(
+        r#"(component {parts}
+            (core module $big (table 60000 funcref) (memory 100) (func (export "g")))
+            (core instance $b (instantiate $big))
+            (func (export "g") (canon lift (core func $b "g"))))"#
+    );
+    let code = engine(Mode::Jit, None).load(&wat::parse_str(text).unwrap()).unwrap();
+    call::<(), ()>(&code, 1 << 30, "g", ()).unwrap();
+}
+
+/// In a process whose address space is limited.
+#[test]
+fn limited_address_space_gives_fewer_instances_or_a_hint() {
+    let Some(gibibytes) = child_argument() else {
+        for gibibytes in ["512", "40"] {
+            let test = "limits::limited_address_space_gives_fewer_instances_or_a_hint";
+            assert!(child(test, gibibytes).status().unwrap().success());
+        }
+        return;
+    };
+    let limit = gibibytes.parse::<u64>().unwrap() << 30;
+    let limits = rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) };
+    rustix::process::setrlimit(rustix::process::Resource::As, limits).unwrap();
+    let engine = Engine::new(EngineConfig::default()).unwrap();
+    match engine.max_instances(Flavour::Sequential) {
+        Ok(instances) => assert!(limit > 64 << 30 && (4..1000).contains(&instances)),
+        Err(error @ EngineError::AddressSpace { .. }) => {
+            assert!(limit < 64 << 30);
+            assert!(error.to_string().contains("hint: raise `ulimit -v`"), "{error}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -7,7 +7,7 @@ use dayfly_capabilities::HostState;
 use dayfly_engine::{CpuLimitExceeded, StoreData};
 use http::Response;
 use thiserror::Error;
-use wasmtime::Store;
+use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use crate::{Body, EdgeError, ErrorId, Problem};
 
@@ -50,6 +50,10 @@ impl Failure {
         let (cpu, memory) = (limits.cpu, limits.memory_bytes);
         if error.downcast_ref::<CpuLimitExceeded>().is_some() {
             return Self::Cpu(cpu);
+        }
+        // The pool can be smaller than configured, where address space is limited.
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Self::NodeFull;
         }
         if store.data_mut().limiter().exceeded() {
             return Self::Memory(memory);

@@ -3,14 +3,17 @@
 
 mod accept;
 mod activity;
+mod balance;
 pub mod config;
 pub mod connection;
 pub mod handler;
 pub mod listen;
+mod refusal;
 mod registry;
 mod serve;
 mod service;
 pub mod shutdown;
+mod socket;
 pub mod tls;
 mod watch;
 mod wire;
@@ -21,14 +24,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use balance::Balance;
 use config::ServerConfig;
 use connection::Scheme;
 use handler::Handler;
-use listen::{Bound, ListenError, LocalAddr, Socket, SocketFile};
+use listen::{Bound, ListenError, Listening, LocalAddr, SocketFile};
 use shutdown::Shutdown;
 use tls::{Reload, TlsError};
 use watch::{End, Watchman};
-use worker::Worker;
+use worker::{Sources, Worker};
 
 /// A server that listens. The kernel accepts connections from now on; [`Server::run`] serves them.
 pub struct Server {
@@ -120,10 +124,17 @@ impl Server {
         let (shares, _files) = share_out(bound, config.workers());
         let (ended, ends) = mpsc::unbounded_channel();
         let workers = shares.len();
-        for (index, sockets) in shares.into_iter().enumerate() {
-            let worker = Worker::new(index, handler.clone(), config.clone(), acceptor.clone());
+        let (balance, inboxes) = Balance::new(workers);
+        for (index, (listening, inbox)) in shares.into_iter().zip(inboxes).enumerate() {
+            let worker = Worker::new(
+                index,
+                handler.clone(),
+                config.clone(),
+                acceptor.clone(),
+                balance.clone(),
+            );
             let end = End::new(ended.clone());
-            if let Err(error) = start(worker, sockets, shutdown.clone(), end) {
+            if let Err(error) = start(worker, Sources { listening, inbox }, shutdown.clone(), end) {
                 shutdown.now();
                 return Err(ServeError::Start(error));
             }
@@ -135,14 +146,14 @@ impl Server {
 /// Starts a worker's thread.
 fn start<H: Handler>(
     worker: Worker<H>,
-    sockets: Vec<(LocalAddr, Socket)>,
+    sources: Sources,
     shutdown: Shutdown,
     end: End,
 ) -> std::io::Result<()> {
     let runtime = worker::runtime(&worker.config)?;
     std::thread::Builder::new()
         .name(format!("dayfly-{}", worker.index))
-        .spawn(move || end.tell(Arc::new(worker).run(runtime, sockets, &shutdown)))
+        .spawn(move || end.tell(Arc::new(worker).run(runtime, sources, &shutdown)))
         .map(drop)
 }
 
@@ -150,7 +161,7 @@ fn start<H: Handler>(
 fn share_out(
     bound: Vec<Bound>,
     workers: usize,
-) -> (Vec<Vec<(LocalAddr, Socket)>>, Vec<SocketFile>) {
+) -> (Vec<Vec<(LocalAddr, Listening)>>, Vec<SocketFile>) {
     let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
     let mut files = Vec::new();
     for Bound { local, sockets, file } in bound {

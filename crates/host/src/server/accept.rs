@@ -1,4 +1,5 @@
-//! Accepts the connections of one listener on one core. Never waits for a client.
+//! Accepts the connections of one listener on one core, and takes in those that other cores hand
+//! over. Never waits for a client.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,14 +8,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::activity::Stage;
+use super::balance::{Handover, Seat};
 use super::connection::Peer;
 use super::handler::Handler;
-use super::listen::{LocalAddr, Socket};
+use super::listen::{Listening, LocalAddr};
 use super::serve::{Accepted, serve};
 use super::shutdown::{Phase, Watch};
-use super::wire::Transport;
+use super::socket::Socket;
 use super::worker::Worker;
 
 /// A listener that a runtime knows.
@@ -24,25 +27,25 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    /// Makes the current runtime know a socket.
-    pub(super) fn new(socket: Socket) -> io::Result<Self> {
-        Ok(match socket {
-            Socket::Tcp(tcp) => Self::Tcp(TcpListener::from_std(tcp)?),
-            Socket::Unix(unix) => Self::Unix(UnixListener::from_std(unix)?),
+    /// Makes the current runtime know a listening socket.
+    pub(super) fn new(listening: Listening) -> io::Result<Self> {
+        Ok(match listening {
+            Listening::Tcp(tcp) => Self::Tcp(TcpListener::from_std(tcp)?),
+            Listening::Unix(unix) => Self::Unix(UnixListener::from_std(unix)?),
         })
     }
 
-    async fn accept(&self) -> io::Result<(Transport, Peer)> {
+    async fn accept(&self) -> io::Result<(Socket, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (tcp, peer) = listener.accept().await?;
                 #[cfg(not(target_os = "linux"))]
                 super::listen::tune((&tcp).into())?;
-                Ok((Transport::Tcp(tcp), Peer::Tcp(canonical(peer))))
+                Ok((tcp.into(), Peer::Tcp(canonical(peer))))
             }
             Self::Unix(listener) => {
                 let (unix, _) = listener.accept().await?;
-                Ok((Transport::Unix(unix), Peer::Unix))
+                Ok((unix.into(), Peer::Unix))
             }
         }
     }
@@ -63,38 +66,87 @@ pub(super) async fn accept<H: Handler>(
             () = shutdown.reached(Phase::Draining) => break,
         };
         match accepted {
-            Ok((transport, peer)) => {
+            Ok((socket, peer)) => {
                 trouble.over();
                 tokio::select! {
                     biased;
                     () = worker.registry.room() => {}
                     () = shutdown.reached(Phase::Draining) => {}
                 }
-                spawn(&worker, &local, transport, peer);
+                settle(&worker, &local, socket, peer);
             }
-            Err(error) => trouble.wait(&worker, &local, &error).await,
+            Err(error) => tokio::select! {
+                () = trouble.pause(&worker, &local, &error) => {}
+                () = shutdown.reached(Phase::Draining) => break,
+            },
         }
     }
-    while let Some(Ok((transport, peer))) = listener.accept().now_or_never() {
-        spawn(&worker, &local, transport, peer);
+    while let Some(Ok((socket, peer))) = listener.accept().now_or_never() {
+        settle(&worker, &local, socket, peer);
     }
 }
 
-fn spawn<H: Handler>(worker: &Arc<Worker<H>>, local: &LocalAddr, transport: Transport, peer: Peer) {
-    let stage = match transport {
-        Transport::Tcp(_) if worker.tls.is_some() => Stage::Handshake,
-        _ => Stage::Http1,
-    };
-    let local = precise(local, &transport);
-    let entry = worker.registry.enter(stage);
-    tokio::spawn(serve(worker.clone(), Accepted { transport, peer, local, entry }));
+/// Takes in what other cores hand over, until the shutdown begins.
+pub(super) async fn take_in<H: Handler>(
+    worker: Arc<Worker<H>>,
+    mut inbox: UnboundedReceiver<Handover>,
+    mut shutdown: Watch,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            Some(handover) = inbox.recv() => arrive(&worker, handover),
+            () = shutdown.reached(Phase::Draining) => break,
+        }
+    }
+    // What comes after this is handed back.
+    inbox.close();
+    while let Some(handover) = inbox.recv().await {
+        arrive(&worker, handover);
+    }
+}
+
+fn arrive<H: Handler>(worker: &Arc<Worker<H>>, handover: Handover) {
+    let Handover { socket, peer, local, seat } = handover;
+    match Socket::arrive(socket) {
+        Ok(socket) => spawn(worker, local, socket, peer, seat),
+        Err(error) => tracing::warn!(%peer, %error, "lost a connection between two threads"),
+    }
+}
+
+/// Serves a connection here, or where there are fewer.
+fn settle<H: Handler>(worker: &Arc<Worker<H>>, local: &LocalAddr, socket: Socket, peer: Peer) {
+    let local = precise(local, &socket);
+    let seat = worker.balance.seat(worker.index);
+    if seat.core == worker.index {
+        return spawn(worker, local, socket, peer, seat);
+    }
+    let handed = socket.depart().map(|socket| Handover { socket, peer, local, seat });
+    match handed.map(|handover| worker.balance.hand_over(handover)) {
+        Ok(Ok(())) => {}
+        Ok(Err(back)) => arrive(worker, back),
+        Err(error) => tracing::warn!(%peer, %error, "lost a connection between two threads"),
+    }
+}
+
+fn spawn<H: Handler>(
+    worker: &Arc<Worker<H>>,
+    local: LocalAddr,
+    socket: Socket,
+    peer: Peer,
+    seat: Seat,
+) {
+    let tls = worker.tls.is_some() && socket.is_tcp();
+    let stage = if tls { Stage::Handshake } else { Stage::Http1 };
+    let entry = worker.registry.enter(socket.clone(), stage);
+    tokio::spawn(serve(worker.clone(), Accepted { socket, tls, peer, local, entry, _seat: seat }));
 }
 
 /// The address that the client asked for, where the listener takes any.
-fn precise(local: &LocalAddr, transport: &Transport) -> LocalAddr {
-    match (local, transport) {
-        (LocalAddr::Tcp(addr), Transport::Tcp(tcp)) if addr.ip().is_unspecified() => {
-            LocalAddr::Tcp(canonical(tcp.local_addr().unwrap_or(*addr)))
+fn precise(local: &LocalAddr, socket: &Socket) -> LocalAddr {
+    match local {
+        LocalAddr::Tcp(addr) if addr.ip().is_unspecified() => {
+            LocalAddr::Tcp(canonical(socket.local_addr().unwrap_or(*addr)))
         }
         _ => local.clone(),
     }
@@ -112,11 +164,17 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn over(&mut self) {
+    const fn over(&mut self) {
         self.failures = 0;
     }
 
-    async fn wait<H: Handler>(&mut self, worker: &Worker<H>, local: &LocalAddr, error: &io::Error) {
+    /// Says what is wrong, makes some room, and gives it a moment.
+    async fn pause<H: Handler>(
+        &mut self,
+        worker: &Worker<H>,
+        local: &LocalAddr,
+        error: &io::Error,
+    ) {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
         if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
             return;

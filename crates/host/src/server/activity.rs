@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
+use super::socket::Socket;
+
 /// A core's coarse clock, advanced by its sweep. It counts sweeps rather than time: when the core
 /// was kept from running, nobody's time has passed.
 #[derive(Debug, Default)]
@@ -64,6 +66,7 @@ pub(super) struct Patience {
 /// What one connection is doing.
 pub(super) struct Activity {
     clock: Arc<Clock>,
+    socket: Socket,
     /// When the present state began.
     since: AtomicU32,
     /// When bytes last moved, either way.
@@ -82,10 +85,11 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(clock: Arc<Clock>, stage: Stage) -> Self {
+    pub(super) fn new(clock: Arc<Clock>, socket: Socket, stage: Stage) -> Self {
         let now = clock.now();
         Self {
             clock,
+            socket,
             since: AtomicU32::new(now),
             moved: AtomicU32::new(now),
             requests: AtomicU32::new(0),
@@ -123,6 +127,11 @@ impl Activity {
 
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Relaxed)
+    }
+
+    /// Whether bytes came that have not become a request of HTTP/1 yet.
+    pub(super) fn is_reading_head(&self) -> bool {
+        self.heard.load(Relaxed) && self.requests() == 0 && self.is(Stage::Http1)
     }
 
     /// Notes that bytes came in.
@@ -191,6 +200,11 @@ impl Activity {
             return self.order(Order::Drop);
         }
         if self.requests() > 0 {
+            // Hyper sees that a client left only where it reads, which it does not while a body
+            // waits to be read by the guest.
+            if self.socket.is_left() {
+                self.order(Order::Drop);
+            }
             return;
         }
         if self.is(Stage::Http1) && self.heard.load(Relaxed) {

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use bind::tune;
-pub(super) use bind::{Bound, Socket, SocketFile, bind};
+pub(super) use bind::{Bound, Listening, SocketFile, bind};
 pub use error::{ListenAddrError, ListenError};
 
 use super::connection::Scheme;

@@ -1,17 +1,21 @@
 //! The connections of one core: counted, bounded, swept, and told to end.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 use tokio::sync::Notify;
 
 use super::activity::{Activity, Clock, Order, Patience, Stage};
+use super::socket::Socket;
 
 /// The connections of one core. Its lock is taken when connections come and go and by the sweep,
 /// always on the same core.
 pub(super) struct Registry {
     pub(super) clock: Arc<Clock>,
     connections: Mutex<Slab<Arc<Activity>>>,
+    /// Whether all connections, those that come included, are to end.
+    draining: AtomicBool,
     max: usize,
     /// Told when the first connection came.
     came: Notify,
@@ -24,6 +28,7 @@ impl Registry {
         Self {
             clock: Arc::default(),
             connections: Mutex::default(),
+            draining: AtomicBool::new(false),
             max: max.max(1),
             came: Notify::new(),
             left: Notify::new(),
@@ -35,8 +40,11 @@ impl Registry {
     }
 
     /// Takes a connection in, until the entry is dropped.
-    pub(super) fn enter(self: &Arc<Self>, stage: Stage) -> Entry {
-        let activity = Arc::new(Activity::new(self.clock.clone(), stage));
+    pub(super) fn enter(self: &Arc<Self>, socket: Socket, stage: Stage) -> Entry {
+        let activity = Arc::new(Activity::new(self.clock.clone(), socket, stage));
+        if self.draining.load(Relaxed) {
+            activity.order(Order::Drain);
+        }
         let mut connections = self.connections();
         let key = connections.insert(activity.clone());
         if connections.len() == 1 {
@@ -75,10 +83,11 @@ impl Registry {
         !candidates.is_empty()
     }
 
-    /// Gives all connections an order.
-    pub(super) fn order(&self, order: Order) {
+    /// Tells all connections, and those that come from now on, to finish what runs and end.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Relaxed);
         for (_, activity) in self.connections().iter() {
-            activity.order(order);
+            activity.order(Order::Drain);
         }
     }
 

@@ -8,32 +8,37 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use super::activity::{Activity, Order, Stage};
+use super::balance::Seat;
 use super::connection::{Connection, Peer, Protocol, Scheme};
 use super::handler::Handler;
 use super::listen::LocalAddr;
 use super::registry::Entry;
 use super::service::Session;
+use super::socket::Socket;
 use super::wire::{Transport, Wire};
 use super::worker::Worker;
 
 /// A connection that has just been accepted.
 pub(super) struct Accepted {
-    pub(super) transport: Transport,
+    pub(super) socket: Socket,
+    /// Whether the client has to begin with TLS.
+    pub(super) tls: bool,
     pub(super) peer: Peer,
     pub(super) local: LocalAddr,
     pub(super) entry: Entry,
+    pub(super) _seat: Seat,
 }
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted) {
-    let Accepted { transport, peer, local, entry } = accepted;
+    let Accepted { socket, tls, peer, local, entry, _seat } = accepted;
     let activity = &entry.activity;
     std::future::poll_fn(|cx| {
         activity.register(cx.waker());
         Poll::Ready(())
     })
     .await;
-    let Some((transport, scheme)) = secure(&worker, transport, activity).await else { return };
+    let Some((transport, scheme)) = secure(&worker, socket, tls, activity).await else { return };
     let mut wire = Wire::new(transport, activity.clone());
     let Some(Ok(Some(protocol))) = obey(activity, wire.protocol()).await else { return };
     let connection = Connection::new(peer, local, scheme, protocol, worker.index);
@@ -58,14 +63,14 @@ pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted
 /// Agrees on TLS where it is asked for. `None` if that failed.
 async fn secure<H: Handler>(
     worker: &Worker<H>,
-    transport: Transport,
+    socket: Socket,
+    tls: bool,
     activity: &Activity,
 ) -> Option<(Transport, Scheme)> {
-    let (tcp, tls) = match (transport, &worker.tls) {
-        (Transport::Tcp(tcp), Some(tls)) => (tcp, tls),
-        (transport, _) => return Some((transport, Scheme::Http)),
+    let Some(acceptor) = worker.tls.as_ref().filter(|_| tls) else {
+        return Some((Transport::Plain(socket), Scheme::Http));
     };
-    match obey(activity, tls.accept(tcp)).await? {
+    match obey(activity, acceptor.accept(socket)).await? {
         Ok(stream) => {
             activity.enter(Stage::Http1);
             Some((Transport::Tls(Box::new(stream)), Scheme::Https))
@@ -77,13 +82,22 @@ async fn secure<H: Handler>(
     }
 }
 
-/// Awaits what comes before the first request, unless the connection is told to end.
+/// Awaits what comes before the first request, unless the connection is told to end. What the
+/// client has sent by then is looked at first: the runtime learns of it between two polls.
 async fn obey<F: Future>(activity: &Activity, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if activity.ordered() > Order::Serve => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+    let mut looks = 3;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        match activity.ordered() {
+            Order::Serve => return Poll::Pending,
+            Order::Drain if looks > 0 => looks -= 1,
+            Order::Drain | Order::Drop => return Poll::Ready(None),
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await
 }

@@ -1,6 +1,7 @@
 //! The end of a server, asked for by a signal or from within the process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::watch;
 
@@ -8,7 +9,8 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     phase: Arc<watch::Sender<Phase>>,
-    signals: bool,
+    /// Whether signals are to be listened to and nobody does yet.
+    signals: Arc<AtomicBool>,
 }
 
 /// How far the end has come.
@@ -25,13 +27,13 @@ pub(crate) enum Phase {
 impl Shutdown {
     /// A shutdown that only this process asks for.
     pub fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)), signals: false }
+        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)), signals: Arc::default() }
     }
 
     /// A shutdown that SIGTERM and SIGINT ask for too, once a server runs with it: the first one
     /// to finish what runs, the second one to end at once.
     pub fn on_signals() -> Self {
-        Self { signals: true, ..Self::new() }
+        Self { signals: Arc::new(AtomicBool::new(true)), ..Self::new() }
     }
 
     /// Asks the server to take nothing new, finish what runs within its grace, and end.
@@ -49,8 +51,10 @@ impl Shutdown {
         *self.phase.borrow() != Phase::Serving
     }
 
-    pub(crate) const fn listens_to_signals(&self) -> bool {
-        self.signals
+    /// Whether the caller is to listen to signals. Only one is told so: where several servers end
+    /// together, one signal must not count as many.
+    pub(crate) fn claim_signals(&self) -> bool {
+        self.signals.swap(false, Relaxed)
     }
 
     pub(crate) fn watch(&self) -> Watch {

@@ -32,7 +32,7 @@ impl Watchman {
             let both = || {
                 io::Result::Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
             };
-            shutdown.listens_to_signals().then(both).transpose()
+            shutdown.claim_signals().then(both).transpose()
         };
         Ok(Self { signals: signals?, runtime, reload, shutdown: shutdown.clone() })
     }

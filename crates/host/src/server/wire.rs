@@ -8,11 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, Stage};
 use super::connection::Protocol;
+use super::refusal;
+use super::socket::Socket;
 
 /// What every HTTP/2 client says first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -22,24 +23,34 @@ const LINGER_BYTES: usize = 8 << 20;
 
 /// What carries the bytes.
 pub(super) enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// The bytes of a connection.
 pub(super) struct Wire {
     transport: Transport,
+    activity: Arc<Activity>,
     /// Bytes that were read to find out the protocol.
     ahead: Bytes,
+    /// Whether everything was flushed and no answer is in the middle.
+    between_answers: bool,
+    /// What is being written instead of what hyper writes, and how long that is.
+    instead: Option<(Bytes, usize)>,
     /// The bytes that may still be thrown away, once our side is closed.
     lingering: Option<usize>,
-    activity: Arc<Activity>,
 }
 
 impl Wire {
     pub(super) const fn new(transport: Transport, activity: Arc<Activity>) -> Self {
-        Self { transport, ahead: Bytes::new(), lingering: None, activity }
+        Self {
+            transport,
+            activity,
+            ahead: Bytes::new(),
+            between_answers: true,
+            instead: None,
+            lingering: None,
+        }
     }
 
     /// Finds out which HTTP the client speaks, by what TLS agreed on or by its first bytes. `None`
@@ -67,6 +78,35 @@ impl Wire {
         };
         self.ahead = first.freeze();
         Ok(Some(protocol))
+    }
+
+    /// Writes our words instead of hyper's, where hyper refuses a request by itself: that is when
+    /// something was heard that did not become a request, and no answer is under way.
+    fn poll_refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.instead.is_none() {
+            let boundary = std::mem::replace(&mut self.between_answers, false);
+            if !boundary || !self.activity.is_reading_head() {
+                return None;
+            }
+            self.instead = Some((refusal::in_words(bytes)?, bytes.len()));
+        }
+        while let Some((words, length)) = &mut self.instead {
+            match self.transport.poll_write(cx, words) {
+                Poll::Ready(Ok(written)) => words.advance(written),
+                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+                Poll::Pending => return Some(Poll::Pending),
+            }
+            if words.is_empty() {
+                let length = *length;
+                self.instead = None;
+                return Some(Poll::Ready(Ok(length)));
+            }
+        }
+        None
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<io::Result<()>> {
@@ -115,11 +155,8 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.transport {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Transport::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-        };
+        let refused = self.poll_refuse(cx, bytes);
+        let result = refused.unwrap_or_else(|| self.transport.poll_write(cx, bytes));
         self.activity.say(result.is_ready());
         result
     }
@@ -129,11 +166,12 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.transport {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bytes),
-            Transport::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bytes),
-            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bytes),
-        };
+        // A refusal has no body, so it is always the only slice.
+        if let [only] = bytes {
+            return self.poll_write(cx, only);
+        }
+        self.between_answers = false;
+        let result = self.transport.poll_write_vectored(cx, bytes);
         self.activity.say(result.is_ready());
         result
     }
@@ -143,9 +181,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Hyper flushes when it has written all it had.
+        self.between_answers = self.activity.requests() == 0;
         match &mut self.transport {
             // Sockets hold nothing back.
-            Transport::Tcp(_) | Transport::Unix(_) => Poll::Ready(Ok(())),
+            Transport::Plain(_) => Poll::Ready(Ok(())),
             Transport::Tls(tls) => {
                 let result = Pin::new(tls).poll_flush(cx);
                 self.activity.say(result.is_ready());
@@ -159,8 +199,7 @@ impl AsyncWrite for Wire {
             return self.poll_linger(cx, left);
         }
         ready!(match &mut self.transport {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Transport::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         })?;
         if !self.activity.may_still_send() {
@@ -178,9 +217,26 @@ impl Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buffer),
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bytes),
         }
     }
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::accept::{Listener, accept};
-use super::activity::{Order, Patience};
+use super::accept::{Listener, accept, take_in};
+use super::activity::Patience;
+use super::balance::{Balance, Handover};
 use super::config::ServerConfig;
 use super::handler::Handler;
-use super::listen::{LocalAddr, Socket};
+use super::listen::{Listening, LocalAddr};
 use super::registry::Registry;
 use super::shutdown::{Phase, Shutdown};
 
@@ -31,6 +34,7 @@ pub(super) struct Worker<H> {
     pub(super) handler: Arc<H>,
     pub(super) config: Arc<ServerConfig>,
     pub(super) tls: Option<TlsAcceptor>,
+    pub(super) balance: Arc<Balance>,
     pub(super) registry: Arc<Registry>,
     pub(super) http1: http1::Builder,
     pub(super) http2: http2::Builder<TokioExecutor>,
@@ -42,12 +46,14 @@ impl<H: Handler> Worker<H> {
         handler: Arc<H>,
         config: Arc<ServerConfig>,
         tls: Option<TlsAcceptor>,
+        balance: Arc<Balance>,
     ) -> Self {
         let max = config.max_connections.div_ceil(config.workers());
         Self {
             index,
             handler,
             tls,
+            balance,
             registry: Arc::new(Registry::new(max)),
             http1: http1_builder(&config),
             http2: http2_builder(&config),
@@ -59,39 +65,49 @@ impl<H: Handler> Worker<H> {
     pub(super) fn run(
         self: Arc<Self>,
         runtime: Runtime,
-        sockets: Vec<(LocalAddr, Socket)>,
+        sources: Sources,
         shutdown: &Shutdown,
     ) -> std::io::Result<usize> {
-        let unfinished = runtime.block_on(self.serve(sockets, shutdown));
+        let unfinished = runtime.block_on(self.serve(sources, shutdown));
         runtime.shutdown_background();
         unfinished
     }
 
     async fn serve(
         self: Arc<Self>,
-        sockets: Vec<(LocalAddr, Socket)>,
+        sources: Sources,
         shutdown: &Shutdown,
     ) -> std::io::Result<usize> {
-        for (local, socket) in sockets {
-            let listener = Listener::new(socket)?;
-            tokio::spawn(accept(self.clone(), listener, local, shutdown.watch()));
+        let mut accepting = JoinSet::new();
+        for (local, listening) in sources.listening {
+            let listener = Listener::new(listening)?;
+            accepting.spawn(accept(self.clone(), listener, local, shutdown.watch()));
         }
+        accepting.spawn(take_in(self.clone(), sources.inbox, shutdown.watch()));
         let tick = tick(&self.config);
         let (registry, patience) = (self.registry.clone(), patience(&self.config, tick));
         tokio::spawn(async move { registry.keep_swept(tick, patience).await });
 
         shutdown.watch().reached(Phase::Draining).await;
-        // Let the accepting tasks take in what is waiting before everybody is told to end.
-        tokio::task::yield_now().await;
-        self.registry.order(Order::Drain);
+        self.registry.drain();
         let mut ending = shutdown.watch();
+        let drained = async {
+            accepting.join_all().await;
+            self.registry.emptied().await;
+        };
         tokio::select! {
-            () = self.registry.emptied() => {}
+            () = drained => {}
             () = tokio::time::sleep(self.config.grace) => {}
             () = ending.reached(Phase::Ending) => {}
         }
         Ok(self.registry.requests())
     }
+}
+
+/// Where a worker's connections come from.
+pub(super) struct Sources {
+    pub(super) listening: Vec<(LocalAddr, Listening)>,
+    pub(super) inbox: UnboundedReceiver<Handover>,
 }
 
 /// A runtime for one core.

@@ -2,6 +2,7 @@
 
 use dayfly_capabilities::wasi::Invocation;
 use dayfly_model::Executor;
+use dayfly_model::route::Route;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
@@ -100,12 +101,15 @@ impl Variables {
             let value = text(value);
             match name.as_str() {
                 "spin-path-info" => self.path_info(&value),
-                "spin-component-route" => {
-                    self.set("SCRIPT_NAME", value.clone());
-                    self.set("X_COMPONENT_ROUTE", value);
+                "spin-matched-route" => {
+                    self.set("SCRIPT_NAME", Route::stem(&value));
+                    self.set("X_MATCHED_ROUTE", value);
                 }
-                "spin-full-url" | "spin-matched-route" | "spin-base-path"
-                | "spin-raw-component-route" | "spin-client-addr" => {
+                "spin-full-url"
+                | "spin-component-route"
+                | "spin-base-path"
+                | "spin-raw-component-route"
+                | "spin-client-addr" => {
                     self.set(&meta("X", &name.as_str()["spin-".len()..]), value);
                 }
                 spin if spin.starts_with("spin-path-match-") => {

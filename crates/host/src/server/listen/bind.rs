@@ -21,13 +21,13 @@ use super::{ListenAddr, ListenError, LocalAddr};
 pub(crate) struct Bound {
     pub(crate) local: LocalAddr,
     /// One socket a worker.
-    pub(crate) sockets: Vec<Socket>,
+    pub(crate) sockets: Vec<Listening>,
     /// Removes the socket's file at the end.
     pub(crate) file: Option<SocketFile>,
 }
 
 /// A listening socket, not yet known to a runtime.
-pub(crate) enum Socket {
+pub(crate) enum Listening {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
 }
@@ -104,7 +104,7 @@ impl Binder {
         for socket in &sockets {
             socket.listen(self.backlog).map_err(failed)?;
         }
-        let sockets = sockets.into_iter().map(|socket| Socket::Tcp(socket.into())).collect();
+        let sockets = sockets.into_iter().map(|socket| Listening::Tcp(socket.into())).collect();
         Ok(Bound { local: LocalAddr::Tcp(local), sockets, file: None })
     }
 
@@ -157,9 +157,9 @@ impl Binder {
         socket.listen(self.backlog).map_err(failed)?;
         let mut sockets = Vec::new();
         for _ in 1..self.workers {
-            sockets.push(Socket::Unix(socket.try_clone().map_err(failed)?.into()));
+            sockets.push(Listening::Unix(socket.try_clone().map_err(failed)?.into()));
         }
-        sockets.push(Socket::Unix(socket.into()));
+        sockets.push(Listening::Unix(socket.into()));
         Ok(Bound { local: LocalAddr::Unix(Arc::from(path)), sockets, file: Some(file) })
     }
 }

@@ -8,6 +8,7 @@ mod entrypoint;
 mod imports;
 mod module;
 mod reserve;
+mod status;
 
 use std::borrow::Cow;
 
@@ -150,6 +151,10 @@ fn core(wasm: &[u8], entrypoint: Option<&str>) -> Result<Vec<u8>, ComponentiseEr
         Cow::Owned(reserved.map_err(|error| ComponentiseError::Encode(error.into()))?)
     } else {
         wasm
+    };
+    let wasm = match module.embeds_world {
+        false => status::keep(&wasm)?.map_or(wasm, Cow::Owned),
+        true => wasm,
     };
     encode(&wasm, adapter).map_err(ComponentiseError::Encode)
 }

@@ -78,10 +78,13 @@ pub fn detect_command(world: &World) -> Result<HandlerShape, ShapeError> {
         .into_iter()
         .find(|shape| matches!(shape, HandlerShape::Command02 | HandlerShape::Command03))
         .ok_or_else(|| match why_none(world) {
-            ShapeError::NoHandler { exports } | ShapeError::OtherTrigger { exports } => {
-                ShapeError::NotACommand { exports }
+            ShapeError::Version { export } if export.starts_with("wasi:cli/") => {
+                ShapeError::Version { export }
             }
-            other => other,
+            ShapeError::Empty => ShapeError::Empty,
+            _ => ShapeError::NotACommand {
+                exports: world.exports.iter().map(|export| export.raw.clone()).collect(),
+            },
         })
 }
 

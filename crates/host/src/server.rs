@@ -13,6 +13,7 @@ mod registry;
 mod serve;
 mod service;
 pub mod shutdown;
+mod signals;
 mod socket;
 pub mod tls;
 mod watch;
@@ -107,8 +108,8 @@ impl Server {
         self.local_addrs.iter().map(move |addr| addr.url(tcp))
     }
 
-    /// Serves until the shutdown is over. The calling thread only watches: signals, certificate
-    /// files, and the threads that serve. It must not be a thread of an asynchronous runtime.
+    /// Serves until the shutdown is over. The calling thread only watches: certificate files, and
+    /// the threads that serve. It must not be a thread of an asynchronous runtime.
     ///
     /// # Errors
     /// If a thread cannot start or fails.

@@ -115,6 +115,22 @@ impl Manifest {
     }
 }
 
+/// Reads a size as manifests spell it (`128MiB`), in bytes.
+///
+/// # Errors
+/// What is wrong with the text, a sentence fragment.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    measures::parse_size(text).map_err(|mistake| mistake.to_string())
+}
+
+/// Reads a duration as manifests spell it (`500ms`).
+///
+/// # Errors
+/// What is wrong with the text, a sentence fragment.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    measures::parse_duration(text).map_err(|mistake| mistake.to_string())
+}
+
 fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();

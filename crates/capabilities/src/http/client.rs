@@ -59,16 +59,12 @@ pub(super) fn explain(error: &legacy::Error) -> Error {
         if let Some(tls) = source.downcast_ref::<rustls::Error>() {
             return explain_tls(tls);
         }
-        // An I/O error may carry another one that is no `source` of it.
-        if let Some(inner) = source.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()) {
-            if let Some(dial) = inner.downcast_ref::<DialError>() {
-                return dial.explain();
-            }
-            if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-                return explain_tls(tls);
-            }
-        }
-        cause = source.source();
+        // What an I/O error carries, which may be another one, is no `source` of it.
+        let carried = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match carried {
+            Some(carried) => Some(carried),
+            None => source.source(),
+        };
     }
     tracing::debug!(error = ?error, "an outbound request failed");
     if error.is_connect() { Error::ConnectionRefused } else { Error::ConnectionTerminated }

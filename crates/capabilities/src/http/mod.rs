@@ -18,7 +18,10 @@ use crate::registry::Capability;
 pub const CAPABILITY: Capability = Capability {
     name: "http",
     interfaces: &["wasi:http/*@0.2", "wasi:http/*@0.3"],
-    granted_by: &["allowed_outbound_hosts"],
+    granted_by: &[(
+        "allowed_outbound_hosts",
+        &["wasi:http/outgoing-handler@0.2", "wasi:http/client@0.3"],
+    )],
     link: host::link,
 };
 

@@ -18,7 +18,7 @@ use crate::registry::Capability;
 pub const CAPABILITY: Capability = Capability {
     name: "variables",
     interfaces: &["wasi:config/*@0.2.0-rc.1"],
-    granted_by: &["variables"],
+    granted_by: &[("variables", &["wasi:config/*@0.2.0-rc.1"])],
     link: host::link,
 };
 

@@ -42,6 +42,12 @@ pub enum FilesError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is granted is neither there nor a glob.
+    #[error("the granted file `{}` does not exist", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
     /// A granted path leads out of the app's folder.
     #[error("the granted file `{}` lies outside the app's folder", path.display())]
     Outside {
@@ -131,26 +137,41 @@ fn relative(destination: &str, host: &Path) -> PathBuf {
 fn globs(patterns: &[String]) -> Result<GlobSet, FilesError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let glob = Glob::new(pattern)
-            .map_err(|e| FilesError::Glob { glob: pattern.clone(), reason: e.kind().to_string() })?;
+        let glob = Glob::new(pattern).map_err(|e| FilesError::Glob {
+            glob: pattern.clone(),
+            reason: e.kind().to_string(),
+        })?;
         set.add(glob);
     }
-    set.build()
-        .map_err(|e| FilesError::Glob { glob: patterns.join(", "), reason: e.to_string() })
+    set.build().map_err(|e| FilesError::Glob { glob: patterns.join(", "), reason: e.to_string() })
 }
 
-/// Adds the files under `root` that a glob matches, at their own relative path.
+/// Adds the files under `root` that a glob matches, at their own relative path. One that is just a
+/// folder's path stands for all that is in it, and so does a `**` at the end.
 fn matches(
     pattern: &str,
     root: &Path,
     excluded: &GlobSet,
     found: &mut Vec<(PathBuf, PathBuf)>,
 ) -> Result<(), FilesError> {
+    let path = root.join(pattern);
+    if !path.starts_with(root) {
+        return Err(FilesError::Outside { path });
+    }
+    if path.is_dir() {
+        return tree(&path, root, Path::new(pattern), excluded, found);
+    }
+    if !path.exists() && !pattern.contains(['*', '?', '[']) {
+        return Err(FilesError::Missing { path });
+    }
+    let pattern =
+        &if pattern.ends_with("**") { format!("{pattern}/*") } else { pattern.to_owned() };
     let absolute = Path::new(&glob::Pattern::escape(&root.to_string_lossy())).join(pattern);
     let paths = glob::glob(&absolute.to_string_lossy())
         .map_err(|e| FilesError::Glob { glob: pattern.to_owned(), reason: e.msg.to_owned() })?;
     for path in paths {
-        let path = path.map_err(|e| FilesError::Copy { path: e.path().into(), source: e.into() })?;
+        let path =
+            path.map_err(|e| FilesError::Copy { path: e.path().into(), source: e.into() })?;
         let Ok(relative) = path.strip_prefix(root).map(Path::to_owned) else {
             return Err(FilesError::Outside { path });
         };

@@ -185,8 +185,7 @@ mod tests {
             stream.push(write);
         }
         drop(stream);
-        let lines = recorder.0.lock().unwrap().clone();
-        lines
+        recorder.0.lock().unwrap().clone()
     }
 
     #[test]

@@ -37,7 +37,10 @@ pub const CAPABILITY: Capability = Capability {
         "wasi:random/*@0.3",
         "wasi:sockets/*@0.3",
     ],
-    granted_by: &["environment", "files", "allowed_outbound_hosts"],
+    granted_by: &[
+        ("files", &["wasi:filesystem/*@0.2", "wasi:filesystem/*@0.3"]),
+        ("allowed_outbound_hosts", &["wasi:sockets/*@0.2", "wasi:sockets/*@0.3"]),
+    ],
     link: host::link,
 };
 

@@ -19,11 +19,11 @@ pub(super) fn policy(hosts: &OutboundHosts) -> WasiSocketsCtx {
                 SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
                     hosts.check_socket(Protocol::Udp, address)
                 }
-                // A datagram socket needs a local address before it can send; any port will do.
-                SocketAddrUse::UdpBind => address.ip().is_unspecified() && address.port() == 0,
-                SocketAddrUse::TcpBind | SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => {
-                    false
+                // A socket needs a local address before it can send or connect; any port will do.
+                SocketAddrUse::UdpBind | SocketAddrUse::TcpBind => {
+                    address.ip().is_unspecified() && address.port() == 0
                 }
+                SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
             };
             Box::pin(std::future::ready(allowed))
         },

@@ -42,7 +42,12 @@ impl CoreModule {
     /// compiles them.
     pub(super) fn read(wasm: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut validator = Validator::new_with_features(WasmFeatures::all());
-        let mut module = Self { imports: Vec::new(), exports: Vec::new(), embeds_world: false, custom_sections: Vec::new() };
+        let mut module = Self {
+            imports: Vec::new(),
+            exports: Vec::new(),
+            embeds_world: false,
+            custom_sections: Vec::new(),
+        };
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             validator.payload(&payload)?;

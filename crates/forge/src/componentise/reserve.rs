@@ -38,8 +38,7 @@ type Error = reencode::Error<std::convert::Infallible>;
 
 /// Whether the module needs a reservation.
 pub(super) fn is_needed(module: &CoreModule) -> bool {
-    module.custom_sections.iter().any(|name| name == GO_SECTION)
-        && module.export(REALLOC).is_none()
+    module.custom_sections.iter().any(|name| name == GO_SECTION) && module.export(REALLOC).is_none()
 }
 
 /// The module with a place for the adapter.

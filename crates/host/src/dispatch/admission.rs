@@ -19,6 +19,7 @@ pub(super) struct Admission {
     running: Arc<Semaphore>,
     waiting: AtomicU32,
     longest_line: u32,
+    patience: Duration,
 }
 
 /// Leave to run; given back when dropped.
@@ -35,6 +36,7 @@ impl Admission {
             running: Arc::new(Semaphore::new(running as usize)),
             waiting: AtomicU32::new(0),
             longest_line: running.saturating_mul(WAITING_PER_RUNNING),
+            patience: PATIENCE,
         }
     }
 
@@ -50,7 +52,7 @@ impl Admission {
         }
         // Dropping the guard leaves the line: a client that hung up does not keep its place.
         let _place = Place::take(&self.waiting, self.longest_line)?;
-        match timeout(PATIENCE, self.running.clone().acquire_owned()).await {
+        match timeout(self.patience, self.running.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Full),
         }
@@ -79,7 +81,7 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_full_line_turns_away_and_a_free_place_lets_in() {
         let admission = Arc::new(Admission::new(1));
         let first = admission.enter().await.unwrap();
@@ -98,9 +100,10 @@ mod tests {
         assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_has_an_end_and_leaving_frees_the_place() {
-        let admission = Admission::new(1);
+        let patience = Duration::from_millis(20);
+        let admission = Admission { patience, ..Admission::new(1) };
         let _held = admission.enter().await.unwrap();
         assert_eq!(admission.enter().await.err(), Some(Full));
         assert!(timeout(Duration::from_millis(1), admission.enter()).await.is_err());

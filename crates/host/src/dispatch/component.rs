@@ -1,6 +1,7 @@
 //! One component that serves requests: its bounds, its grants, and its code once it is resident.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use dayfly_capabilities::{GrantError, Grants, HostState, Linkers};
 use dayfly_engine::{Code, Engine, EngineError, Metered, Origin};
@@ -153,7 +154,9 @@ impl ComponentHost {
             None => {
                 // A request may have been faster; what it loaded is the same.
                 let _ = self.resident.set(self.load()?);
-                self.resident.get().ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?
+                self.resident
+                    .get()
+                    .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?
             }
         };
         Ok(Loaded { component: self.grants.component.clone(), origin: resident.code.origin() })
@@ -239,8 +242,9 @@ impl ComponentHost {
             output_bytes: limits.output_bytes,
             head_only: *request.method() == Method::HEAD,
         };
+        let bound = Bound::new(limits.body_bytes, request.body());
         let (sender, receiver) = oneshot::channel();
-        let running = self.start(resident, request, connection, executor, sender);
+        let running = self.start(resident, request, &bound, connection, executor, sender);
         let guest = Metered::new(limits.cpu, running);
         let guest: Guest = Box::pin(async move {
             let _permits = permits;
@@ -248,7 +252,11 @@ impl ComponentHost {
         });
         let component = self.grants.component.clone();
         let late = Box::new(move |failure: Failure| failure.log(&component));
-        respond(guest, receiver, terms, late).await
+        let response = respond(guest, receiver, terms, late).await;
+        if bound.was_passed() {
+            return Err(Failure::BodyTooLarge(limits.body_bytes));
+        }
+        response
     }
 
     /// A guest that handles `request`, not yet started.
@@ -256,47 +264,73 @@ impl ComponentHost {
         &self,
         resident: &Resident,
         request: Request<Incoming>,
+        bound: &Bound,
         connection: &Connection,
         executor: &Executor,
         sender: oneshot::Sender<Answer>,
     ) -> Guest {
         let code = resident.code.clone();
         let grants = self.grants.clone();
-        let body_bytes = grants.limits.body_bytes;
         match resident.runner.clone() {
             Runner::Http02(pre) => {
-                let request = request.map(|body| bounded(body, body_bytes));
+                let request = request.map(|body| bound.apply(body));
                 let scheme = connection.scheme;
                 Box::pin(http02::run(code, pre, HostState::new(grants), request, scheme, sender))
             }
             Runner::Http03(pre) => {
-                let request = request.map(|body| bounded(body, body_bytes));
+                let request = request.map(|body| bound.apply(body));
                 let scheme = connection.scheme;
                 Box::pin(http03::run(code, pre, HostState::new(grants), request, scheme, sender))
             }
             Runner::Command02(pre) => {
                 let call = cgi::Call::new(&request, connection, executor);
-                let body = bounded(request.into_body(), body_bytes);
+                let body = bound.apply(request.into_body());
                 Box::pin(cgi::run02(code, pre, grants, call, body, sender))
             }
             Runner::Command03(pre) => {
                 let call = cgi::Call::new(&request, connection, executor);
-                let body = bounded(request.into_body(), body_bytes);
+                let body = bound.apply(request.into_body());
                 Box::pin(cgi::run03(code, pre, grants, call, body, sender))
             }
         }
     }
 }
 
-/// A request's body as a guest may read it.
-fn bounded(body: Incoming, limit: u64) -> WasiBody {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    Limited::new(body, limit)
-        .map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(error) => HttpError::Hyper(*error),
-            Err(_) => HttpError::HttpRequestBodySize(None),
-        })
-        .boxed_unsync()
+/// How long a request's body may be, and whether it turned out longer.
+struct Bound {
+    bytes: usize,
+    /// Only where the body does not tell its length and there is a limit.
+    passed: Option<Arc<AtomicBool>>,
+}
+
+impl Bound {
+    fn new(limit: u64, body: &Incoming) -> Self {
+        let unknown = body.size_hint().upper().is_none() && limit != u64::MAX;
+        Self {
+            bytes: usize::try_from(limit).unwrap_or(usize::MAX),
+            passed: unknown.then(Arc::default),
+        }
+    }
+
+    /// A request's body as a guest may read it.
+    fn apply(&self, body: Incoming) -> WasiBody {
+        let passed = self.passed.clone();
+        Limited::new(body, self.bytes)
+            .map_err(move |error| match error.downcast::<hyper::Error>() {
+                Ok(error) => HttpError::Hyper(*error),
+                Err(_) => {
+                    if let Some(passed) = &passed {
+                        passed.store(true, Relaxed);
+                    }
+                    HttpError::HttpRequestBodySize(None)
+                }
+            })
+            .boxed_unsync()
+    }
+
+    fn was_passed(&self) -> bool {
+        self.passed.as_ref().is_some_and(|passed| passed.load(Relaxed))
+    }
 }
 
 /// An error and its causes in one line.
@@ -310,4 +344,3 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-

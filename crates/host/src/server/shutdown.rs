@@ -1,16 +1,15 @@
 //! The end of a server, asked for by a signal or from within the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::watch;
+
+use super::signals;
 
 /// Ends a server. Clones are the same handle.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     phase: Arc<watch::Sender<Phase>>,
-    /// Whether signals are to be listened to and nobody does yet.
-    signals: Arc<AtomicBool>,
 }
 
 /// How far the end has come.
@@ -27,13 +26,19 @@ pub(crate) enum Phase {
 impl Shutdown {
     /// A shutdown that only this process asks for.
     pub fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)), signals: Arc::default() }
+        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)) }
     }
 
-    /// A shutdown that SIGTERM and SIGINT ask for too, once a server runs with it: the first one
-    /// to finish what runs, the second one to end at once.
-    pub fn on_signals() -> Self {
-        Self { signals: Arc::new(AtomicBool::new(true)), ..Self::new() }
+    /// A shutdown that SIGTERM and SIGINT ask for too, from now on: the first one to finish what
+    /// runs, the second one to end at once. However many servers run with it, one signal counts
+    /// once.
+    ///
+    /// # Errors
+    /// If the system denies a thread or what it needs.
+    pub fn on_signals() -> std::io::Result<Self> {
+        let shutdown = Self::new();
+        signals::obey(shutdown.clone())?;
+        Ok(shutdown)
     }
 
     /// Asks the server to take nothing new, finish what runs within its grace, and end.
@@ -49,12 +54,6 @@ impl Shutdown {
     /// Whether the end was asked for.
     pub fn is_started(&self) -> bool {
         *self.phase.borrow() != Phase::Serving
-    }
-
-    /// Whether the caller is to listen to signals. Only one is told so: where several servers end
-    /// together, one signal must not count as many.
-    pub(crate) fn claim_signals(&self) -> bool {
-        self.signals.swap(false, Relaxed)
     }
 
     pub(crate) fn watch(&self) -> Watch {

@@ -1,11 +1,10 @@
-//! What the thread does that started the server, while others serve: signals, certificate files,
-//! and the ends of the threads.
+//! What the thread does that started the server, while others serve: certificate files, and the
+//! ends of the threads.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::shutdown::{Phase, Shutdown};
@@ -19,7 +18,6 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Watches over a server.
 pub(super) struct Watchman {
     runtime: Runtime,
-    signals: Option<[Signal; 2]>,
     reload: Option<Reload>,
     shutdown: Shutdown,
 }
@@ -27,14 +25,7 @@ pub(super) struct Watchman {
 impl Watchman {
     pub(super) fn new(shutdown: &Shutdown, reload: Option<Reload>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let signals = {
-            let _context = runtime.enter();
-            let both = || {
-                io::Result::Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
-            };
-            shutdown.claim_signals().then(both).transpose()
-        };
-        Ok(Self { signals: signals?, runtime, reload, shutdown: shutdown.clone() })
+        Ok(Self { runtime, reload, shutdown: shutdown.clone() })
     }
 
     /// Watches until every thread has ended.
@@ -43,13 +34,12 @@ impl Watchman {
         workers: usize,
         ends: UnboundedReceiver<Ended>,
     ) -> Result<Outcome, ServeError> {
-        let Self { runtime, signals, reload, shutdown } = self;
+        let Self { runtime, reload, shutdown } = self;
         runtime.block_on(async {
             let mut ends = Ends { waiting: workers, unfinished: 0, failure: None, channel: ends };
             tokio::select! {
                 () = ends.collect(&shutdown) => {}
                 () = last_wait(&shutdown) => {}
-                () = obey(signals, &shutdown) => {}
                 () = keep_fresh(reload) => {}
             }
             ends.outcome()
@@ -60,25 +50,6 @@ impl Watchman {
 async fn last_wait(shutdown: &Shutdown) {
     shutdown.watch().reached(Phase::Ending).await;
     tokio::time::sleep(LAST_WAIT).await;
-}
-
-/// Does what signals ask for.
-async fn obey(signals: Option<[Signal; 2]>, shutdown: &Shutdown) {
-    let Some([mut terminate, mut interrupt]) = signals else {
-        return std::future::pending().await;
-    };
-    loop {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        if shutdown.is_started() {
-            tracing::warn!(signal = name, "ending at once");
-        } else {
-            tracing::info!(signal = name, "finishing what runs; a second signal ends at once");
-        }
-        shutdown.advance();
-    }
 }
 
 async fn keep_fresh(reload: Option<Reload>) {

@@ -142,6 +142,7 @@ impl Handler for App {
                     Some(Ok(HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())])))
                 }))
             }
+            "/worker" => Body::from(format!("{}\n.", connection.worker)),
             "/who" => Body::from(format!(
                 "{} {} {} {}",
                 connection.peer,

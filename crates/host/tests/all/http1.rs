@@ -129,6 +129,20 @@ fn a_client_that_leaves_a_body_unread_cancels_it() {
 }
 
 #[test]
+fn a_client_that_leaves_cancels_a_request_whose_body_nobody_reads() {
+    let server = Running::start();
+    let mut tcp = server.connect();
+    let length = 256 << 10;
+    let head = format!("POST /wait HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    tcp.write_all(head.as_bytes()).unwrap();
+    tcp.write_all(&vec![b'x'; length]).unwrap();
+    eventually("the request begins", || server.app.began.load(SeqCst) == 1);
+    drop(tcp);
+    eventually("the request is dropped", || server.app.ended.load(SeqCst) == 1);
+    assert_eq!(server.app.answered.load(SeqCst), 0);
+}
+
+#[test]
 fn a_refusal_reaches_a_client_that_is_still_sending() {
     let server = Running::start();
     let mut tcp = server.connect();

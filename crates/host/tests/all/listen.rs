@@ -46,6 +46,22 @@ fn several_addresses_are_served_by_every_thread() {
 }
 
 #[test]
+fn connections_are_shared_out_evenly() {
+    let server = Running::with(ServerConfig { threads: 4, ..config() });
+    let mut connections: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    let mut workers = [0; 4];
+    for tcp in &mut connections {
+        tcp.write_all(b"GET /worker HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        let answer = read_until(tcp, "\n.");
+        let worker: usize =
+            answer.rsplit_once('\n').unwrap().0.lines().last().unwrap().parse().unwrap();
+        workers[worker] += 1;
+    }
+    // Two threads may accept at the very same moment and both think the same thread has fewest.
+    assert!(workers.iter().all(|count| (2..=4).contains(count)), "{workers:?}");
+}
+
+#[test]
 fn on_every_interface_a_connection_knows_its_own_address() {
     let server = Running::with(listen(&[":0"]));
     let port = server.addr().port();

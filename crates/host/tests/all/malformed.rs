@@ -1,5 +1,7 @@
 //! Requests that break the rules of HTTP/1 are refused and their connection closed.
 
+use std::io::Write as _;
+
 use crate::harness::Running;
 
 const MALFORMED: &[(&str, &str)] = &[
@@ -67,14 +69,30 @@ fn malformed_requests_are_refused() {
 }
 
 #[test]
-fn our_own_refusal_is_one_line_with_an_error_id_that_the_log_has_too() {
+fn every_refusal_is_one_line_with_an_error_id_that_the_log_has_too() {
     let server = Running::start();
-    let answer = server.raw("GET / HTTP/1.1\r\n\r\n");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("connection: close"), "{head}");
-    let id = body.strip_prefix("the request is malformed (error ").unwrap();
-    let id = id.strip_suffix(")\n").unwrap();
-    crate::harness::eventually("the log line", || crate::harness::log_lines().contains(id));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(17 << 10));
+    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(70 << 10));
+    for (request, line) in [
+        // The first and the third are refused by us, the others by hyper.
+        ("GET / HTTP/1.1\r\n\r\n", "the request is malformed"),
+        ("nonsense\r\n\r\n", "the request is malformed"),
+        (&long, "the request's address is too long"),
+        (&large, "the request's headers are too large"),
+    ] {
+        let mut tcp = server.connect();
+        // After a request that is in order, too.
+        tcp.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        crate::harness::read_until(&mut tcp, "hello\n");
+        let _ = tcp.write_all(request.as_bytes());
+        let answer = crate::harness::read_all(&mut tcp);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("connection: close"), "{head}");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        let id = body.strip_prefix(&format!("{line} (error ")).unwrap();
+        let id = id.strip_suffix(")\n").unwrap();
+        crate::harness::eventually("the log line", || crate::harness::log_lines().contains(id));
+    }
 }
 
 #[test]

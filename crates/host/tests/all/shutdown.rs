@@ -87,7 +87,7 @@ fn child_server() {
     }
     let server = Server::bind(ServerConfig { grace: LONG, ..config() }).unwrap();
     println!("\naddr {}", server.local_addrs()[0]);
-    let outcome = server.run(Arc::new(App::default()), Shutdown::on_signals()).unwrap();
+    let outcome = server.run(Arc::new(App::default()), Shutdown::on_signals().unwrap()).unwrap();
     println!("\nunfinished {}", outcome.unfinished);
 }
 

@@ -43,6 +43,15 @@ pub(super) struct Mistake {
     pub(super) hint: Option<String>,
 }
 
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.hint {
+            None => f.write_str(&self.problem),
+            Some(hint) => write!(f, "{} ({hint})", self.problem),
+        }
+    }
+}
+
 /// A table whose keys are known.
 pub(super) struct Table {
     /// How the reference page and the schema name it.

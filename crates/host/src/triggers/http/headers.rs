@@ -50,7 +50,12 @@ impl RouteHeaders {
         rest: Option<&str>,
     ) {
         let url = value(&full_url(request, connection));
+        // HTTP/1.0 may leave the host out; guests are made for requests that have one.
+        let hostless = request.uri().authority().is_none();
         let headers = request.headers_mut();
+        if hostless {
+            headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        }
         headers.reserve(7 + params.len());
         headers.insert(PATH_INFO, value(rest.unwrap_or_default()));
         headers.insert(FULL_URL, url);

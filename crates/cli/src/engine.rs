@@ -25,7 +25,7 @@ pub(crate) struct EngineArgs {
     cache_size: u64,
 }
 
-fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode> {
+pub(crate) fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(Mode::ALL.map(Mode::as_str)).try_map(|text| text.parse::<Mode>())
 }

@@ -6,6 +6,8 @@ mod app;
 mod commands;
 mod engine;
 mod logging;
+mod oneshot;
+mod output;
 mod report;
 
 use std::process::ExitCode;

@@ -39,6 +39,11 @@ enum When {
 }
 
 impl LogArgs {
+    /// Whether machines read the log.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.log_format, Format::Json)
+    }
+
     /// Starts logging in this process.
     pub(crate) fn start(&self) -> anyhow::Result<()> {
         let access = match self.access_log {
@@ -62,4 +67,18 @@ impl LogArgs {
         }
         Ok(())
     }
+}
+
+/// Starts logging for a command that runs no server: warnings for people, or what `DAYFLY_LOG` asks
+/// for.
+pub(crate) fn start_quietly() {
+    let filter = EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_ansi(colours)
+        .compact()
+        .init();
 }

@@ -48,6 +48,7 @@ impl fmt::Display for Several {
 impl std::error::Error for Several {}
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const NOTE: Style = AnsiColor::Green.on_default().bold();
 
@@ -66,6 +67,11 @@ pub(crate) fn print(error: &anyhow::Error) {
     if let Some(Hinted { hint, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
         anstream::eprintln!("{HINT}hint{HINT:#}: {hint}");
     }
+}
+
+/// Prints what is wrong but stops nothing to standard error.
+pub(crate) fn warn(text: impl fmt::Display) {
+    anstream::eprintln!("{WARNING}warning{WARNING:#}: {text}");
 }
 
 /// Prints a line of progress to standard error.

@@ -1,1 +1,31 @@
-//! x
+//! What tests start and ask: guests by name, apps in folders of their own, the built `dayfly`
+//! binary, an HTTP client, an upstream server, certificates and installed programs.
+//!
+//! Everything panics when it fails: a test has nobody else to tell.
+#![deny(missing_docs)]
+
+mod app;
+mod body;
+mod certificate;
+mod client;
+mod dayfly;
+mod guest;
+mod lines;
+mod process;
+mod program;
+mod running;
+mod tree;
+mod upstream;
+
+pub use app::App;
+pub use body::{Body, Pattern};
+pub use certificate::Certificate;
+pub use client::{Answer, Client};
+pub use dayfly::{Dayfly, Ended};
+pub use guest::Guest;
+pub use lines::Lines;
+pub use process::Process;
+pub use program::{program, run};
+pub use running::Running;
+pub use tree::workspace;
+pub use upstream::Upstream;

@@ -1,5 +1,11 @@
 //! The commands, one file each.
 
+mod call;
+mod check;
+mod compile;
+mod completions;
+mod doctor;
+mod run;
 mod up;
 
 use std::process::ExitCode;
@@ -10,12 +16,24 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Up(up::Up),
+    Check(check::Check),
+    Run(run::Run),
+    Call(call::Call),
+    Compile(compile::Compile),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
 }
 
 impl Command {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self {
             Self::Up(command) => command.run(),
+            Self::Check(command) => command.run(),
+            Self::Run(command) => command.run(),
+            Self::Call(command) => command.run(),
+            Self::Compile(command) => command.run(),
+            Self::Doctor(command) => command.run(),
+            Self::Completions(command) => command.run(),
         }
     }
 }

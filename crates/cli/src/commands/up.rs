@@ -16,14 +16,21 @@ use crate::report;
 
 /// Serve an app, each request in a fresh instance.
 #[derive(Args)]
-#[command(after_help = "Example:\n  dayfly up examples/hello\n  dayfly up handler.wasm --listen 127.0.0.1:8080")]
+#[command(
+    after_help = "Example:\n  dayfly up examples/hello\n  dayfly up handler.wasm --listen 127.0.0.1:8080"
+)]
 pub(crate) struct Up {
     #[command(flatten)]
     app: AppArgs,
 
     /// Where to listen: HOST:PORT, :PORT (every interface), or unix:PATH; may be repeated
-    #[arg(long, env = "DAYFLY_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDRESS",
-          value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "DAYFLY_LISTEN",
+        default_value = "127.0.0.1:3000",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
     listen: Vec<ListenAddr>,
 
     /// The certificate chain for HTTPS, PEM; read again when the file changes
@@ -62,7 +69,10 @@ impl Up {
         self.log.start()?;
         let app = self.app.load()?;
         if app.triggers.is_empty() {
-            return Err(anyhow!("app `{}` has no trigger, so nothing would ever wake it", app.name));
+            return Err(anyhow!(
+                "app `{}` has no trigger, so nothing would ever wake it",
+                app.name
+            ));
         }
         let engine = self.engine.build(self.max_instances)?;
         let release = self.app.release(app)?;
@@ -71,12 +81,14 @@ impl Up {
             report::hint(error, hint)
         })?;
         self.preload(&host)?;
+        // Before anybody is told that it serves: a signal ends a start at once, but not a request.
+        let shutdown = Shutdown::on_signals()?;
         if !self.quiet {
             for line in host.describe() {
                 anstream::println!("{line}");
             }
         }
-        let outcome = host.run(Shutdown::on_signals())?;
+        let outcome = host.run(shutdown)?;
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }
@@ -96,13 +108,15 @@ impl Up {
     }
 
     fn preload(&self, host: &Host) -> Result<()> {
+        // Where machines read the log, notes for people would break it.
+        let notes = !self.quiet && !self.log.is_json();
         let starting = |component: &str| {
-            if !self.quiet {
+            if notes {
                 report::note("Loading", component);
             }
         };
         for loaded in host.preload(starting)? {
-            if let (Origin::Compiled(took), false) = (loaded.origin, self.quiet) {
+            if let (Origin::Compiled(took), true) = (loaded.origin, notes) {
                 report::note("Compiled", format!("{} in {took:.2?}", loaded.component));
             }
         }

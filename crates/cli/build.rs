@@ -1,0 +1,14 @@
+//! Tells the program which Wasmtime it was built with, which no crate of Wasmtime's does.
+
+use std::fs;
+
+fn main() {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+    println!("cargo::rerun-if-changed={lock}");
+    let lock = fs::read_to_string(lock).unwrap_or_default();
+    let version = lock
+        .split_once("name = \"wasmtime\"\nversion = \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map_or("unknown", |(version, _)| version);
+    println!("cargo::rustc-env=DAYFLY_WASMTIME_VERSION={version}");
+}

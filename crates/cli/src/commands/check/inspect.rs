@@ -1,0 +1,207 @@
+//! Finds the facts: reads the manifest and each component's outermost names.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use dayfly_capabilities::registry;
+use dayfly_capabilities::variables::Providers;
+use dayfly_forge::{InterfaceName, ItemKind, Job, Unshaped, shape};
+use dayfly_host::serves_shape;
+use dayfly_model::manifest::Manifest;
+use dayfly_model::{
+    App, Component, ComponentId, Executor, Feature, FileGrant, HttpTarget, Source, TriggerKind,
+};
+
+use super::facts::{Access, ComponentFacts, Facts, Import, chain};
+use crate::app::{self, AppSource};
+
+impl Facts {
+    /// What can be found without compiling.
+    ///
+    /// # Errors
+    /// If there is nothing to look at.
+    pub(super) fn of(source: &AppSource) -> Result<Self> {
+        let path = source.path();
+        if !path.exists() {
+            bail!("`{}` does not exist", path.display());
+        }
+        let mut facts = Self { path: path.display().to_string(), ..Self::default() };
+        if let Some(app) = facts.read(path, source.profile()) {
+            facts.app(&app);
+        }
+        Ok(facts)
+    }
+
+    fn read(&mut self, path: &Path, profile: Option<&str>) -> Option<App> {
+        if !app::is_manifest(path) {
+            return Some(App::for_module(path));
+        }
+        if let Ok(manifest) = Manifest::find(path) {
+            self.path = manifest.display().to_string();
+        }
+        match Manifest::load(path, profile) {
+            Ok(app) => Some(app),
+            Err(errors) => {
+                for error in errors.iter() {
+                    let message = format!("{}: {}", error.place, error.message);
+                    self.problem(None, message, error.hint.clone());
+                }
+                None
+            }
+        }
+    }
+
+    fn app(&mut self, app: &App) {
+        self.name.clone_from(&app.name);
+        self.version.clone_from(&app.version);
+        self.triggers(app);
+        for used in app.uses.iter().filter(|used| !app::is_served(&used.feature)) {
+            self.problem(
+                None,
+                format!("{used}, which this version of Dayfly does not serve"),
+                None,
+            );
+        }
+        if let Err(error) = Providers::from_process(Default::default()).resolve(app) {
+            self.warnings.push(format!("{error}: `dayfly up` will want `--variable NAME=VALUE`"));
+        }
+        let targets = app::targets(app);
+        for (id, component) in &app.components {
+            let executors: Vec<_> =
+                targets.iter().filter(|(target, _)| *target == id).map(|(_, how)| *how).collect();
+            if executors.is_empty() {
+                self.warnings.push(format!("no trigger wakes component `{id}`"));
+                self.component(app, id, component, &Executor::Detected);
+            }
+            for executor in executors {
+                self.component(app, id, component, executor);
+            }
+        }
+    }
+
+    fn triggers(&mut self, app: &App) {
+        for trigger in &app.triggers {
+            self.triggers.push(match &trigger.kind {
+                TriggerKind::Http(http) => {
+                    let on = match &http.route {
+                        Some(route) if route.full().is_empty() => "http /".to_owned(),
+                        Some(route) => format!("http {}", route.full()),
+                        None => "http (private)".to_owned(),
+                    };
+                    let target = match &http.target {
+                        HttpTarget::Component { component, .. } => component.to_string(),
+                        HttpTarget::Static(_) => "(static response)".to_owned(),
+                    };
+                    (on, target)
+                }
+                TriggerKind::Other { name, component, .. } => {
+                    let target = component.as_ref().map_or_else(String::new, ToString::to_string);
+                    (name.clone(), target)
+                }
+            });
+        }
+        if self.triggers.is_empty() {
+            let hint = "add a `[[trigger.http]]` with `route` and `component`".to_owned();
+            self.problem(None, "the app has no trigger, so nothing would ever wake it", Some(hint));
+        }
+    }
+
+    fn component(&mut self, app: &App, id: &ComponentId, component: &Component, how: &Executor) {
+        self.folders(app, component);
+        // A kind of source that is not served has been told already, with its place.
+        let Source::File(file) = &component.source else { return };
+        if Feature::script(file).is_some() {
+            return;
+        }
+        match dayfly_forge::prepare_unshaped(&Job::new(app, component, how)) {
+            Ok(prepared) => self.prepared(id, component, how, prepared),
+            Err(error) => {
+                let hint = error.hint();
+                self.problem(Some(&id.0), chain(&error.failure), hint);
+            }
+        }
+    }
+
+    fn prepared(&mut self, id: &ComponentId, component: &Component, how: &Executor, it: Unshaped) {
+        let detected = match how {
+            Executor::Wagi { .. } => shape::detect_command(&it.world),
+            Executor::Detected => shape::detect_shape(&it.world),
+        };
+        match &detected {
+            Ok(shape) if serves_shape(*shape) => {}
+            Ok(shape) => {
+                let message = format!("exports {shape}, which this version does not serve");
+                self.problem(Some(&id.0), message, None);
+            }
+            Err(error) => self.problem(Some(&id.0), error.to_string(), error.hint()),
+        }
+        let imports: Vec<Import> =
+            it.world.imports.iter().filter_map(|name| import(name, component)).collect();
+        for missing in imports.iter().filter(|import| import.access == Access::Missing) {
+            let message = format!("imports `{}`, which nothing can stand for", missing.name);
+            let hint = "compose the component with what it needs before it comes here".to_owned();
+            self.problem(Some(&id.0), message, Some(hint));
+        }
+        self.components.push(ComponentFacts {
+            id: id.to_string(),
+            source: source(&component.source),
+            bytes: it.phases.first().map_or(it.wasm.len(), |phase| phase.bytes),
+            shape: detected.ok(),
+            imports,
+            exports: it.world.exports.iter().map(|export| export.raw.clone()).collect(),
+            wasm: it.wasm,
+            compiled: None,
+        });
+    }
+
+    /// Folders and files that are granted and not there.
+    fn folders(&mut self, app: &App, component: &Component) {
+        for grant in &component.files {
+            let FileGrant::Mount { source, .. } = grant else { continue };
+            let path = app.root.join(source);
+            if !path.exists() {
+                let message = format!("`files` grants `{}`, which does not exist", path.display());
+                self.problem(Some(&component.id.0), message, None);
+            }
+        }
+    }
+}
+
+/// What an import leads to; a type needs nobody.
+fn import(name: &InterfaceName, component: &Component) -> Option<Import> {
+    let served = registry::serving(&name.raw);
+    let key = served.and_then(|capability| capability.key_of(&name.raw));
+    let access = match (name.kind, served, key) {
+        (ItemKind::Type, ..) => return None,
+        (ItemKind::Module | ItemKind::Component | ItemKind::Value, ..) => Access::Missing,
+        (_, None, _) => Access::Refused,
+        (_, Some(_), None) => Access::Always,
+        (_, Some(_), Some(key)) if has(component, key) => Access::Granted,
+        (_, Some(_), Some(_)) => Access::Denied,
+    };
+    let capability = served.map(|capability| capability.name);
+    Some(Import { name: name.raw.clone(), capability, key, access })
+}
+
+/// Whether a component's table has this key, with something in it.
+fn has(component: &Component, key: &str) -> bool {
+    match key {
+        "files" => !component.files.is_empty(),
+        "environment" => !component.environment.is_empty(),
+        "allowed_outbound_hosts" => !component.allowed_outbound_hosts.is_empty(),
+        "variables" => !component.variables.is_empty(),
+        "key_value_stores" => !component.key_value_stores.is_empty(),
+        "sqlite_databases" => !component.sqlite_databases.is_empty(),
+        "ai_models" => !component.ai_models.is_empty(),
+        // A key that grants by being there at all stands in no list of ours yet.
+        _ => false,
+    }
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::File(path) => path.display().to_string(),
+        Source::Url { url, .. } => url.clone(),
+        Source::Registry { package, version, .. } => format!("{package}@{version}"),
+    }
+}

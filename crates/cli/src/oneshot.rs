@@ -1,0 +1,88 @@
+//! One file that a command runs once: made a component, loaded, linked, and driven to its end on
+//! this thread. What it may use comes from flags ([`GrantArgs`]), how it ended is an [`Ending`].
+
+mod ending;
+mod grants;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use dayfly_capabilities::{HostState, Linkers};
+use dayfly_engine::{Code, Engine, Metered};
+use dayfly_forge::{Job, Unshaped};
+use dayfly_model::{App, Executor, Limits};
+use wasmtime::component::InstancePre;
+
+use crate::{app, report};
+
+pub(crate) use ending::Ending;
+pub(crate) use grants::{GrantArgs, StderrLog};
+
+/// Makes a component of a file.
+///
+/// # Errors
+/// If it is not there, or is no WebAssembly that can be made one.
+pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
+    if !file.exists() {
+        bail!("`{}` does not exist", file.display());
+    }
+    if app::is_manifest(file) {
+        let error =
+            anyhow!("`{}` is an app, where one WebAssembly file was expected", file.display());
+        return Err(report::hint(
+            error,
+            Some("`dayfly up` serves apps; name a component's file here"),
+        ));
+    }
+    let app = App::for_module(file);
+    let component = app.components.values().next().context("a bare file is one component")?;
+    let job = Job::new(&app, component, &Executor::Detected);
+    dayfly_forge::prepare_unshaped(&job).map_err(|error| {
+        let hint = error.hint();
+        report::hint(error, hint)
+    })
+}
+
+/// A component whose code is at hand and whose imports are linked.
+pub(crate) struct Guest {
+    pub(crate) code: Code,
+    pub(crate) pre: InstancePre<HostState>,
+}
+
+impl Guest {
+    /// Loads a component, from the artifact cache or by compiling it, and links it.
+    ///
+    /// # Errors
+    /// If it does not compile, or imports what nothing can stand for.
+    pub(crate) fn load(engine: &Engine, wasm: &[u8]) -> Result<Self> {
+        let code = engine.load(wasm)?;
+        let pre = Linkers::default()
+            .link(&code)
+            .map_err(|error| anyhow::Error::from(error).context("failed to link the component"))?;
+        Ok(Self { code, pre })
+    }
+}
+
+/// How many instances may live at once: a one-shot command needs one, which a composed component
+/// spreads over several memories.
+pub(crate) const INSTANCES: u32 = 8;
+
+/// Runs a guest to its end on this thread, within its CPU time and its wall time; `None` when the
+/// latter is over.
+///
+/// # Errors
+/// If the system denies what an asynchronous runtime needs.
+pub(crate) fn drive<T>(limits: &Limits, guest: impl Future<Output = T>) -> Result<Option<T>> {
+    // A guest that computes comes back at each tick: time limits and connections must be looked
+    // at each time, not at every sixty-first.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(1)
+        .build()
+        .context("failed to start the asynchronous runtime")?;
+    let metered = Metered::new(limits.cpu, guest);
+    let outcome = runtime.block_on(async { tokio::time::timeout(limits.time, metered).await });
+    // A thread that still waits for standard input must not keep the process.
+    runtime.shutdown_background();
+    Ok(outcome.ok())
+}

@@ -1,0 +1,106 @@
+//! What a one-shot command grants its guest, by flags: nothing, unless a flag says so.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use dayfly_capabilities::Grants;
+use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind};
+use dayfly_capabilities::wasi::{Folder, Grant};
+use dayfly_model::manifest::{parse_duration, parse_size};
+use dayfly_model::{Limits, OutboundHosts};
+
+use crate::app::pair;
+
+/// What the guest may use.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Grants and limits")]
+pub(crate) struct GrantArgs {
+    /// Let the guest read the folder HOST, which it sees as GUEST (as HOST when left out)
+    #[arg(long = "dir", value_name = "HOST[::GUEST]", value_parser = folder)]
+    readable: Vec<(PathBuf, String)>,
+
+    /// Let the guest read and write the folder HOST
+    #[arg(long = "dir-rw", value_name = "HOST[::GUEST]", value_parser = folder)]
+    writable: Vec<(PathBuf, String)>,
+
+    /// Set an environment variable; the guest sees no other
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    environment: Vec<(String, String)>,
+
+    /// Let the guest reach a host, as `allowed_outbound_hosts` spells it: `https://example.com`
+    #[arg(long = "allow", value_name = "HOST", value_parser = host)]
+    hosts: Vec<String>,
+
+    /// What all memories of the guest may take together
+    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_size)]
+    memory: u64,
+
+    /// How long the guest may compute, such as `500ms` [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    cpu: Option<Duration>,
+
+    /// How long the guest may take in all, such as `30s` [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    time: Option<Duration>,
+}
+
+fn folder(text: &str) -> Result<(PathBuf, String), String> {
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if host.is_empty() || guest.is_empty() {
+        return Err(format!("`{text}` is not of the form HOST or HOST::GUEST"));
+    }
+    Ok((host.into(), guest.to_owned()))
+}
+
+fn host(text: &str) -> Result<String, String> {
+    // There are no variables that a template could name.
+    OutboundHosts::parse([text])
+        .and_then(|hosts| hosts.resolve(&BTreeMap::new()))
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+impl GrantArgs {
+    /// The bounds of the guest.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory,
+            cpu: self.cpu.unwrap_or(Duration::MAX),
+            time: self.time.unwrap_or(Duration::MAX),
+            ..Limits::default()
+        }
+    }
+
+    /// Opens what the guest is granted.
+    ///
+    /// # Errors
+    /// If a folder cannot be opened.
+    pub(crate) fn open(&self, file: &Path) -> Result<Arc<Grants>> {
+        let folders: Vec<Folder> = [(&self.readable, false), (&self.writable, true)]
+            .into_iter()
+            .flat_map(|(places, writable)| places.iter().map(move |place| (place, writable)))
+            .map(|((host, guest), writable)| Folder {
+                host: host.clone(),
+                guest: guest.clone(),
+                writable,
+            })
+            .collect();
+        let hosts = OutboundHosts::parse(&self.hosts)?;
+        let wasi = Grant::for_command(self.environment.clone(), &folders, &hosts)?;
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+        Ok(Arc::new(Grants::for_command(&name, self.limits(), wasi, hosts, Arc::new(StderrLog))))
+    }
+}
+
+/// Lines of a guest's output go to standard error, so that standard output is the result's.
+pub(crate) struct StderrLog;
+
+impl LogSink for StderrLog {
+    fn line(&self, _: OutputKind, line: &str) {
+        anstream::eprintln!("{line}");
+    }
+}

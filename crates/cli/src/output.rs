@@ -1,0 +1,75 @@
+//! Results on standard output. Whoever reads them may stop early: a closed pipe is no failure.
+
+use std::fmt;
+use std::io::{ErrorKind, Write};
+
+use anyhow::Result;
+
+/// Prints one line, or several, of a result.
+///
+/// # Errors
+/// If standard output takes nothing, other than for having been closed.
+pub(crate) fn line(text: impl fmt::Display) -> Result<()> {
+    tolerate(writeln!(anstream::stdout(), "{text}"))
+}
+
+/// Prints a result for machines.
+///
+/// # Errors
+/// As [`line`].
+pub(crate) fn json(value: &serde_json::Value) -> Result<()> {
+    line(format_args!("{value:#}"))
+}
+
+/// Prints bytes as they are.
+///
+/// # Errors
+/// As [`line`].
+pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    tolerate(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+fn tolerate(written: std::io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// A size for people: three digits and a binary unit.
+pub(crate) struct Size(pub(crate) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut value = self.0 as f64 / 1024.0;
+        let mut unit = 0;
+        while value >= 1000.0 && unit + 1 < UNITS.len() {
+            value /= 1024.0;
+            unit += 1;
+        }
+        let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+        write!(f, "{value:.digits$} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        let size = |bytes| Size(bytes).to_string();
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1024), "1.00 KiB");
+        assert_eq!(size(85_820), "83.8 KiB");
+        assert_eq!(size(1_023_000), "999 KiB");
+        assert_eq!(size(18_848_728), "18.0 MiB");
+        assert_eq!(size(4 << 30), "4.00 GiB");
+    }
+}

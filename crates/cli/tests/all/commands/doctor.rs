@@ -1,0 +1,41 @@
+//! `dayfly doctor`: facts that every machine has, and what becomes of a bad one.
+
+use serde_json::Value;
+
+use super::{command, printed};
+
+#[tokio::test]
+async fn it_measures_and_finds_a_machine_that_runs_the_tests_good_enough() {
+    let facts: Value = serde_json::from_str(&printed(&["doctor", "--json"], 0).await).unwrap();
+    assert_eq!(facts["ok"], true);
+    let fact = |name: &str| {
+        let facts = facts["facts"].as_array().unwrap();
+        let fact = facts.iter().find(|fact| fact["name"] == name);
+        fact.unwrap_or_else(|| panic!("no fact `{name}` in {facts:#?}")).clone()
+    };
+    assert_eq!(fact("wasmtime")["value"].as_str().unwrap().split('.').next(), Some("48"));
+    assert_eq!(fact("engine modes")["value"], "auto, jit, aot, baseline, interpreter");
+    assert_eq!(fact("artifact cache")["health"], "ok");
+    for measured in ["compile", "load", "fresh instance"] {
+        assert_eq!(fact(measured)["health"], "ok");
+    }
+    for fact in facts["facts"].as_array().unwrap() {
+        assert!(fact["health"] == "ok" || fact["hint"].is_string(), "{fact}");
+    }
+}
+
+#[tokio::test]
+async fn people_get_a_line_a_fact() {
+    let out = printed(&["doctor"], 0).await;
+    assert!(out.lines().any(|line| line.starts_with("ok    wasmtime")), "{out}");
+    assert!(!out.contains('\u{1b}'), "colours are for terminals: {out}");
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_used_is_a_warning_with_a_hint() {
+    let ended = command(&["doctor"]).env("DAYFLY_CACHE_DIR", "/proc/no-such-folder").ends().await;
+    let line = ended.stdout.lines().position(|line| line.starts_with("warn  artifact cache"));
+    let line = line.unwrap_or_else(|| panic!("no warning: {ended:#?}"));
+    assert!(ended.stdout.lines().nth(line + 1).unwrap().contains("compiles again"));
+    ended.with(0);
+}

@@ -1,0 +1,222 @@
+//! Files: what is granted can be read, what is writable can be written, and nothing else exists.
+
+use dayfly_testing::{App, Running};
+
+use crate::dayfly;
+
+/// An app with some files, of which `grants` are granted.
+fn app(grants: &str) -> App {
+    App::granted("rust-http", grants)
+        .file("assets/a.txt", "a file")
+        .file("assets/deep/b.txt", "below")
+        .file("assets/secret.key", "granted by nobody")
+        .file("outside.txt", "beside the folder")
+}
+
+async fn read(server: &Running, path: &str) -> Result<String, String> {
+    let answer = server.get(&format!("/read?path={path}")).await;
+    if answer.status == 200 { Ok(answer.text()) } else { Err(answer.text()) }
+}
+
+async fn list(server: &Running, path: &str) -> String {
+    server.text(&format!("/list?path={path}")).await
+}
+
+async fn write(server: &Running, path: &str, text: &'static str) -> u16 {
+    server.post(&format!("/write?path={path}"), text).await.status
+}
+
+#[tokio::test]
+async fn a_guest_without_files_sees_none() {
+    let app = app("");
+    let server = dayfly().up(app.folder()).await;
+    for path in ["/", "/assets/a.txt", "/etc/passwd", "a.txt", "../outside.txt"] {
+        assert!(read(&server, path).await.is_err(), "{path}");
+    }
+    assert_eq!(server.get("/list?path=/").await.status, 502);
+    assert_ne!(write(&server, "/new", "x").await, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn globs_grant_what_they_match_at_its_own_path() {
+    let app = app("files = [\"assets/**/*.txt\"]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/assets/a.txt").await.unwrap(), "a file");
+    assert_eq!(read(&server, "/assets/deep/b.txt").await.unwrap(), "below");
+    assert!(read(&server, "/assets/secret.key").await.is_err());
+    assert!(read(&server, "/outside.txt").await.is_err());
+    assert_eq!(list(&server, "/").await, "assets/\n");
+    assert_eq!(list(&server, "/assets").await, "a.txt\ndeep/\n");
+    assert_ne!(write(&server, "/assets/a.txt", "x").await, 200);
+    server.stop().await;
+    assert_eq!(app.text("assets/a.txt"), "a file");
+}
+
+#[tokio::test]
+async fn a_glob_may_be_the_path_of_a_file_or_a_folder() {
+    let app = app("files = [\"outside.txt\", \"assets\"]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/outside.txt").await.unwrap(), "beside the folder");
+    assert_eq!(read(&server, "/assets/a.txt").await.unwrap(), "a file");
+    assert_eq!(list(&server, "/assets").await, "a.txt\ndeep/\nsecret.key\n");
+    server.stop().await;
+    let app = App::granted("rust-http", "files = [\"nowhere.txt\"]");
+    let stderr = dayfly().up_ends(app.folder()).await.with(1);
+    assert!(stderr.contains("nowhere.txt"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_file_that_changed_is_granted_as_it_is_now() {
+    let app = app("files = [\"assets/*.txt\"]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/assets/a.txt").await.unwrap(), "a file");
+    server.stop().await;
+    let app = app.file("assets/a.txt", "another");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/assets/a.txt").await.unwrap(), "another");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_is_mounted_at_its_destination_and_read_only() {
+    let app = app("files = [{ source = \"assets\", destination = \"/data\" }]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/data/a.txt").await.unwrap(), "a file");
+    assert_eq!(read(&server, "/data/deep/b.txt").await.unwrap(), "below");
+    assert_eq!(list(&server, "/data").await, "a.txt\ndeep/\nsecret.key\n");
+    assert!(read(&server, "/assets/a.txt").await.is_err());
+    assert_ne!(write(&server, "/data/a.txt", "x").await, 200);
+    assert_ne!(write(&server, "/data/new.txt", "x").await, 200);
+    server.stop().await;
+    assert_eq!(app.text("assets/a.txt"), "a file");
+    assert!(!app.path("assets/new.txt").exists());
+}
+
+#[tokio::test]
+async fn a_folder_may_be_the_root() {
+    let app = app("files = [{ source = \"assets\", destination = \"/\" }]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/a.txt").await.unwrap(), "a file");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_single_file_may_be_mounted() {
+    let app = app("files = [{ source = \"assets/a.txt\", destination = \"/etc/a.conf\" }]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/etc/a.conf").await.unwrap(), "a file");
+    assert!(read(&server, "/etc/passwd").await.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_writable_folder_keeps_what_is_written() {
+    let app = app("files = [{ source = \"assets\", destination = \"/data\", writable = true }]");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(write(&server, "/data/new.txt", "written").await, 200);
+    assert_eq!(read(&server, "/data/new.txt").await.unwrap(), "written");
+    server.stop().await;
+    assert_eq!(app.text("assets/new.txt"), "written");
+}
+
+#[tokio::test]
+async fn excluded_files_are_not_there() {
+    for grant in
+        ["files = [\"assets/**\"]", "files = [{ source = \"assets\", destination = \"/assets\" }]"]
+    {
+        let app = app(&format!("{grant}\nexclude_files = [\"**/*.key\"]"));
+        let server = dayfly().up(app.folder()).await;
+        assert_eq!(read(&server, "/assets/a.txt").await.unwrap(), "a file", "{grant}");
+        assert!(read(&server, "/assets/secret.key").await.is_err(), "{grant}");
+        assert_eq!(list(&server, "/assets").await, "a.txt\ndeep/\n", "{grant}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_leads_out_of_a_granted_folder() {
+    for writable in ["", ", writable = true"] {
+        let grant =
+            format!("files = [{{ source = \"assets\", destination = \"/data\"{writable} }}]");
+        let app = app(&grant)
+            .link("assets/absolute", "/etc/passwd")
+            .link("assets/relative", "../outside.txt")
+            .link("assets/folder", "..")
+            .link("assets/root", "/")
+            .link("assets/inside", "a.txt");
+        let server = dayfly().up(app.folder()).await;
+        assert_eq!(read(&server, "/data/inside").await.unwrap(), "a file");
+        for path in [
+            "/data/../outside.txt",
+            "/data/deep/../../outside.txt",
+            "/data/./../../../../../etc/passwd",
+            "/../outside.txt",
+            "../outside.txt",
+            "/etc/passwd",
+            "/proc/self/environ",
+            "/data//etc/passwd",
+            "/data/absolute",
+            "/data/relative",
+            "/data/folder/outside.txt",
+            "/data/root/etc/passwd",
+        ] {
+            let found = read(&server, path).await;
+            assert!(found.is_err(), "{path} leads to {found:?}");
+            assert_ne!(write(&server, path, "broken in").await, 200, "{path}");
+        }
+        server.stop().await;
+        assert_eq!(app.text("outside.txt"), "beside the folder");
+    }
+}
+
+#[tokio::test]
+async fn a_granted_folder_that_is_not_there_is_named() {
+    let app = app("files = [{ source = \"nowhere\", destination = \"/data\" }]");
+    let stderr = dayfly().up_ends(app.folder()).await.with(1);
+    assert!(stderr.contains("nowhere") && stderr.contains("`guest`"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_grant_may_not_lie_outside_the_app() {
+    for glob in ["../*", "..", "/etc", "/etc/*", "/etc/passwd"] {
+        let app = App::granted("rust-http", &format!("files = [{glob:?}]"));
+        let stderr = dayfly().up_ends(app.folder()).await.with(1);
+        assert!(stderr.contains(glob) || stderr.contains("outside"), "{glob}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn commands_see_the_same_files() {
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"page\"\n\
+         [component.page]\nsource = \"page.wat\"\nfiles = [\"assets/*.txt\"]\n",
+    )
+    .file("assets/a.txt", "Status: 200\nContent-Type: text/plain\n\nfrom a file")
+    .file("page.wat", COPY_FILE);
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.text("/").await, "from a file");
+    server.stop().await;
+}
+
+/// A core command that writes the file `assets/a.txt` of its first folder to standard output.
+const COPY_FILE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read"
+    (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "assets/a.txt")
+  (data (i32.const 128) "\00\04\00\00\00\04\00\00") ;; one vector: 1024 bytes at 1024
+  (func (export "_start")
+    (if (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 12) (i32.const 0)
+          (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 0))
+      (then unreachable))
+    (if (call $read (i32.load (i32.const 0)) (i32.const 128) (i32.const 1) (i32.const 8))
+      (then unreachable))
+    (i32.store (i32.const 132) (i32.load (i32.const 8)))
+    (drop (call $write (i32.const 1) (i32.const 128) (i32.const 1) (i32.const 8)))))
+"#;

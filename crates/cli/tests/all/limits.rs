@@ -1,0 +1,190 @@
+//! Limits: a guest that passes one is ended, and its neighbours go on.
+
+use std::time::{Duration, Instant};
+
+use dayfly_testing::{App, Body, Pattern, Running};
+use futures_util::future::join_all;
+use http::Method;
+
+use crate::dayfly;
+
+/// `rust-http` with limits.
+async fn limited(limits: &str) -> (App, Running) {
+    let app = App::granted("rust-http", &format!("limits = {{ {limits} }}"));
+    let server = dayfly().up(app.folder()).await;
+    (app, server)
+}
+
+async fn cause(server: &Running, id: &str, cause: &str) {
+    let line = server.stderr().containing(&format!("error_id={id}")).await;
+    assert!(line.contains(cause), "no `{cause}` in {line}");
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_504_and_its_neighbours_answer() {
+    let (_app, server) = limited("cpu = \"1s\"").await;
+    let looping = join_all((0..4).map(|_| server.get("/spin")));
+    let neighbours = async {
+        for _ in 0..20 {
+            let began = Instant::now();
+            assert_eq!(server.text("/hello").await, "hello world");
+            assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (answers, ()) = tokio::join!(looping, neighbours);
+    for answer in answers {
+        assert_eq!(answer.status, 504, "{}", answer.text());
+        cause(&server, &answer.error_id(), "CPU time").await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_endless_loop_on_wasi_0_3_is_504() {
+    let app = App::granted("rust-p3-echo", "limits = { cpu = \"300ms\" }");
+    let server = dayfly().up(app.folder()).await;
+    let answer = server.get("/spin").await;
+    assert_eq!(answer.status, 504);
+    cause(&server, &answer.error_id(), "CPU time").await;
+    assert_eq!(server.text("/hello").await, "hello world");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn waiting_costs_no_cpu_time() {
+    let (_app, server) = limited("cpu = \"100ms\"").await;
+    assert_eq!(server.text("/sleep?ms=600").await, "slept\n");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_504() {
+    let (_app, server) = limited("time = \"300ms\"").await;
+    let began = Instant::now();
+    let answer = server.get("/sleep?ms=20000").await;
+    assert_eq!(answer.status, 504);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    cause(&server, &answer.error_id(), "within its time").await;
+    assert_eq!(server.text("/sleep?ms=10").await, "slept\n");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_may_take_longer_than_its_pieces() {
+    let (_app, server) = limited("time = \"1s\"").await;
+    let text = server.text("/slow?chunks=6&ms=300").await;
+    assert_eq!(text.lines().count(), 6, "{text}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn memory_beyond_the_limit_is_500_and_logged_as_such() {
+    let (_app, server) = limited("memory = \"32MiB\"").await;
+    assert_eq!(server.text("/alloc?mb=16").await, format!("{}\n", 16 << 20));
+    let answer = server.get("/alloc?mb=64").await;
+    assert_eq!(answer.status, 500);
+    cause(&server, &answer.error_id(), "more than its memory").await;
+    assert_eq!(server.text("/hello").await, "hello world");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_default() {
+    let app = App::of("rust-http");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.text("/alloc?mb=100").await, format!("{}\n", 100 << 20));
+    assert_eq!(server.get("/alloc?mb=2000").await.status, 500);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_over_its_limit_is_413() {
+    let (_app, server) = limited("body = \"64KiB\"").await;
+    assert_eq!(server.post("/sink", vec![b'x'; 64 << 10]).await.text(), "65536\n");
+    let answer = server.post("/sink", vec![b'x'; (64 << 10) + 1]).await;
+    assert_eq!(answer.status, 413);
+    answer.error_id();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_tell_its_length_is_bounded_too() {
+    let (_app, server) = limited("body = \"64KiB\"").await;
+    let request = server.request(Method::POST, "/sink");
+    let answer = server.try_send(request.body(Body::stream(Pattern::stream(4 << 20)))).await;
+    if let Ok(answer) = answer {
+        assert_eq!(answer.status, 413, "{}", answer.text());
+    }
+    assert_eq!(server.text("/hello").await, "hello world");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn output_beyond_the_limit_breaks_off() {
+    let (_app, server) = limited("output = \"1MiB\"").await;
+    assert_eq!(server.get("/large?bytes=1048576").await.body.len(), 1 << 20);
+    let request = server.request(Method::GET, "/large?bytes=4194304");
+    let answer = server.try_send(request.body(Body::empty())).await;
+    match answer {
+        Ok(answer) => assert_eq!(answer.status, 500, "{} bytes", answer.body.len()),
+        Err(broken) => assert!(broken.contains("broke off"), "{broken}"),
+    }
+    server.stderr().containing("bytes of output").await;
+    server.stop().await;
+}
+
+/// Of ten requests at once where one may run and four may wait, the others are turned away.
+async fn turned_away(server: &Running, status: u16) {
+    let answers = join_all((0..10).map(|_| async {
+        let client = server.another_client();
+        client.get("/sleep?ms=700").await
+    }));
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.await.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((served.len(), refused.len()), (5, 5), "{refused:?}");
+    for answer in refused {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let wait: u32 = answer.header("retry-after").parse().expect("Retry-After in seconds");
+        assert!(wait >= 1);
+        answer.error_id();
+    }
+    assert_eq!(server.text("/hello").await, "hello world");
+}
+
+#[tokio::test]
+async fn a_full_line_of_a_component_is_429_with_retry_after() {
+    let (_app, server) = limited("concurrency = 1").await;
+    turned_away(&server, 429).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_line_of_the_node_is_503_with_retry_after() {
+    let app = App::of("rust-http");
+    let server = dayfly().args(["up", "--max-instances", "1"]).arg(app.folder()).serve().await;
+    turned_away(&server, 503).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_component_does_not_keep_another_from_answering() {
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"busy\"\n\
+         [[trigger.http]]\nroute = \"/other\"\ncomponent = \"other\"\n\
+         [component.busy]\nsource = \"guest:rust-http\"\nlimits = { concurrency = 1 }\n\
+         [component.other]\nsource = \"guest:rust-hello\"\n",
+    );
+    let server = dayfly().up(app.folder()).await;
+    let busy = join_all((0..5).map(|_| server.get("/sleep?ms=400")));
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let began = Instant::now();
+        assert_eq!(server.text("/other").await, "hello world");
+        assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
+    };
+    let (answers, ()) = tokio::join!(busy, other);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    server.stop().await;
+}

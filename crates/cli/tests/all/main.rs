@@ -1,0 +1,37 @@
+//! Dayfly from outside: the built binary serves real guests to real clients.
+//!
+//! Needs the guests (`cargo xtask guests`) and the programs of `cargo xtask setup`.
+
+mod cache;
+mod cancelled;
+mod cgi;
+mod clients;
+mod command_line;
+mod commands;
+mod ending;
+mod examples;
+mod failures;
+mod files;
+mod guests;
+mod headers;
+mod instances;
+mod killed;
+mod limits;
+mod logs;
+mod manifests;
+mod outbound;
+mod protocol;
+mod refusals;
+mod routes;
+mod sockets;
+mod sources;
+mod streaming;
+mod tls;
+mod variables;
+
+use dayfly_testing::Dayfly;
+
+/// The binary under test.
+fn dayfly() -> Dayfly {
+    Dayfly::new(env!("CARGO_BIN_EXE_dayfly"))
+}

@@ -1,0 +1,65 @@
+//! Certificates for this machine, signed by an authority that nobody knows unless told.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// A certificate for `localhost` and `127.0.0.1`, as files.
+pub struct Certificate {
+    folder: TempDir,
+}
+
+impl Certificate {
+    /// A new certificate of a new authority.
+    ///
+    /// # Panics
+    /// If a key cannot be made or a file not be written.
+    pub fn new() -> Self {
+        let authority_key = KeyPair::generate().expect("a key");
+        let mut authority = CertificateParams::new([]).expect("parameters");
+        // Who is called like its issuer would be taken for its own.
+        authority.distinguished_name.push(DnType::CommonName, "an authority of tests");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = authority.self_signed(&authority_key).expect("a root");
+        let issuer = Issuer::new(authority, authority_key);
+
+        let key = KeyPair::generate().expect("a key");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let leaf = CertificateParams::new(names).expect("parameters");
+        let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
+
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let write =
+            |name, text| std::fs::write(folder.path().join(name), text).expect("a new file");
+        write("authority.pem", root.pem());
+        write("certificate.pem", leaf.pem());
+        write("key.pem", key.serialize_pem());
+        Self { folder }
+    }
+
+    /// The certificate of the authority, PEM.
+    pub fn authority(&self) -> PathBuf {
+        self.file("authority.pem")
+    }
+
+    /// The certificate, PEM.
+    pub fn chain(&self) -> PathBuf {
+        self.file("certificate.pem")
+    }
+
+    /// The certificate's private key, PEM.
+    pub fn key(&self) -> PathBuf {
+        self.file("key.pem")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        Path::new(self.folder.path()).join(name)
+    }
+}
+
+impl Default for Certificate {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,77 @@
+//! A process as the system sees it: signals, memory, CPU time.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running process, by its id.
+#[derive(Clone, Copy)]
+pub struct Process(Pid);
+
+impl Process {
+    pub(crate) fn new(id: u32) -> Self {
+        let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+        Self(id.expect("an id of a process"))
+    }
+
+    /// Its id.
+    pub fn id(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(self) {
+        self.send(Signal::TERM);
+    }
+
+    /// Sends SIGINT.
+    pub fn interrupt(self) {
+        self.send(Signal::INT);
+    }
+
+    /// Sends SIGKILL.
+    pub fn kill(self) {
+        self.send(Signal::KILL);
+    }
+
+    fn send(self, signal: Signal) {
+        kill_process(self.0, signal).expect("the process runs and is ours");
+    }
+
+    /// Its memory in RAM, in bytes.
+    pub fn resident_bytes(self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most of it since the last [`Self::forget_peak`], in bytes.
+    pub fn peak_resident_bytes(self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Starts measuring the peak anew.
+    pub fn forget_peak(self) {
+        // By proc(5), 5 resets the peak of the resident set.
+        std::fs::write(self.file("clear_refs"), "5").expect("the process is ours");
+    }
+
+    fn status(self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(self.file("status")).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
+    }
+
+    /// The CPU time that it has used.
+    pub fn cpu_time(self) -> Duration {
+        let stat = std::fs::read_to_string(self.file("stat")).expect("the process runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("the name in parentheses");
+        // By proc(5), fields 14 and 15 of all, in ticks of 10 ms.
+        let ticks: u64 =
+            fields.split(' ').skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn file(self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.id())
+    }
+}

@@ -16,6 +16,9 @@ const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
 pub const COMPONENT: Recipe =
     Recipe { language: "Rust", version: 1, inputs: INPUTS, build: component };
 
+/// A program as a component: it brings a `_start`, which a library does not.
+pub const PROGRAM: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: program };
+
 /// A core module that says which component it becomes, by wasm32-wasip1.
 pub const MODULE: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: module };
 
@@ -27,10 +30,11 @@ pub const COMMAND_COMPONENT: Recipe = Recipe {
     language: "Rust",
     version: 1,
     inputs: &[INPUTS[0], "guests/rust-command/src"],
-    build: component,
+    build: program,
 };
 
-const START_FILE: &str = "link-arg=/usr/lib/wasm32-wasi/crt1-command.o";
+/// Links a program's entry, which the compiler looks for among files that Debian does not pack.
+const START_FILE: [&str; 3] = ["--", "-C", "link-arg=/usr/lib/wasm32-wasi/crt1-command.o"];
 
 /// A target, and the flags by which it links with Debian's linker and C library.
 struct Target {
@@ -56,12 +60,16 @@ fn component(job: &Job) -> Result<()> {
     compile(job, &WASIP2, &[])
 }
 
+fn program(job: &Job) -> Result<()> {
+    compile(job, &WASIP2, &START_FILE)
+}
+
 fn module(job: &Job) -> Result<()> {
     compile(job, &WASIP1, &[])
 }
 
 fn command(job: &Job) -> Result<()> {
-    compile(job, &WASIP1, &["--", "-C", START_FILE])
+    compile(job, &WASIP1, &START_FILE)
 }
 
 /// `last` goes to the guest's own crate alone: other flags for dependencies would have the

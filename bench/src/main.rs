@@ -86,10 +86,8 @@ fn serve(options: &Serve) -> Result<()> {
 
 /// The folder that holds this workspace.
 fn workspace_root() -> Result<PathBuf> {
-    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     Ok(folder.parent().context("the benchmark lies in no workspace")?.to_owned())
 }
 

@@ -172,9 +172,7 @@ fn refusal(ty: &Type) -> Option<Val> {
             let preferred = DENIED.iter().chain(OTHER).find_map(|name| value(name));
             preferred.or_else(|| variant.cases().find_map(|case| value(case.name)))
         }
-        Type::Option(option) => {
-            Some(Val::Option(refusal(&option.ty()).map(Box::new)))
-        }
+        Type::Option(option) => Some(Val::Option(refusal(&option.ty()).map(Box::new))),
         Type::Record(record) => {
             let fields = record
                 .fields()

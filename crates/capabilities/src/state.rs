@@ -7,9 +7,9 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
+use crate::Grants;
 use crate::http::Outbound;
 use crate::wasi::{Invocation, Stdio};
-use crate::Grants;
 
 /// What one instance's store holds.
 pub struct HostState {

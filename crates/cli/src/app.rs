@@ -23,7 +23,13 @@ pub(crate) struct AppSource {
     path: PathBuf,
 
     /// The same as PATH, as Spin spells it
-    #[arg(short = 'f', long = "from", alias = "file", value_name = "PATH", conflicts_with = "path")]
+    #[arg(
+        short = 'f',
+        long = "from",
+        alias = "file",
+        value_name = "PATH",
+        conflicts_with = "path"
+    )]
     from: Option<PathBuf>,
 
     /// Use the components' overrides of this profile

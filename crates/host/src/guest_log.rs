@@ -48,7 +48,10 @@ impl LogSink for GuestLog {
 
 /// A component's id holds nothing that a file's name may not, but a bare module's is its file's.
 fn file_name(component: &str) -> String {
-    component.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+    component
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .collect()
 }
 
 struct LogFile {

@@ -44,10 +44,7 @@ impl App {
     /// [`Template::is_secret`].
     #[must_use]
     pub fn secrets(&self) -> BTreeSet<String> {
-        let secrets = self
-            .variables
-            .iter()
-            .filter(|(_, variable)| variable.secret);
+        let secrets = self.variables.iter().filter(|(_, variable)| variable.secret);
         secrets.map(|(name, _)| name.clone()).collect()
     }
 }
@@ -78,10 +75,7 @@ impl std::fmt::Debug for Variable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let default = self.default.as_deref();
         f.debug_struct("Variable")
-            .field(
-                "default",
-                &default.map(|text| if self.secret { "[redacted]" } else { text }),
-            )
+            .field("default", &default.map(|text| if self.secret { "[redacted]" } else { text }))
             .field("secret", &self.secret)
             .field("description", &self.description)
             .finish()

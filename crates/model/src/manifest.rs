@@ -64,16 +64,13 @@ impl Manifest {
             return Ok(path.to_owned());
         }
         let candidates = FILE_NAMES.map(|name| path.join(name));
-        candidates
-            .into_iter()
-            .find(|path| path.is_file())
-            .ok_or_else(|| {
-                let names = FILE_NAMES.map(|name| format!("`{name}`")).join(" or ");
-                ManifestErrors::unread(
-                    &path.display().to_string(),
-                    &format!("the folder has no {names}"),
-                )
-            })
+        candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            let names = FILE_NAMES.map(|name| format!("`{name}`")).join(" or ");
+            ManifestErrors::unread(
+                &path.display().to_string(),
+                &format!("the folder has no {names}"),
+            )
+        })
     }
 
     /// Parses a manifest. `file` is how messages name it, `root` the folder that its paths are
@@ -136,9 +133,7 @@ fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bounded = file.take(MAX_BYTES + 1);
-    bounded
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
+    bounded.read_to_string(&mut text).map_err(|error| error.to_string())?;
     Ok(text)
 }
 

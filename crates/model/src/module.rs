@@ -21,18 +21,13 @@ impl App {
     #[must_use]
     pub fn for_module(file: &Path) -> Self {
         let id = ComponentId(id_of(file));
-        let target = HttpTarget::Component {
-            component: id.clone(),
-            executor: Executor::Detected,
-        };
+        let target = HttpTarget::Component { component: id.clone(), executor: Executor::Detected };
         let route = Route::parse("/...").expect("the route is a constant that parses");
         let root = match file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        let source = file
-            .file_name()
-            .map_or_else(|| file.to_owned(), PathBuf::from);
+        let source = file.file_name().map_or_else(|| file.to_owned(), PathBuf::from);
         Self {
             name: id.0.clone(),
             version: String::new(),
@@ -61,24 +56,16 @@ fn script_use(file: &Path, id: &ComponentId) -> Option<FeatureUse> {
     Some(FeatureUse {
         feature: Feature::script(file)?,
         key: format!("component.{id}.source"),
-        place: Place {
-            file: file.display().to_string().into(),
-            line: 0,
-            column: 0,
-        },
+        place: Place { file: file.display().to_string().into(), line: 0, column: 0 },
     })
 }
 
 /// The file's stem in kebab-case, `app` if nothing is left of it.
 fn id_of(file: &Path) -> String {
-    let stem = file
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
-    let words: Vec<_> = stem
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let stem =
+        file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let words: Vec<_> =
+        stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let id = words.join("-");
     if id.starts_with(|c: char| c.is_ascii_lowercase()) {
         id

@@ -133,13 +133,11 @@ impl OutboundHosts {
     pub fn resolve(&self, values: &BTreeMap<String, String>) -> Result<Self, OutboundError> {
         let entries = self.entries.iter().map(|entry| match entry {
             Entry::Pattern(pattern) => Ok(Entry::Pattern(pattern.clone())),
-            Entry::Template(template) => Ok(Entry::Pattern(HostPattern::parse(
-                &template.resolve(values)?,
-            )?)),
+            Entry::Template(template) => {
+                Ok(Entry::Pattern(HostPattern::parse(&template.resolve(values)?)?))
+            }
         });
-        Ok(Self {
-            entries: entries.collect::<Result<_, OutboundError>>()?,
-        })
+        Ok(Self { entries: entries.collect::<Result<_, OutboundError>>()? })
     }
 
     fn patterns(&self) -> impl Iterator<Item = &HostPattern> {
@@ -186,8 +184,7 @@ impl OutboundHosts {
     /// which is not granted anyway.
     #[must_use]
     pub fn may_reach(&self, address: IpAddr) -> bool {
-        self.patterns()
-            .any(|pattern| pattern.may_reach(canonical(address)))
+        self.patterns().any(|pattern| pattern.may_reach(canonical(address)))
     }
 }
 

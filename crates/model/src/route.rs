@@ -131,45 +131,29 @@ impl Route {
         if full.len() > MAX_BYTES || full.matches('/').count() > MAX_SEGMENTS {
             return Err(RouteError::TooLong);
         }
-        if let Some(character) = full
-            .chars()
-            .find(|c| matches!(c, '?' | '#') || c.is_whitespace() || c.is_control())
+        if let Some(character) =
+            full.chars().find(|c| matches!(c, '?' | '#') || c.is_whitespace() || c.is_control())
         {
-            return Err(RouteError::Unmatchable {
-                route: full,
-                character,
-            });
+            return Err(RouteError::Unmatchable { route: full, character });
         }
-        let stem = full
-            .strip_suffix("/...")
-            .or_else(|| full.strip_suffix("/*"));
+        let stem = full.strip_suffix("/...").or_else(|| full.strip_suffix("/*"));
         let trailing = stem.is_some();
         let mut segments = Vec::new();
         for segment in stem.unwrap_or(&full).split('/').filter(|s| !s.is_empty()) {
             segments.push(parse_segment(&full, segment)?);
         }
-        let route = Self {
-            base,
-            raw,
-            segments,
-            trailing,
-        };
+        let route = Self { base, raw, segments, trailing };
         route.check_names(&full)?;
         Ok(route)
     }
 
     fn check_names(&self, full: &str) -> Result<(), RouteError> {
         let names: Vec<_> = self.params().collect();
-        match names
-            .iter()
-            .enumerate()
-            .find(|(i, name)| names[..*i].contains(name))
-        {
+        match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             None => Ok(()),
-            Some((_, name)) => Err(RouteError::RepeatedParam {
-                route: full.to_owned(),
-                name: (*name).to_owned(),
-            }),
+            Some((_, name)) => {
+                Err(RouteError::RepeatedParam { route: full.to_owned(), name: (*name).to_owned() })
+            }
         }
     }
 
@@ -212,12 +196,10 @@ impl Route {
                 Segment::Param(name) => (Some(name.as_str()), &[][..]),
                 Segment::Mixed(pieces) => (None, pieces.as_slice()),
             };
-            whole
-                .into_iter()
-                .chain(pieces.iter().filter_map(|piece| match piece {
-                    Piece::Literal(_) => None,
-                    Piece::Param(name) => Some(name.as_str()),
-                }))
+            whole.into_iter().chain(pieces.iter().filter_map(|piece| match piece {
+                Piece::Literal(_) => None,
+                Piece::Param(name) => Some(name.as_str()),
+            }))
         })
     }
 
@@ -311,11 +293,7 @@ impl fmt::Display for Route {
 }
 
 fn absolute(path: &str) -> String {
-    if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("/{path}")
-    }
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
 fn parse_segment(route: &str, segment: &str) -> Result<Segment, RouteError> {

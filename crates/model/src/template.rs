@@ -67,9 +67,7 @@ impl Template {
     /// A template that stands for exactly `text`, braces and all.
     #[must_use]
     pub fn literal(text: impl Into<String>) -> Self {
-        Self {
-            parts: vec![Part::Literal(text.into())],
-        }
+        Self { parts: vec![Part::Literal(text.into())] }
     }
 
     /// The pieces, in order.
@@ -136,10 +134,7 @@ impl fmt::Display for Template {
 #[must_use]
 pub fn is_variable_name(name: &str) -> bool {
     let word = |word: &str| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     };
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.split('_').all(word)
 }
@@ -153,16 +148,11 @@ mod tests {
         let template = Template::parse("https://{{ host }}/{{path}}").unwrap();
         assert_eq!(template.variables().collect::<Vec<_>>(), ["host", "path"]);
         let values = [("host", "example.com"), ("path", "a")];
-        let mut values: BTreeMap<_, _> = values
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let mut values: BTreeMap<_, _> =
+            values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         assert_eq!(template.resolve(&values).unwrap(), "https://example.com/a");
         values.remove("path");
-        assert_eq!(
-            template.resolve(&values).unwrap_err(),
-            MissingVariable("path".into())
-        );
+        assert_eq!(template.resolve(&values).unwrap_err(), MissingVariable("path".into()));
         assert!(template.is_secret(&BTreeSet::from(["host".to_owned()])));
         assert_eq!(template.to_string(), "https://{{ host }}/{{ path }}");
     }
@@ -175,9 +165,6 @@ mod tests {
         );
         assert!(Template::parse("{{ }}").is_err());
         assert!(Template::parse("{{ A }}").is_err());
-        assert_eq!(
-            Template::parse("a }} b").unwrap().as_literal(),
-            Some("a }} b")
-        );
+        assert_eq!(Template::parse("a }} b").unwrap().as_literal(), Some("a }} b"));
     }
 }

@@ -1,7 +1,7 @@
 //! A handler by spin-sdk 3 with its router: bodies come and go whole. It is built as a core
 //! module, the way in which Spin's own template did, so a host has to componentise it.
 
-use spin_sdk::http::{IntoResponse, Params, Request, Response, Router};
+use spin_sdk::http::{Params, Request, Response, Router};
 use spin_sdk::{http_component, variables};
 
 #[http_component]
@@ -16,24 +16,25 @@ fn handle(request: Request) -> Response {
     router.handle(request)
 }
 
-fn hello(_request: Request, params: Params) -> anyhow::Result<impl IntoResponse> {
-    Ok(format!("hello {}", params.get("name").unwrap_or("world")))
+fn hello(_request: Request, params: Params) -> anyhow::Result<Response> {
+    let name = params.get("name").unwrap_or("world");
+    Ok(Response::new(200, format!("hello {name}")))
 }
 
-fn echo(request: Request, _params: Params) -> anyhow::Result<impl IntoResponse> {
-    Ok(request.into_body())
+fn echo(request: Request, _params: Params) -> anyhow::Result<Response> {
+    Ok(Response::new(200, request.into_body()))
 }
 
 /// Lines `method …`, `uri …`, then `name: value` as they came.
-fn headers(request: Request, _params: Params) -> anyhow::Result<impl IntoResponse> {
+fn headers(request: Request, _params: Params) -> anyhow::Result<Response> {
     let mut lines = format!("method {}\nuri {}\n", request.method(), request.uri());
     for (name, value) in request.headers() {
         lines += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
     }
-    Ok(lines)
+    Ok(Response::new(200, lines))
 }
 
-fn variable(_request: Request, params: Params) -> anyhow::Result<impl IntoResponse> {
+fn variable(_request: Request, params: Params) -> anyhow::Result<Response> {
     let name = params.get("name").unwrap_or_default();
     Ok(match variables::get(name) {
         Ok(value) => Response::new(200, value),

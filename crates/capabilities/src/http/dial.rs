@@ -52,10 +52,9 @@ impl DialError {
             Self::NotGranted => Error::HttpRequestDenied,
             Self::AddressRefused => Error::DestinationIpProhibited,
             Self::ResolveTimeout => Error::DnsTimeout,
-            Self::Resolve(_) => Error::DnsError {
-                rcode: Some("address not available".to_owned()),
-                info_code: None,
-            },
+            Self::Resolve(_) => {
+                Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
+            }
             Self::ConnectTimeout => Error::ConnectionTimeout,
             Self::Connect(_) => Error::ConnectionRefused,
         }

@@ -98,4 +98,3 @@ async fn send(
     let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
     Ok(response.map(|body| Timed::new(body, between).boxed_unsync()))
 }
-

@@ -6,8 +6,8 @@ mod host;
 
 use std::collections::BTreeMap;
 
-use dayfly_model::template::MissingVariable;
 use dayfly_model::Component;
+use dayfly_model::template::MissingVariable;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 pub use backend::{Providers, VariableError};

@@ -94,7 +94,6 @@ impl Grant {
     }
 }
 
-
 /// What one call of a command adds to its component's grant.
 #[derive(Debug, Default, Clone)]
 pub struct Invocation {

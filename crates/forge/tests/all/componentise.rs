@@ -167,3 +167,20 @@ fn a_damaged_world_is_an_error() {
     );
     assert!(text.contains("failed to read the world that the core module embeds"), "{text}");
 }
+
+#[test]
+fn a_command_keeps_a_status_of_its_own() {
+    let unshaped = forge_text(
+        r#"(module
+             (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+             (memory (export "memory") 1)
+             (func (export "_start") (call $exit (i32.const 7))))"#,
+    )
+    .expect("a command");
+    assert_valid(&unshaped.wasm);
+    let text = String::from_utf8_lossy(&unshaped.wasm);
+    assert!(text.contains("exit-with-code"), "the adapter would make 1 of every failure");
+    assert!(unshaped.world.imports("wasi:cli/exit"));
+    let one_exit = unshaped.world.imports.iter().filter(|name| name.interface == "exit").count();
+    assert_eq!(one_exit, 1, "the adapter and the module mean the same interface");
+}

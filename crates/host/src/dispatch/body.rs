@@ -170,9 +170,7 @@ impl http_body::Body for Stream {
             Poll::Ready(frame) => Poll::Ready(frame),
             Poll::Pending => {
                 let time = this.terms.time;
-                let deadline = this
-                    .deadline
-                    .get_or_insert_with(|| Box::pin(sleep(time)));
+                let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(time)));
                 ready!(deadline.as_mut().poll(cx));
                 Poll::Ready(Some(this.fail(Failure::Time(time))))
             }

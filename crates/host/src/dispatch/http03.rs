@@ -28,7 +28,9 @@ pub(super) async fn run(
     let mut store = code.store(state);
     let called = async {
         let service = pre.instantiate_async(&mut store).await?;
-        store.run_concurrent(async |accessor| call(accessor, &service, request, sender).await).await?
+        store
+            .run_concurrent(async |accessor| call(accessor, &service, request, sender).await)
+            .await?
     };
     let called = called.await;
     called.map_err(|error| Failure::of_call(error, &mut store))

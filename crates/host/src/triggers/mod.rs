@@ -16,8 +16,7 @@ pub struct TriggerType {
     pub(crate) start: Start,
 }
 
-type Start =
-    fn(&App, &Components, &HostConfig) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
+type Start = fn(&App, &Components, &HostConfig) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
 
 /// Every kind of trigger that this build serves: what a new one adds is one line here.
 pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER];

@@ -132,7 +132,9 @@ fn a_client_that_leaves_a_body_unread_cancels_it() {
 fn a_client_that_leaves_cancels_a_request_whose_body_nobody_reads() {
     let server = Running::start();
     let mut tcp = server.connect();
-    let length = 256 << 10;
+    // More than hyper reads ahead, and little enough for the socket: behind a full one, the end
+    // of the client does not arrive.
+    let length = 48 << 10;
     let head = format!("POST /wait HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
     tcp.write_all(head.as_bytes()).unwrap();
     tcp.write_all(&vec![b'x'; length]).unwrap();

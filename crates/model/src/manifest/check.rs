@@ -25,11 +25,7 @@ pub(super) fn check(
         Dialect::Spin1 => &keys::SPIN_1,
         Dialect::Spin2 | Dialect::Dayfly => &keys::MANIFEST,
     };
-    let mut checker = Checker {
-        source,
-        dialect,
-        errors,
-    };
+    let mut checker = Checker { source, dialect, errors };
     checker.table(root, &(0..0), table, "");
 }
 
@@ -40,26 +36,16 @@ pub(super) fn check_http_triggers(
     root: &Node,
     errors: &mut Vec<ManifestError>,
 ) {
-    let mut checker = Checker {
-        source,
-        dialect: Dialect::Spin1,
-        errors,
-    };
-    let triggers = root
-        .get("trigger")
-        .map_or(&[][..], |triggers| triggers.list("http"));
+    let mut checker = Checker { source, dialect: Dialect::Spin1, errors };
+    let triggers = root.get("trigger").map_or(&[][..], |triggers| triggers.list("http"));
     for trigger in triggers {
         let component = trigger.text("component").unwrap_or_default();
         let path = format!("{}.trigger", join("component", component));
         // These two were made up from the component's own id.
-        let stated = trigger
-            .entries()
-            .iter()
-            .filter(|e| !["id", "component"].contains(&e.key.as_str()));
-        let stated = Node {
-            span: trigger.span.clone(),
-            value: Value::Table(stated.cloned().collect()),
-        };
+        let stated =
+            trigger.entries().iter().filter(|e| !["id", "component"].contains(&e.key.as_str()));
+        let stated =
+            Node { span: trigger.span.clone(), value: Value::Table(stated.cloned().collect()) };
         checker.table(&stated, &trigger.span, &keys::HTTP_TRIGGER, &path);
     }
 }
@@ -75,8 +61,7 @@ impl Checker<'_, '_> {
         if self.errors.len() >= MAX_KEPT {
             return;
         }
-        self.errors
-            .push(self.source.error(span, message).maybe_hint(hint));
+        self.errors.push(self.source.error(span, message).maybe_hint(hint));
     }
 
     /// `header` is where the value is named, for what is missing in it.
@@ -109,10 +94,7 @@ impl Checker<'_, '_> {
     fn text(&mut self, span: &Range<usize>, text: &str, format: &Format, path: &str) {
         if let Err(mistake) = (format.check)(text) {
             let shown: String = text.chars().take(80).collect();
-            let message = format!(
-                "`{path}` is not {}: {shown:?} {}",
-                format.name, mistake.problem
-            );
+            let message = format!("`{path}` is not {}: {shown:?} {}", format.name, mistake.problem);
             self.report(span, message, mistake.hint);
         }
     }
@@ -127,10 +109,8 @@ impl Checker<'_, '_> {
         let inner = join(path, &entry.key);
         if let Err(mistake) = (key.check)(&entry.key) {
             let place = inside(path);
-            let message = format!(
-                "key {:?}{place} is not {}: it {}",
-                entry.key, key.name, mistake.problem
-            );
+            let message =
+                format!("key {:?}{place} is not {}: it {}", entry.key, key.name, mistake.problem);
             self.report(&entry.key_span, message, mistake.hint);
         }
         self.form(&entry.node, &entry.key_span, value, &inner);
@@ -187,11 +167,7 @@ impl Checker<'_, '_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", list(&known)),
         };
-        self.report(
-            &entry.key_span,
-            format!("unknown key `{}`{place}", entry.key),
-            Some(hint),
-        );
+        self.report(&entry.key_span, format!("unknown key `{}`{place}", entry.key), Some(hint));
     }
 
     fn one_of(&mut self, node: &Node, header: &Range<usize>, forms: &[Form], path: &str) {
@@ -211,11 +187,7 @@ impl Checker<'_, '_> {
 
     fn mismatch(&mut self, node: &Node, forms: &[Form], path: &str) {
         let wanted: Vec<_> = forms.iter().map(describe).collect();
-        let message = format!(
-            "`{path}` must be {}, not {}",
-            wanted.join(" or "),
-            node.kind()
-        );
+        let message = format!("`{path}` must be {}, not {}", wanted.join(" or "), node.kind());
         let hint = forms.iter().find_map(|form| mend(form, node, path));
         self.report(&node.span, message, hint);
     }
@@ -258,14 +230,9 @@ fn alternative(node: &Node, forms: &[&Form]) -> Option<&'static Table> {
         _ => None,
     });
     let shared = |table: &Table| {
-        let known = node
-            .entries()
-            .iter()
-            .filter_map(|entry| table.key(&entry.key));
+        let known = node.entries().iter().filter_map(|entry| table.key(&entry.key));
         // A required key says more about what was meant than an optional one.
-        known
-            .map(|key| 1 + usize::from(key.required))
-            .sum::<usize>()
+        known.map(|key| 1 + usize::from(key.required)).sum::<usize>()
     };
     let best = tables
         .map(|table| (shared(table), table))
@@ -279,10 +246,7 @@ fn is_header(path: &str) -> bool {
 }
 
 fn tables(items: &[Node]) -> bool {
-    !items.is_empty()
-        && items
-            .iter()
-            .all(|item| matches!(item.value, Value::Table(_)))
+    !items.is_empty() && items.iter().all(|item| matches!(item.value, Value::Table(_)))
 }
 
 /// What a form is, with its article.
@@ -294,12 +258,8 @@ fn describe(form: &Form) -> String {
         Form::List(_) => "a list".to_owned(),
         Form::Map { .. } => "a table".to_owned(),
         Form::Table(table) => {
-            let required: Vec<_> = table
-                .keys
-                .iter()
-                .filter(|key| key.required)
-                .map(|key| key.name)
-                .collect();
+            let required: Vec<_> =
+                table.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
             match required.is_empty() {
                 true => "a table".to_owned(),
                 false => format!("a table with {}", list(&required)),
@@ -322,13 +282,13 @@ fn mend(form: &Form, node: &Node, path: &str) -> Option<String> {
         (Form::Integer { .. }, Value::Text(text)) if text.parse::<i64>().is_ok() => {
             Some(format!("write {text} without quotes"))
         }
-        (Form::List(Form::Table(_)), Value::Table(_)) if is_header(path) => Some(format!(
-            "write `[[{path}]]` with two brackets: there may be several"
-        )),
+        (Form::List(Form::Table(_)), Value::Table(_)) if is_header(path) => {
+            Some(format!("write `[[{path}]]` with two brackets: there may be several"))
+        }
         (Form::List(_), Value::Text(text)) => Some(format!("write [{text:?}]")),
-        (Form::Table(_), Value::List(items)) if is_header(path) && tables(items) => Some(format!(
-            "write `[{path}]` with one bracket: there is only one"
-        )),
+        (Form::Table(_), Value::List(items)) if is_header(path) && tables(items) => {
+            Some(format!("write `[{path}]` with one bracket: there is only one"))
+        }
         (Form::Map { .. }, Value::List(_)) => Some("write a table: `{ NAME = … }`".to_owned()),
         _ => None,
     }
@@ -336,11 +296,7 @@ fn mend(form: &Form, node: &Node, path: &str) -> Option<String> {
 
 /// ` in PATH`, nothing at the top.
 fn inside(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(" in `{path}`")
-    }
+    if path.is_empty() { String::new() } else { format!(" in `{path}`") }
 }
 
 /// A sentence as the end of another one: in lower case unless it begins with an abbreviation, and
@@ -357,11 +313,7 @@ fn clause(sentence: &str) -> String {
 }
 
 fn list(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The known name that `name` is probably a slip for.
@@ -383,10 +335,7 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
         .map(|(_, candidate)| candidate);
     // `status` for `status_code`.
     let begins = |candidate: &&&str| {
-        lower.len() >= 4
-            && candidate
-                .strip_prefix(&lower)
-                .is_some_and(|rest| rest.starts_with('_'))
+        lower.len() >= 4 && candidate.strip_prefix(&lower).is_some_and(|rest| rest.starts_with('_'))
     };
     close.or_else(|| known.iter().find(begins).copied())
 }

@@ -57,11 +57,7 @@ impl ManifestErrors {
     pub(super) fn unread(file: &str, problem: &str) -> Self {
         Self::new(vec![ManifestError {
             message: format!("failed to read the manifest: {problem}"),
-            place: Place {
-                file: file.into(),
-                line: 0,
-                column: 0,
-            },
+            place: Place { file: file.into(), line: 0, column: 0 },
             hint: None,
             line: String::new(),
             width: 0,
@@ -82,18 +78,9 @@ impl fmt::Display for ManifestError {
         if f.alternate() && !self.line.is_empty() {
             let column = self.place.column.saturating_sub(1) as usize;
             // Tabs are kept so that the marks stand under what they mark.
-            let indent = self
-                .line
-                .chars()
-                .take(column)
-                .map(|c| if c == '\t' { c } else { ' ' });
+            let indent = self.line.chars().take(column).map(|c| if c == '\t' { c } else { ' ' });
             let indent: String = indent.collect();
-            write!(
-                f,
-                "\n  | {}\n  | {indent}{}",
-                self.line,
-                "^".repeat(self.width)
-            )?;
+            write!(f, "\n  | {}\n  | {indent}{}", self.line, "^".repeat(self.width))?;
         }
         match &self.hint {
             None => Ok(()),

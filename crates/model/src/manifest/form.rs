@@ -78,22 +78,11 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) const fn new(name: &'static str, form: Form, doc: &'static str) -> Self {
-        Self {
-            name,
-            form,
-            doc,
-            required: false,
-            default: "",
-            dayfly_only: false,
-            deprecated: "",
-        }
+        Self { name, form, doc, required: false, default: "", dayfly_only: false, deprecated: "" }
     }
 
     pub(super) const fn required(self) -> Self {
-        Self {
-            required: true,
-            ..self
-        }
+        Self { required: true, ..self }
     }
 
     pub(super) const fn default(self, default: &'static str) -> Self {
@@ -101,35 +90,21 @@ impl Key {
     }
 
     pub(super) const fn dayfly(self) -> Self {
-        Self {
-            dayfly_only: true,
-            ..self
-        }
+        Self { dayfly_only: true, ..self }
     }
 
     pub(super) const fn deprecated(self, instead: &'static str) -> Self {
-        Self {
-            deprecated: instead,
-            ..self
-        }
+        Self { deprecated: instead, ..self }
     }
 }
 
 impl Table {
     pub(super) const fn new(name: &'static str, doc: &'static str, keys: &'static [Key]) -> Self {
-        Self {
-            name,
-            doc,
-            keys,
-            others: None,
-        }
+        Self { name, doc, keys, others: None }
     }
 
     pub(super) const fn others(self, key: &'static Format, form: &'static Form) -> Self {
-        Self {
-            others: Some((key, form)),
-            ..self
-        }
+        Self { others: Some((key, form)), ..self }
     }
 
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
@@ -158,23 +133,13 @@ impl Dialect {
         let keys = ["dayfly", "spin_manifest_version", "spin_version"];
         let mut stated = keys.iter().filter_map(|key| root.entry(key));
         let Some(entry) = stated.next() else {
-            errors.push(
-                source
-                    .error(&(0..0), "no manifest version")
-                    .hint(VERSION_HINT),
-            );
+            errors.push(source.error(&(0..0), "no manifest version").hint(VERSION_HINT));
             return None;
         };
         if let Some(second) = stated.next() {
-            let message = format!(
-                "both `{}` and `{}` state the manifest's version",
-                entry.key, second.key
-            );
-            errors.push(
-                source
-                    .error(&second.key_span, message)
-                    .hint("keep one of them"),
-            );
+            let message =
+                format!("both `{}` and `{}` state the manifest's version", entry.key, second.key);
+            errors.push(source.error(&second.key_span, message).hint("keep one of them"));
             return None;
         }
         match (entry.key.as_str(), &entry.node.value) {

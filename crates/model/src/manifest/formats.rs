@@ -8,17 +8,11 @@ use crate::template::{Template, is_variable_name};
 type Checked = Result<(), Mistake>;
 
 pub(super) fn no(problem: impl Into<String>) -> Mistake {
-    Mistake {
-        problem: problem.into(),
-        hint: None,
-    }
+    Mistake { problem: problem.into(), hint: None }
 }
 
 pub(super) fn no_hint(problem: impl Into<String>, hint: impl Into<String>) -> Mistake {
-    Mistake {
-        problem: problem.into(),
-        hint: Some(hint.into()),
-    }
+    Mistake { problem: problem.into(), hint: Some(hint.into()) }
 }
 
 macro_rules! formats {
@@ -80,11 +74,7 @@ const CONFIGURATIONS: &[&str] = &[
 ];
 
 fn not_empty(text: &str) -> Checked {
-    if text.trim().is_empty() {
-        Err(no("is empty"))
-    } else {
-        Ok(())
-    }
+    if text.trim().is_empty() { Err(no("is empty")) } else { Ok(()) }
 }
 
 fn one_of(text: &str, allowed: &[&str]) -> Checked {
@@ -104,15 +94,10 @@ fn words(text: &str, joint: char, other: char) -> Checked {
     if text.is_empty() {
         return Err(no("is empty"));
     }
-    let kebab = text
-        .replace([other, ' ', '.'], &joint.to_string())
-        .to_lowercase();
+    let kebab = text.replace([other, ' ', '.'], &joint.to_string()).to_lowercase();
     let hint = format!("for example `{kebab}`");
     if text.contains(other) {
-        return Err(no_hint(
-            format!("joins words by `{other}` instead of `{joint}`"),
-            hint,
-        ));
+        return Err(no_hint(format!("joins words by `{other}` instead of `{joint}`"), hint));
     }
     if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Err(no("does not begin with a letter"));
@@ -159,10 +144,7 @@ fn variable(text: &str) -> Checked {
     Err(if is_variable_name(&mended) {
         no_hint(problem, format!("write `{mended}`"))
     } else {
-        no_hint(
-            problem,
-            "write words of lower-case letters and digits joined by `_`",
-        )
+        no_hint(problem, "write words of lower-case letters and digits joined by `_`")
     })
 }
 
@@ -185,25 +167,21 @@ fn template(text: &str) -> Checked {
 
 fn outbound_host(text: &str) -> Checked {
     use crate::outbound::{OutboundError, OutboundHosts};
-    OutboundHosts::parse([text])
-        .map(drop)
-        .map_err(|error| match error {
-            OutboundError::Pattern(error) => no_hint(error.problem(), error.hint()),
-            _ => no_hint(
-                format!("does not parse: {error}"),
-                "a variable is written `{{ name }}`, in lower snake_case",
-            ),
-        })
+    OutboundHosts::parse([text]).map(drop).map_err(|error| match error {
+        OutboundError::Pattern(error) => no_hint(error.problem(), error.hint()),
+        _ => no_hint(
+            format!("does not parse: {error}"),
+            "a variable is written `{{ name }}`, in lower snake_case",
+        ),
+    })
 }
 
 fn http_host(text: &str) -> Checked {
     use crate::outbound::{OutboundError, from_allowed_http_hosts};
-    from_allowed_http_hosts(text)
-        .map(drop)
-        .map_err(|error| match error {
-            OutboundError::Pattern(error) => no_hint(error.problem(), error.hint()),
-            _ => no(error.to_string()),
-        })
+    from_allowed_http_hosts(text).map(drop).map_err(|error| match error {
+        OutboundError::Pattern(error) => no_hint(error.problem(), error.hint()),
+        _ => no(error.to_string()),
+    })
 }
 
 fn route(text: &str) -> Checked {
@@ -213,16 +191,12 @@ fn route(text: &str) -> Checked {
     // The value is shown already.
     let problem = error.to_string();
     let shown = format!("route `/{}` ", text.strip_prefix('/').unwrap_or(text));
-    let rest = problem
-        .strip_prefix(&shown)
-        .or_else(|| problem.strip_prefix("the route "));
+    let rest = problem.strip_prefix(&shown).or_else(|| problem.strip_prefix("the route "));
     Err(no_hint(rest.unwrap_or(&problem), error.hint()))
 }
 
 fn url(text: &str) -> Checked {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
         None => Err(no_hint("has no `https://`", "write the whole address")),
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Err(no("names no host")),
@@ -246,30 +220,21 @@ fn package(text: &str) -> Checked {
     let part = |part: &str| words(part, '-', '_').is_ok();
     match text.split_once(':') {
         Some((namespace, name)) if part(namespace) && part(name) => Ok(()),
-        _ => Err(no_hint(
-            "is not `namespace:name`",
-            "for example `wasi:http`, words in kebab-case",
-        )),
+        _ => {
+            Err(no_hint("is not `namespace:name`", "for example `wasi:http`, words in kebab-case"))
+        }
     }
 }
 
 fn version(text: &str) -> Checked {
-    semver::Version::parse(text.trim_start_matches('=').trim())
-        .map(drop)
-        .map_err(|error| {
-            no_hint(
-                format!("does not parse: {error}"),
-                "write three numbers, for example `1.0.0`",
-            )
-        })
+    semver::Version::parse(text.trim_start_matches('=').trim()).map(drop).map_err(|error| {
+        no_hint(format!("does not parse: {error}"), "write three numbers, for example `1.0.0`")
+    })
 }
 
 fn version_range(text: &str) -> Checked {
     semver::VersionReq::parse(text).map(drop).map_err(|error| {
-        no_hint(
-            format!("does not parse: {error}"),
-            "for example `1.2.3`, `^1.2` or `>=1.0, <2.0`",
-        )
+        no_hint(format!("does not parse: {error}"), "for example `1.2.3`, `^1.2` or `>=1.0, <2.0`")
     })
 }
 

@@ -49,17 +49,10 @@ impl Schema {
     }
 
     fn table(&mut self, table: &'static Table) -> Value {
-        let properties: Map<_, _> = table
-            .keys
-            .iter()
-            .map(|key| (key.name.to_owned(), self.key(key)))
-            .collect();
-        let required: Vec<_> = table
-            .keys
-            .iter()
-            .filter(|key| key.required)
-            .map(|key| key.name)
-            .collect();
+        let properties: Map<_, _> =
+            table.keys.iter().map(|key| (key.name.to_owned(), self.key(key))).collect();
+        let required: Vec<_> =
+            table.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
         let mut schema = json!({
             "type": "object",
             "description": table.doc,

@@ -21,10 +21,7 @@ const GLOBS: Form = Form::List(&Form::Text(&formats::GLOB));
 const TEXTS: Form = Form::List(&TEXT);
 const LABELS: Form = Form::List(&Form::Text(&formats::LABEL));
 /// Tables for other tools, by the tools' names.
-const TOOLS: Form = Form::Map {
-    key: &formats::NAME,
-    value: &Form::Table(&SETTINGS),
-};
+const TOOLS: Form = Form::Map { key: &formats::NAME, value: &Form::Table(&SETTINGS) };
 
 const fn text(format: &'static Format) -> Form {
     Form::Text(format)
@@ -42,10 +39,7 @@ pub(super) static MANIFEST: Table = Table::new(
         ),
         Key::new(
             "spin_manifest_version",
-            Form::OneOf(&[
-                Form::Integer { min: 2, max: 2 },
-                Form::Text(&formats::VERSION_1),
-            ]),
+            Form::OneOf(&[Form::Integer { min: 2, max: 2 }, Form::Text(&formats::VERSION_1)]),
             "The version of Spin's manifest: 2, or \"1\" for the form described under *Spin's version 1*.",
         ),
         Key::new(
@@ -67,19 +61,13 @@ pub(super) static MANIFEST: Table = Table::new(
         .required(),
         Key::new(
             "component",
-            Form::Map {
-                key: &formats::COMPONENT_ID,
-                value: &Form::Table(&COMPONENT),
-            },
+            Form::Map { key: &formats::COMPONENT_ID, value: &Form::Table(&COMPONENT) },
             "The components, by id: `[component.cart]`.",
         ),
     ],
 );
 
-const VARIABLES: Form = Form::Map {
-    key: &formats::VARIABLE,
-    value: &Form::Table(&VARIABLE),
-};
+const VARIABLES: Form = Form::Map { key: &formats::VARIABLE, value: &Form::Table(&VARIABLE) };
 
 static APPLICATION: Table = Table::new(
     "application",
@@ -89,44 +77,24 @@ static APPLICATION: Table = Table::new(
         Key::new("version", TEXT, "The app's version."),
         Key::new("description", TEXT, "What the app is, for people."),
         Key::new("authors", TEXTS, "Who wrote the app, for people."),
-        Key::new(
-            "targets",
-            TARGETS,
-            "The environments that the app must fit.",
-        ),
-        Key::new(
-            "trigger",
-            Form::Table(&TRIGGER_SETTINGS),
-            "Settings for all triggers of a kind.",
-        ),
-        Key::new(
-            "tool",
-            TOOLS,
-            "Settings of other tools, not read by Dayfly.",
-        ),
+        Key::new("targets", TARGETS, "The environments that the app must fit."),
+        Key::new("trigger", Form::Table(&TRIGGER_SETTINGS), "Settings for all triggers of a kind."),
+        Key::new("tool", TOOLS, "Settings of other tools, not read by Dayfly."),
     ],
 );
 
 static TRIGGER_SETTINGS: Table = Table::new(
     "trigger settings",
     "Settings for all triggers of a kind, by the kind.",
-    &[Key::new(
-        "http",
-        Form::Table(&HTTP_SETTINGS),
-        "Settings for all HTTP triggers.",
-    )],
+    &[Key::new("http", Form::Table(&HTTP_SETTINGS), "Settings for all HTTP triggers.")],
 )
 .others(&formats::TRIGGER_KIND, &Form::Table(&SETTINGS));
 
 static HTTP_SETTINGS: Table = Table::new(
     "HTTP settings",
     "Settings for all HTTP triggers.",
-    &[Key::new(
-        "base",
-        text(&formats::BASE),
-        "A path that is put before every route.",
-    )
-    .default("`/`")],
+    &[Key::new("base", text(&formats::BASE), "A path that is put before every route.")
+        .default("`/`")],
 );
 
 static SETTINGS: Table =
@@ -137,18 +105,9 @@ static VARIABLE: Table = Table::new(
     "A variable of the app. Either it has a default, or it is required.",
     &[
         Key::new("default", TEXT, "The value when nothing else provides one."),
-        Key::new(
-            "required",
-            Form::Bool,
-            "Whether a value must be provided to run the app.",
-        )
-        .default("false"),
-        Key::new(
-            "secret",
-            Form::Bool,
-            "Whether the value must never be shown.",
-        )
-        .default("false"),
+        Key::new("required", Form::Bool, "Whether a value must be provided to run the app.")
+            .default("false"),
+        Key::new("secret", Form::Bool, "Whether the value must never be shown.").default("false"),
         Key::new("description", TEXT, "What the variable is for, for people."),
     ],
 );

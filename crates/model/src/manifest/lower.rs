@@ -31,10 +31,7 @@ pub(super) fn lower(
 ) -> App {
     let variables = variables(source, root, errors);
     let component_nodes = root.get("component").map_or(&[][..], Node::entries);
-    let known: BTreeSet<_> = component_nodes
-        .iter()
-        .map(|entry| entry.key.clone())
-        .collect();
+    let known: BTreeSet<_> = component_nodes.iter().map(|entry| entry.key.clone()).collect();
     let mut lowering = Lowering {
         source,
         profile,
@@ -61,12 +58,7 @@ pub(super) fn lower(
         lowering.components.insert(component.id.clone(), component);
     }
     let details = root.get("application");
-    let text = |key| {
-        details
-            .and_then(|d| d.text(key))
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |key| details.and_then(|d| d.text(key)).unwrap_or_default().to_owned();
     lowering.use_of_targets(details, "application");
     let triggers = lowering.triggers(root);
     App {
@@ -109,17 +101,12 @@ struct Lowering<'l, 't> {
 
 impl Lowering<'_, '_> {
     fn report(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
-        self.errors
-            .push(self.source.error(span, message).maybe_hint(hint));
+        self.errors.push(self.source.error(span, message).maybe_hint(hint));
     }
 
     fn used(&mut self, feature: Feature, key: impl Into<String>, span: &Range<usize>) {
         let place = self.source.place(span.start);
-        self.uses.push(FeatureUse {
-            feature,
-            key: key.into(),
-            place,
-        });
+        self.uses.push(FeatureUse { feature, key: key.into(), place });
     }
 
     /// A reference to a component of the app.
@@ -161,16 +148,9 @@ impl Lowering<'_, '_> {
         let kinds = root.get("trigger").map_or(&[][..], Node::entries);
         let triggers = kinds.iter().flat_map(|kind| kind.node.items());
         let inline = triggers.filter_map(|trigger| trigger.get("component"));
-        let components = self
-            .component_nodes
-            .iter()
-            .map(|entry| &entry.node)
-            .chain(inline);
+        let components = self.component_nodes.iter().map(|entry| &entry.node).chain(inline);
         let profiles = components.filter_map(|component| component.get("profile"));
-        let known: BTreeSet<_> = profiles
-            .flat_map(Node::entries)
-            .map(|e| e.key.clone())
-            .collect();
+        let known: BTreeSet<_> = profiles.flat_map(Node::entries).map(|e| e.key.clone()).collect();
         if known.contains(profile) {
             return;
         }
@@ -182,11 +162,7 @@ impl Lowering<'_, '_> {
                 format!("the profiles are {}", known.join(", "))
             }
         };
-        self.report(
-            &(0..0),
-            format!("no component has a profile `{profile}`"),
-            Some(hint),
-        );
+        self.report(&(0..0), format!("no component has a profile `{profile}`"), Some(hint));
     }
 }
 
@@ -210,9 +186,7 @@ fn variables(
         };
         if let Some((problem, hint)) = problem {
             errors.push(
-                source
-                    .error(&entry.key_span, format!("variable `{name}` {problem}"))
-                    .hint(hint),
+                source.error(&entry.key_span, format!("variable `{name}` {problem}")).hint(hint),
             );
         }
         let variable = Variable {

@@ -7,17 +7,14 @@ use super::formats::{no, no_hint};
 
 /// A number and its unit.
 fn measure<'t>(text: &'t str, example: &str) -> Result<(u64, &'t str), Mistake> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number = text[..end].parse::<u64>();
     match (number, text[end..].trim_start()) {
         (_, "") if end > 0 => Err(no_hint("has no unit", format!("for example `{example}`"))),
         (Ok(number), unit) => Ok((number, unit)),
-        (Err(_), _) => Err(no_hint(
-            "is not a whole number with a unit",
-            format!("for example `{example}`"),
-        )),
+        (Err(_), _) => {
+            Err(no_hint("is not a whole number with a unit", format!("for example `{example}`")))
+        }
     }
 }
 
@@ -56,10 +53,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Mistake> {
         "m" | "min" => 60_000_000,
         "h" => 3_600_000_000,
         _ => {
-            return Err(no_hint(
-                format!("has the unit `{unit}`"),
-                "units are us, ms, s, m and h",
-            ));
+            return Err(no_hint(format!("has the unit `{unit}`"), "units are us, ms, s, m and h"));
         }
     };
     match number.checked_mul(factor) {

@@ -53,13 +53,7 @@ fn section(text: &mut String, table: &Table) {
         if key.dayfly_only {
             notes.push_str(" *Dayfly.*");
         }
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} |",
-            key.name,
-            describe(&key.form),
-            cell(&notes)
-        );
+        let _ = writeln!(text, "| `{}` | {} | {} |", key.name, describe(&key.form), cell(&notes));
     }
     if let Some((_, form)) = table.others {
         let _ = writeln!(text, "\nAny other key holds {}.", describe(form));
@@ -132,9 +126,7 @@ fn title(name: &str) -> String {
 /// The anchor that Markdown gives a heading.
 fn anchor(name: &str) -> String {
     let kept = name.to_lowercase().replace(' ', "-");
-    kept.chars()
-        .filter(|c| c.is_alphanumeric() || *c == '-')
-        .collect()
+    kept.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect()
 }
 
 /// A table's cells end at a bar.

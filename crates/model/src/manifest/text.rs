@@ -25,9 +25,7 @@ impl<'t> Source<'t> {
         Self {
             file: file.into(),
             text,
-            line_starts: std::iter::once(0)
-                .chain(breaks.map(|(i, _)| i + 1))
-                .collect(),
+            line_starts: std::iter::once(0).chain(breaks.map(|(i, _)| i + 1)).collect(),
         }
     }
 
@@ -54,21 +52,14 @@ impl<'t> Source<'t> {
 
     fn line_of(&self, offset: usize) -> (usize, usize) {
         // The first line starts at 0, so at least one start is not behind `offset`.
-        let line = self
-            .line_starts
-            .partition_point(|start| *start <= offset)
-            .max(1)
-            - 1;
+        let line = self.line_starts.partition_point(|start| *start <= offset).max(1) - 1;
         (line, self.line_starts[line])
     }
 
     /// A mistake at `span`.
     pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ManifestError {
         let (line, start) = self.line_of(span.start);
-        let end = self
-            .line_starts
-            .get(line + 1)
-            .map_or(self.text.len(), |next| next - 1);
+        let end = self.line_starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
         let shown = self.text.get(span.start..span.end.min(end));
         let line = &self.text[start..end];
         let line = if line.len() < MAX_SHOWN { line } else { "" };

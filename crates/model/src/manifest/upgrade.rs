@@ -12,25 +12,13 @@ const DATABASES: [&str; 3] = ["redis://*:*", "mysql://*:*", "postgres://*:*"];
 /// Rewrites a manifest of version 1. What is malformed stays as it is: it was reported.
 pub(super) fn to_version_2(root: &Node) -> Node {
     let application = ["name", "version", "description", "authors"];
-    let mut details: Vec<_> = application
-        .iter()
-        .filter_map(|key| root.entry(key).cloned())
-        .collect();
-    let kind = root
-        .get("trigger")
-        .and_then(|trigger| trigger.text("type"))
-        .unwrap_or("http");
+    let mut details: Vec<_> =
+        application.iter().filter_map(|key| root.entry(key).cloned()).collect();
+    let kind = root.get("trigger").and_then(|trigger| trigger.text("type")).unwrap_or("http");
     if let Some(trigger) = root.entry("trigger") {
-        let settings = trigger
-            .node
-            .entries()
-            .iter()
-            .filter(|entry| entry.key != "type");
+        let settings = trigger.node.entries().iter().filter(|entry| entry.key != "type");
         let of_kind = table(&trigger.key_span, settings.cloned().collect());
-        let by_kind = table(
-            &trigger.key_span,
-            vec![entry(kind, &trigger.key_span, of_kind)],
-        );
+        let by_kind = table(&trigger.key_span, vec![entry(kind, &trigger.key_span, of_kind)]);
         details.push(entry("trigger", &trigger.key_span, by_kind));
     }
     let mut ids = BTreeSet::new();
@@ -49,20 +37,11 @@ pub(super) fn to_version_2(root: &Node) -> Node {
         components.push(entry(&name, &id.node.span, component_of(component)));
     }
     let at = 0..0;
-    let kind_at = root
-        .entry("trigger")
-        .map_or(at.clone(), |entry| entry.key_span.clone());
-    let list = Node {
-        span: at.clone(),
-        value: Value::List(triggers),
-    };
+    let kind_at = root.entry("trigger").map_or(at.clone(), |entry| entry.key_span.clone());
+    let list = Node { span: at.clone(), value: Value::List(triggers) };
     let mut entries = vec![
         entry("application", &at, table(&at, details)),
-        entry(
-            "trigger",
-            &at,
-            table(&at, vec![entry(kind, &kind_at, list)]),
-        ),
+        entry("trigger", &at, table(&at, vec![entry(kind, &kind_at, list)])),
         entry("component", &at, table(&at, components)),
     ];
     entries.extend(root.entry("variables").cloned());
@@ -75,25 +54,15 @@ fn kebab(id: &str) -> String {
 }
 
 fn table(span: &Range<usize>, entries: Vec<Entry>) -> Node {
-    Node {
-        span: span.clone(),
-        value: Value::Table(entries),
-    }
+    Node { span: span.clone(), value: Value::Table(entries) }
 }
 
 fn text(span: &Range<usize>, text: &str) -> Node {
-    Node {
-        span: span.clone(),
-        value: Value::Text(text.to_owned()),
-    }
+    Node { span: span.clone(), value: Value::Text(text.to_owned()) }
 }
 
 fn entry(key: &str, key_span: &Range<usize>, node: Node) -> Entry {
-    Entry {
-        key: key.to_owned(),
-        key_span: key_span.clone(),
-        node,
-    }
+    Entry { key: key.to_owned(), key_span: key_span.clone(), node }
 }
 
 fn trigger_of(component: &Node, name: &str, id: &Node, named: bool) -> Node {
@@ -101,15 +70,9 @@ fn trigger_of(component: &Node, name: &str, id: &Node, named: bool) -> Node {
     let mut entries = stated.map_or_else(Vec::new, |trigger| trigger.entries().to_vec());
     entries.push(entry("component", &id.span, text(&id.span, name)));
     if named && !entries.iter().any(|entry| entry.key == "id") {
-        entries.push(entry(
-            "id",
-            &id.span,
-            text(&id.span, &format!("trigger-{name}")),
-        ));
+        entries.push(entry("id", &id.span, text(&id.span, &format!("trigger-{name}"))));
     }
-    let span = component
-        .entry("trigger")
-        .map_or(&id.span, |entry| &entry.key_span);
+    let span = component.entry("trigger").map_or(&id.span, |entry| &entry.key_span);
     table(span, entries)
 }
 
@@ -118,20 +81,14 @@ fn component_of(component: &Node) -> Node {
     for stated in component.entries() {
         match stated.key.as_str() {
             "id" | "trigger" => {}
-            "config" => entries.push(Entry {
-                key: "variables".to_owned(),
-                ..stated.clone()
-            }),
+            "config" => entries.push(Entry { key: "variables".to_owned(), ..stated.clone() }),
             _ => entries.push(stated.clone()),
         }
     }
     if component.get("allowed_outbound_hosts").is_none() {
         let span = component.span.clone();
         let hosts = DATABASES.iter().map(|host| text(&span, host)).collect();
-        let node = Node {
-            span: span.clone(),
-            value: Value::List(hosts),
-        };
+        let node = Node { span: span.clone(), value: Value::List(hosts) };
         entries.push(entry("allowed_outbound_hosts", &span, node));
     }
     table(&component.span, entries)

@@ -42,10 +42,7 @@ pub(super) fn parse(source: &Source<'_>, errors: &mut Vec<ManifestError>) -> Nod
         errors.push(source.error(&span, format!("not TOML: {}", problem.message())));
     }
     let span = table.span();
-    Node {
-        span: span.clone(),
-        value: table_of(source, table.into_inner(), errors),
-    }
+    Node { span: span.clone(), value: table_of(source, table.into_inner(), errors) }
 }
 
 fn table_of(source: &Source<'_>, table: DeTable<'_>, errors: &mut Vec<ManifestError>) -> Value {
@@ -56,10 +53,7 @@ fn table_of(source: &Source<'_>, table: DeTable<'_>, errors: &mut Vec<ManifestEr
             Entry {
                 key_span: key.span(),
                 key: key.into_inner().into_owned(),
-                node: Node {
-                    value: value_of(source, &span, value.into_inner(), errors),
-                    span,
-                },
+                node: Node { value: value_of(source, &span, value.into_inner(), errors), span },
             }
         })
         .collect();
@@ -90,10 +84,7 @@ fn value_of(
             list.into_iter()
                 .map(|value| {
                     let span = value.span();
-                    Node {
-                        value: value_of(source, &span, value.into_inner(), errors),
-                        span,
-                    }
+                    Node { value: value_of(source, &span, value.into_inner(), errors), span }
                 })
                 .collect(),
         ),
@@ -183,9 +174,7 @@ impl Node {
             Value::Bool(bool) => Json::Bool(*bool),
             Value::List(items) => items.iter().map(Node::to_json).collect(),
             Value::Table(entries) => {
-                let pairs = entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), entry.node.to_json()));
+                let pairs = entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json()));
                 Json::Object(pairs.collect())
             }
         }
@@ -195,18 +184,10 @@ impl Node {
 /// A key as part of a dotted path, quoted where TOML needs it.
 pub(super) fn quoted(key: &str) -> String {
     let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if !key.is_empty() && key.bytes().all(bare) {
-        key.to_owned()
-    } else {
-        format!("{key:?}")
-    }
+    if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { format!("{key:?}") }
 }
 
 /// `path.key`, or `key` at the top.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        quoted(key)
-    } else {
-        format!("{path}.{}", quoted(key))
-    }
+    if path.is_empty() { quoted(key) } else { format!("{path}.{}", quoted(key)) }
 }

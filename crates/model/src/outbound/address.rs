@@ -53,11 +53,7 @@ impl AddressScope {
             Self::Named => 2,
             Self::Exactly(_) => 3,
         };
-        if width(&other) > width(&self) {
-            other
-        } else {
-            self
-        }
+        if width(&other) > width(&self) { other } else { self }
     }
 }
 
@@ -75,10 +71,7 @@ impl AddressClass {
         let [a, b, c, _] = address.octets();
         // Metadata services of Alibaba and Azure: the first lies in a private range, the second
         // in a public one.
-        let metadata = [
-            Ipv4Addr::new(100, 100, 100, 200),
-            Ipv4Addr::new(168, 63, 129, 16),
-        ];
+        let metadata = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
         if metadata.contains(&address) {
             return Self::Restricted;
         }

@@ -81,9 +81,7 @@ fn split_port(rest: &str) -> Result<(&str, &str), Problem> {
             return Err(problem("has a `[` without its `]`", FORM));
         };
         // `[fd00::]/8:443`: the prefix length belongs to the network.
-        let end = rest[end..]
-            .find(':')
-            .map_or(rest.len(), |colon| end + colon);
+        let end = rest[end..].find(':').map_or(rest.len(), |colon| end + colon);
         let (host, port) = rest.split_at(end);
         return without_path(host, port.strip_prefix(':').unwrap_or(port));
     }
@@ -100,10 +98,7 @@ fn without_path<'a>(host: &'a str, port: &'a str) -> Result<(&'a str, &'a str), 
 }
 
 fn path_problem() -> Problem {
-    problem(
-        "has a path",
-        "grants are for whole hosts: leave the path out",
-    )
+    problem("has a path", "grants are for whole hosts: leave the path out")
 }
 
 fn parse_host(host: &str) -> Result<HostRule, Problem> {
@@ -145,11 +140,7 @@ fn parse_host(host: &str) -> Result<HostRule, Problem> {
         ));
     }
     let name = name.to_ascii_lowercase();
-    Ok(if suffix {
-        HostRule::Suffix(format!(".{name}"))
-    } else {
-        HostRule::Name(name)
-    })
+    Ok(if suffix { HostRule::Suffix(format!(".{name}")) } else { HostRule::Name(name) })
 }
 
 /// An address or a network, in canonical form and without host bits.
@@ -203,15 +194,12 @@ fn parse_ports(port: &str, schemes: &[String]) -> Result<Ports, Problem> {
     }
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        digits
-            .then(|| text.parse::<u16>().ok())
-            .flatten()
-            .ok_or_else(|| {
-                problem(
-                    format!("has the port `{port}`"),
-                    "a port is `*`, a number to 65535, or a range such as `8000..9000`",
-                )
-            })
+        digits.then(|| text.parse::<u16>().ok()).flatten().ok_or_else(|| {
+            problem(
+                format!("has the port `{port}`"),
+                "a port is `*`, a number to 65535, or a range such as `8000..9000`",
+            )
+        })
     };
     let Some((start, end)) = port.split_once("..") else {
         return Ok(Ports::One(number(port)?));

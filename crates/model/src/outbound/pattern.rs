@@ -106,11 +106,7 @@ impl HostPattern {
                 name.ends_with(suffix).then_some(AddressScope::Public)
             }
             (HostRule::Name(granted), Host::Name(name)) if granted == name => {
-                Some(if name == "localhost" {
-                    AddressScope::Loopback
-                } else {
-                    AddressScope::Named
-                })
+                Some(if name == "localhost" { AddressScope::Loopback } else { AddressScope::Named })
             }
             (HostRule::Network(net), Host::Address(ip)) => {
                 holds(net, *ip).then_some(AddressScope::Exactly(*ip))
@@ -142,9 +138,7 @@ impl Host {
     pub(super) fn of_request(host: &str) -> Option<Self> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         if let Some(v6) = bare {
-            return Some(Self::Address(canonical(
-                v6.parse::<Ipv6Addr>().ok()?.into(),
-            )));
+            return Some(Self::Address(canonical(v6.parse::<Ipv6Addr>().ok()?.into())));
         }
         let host = host.strip_suffix('.').unwrap_or(host);
         if let Ok(ip) = host.parse::<IpAddr>() {
@@ -177,10 +171,8 @@ pub(super) fn looks_numeric(host: &str) -> bool {
     }
     let host = host.strip_suffix('.').unwrap_or(host);
     let last = host.rsplit('.').next().unwrap_or(host);
-    let digits = |s: &str, hex: bool| {
-        s.bytes()
-            .all(|b| b.is_ascii_digit() || hex && b.is_ascii_hexdigit())
-    };
+    let digits =
+        |s: &str, hex: bool| s.bytes().all(|b| b.is_ascii_digit() || hex && b.is_ascii_hexdigit());
     let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
     !last.is_empty() && digits(last, false) || hex.is_some_and(|h| digits(h, true))
 }
@@ -188,9 +180,7 @@ pub(super) fn looks_numeric(host: &str) -> bool {
 pub(super) fn is_host_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     host.len() <= 253 && host.split('.').all(label)
 }

@@ -111,47 +111,22 @@ fn wildcards_reach_public_addresses_only() {
         "2002:7f00:1::",
         "2002:a9fe:a9fe::1",
     ] {
+        assert!(!grants(any, "http", "example.com", 80, address), "{address}");
         assert!(
-            !grants(any, "http", "example.com", 80, address),
-            "{address}"
-        );
-        assert!(
-            !grants(
-                &["http://*.example.com"],
-                "http",
-                "a.example.com",
-                80,
-                address
-            ),
+            !grants(&["http://*.example.com"], "http", "a.example.com", 80, address),
             "{address}"
         );
     }
     assert!(grants(any, "http", "example.com", 80, "2606:2800:21f::1"));
-    assert!(grants(
-        any,
-        "http",
-        "example.com",
-        80,
-        "::ffff:93.184.215.14"
-    ));
+    assert!(grants(any, "http", "example.com", 80, "::ffff:93.184.215.14"));
     assert!(grants(any, "http", "example.com", 80, "2002:5db8:d70e::1"));
 }
 
 #[test]
 fn names_reach_private_addresses_too() {
     let named = &["http://db.example.com"];
-    for address in [
-        PUBLIC,
-        "10.0.0.1",
-        "127.0.0.1",
-        "::1",
-        "fd12::1",
-        "::ffff:10.0.0.1",
-    ] {
-        assert!(
-            grants(named, "http", "db.example.com", 80, address),
-            "{address}"
-        );
+    for address in [PUBLIC, "10.0.0.1", "127.0.0.1", "::1", "fd12::1", "::ffff:10.0.0.1"] {
+        assert!(grants(named, "http", "db.example.com", 80, address), "{address}");
     }
     for address in [
         "169.254.169.254",
@@ -163,10 +138,7 @@ fn names_reach_private_addresses_too() {
         "255.255.255.255",
         "::ffff:169.254.169.254",
     ] {
-        assert!(
-            !grants(named, "http", "db.example.com", 80, address),
-            "{address}"
-        );
+        assert!(!grants(named, "http", "db.example.com", 80, address), "{address}");
     }
     // The wider of two grants holds.
     assert!(grants(
@@ -191,81 +163,21 @@ fn localhost_is_loopback() {
 
 #[test]
 fn addresses_and_networks() {
-    assert!(grants(
-        &["http://169.254.169.254"],
-        "http",
-        "169.254.169.254",
-        80,
-        "169.254.169.254"
-    ));
+    assert!(grants(&["http://169.254.169.254"], "http", "169.254.169.254", 80, "169.254.169.254"));
     assert!(grants(&["http://[::1]:80"], "http", "[::1]", 80, "::1"));
     assert!(grants(&["http://[::1]"], "http", "::1", 80, "::1"));
     assert!(!grants(&["http://*"], "http", "127.0.0.1", 80, "127.0.0.1"));
-    assert!(!grants(
-        &["http://*"],
-        "http",
-        "[::ffff:127.0.0.1]",
-        80,
-        "127.0.0.1"
-    ));
-    assert!(grants(
-        &["http://10.0.0.0/8"],
-        "http",
-        "10.9.8.7",
-        80,
-        "10.9.8.7"
-    ));
-    assert!(grants(
-        &["http://10.1.2.3/8:80"],
-        "http",
-        "[::ffff:10.9.8.7]",
-        80,
-        "10.9.8.7"
-    ));
-    assert!(grants(
-        &["http://[fd00::]/8:443"],
-        "http",
-        "[fd12::1]",
-        443,
-        "fd12::1"
-    ));
-    assert!(grants(
-        &["http://fd00::/8:443"],
-        "http",
-        "[fd12::1]",
-        443,
-        "fd12::1"
-    ));
-    assert!(grants(
-        &["http://[::ffff:10.0.0.0]/104"],
-        "http",
-        "10.9.8.7",
-        80,
-        "10.9.8.7"
-    ));
-    assert!(!grants(
-        &["http://10.0.0.0/8"],
-        "http",
-        "11.0.0.1",
-        80,
-        "11.0.0.1"
-    ));
+    assert!(!grants(&["http://*"], "http", "[::ffff:127.0.0.1]", 80, "127.0.0.1"));
+    assert!(grants(&["http://10.0.0.0/8"], "http", "10.9.8.7", 80, "10.9.8.7"));
+    assert!(grants(&["http://10.1.2.3/8:80"], "http", "[::ffff:10.9.8.7]", 80, "10.9.8.7"));
+    assert!(grants(&["http://[fd00::]/8:443"], "http", "[fd12::1]", 443, "fd12::1"));
+    assert!(grants(&["http://fd00::/8:443"], "http", "[fd12::1]", 443, "fd12::1"));
+    assert!(grants(&["http://[::ffff:10.0.0.0]/104"], "http", "10.9.8.7", 80, "10.9.8.7"));
+    assert!(!grants(&["http://10.0.0.0/8"], "http", "11.0.0.1", 80, "11.0.0.1"));
     // A name that resolves into a network is not an address of it.
-    assert!(!grants(
-        &["http://10.0.0.0/8"],
-        "http",
-        "db.example.com",
-        80,
-        "10.0.0.1"
-    ));
+    assert!(!grants(&["http://10.0.0.0/8"], "http", "db.example.com", 80, "10.0.0.1"));
     // The scope is for the address that was asked for.
-    assert!(!grants(
-        &["http://10.0.0.0/8"],
-        "http",
-        "10.0.0.1",
-        80,
-        "10.0.0.2"
-    ));
+    assert!(!grants(&["http://10.0.0.0/8"], "http", "10.0.0.1", 80, "10.0.0.2"));
 }
 
 #[test]
@@ -288,19 +200,10 @@ fn old_spellings_of_addresses_are_never_hosts() {
         "::1%eth0",
     ] {
         assert_eq!(hosts(&["*://*:*"]).check("http", host, 80), None, "{host}");
-        assert!(
-            OutboundHosts::parse([format!("http://{host}:80")]).is_err(),
-            "{host}"
-        );
+        assert!(OutboundHosts::parse([format!("http://{host}:80")]).is_err(), "{host}");
     }
     // A full stop at the end changes no address.
-    assert!(grants(
-        &["http://127.0.0.1"],
-        "http",
-        "127.0.0.1.",
-        80,
-        "127.0.0.1"
-    ));
+    assert!(grants(&["http://127.0.0.1"], "http", "127.0.0.1.", 80, "127.0.0.1"));
 }
 
 #[test]
@@ -308,26 +211,10 @@ fn sockets() {
     let check = |entries: &[&str], protocol, address: &str| {
         hosts(entries).check_socket(protocol, address.parse().unwrap())
     };
-    assert!(check(
-        &["tcp://127.0.0.1:5432"],
-        Protocol::Tcp,
-        "127.0.0.1:5432"
-    ));
-    assert!(check(
-        &["tcp://127.0.0.1:5432"],
-        Protocol::Tcp,
-        "[::ffff:127.0.0.1]:5432"
-    ));
-    assert!(!check(
-        &["tcp://127.0.0.1:5432"],
-        Protocol::Udp,
-        "127.0.0.1:5432"
-    ));
-    assert!(!check(
-        &["tcp://127.0.0.1:5432"],
-        Protocol::Tcp,
-        "127.0.0.1:5433"
-    ));
+    assert!(check(&["tcp://127.0.0.1:5432"], Protocol::Tcp, "127.0.0.1:5432"));
+    assert!(check(&["tcp://127.0.0.1:5432"], Protocol::Tcp, "[::ffff:127.0.0.1]:5432"));
+    assert!(!check(&["tcp://127.0.0.1:5432"], Protocol::Udp, "127.0.0.1:5432"));
+    assert!(!check(&["tcp://127.0.0.1:5432"], Protocol::Tcp, "127.0.0.1:5433"));
     assert!(check(&["*://*:*"], Protocol::Udp, "93.184.215.14:53"));
     assert!(!check(&["*://*:*"], Protocol::Tcp, "127.0.0.1:53"));
     assert!(!check(&["*://*:*"], Protocol::Tcp, "[64:ff9b::7f00:1]:53"));
@@ -396,30 +283,15 @@ fn templates_grant_nothing_until_they_are_resolved() {
 #[test]
 fn legacy_entries() {
     let legacy = |entry: &str| from_allowed_http_hosts(entry).unwrap();
-    assert_eq!(
-        legacy("example.com"),
-        ["http://example.com", "https://example.com"]
-    );
-    assert_eq!(
-        legacy("https://example.com/"),
-        ["http://example.com", "https://example.com"]
-    );
-    assert_eq!(
-        legacy("localhost:3001"),
-        ["http://localhost:3001", "https://localhost:3001"]
-    );
+    assert_eq!(legacy("example.com"), ["http://example.com", "https://example.com"]);
+    assert_eq!(legacy("https://example.com/"), ["http://example.com", "https://example.com"]);
+    assert_eq!(legacy("localhost:3001"), ["http://localhost:3001", "https://localhost:3001"]);
     assert_eq!(legacy("[::1]"), ["http://[::1]", "https://[::1]"]);
     assert_eq!(legacy("self"), ["http://self"]);
     assert_eq!(legacy("insecure:allow-all").len(), 3);
-    for entry in [
-        "",
-        "ftp://example.com",
-        "http://example.com/a",
-        "*",
-        "*.example.com",
-        "a:b",
-        "127.1",
-    ] {
+    for entry in
+        ["", "ftp://example.com", "http://example.com/a", "*", "*.example.com", "a:b", "127.1"]
+    {
         assert!(from_allowed_http_hosts(entry).is_err(), "{entry}");
     }
 }

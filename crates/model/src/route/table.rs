@@ -65,11 +65,7 @@ impl<T> RouteTable<T> {
         let mut root = Node::default();
         for (index, (route, _)) in routes.iter().enumerate() {
             let node = route.segments().iter().fold(&mut root, Node::child);
-            let slot = if route.is_trailing() {
-                &mut node.trailing
-            } else {
-                &mut node.end
-            };
+            let slot = if route.is_trailing() { &mut node.trailing } else { &mut node.end };
             if let Some(first) = slot.replace(index) {
                 return Err(Box::new(DuplicateRoute {
                     first: routes[first].0.clone(),
@@ -123,11 +119,7 @@ impl Node {
     }
 
     fn mixed_child(&mut self, pieces: &[Piece]) -> &mut Self {
-        let index = match self
-            .mixed
-            .iter()
-            .position(|(known, _)| same_pieces(known, pieces))
-        {
+        let index = match self.mixed.iter().position(|(known, _)| same_pieces(known, pieces)) {
             Some(index) => index,
             None => {
                 let before = |(known, _): &(Vec<Piece>, Self)| {
@@ -152,10 +144,7 @@ impl Node {
         };
         let literal = || self.literals.get(segment)?.walk(next);
         let mixed = || {
-            let fitting = self
-                .mixed
-                .iter()
-                .filter(|(pieces, _)| fits(pieces, segment));
+            let fitting = self.mixed.iter().filter(|(pieces, _)| fits(pieces, segment));
             fitting.filter_map(|(_, node)| node.walk(next)).next()
         };
         // As in Spin, an empty segment has a name too; the ends of a path have none.

@@ -7,11 +7,7 @@ fn route(text: &str) -> Route {
 }
 
 fn table(routes: &[&str]) -> RouteTable<usize> {
-    let routes = routes
-        .iter()
-        .enumerate()
-        .map(|(i, text)| (route(text), i))
-        .collect();
+    let routes = routes.iter().enumerate().map(|(i, text)| (route(text), i)).collect();
     RouteTable::new(routes).unwrap()
 }
 
@@ -21,15 +17,9 @@ fn find(routes: &[&str], path: &str) -> String {
     let Some(found) = table.find(path) else {
         return "none".to_owned();
     };
-    let params: Vec<_> = found
-        .params
-        .iter()
-        .map(|(name, value)| format!(" {name}={value}"))
-        .collect();
-    let rest = found
-        .rest
-        .map(|rest| format!(" rest={rest:?}"))
-        .unwrap_or_default();
+    let params: Vec<_> =
+        found.params.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+    let rest = found.rest.map(|rest| format!(" rest={rest:?}")).unwrap_or_default();
     format!("{}{}{rest}", routes[*found.value], params.concat())
 }
 
@@ -43,10 +33,7 @@ fn exact_routes() {
     assert_eq!(find(&["foo"], "/foo"), "foo");
     assert_eq!(find(&["/"], "/"), "/");
     assert_eq!(find(&["/"], "/a"), "none");
-    assert_eq!(
-        find(&["/.well-known/x.y"], "/.well-known/x.y"),
-        "/.well-known/x.y"
-    );
+    assert_eq!(find(&["/.well-known/x.y"], "/.well-known/x.y"), "/.well-known/x.y");
 }
 
 #[test]
@@ -71,10 +58,7 @@ fn trailing_wildcards() {
 #[test]
 fn parameters() {
     assert_eq!(find(&["/1/:two/3"], "/1/2/3"), "/1/:two/3 two=2");
-    assert_eq!(
-        find(&["/1/:two/..."], "/1/2/3/4"),
-        "/1/:two/... two=2 rest=\"/3/4\""
-    );
+    assert_eq!(find(&["/1/:two/..."], "/1/2/3/4"), "/1/:two/... two=2 rest=\"/3/4\"");
     assert_eq!(find(&["/x/:p"], "/x"), "none");
     assert_eq!(find(&["/x/:p"], "/x/"), "none");
     assert_eq!(find(&["/x/:p"], "/x/%2F"), "/x/:p p=%2F");
@@ -128,10 +112,7 @@ fn bases() {
     assert_eq!(table.find("/base/foo/x").unwrap().rest, Some("/x"));
     assert!(table.find("/foo/x").is_none());
     let root = Route::parse_with_base("/", "/").unwrap();
-    assert_eq!(
-        (root.base(), root.full().as_str(), root.to_string().as_str()),
-        ("", "", "/")
-    );
+    assert_eq!((root.base(), root.full().as_str(), root.to_string().as_str()), ("", "", "/"));
     assert_eq!(Route::stem("/base/foo/..."), "/base/foo");
 }
 
@@ -158,48 +139,38 @@ impl Random {
 
     fn path(&mut self, words: &[&str], bound: usize) -> String {
         let count = self.below(bound);
-        (0..count)
-            .map(|_| format!("/{}", words[self.below(words.len())]))
-            .collect()
+        (0..count).map(|_| format!("/{}", words[self.below(words.len())])).collect()
     }
 }
 
 /// The specification: whether `route` matches, by comparing it segment by segment.
 fn matches(route: &Route, path: &str) -> bool {
     let path = path.trim_matches('/');
-    let parts: Vec<_> = if path.is_empty() {
-        Vec::new()
-    } else {
-        path.split('/').collect()
-    };
+    let parts: Vec<_> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
     let enough = if route.is_trailing() {
         parts.len() >= route.segments().len()
     } else {
         parts.len() == route.segments().len()
     };
     enough
-        && route
-            .segments()
-            .iter()
-            .zip(&parts)
-            .all(|(segment, part)| match segment {
-                Segment::Literal(text) => text == part,
-                Segment::Param(_) => true,
-                // Each name but the last takes the text before one dot.
-                Segment::Mixed(pieces) => mixed_matches(pieces, part),
-            })
+        && route.segments().iter().zip(&parts).all(|(segment, part)| match segment {
+            Segment::Literal(text) => text == part,
+            Segment::Param(_) => true,
+            // Each name but the last takes the text before one dot.
+            Segment::Mixed(pieces) => mixed_matches(pieces, part),
+        })
 }
 
 fn mixed_matches(pieces: &[Piece], part: &str) -> bool {
     match pieces.split_first() {
         None => part.is_empty(),
-        Some((Piece::Literal(text), rest)) => part
-            .strip_prefix(text.as_str())
-            .is_some_and(|part| mixed_matches(rest, part)),
+        Some((Piece::Literal(text), rest)) => {
+            part.strip_prefix(text.as_str()).is_some_and(|part| mixed_matches(rest, part))
+        }
         Some((Piece::Param(_), [])) => !part.is_empty(),
-        Some((Piece::Param(_), rest)) => part
-            .find('.')
-            .is_some_and(|dot| mixed_matches(rest, &part[dot..])),
+        Some((Piece::Param(_), rest)) => {
+            part.find('.').is_some_and(|dot| mixed_matches(rest, &part[dot..]))
+        }
     }
 }
 
@@ -228,16 +199,9 @@ fn the_tree_agrees_with_the_specification() {
             if random.below(3) == 0 {
                 path.push('/');
             }
-            let best = routes
-                .iter()
-                .filter(|route| matches(route, &path))
-                .reduce(|best, next| {
-                    if next.precedence(best) == Ordering::Less {
-                        next
-                    } else {
-                        best
-                    }
-                });
+            let best = routes.iter().filter(|route| matches(route, &path)).reduce(|best, next| {
+                if next.precedence(best) == Ordering::Less { next } else { best }
+            });
             let found = table.find(&path).map(|found| found.route);
             assert_eq!(found, best, "{path} among {routes:?}");
         }

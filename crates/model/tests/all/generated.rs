@@ -6,11 +6,7 @@ use crate::{compare, here};
 
 #[test]
 fn schema_is_current() {
-    compare(
-        &here().join("../../docs/manifest.schema.json"),
-        &json_schema(),
-    )
-    .unwrap();
+    compare(&here().join("../../docs/manifest.schema.json"), &json_schema()).unwrap();
 }
 
 #[test]

@@ -11,10 +11,7 @@ use crate::{compare, manifests};
 fn parse(file: &Path) -> Result<App, ManifestErrors> {
     let text = std::fs::read_to_string(file).unwrap();
     let name = file.file_name().unwrap().to_str().unwrap();
-    let profile = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("# profile: "));
+    let profile = text.lines().next().and_then(|line| line.strip_prefix("# profile: "));
     Manifest::parse(&text, name, Path::new("/app"), profile)
 }
 

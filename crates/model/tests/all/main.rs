@@ -31,12 +31,9 @@ fn here() -> PathBuf {
 /// The manifests in a folder of golden files, in the order of their names.
 fn manifests(folder: &str) -> Vec<PathBuf> {
     let folder = here().join("tests/golden").join(folder);
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let mut manifests: Vec<_> = files
-        .filter(|file| file.extension().is_some_and(|e| e == "toml"))
-        .collect();
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut manifests: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|e| e == "toml")).collect();
     manifests.sort();
     manifests
 }

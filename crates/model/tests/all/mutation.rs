@@ -77,10 +77,7 @@ fn alter(text: &mut String, texts: &[String], random: &mut Random) {
         _ => {
             let other = &texts[random.below(texts.len())];
             let lines: Vec<_> = other.lines().collect();
-            let line = lines
-                .get(random.below(lines.len()))
-                .copied()
-                .unwrap_or_default();
+            let line = lines.get(random.below(lines.len())).copied().unwrap_or_default();
             text.insert_str(at, line);
         }
     }
@@ -97,10 +94,7 @@ fn deep_nesting_and_hostile_sizes_are_bounded() {
         "1,".repeat(100_000)
     );
     let one_line = format!("{head}authors = [{}]", "1,".repeat(400_000));
-    let route = format!(
-        "{head}[[trigger.http]]\nroute = \"{}\"\n",
-        "/a".repeat(200_000)
-    );
+    let route = format!("{head}[[trigger.http]]\nroute = \"{}\"\n", "/a".repeat(200_000));
     let many: String = (0..20_000)
         .map(|i| format!("[[trigger.http]]\nroute=\"/{i}\"\ncomponent=\"c{i}\"\n"))
         .collect();

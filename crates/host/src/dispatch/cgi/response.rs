@@ -93,7 +93,8 @@ fn parse_head(head: &[u8]) -> Result<Response<()>, String> {
 }
 
 fn parse_line(line: &[u8]) -> Result<(HeaderName, HeaderValue), String> {
-    let shown = || format!("`{}` is no header", String::from_utf8_lossy(&line[..line.len().min(80)]));
+    let shown =
+        || format!("`{}` is no header", String::from_utf8_lossy(&line[..line.len().min(80)]));
     let colon = line.iter().position(|byte| *byte == b':').ok_or_else(shown)?;
     let name = HeaderName::from_bytes(line[..colon].trim_ascii()).map_err(|_| shown())?;
     let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| shown())?;

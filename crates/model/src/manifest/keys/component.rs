@@ -6,18 +6,10 @@ use super::{GLOBS, LABELS, PATH, TARGETS, TEXT, TEXTS, TOOLS, text};
 
 const HOSTS: Form = Form::List(&Form::Text(&formats::OUTBOUND_HOST));
 const HTTP_HOSTS: Form = Form::List(&Form::Text(&formats::HTTP_HOST));
-pub(super) const ENVIRONMENT: Form = Form::Map {
-    key: &formats::ENVIRONMENT,
-    value: &TEXT,
-};
-pub(super) const CONFIGURATION: Form = Form::Map {
-    key: &formats::VARIABLE,
-    value: &Form::Text(&formats::TEMPLATE),
-};
-const DEPENDENCIES: Form = Form::Map {
-    key: &formats::DEPENDENCY,
-    value: &DEPENDENCY,
-};
+pub(super) const ENVIRONMENT: Form = Form::Map { key: &formats::ENVIRONMENT, value: &TEXT };
+pub(super) const CONFIGURATION: Form =
+    Form::Map { key: &formats::VARIABLE, value: &Form::Text(&formats::TEMPLATE) };
+const DEPENDENCIES: Form = Form::Map { key: &formats::DEPENDENCY, value: &DEPENDENCY };
 pub(super) const COMMANDS: Form = Form::OneOf(&[TEXT, TEXTS]);
 
 /// The keys that grant something, shared with version 1.
@@ -58,12 +50,8 @@ static SOURCE_URL: Table = Table::new(
     "Code fetched from an address.",
     &[
         Key::new("url", text(&formats::URL), "The address.").required(),
-        Key::new(
-            "digest",
-            text(&formats::DIGEST),
-            "The SHA-256 digest of what it must serve.",
-        )
-        .required(),
+        Key::new("digest", text(&formats::DIGEST), "The SHA-256 digest of what it must serve.")
+            .required(),
     ],
 );
 
@@ -77,25 +65,17 @@ static SOURCE_REGISTRY: Table = Table::new(
     ],
 );
 
-pub(super) const FILES: Form = Form::List(&Form::OneOf(&[
-    Form::Text(&formats::GLOB),
-    Form::Table(&MOUNT),
-]));
+pub(super) const FILES: Form =
+    Form::List(&Form::OneOf(&[Form::Text(&formats::GLOB), Form::Table(&MOUNT)]));
 
 static MOUNT: Table = Table::new(
     "mount",
     "A folder of the host at a path of the guest's.",
     &[
         Key::new("source", PATH, "The host's folder or file.").required(),
-        Key::new(
-            "destination",
-            text(&formats::GUEST_PATH),
-            "The guest's absolute path.",
-        )
-        .required(),
-        Key::new("writable", Form::Bool, "Whether the guest may write.")
-            .default("false")
-            .dayfly(),
+        Key::new("destination", text(&formats::GUEST_PATH), "The guest's absolute path.")
+            .required(),
+        Key::new("writable", Form::Bool, "Whether the guest may write.").default("false").dayfly(),
     ],
 );
 
@@ -117,10 +97,7 @@ static REUSE: Table = Table::new(
     "Whether an instance serves more than one request.",
     &[Key::new(
         "requests",
-        Form::Integer {
-            min: 1,
-            max: 1_000_000,
-        },
+        Form::Integer { min: 1, max: 1_000_000 },
         "How many requests one instance serves.",
     )
     .default("1: a fresh instance for each")],
@@ -130,18 +107,10 @@ static BUILD: Table = Table::new(
     "build",
     "How a component is built from source.",
     &[
-        Key::new(
-            "command",
-            COMMANDS,
-            "A shell command, or several to run one after the other.",
-        )
-        .required(),
+        Key::new("command", COMMANDS, "A shell command, or several to run one after the other.")
+            .required(),
         Key::new("workdir", PATH, "The folder to run them in.").default("the manifest's folder"),
-        Key::new(
-            "watch",
-            GLOBS,
-            "What `dayfly watch` watches, relative to `workdir`.",
-        ),
+        Key::new("watch", GLOBS, "What `dayfly watch` watches, relative to `workdir`."),
         Key::new(
             "freeze",
             Form::Bool,
@@ -149,12 +118,7 @@ static BUILD: Table = Table::new(
         )
         .default("false")
         .dayfly(),
-        Key::new(
-            "optimize",
-            text(&formats::OPTIMIZE),
-            "What to optimise the code for.",
-        )
-        .dayfly(),
+        Key::new("optimize", text(&formats::OPTIMIZE), "What to optimise the code for.").dayfly(),
     ],
 );
 
@@ -163,18 +127,10 @@ pub(super) static BUILD_1: Table = Table::new(
     "build (version 1)",
     "How a component is built from source.",
     &[
-        Key::new(
-            "command",
-            COMMANDS,
-            "A shell command, or several to run one after the other.",
-        )
-        .required(),
+        Key::new("command", COMMANDS, "A shell command, or several to run one after the other.")
+            .required(),
         Key::new("workdir", PATH, "The folder to run them in.").default("the manifest's folder"),
-        Key::new(
-            "watch",
-            GLOBS,
-            "What `dayfly watch` watches, relative to `workdir`.",
-        ),
+        Key::new("watch", GLOBS, "What `dayfly watch` watches, relative to `workdir`."),
     ],
 );
 
@@ -193,23 +149,14 @@ static PROFILE: Table = Table::new(
             DEPENDENCIES,
             "Dependencies, added to the component's or in their place.",
         ),
-        Key::new(
-            "build",
-            Form::Table(&PROFILE_BUILD),
-            "How the component is built.",
-        ),
+        Key::new("build", Form::Table(&PROFILE_BUILD), "How the component is built."),
     ],
 );
 
 static PROFILE_BUILD: Table = Table::new(
     "profile's build",
     "How a component is built with this profile.",
-    &[Key::new(
-        "command",
-        COMMANDS,
-        "Shell commands in place of the component's.",
-    )
-    .required()],
+    &[Key::new("command", COMMANDS, "Shell commands in place of the component's.").required()],
 );
 
 const DEPENDENCY: Form = Form::OneOf(&[
@@ -243,12 +190,7 @@ static DEPENDENCY_REGISTRY: Table = Table::new(
     "dependency in a registry",
     "A package of a registry.",
     &[
-        Key::new(
-            "version",
-            text(&formats::VERSION_RANGE),
-            "The versions that will do.",
-        )
-        .required(),
+        Key::new("version", text(&formats::VERSION_RANGE), "The versions that will do.").required(),
         Key::new("registry", text(&formats::NAME), "The registry's host."),
         Key::new("package", text(&formats::PACKAGE), "The package.")
             .default("the import's package"),
@@ -261,12 +203,7 @@ static DEPENDENCY_REGISTRY: Table = Table::new(
 static DEPENDENCY_FILE: Table = Table::new(
     "dependency in a file",
     "A component in a file.",
-    &[
-        Key::new("path", PATH, "The file.").required(),
-        EXPORT,
-        INHERIT,
-        EXTRA,
-    ],
+    &[Key::new("path", PATH, "The file.").required(), EXPORT, INHERIT, EXTRA],
 );
 
 static DEPENDENCY_URL: Table = Table::new(
@@ -274,12 +211,8 @@ static DEPENDENCY_URL: Table = Table::new(
     "A component fetched from an address.",
     &[
         Key::new("url", text(&formats::URL), "The address.").required(),
-        Key::new(
-            "digest",
-            text(&formats::DIGEST),
-            "The SHA-256 digest of what it must serve.",
-        )
-        .required(),
+        Key::new("digest", text(&formats::DIGEST), "The SHA-256 digest of what it must serve.")
+            .required(),
         EXPORT,
         INHERIT,
         EXTRA,
@@ -290,12 +223,7 @@ static DEPENDENCY_COMPONENT: Table = Table::new(
     "dependency of the app",
     "Another component of this app, which must have no grants of its own.",
     &[
-        Key::new(
-            "component",
-            text(&formats::COMPONENT_ID),
-            "The component's id.",
-        )
-        .required(),
+        Key::new("component", text(&formats::COMPONENT_ID), "The component's id.").required(),
         EXPORT,
         INHERIT,
         EXTRA,

@@ -23,17 +23,8 @@ pub(in super::super) static SPIN_1: Table = Table::new(
         Key::new("version", TEXT, "The app's version."),
         Key::new("description", TEXT, "What the app is, for people."),
         Key::new("authors", TEXTS, "Who wrote the app, for people."),
-        Key::new(
-            "trigger",
-            Form::Table(&TRIGGER),
-            "The kind of all triggers.",
-        )
-        .required(),
-        Key::new(
-            "variables",
-            VARIABLES,
-            "The variables that the app declares.",
-        ),
+        Key::new("trigger", Form::Table(&TRIGGER), "The kind of all triggers.").required(),
+        Key::new("variables", VARIABLES, "The variables that the app declares."),
         Key::new(
             "component",
             Form::List(&Form::Table(&COMPONENT)),
@@ -61,27 +52,14 @@ static COMPONENT: Table = Table::new(
     "component (version 1)",
     "A component: its code, its trigger and what it may use.",
     &[
-        Key::new(
-            "id",
-            text(&formats::COMPONENT_ID_1),
-            "The component's name.",
-        )
-        .required(),
+        Key::new("id", text(&formats::COMPONENT_ID_1), "The component's name.").required(),
         Key::new("description", TEXT, "What it is for, for people."),
         Key::new("source", SOURCE, "Where its code comes from.").required(),
         Key::new("trigger", Form::Table(&COMPONENT_TRIGGER), "What wakes it.").required(),
         Key::new("environment", ENVIRONMENT, "Its environment variables."),
-        Key::new(
-            "config",
-            CONFIGURATION,
-            "What it reads as configuration, by name.",
-        ),
+        Key::new("config", CONFIGURATION, "What it reads as configuration, by name."),
         Key::new("files", FILES, "The files that it may see."),
-        Key::new(
-            "exclude_files",
-            GLOBS,
-            "Files that it may not see although `files` covers them.",
-        ),
+        Key::new("exclude_files", GLOBS, "Files that it may not see although `files` covers them."),
         Key::new(
             "allowed_http_hosts",
             Form::List(&Form::Text(&formats::HTTP_HOST)),
@@ -93,26 +71,14 @@ static COMPONENT: Table = Table::new(
             Form::List(&Form::Text(&formats::OUTBOUND_HOST)),
             "The hosts that it may reach. Without this key, Redis, MySQL and PostgreSQL servers are granted.",
         ),
-        Key::new(
-            "key_value_stores",
-            LABELS,
-            "The key-value stores that it may open, by label.",
-        ),
-        Key::new(
-            "sqlite_databases",
-            LABELS,
-            "The SQL databases that it may open, by label.",
-        ),
+        Key::new("key_value_stores", LABELS, "The key-value stores that it may open, by label."),
+        Key::new("sqlite_databases", LABELS, "The SQL databases that it may open, by label."),
         Key::new(
             "ai_models",
             Form::List(&Form::Text(&formats::NAME)),
             "The language models that it may ask, by name.",
         ),
-        Key::new(
-            "build",
-            Form::Table(&BUILD_1),
-            "How it is built from source.",
-        ),
+        Key::new("build", Form::Table(&BUILD_1), "How it is built from source."),
     ],
 );
 

@@ -8,16 +8,9 @@ use super::{TEXT, text};
 pub(super) static TRIGGERS: Table = Table::new(
     "trigger",
     "The sources of events, as lists by kind.",
-    &[Key::new(
-        "http",
-        Form::List(&Form::Table(&HTTP_TRIGGER)),
-        "HTTP requests, by route.",
-    )],
+    &[Key::new("http", Form::List(&Form::Table(&HTTP_TRIGGER)), "HTTP requests, by route.")],
 )
-.others(
-    &formats::TRIGGER_KIND,
-    &Form::List(&Form::Table(&OTHER_TRIGGER)),
-);
+.others(&formats::TRIGGER_KIND, &Form::List(&Form::Table(&OTHER_TRIGGER)));
 
 /// A component by its id, or written out in place.
 const HANDLER: Form = Form::OneOf(&[Form::Text(&formats::COMPONENT_ID), Form::Table(&COMPONENT)]);
@@ -53,18 +46,10 @@ static STATIC_RESPONSE: Table = Table::new(
     "static response",
     "A response that needs no component.",
     &[
-        Key::new(
-            "status_code",
-            Form::Integer { min: 200, max: 999 },
-            "The status.",
-        )
-        .default("200"),
+        Key::new("status_code", Form::Integer { min: 200, max: 999 }, "The status.").default("200"),
         Key::new(
             "headers",
-            Form::Map {
-                key: &formats::HEADER,
-                value: &Form::Text(&formats::HEADER_VALUE),
-            },
+            Form::Map { key: &formats::HEADER, value: &Form::Text(&formats::HEADER_VALUE) },
             "The headers.",
         ),
         Key::new("body", TEXT, "The body."),
@@ -89,12 +74,8 @@ static EXECUTOR_TABLE: Table = Table::new(
             "For `wagi`: the argument line. `${SCRIPT_NAME}` and `${ARGS}` are replaced.",
         )
         .default("`${SCRIPT_NAME} ${ARGS}`"),
-        Key::new(
-            "entrypoint",
-            TEXT,
-            "For `wagi`: the exported function to run.",
-        )
-        .default("`_start`"),
+        Key::new("entrypoint", TEXT, "For `wagi`: the exported function to run.")
+            .default("`_start`"),
     ],
 );
 

@@ -14,17 +14,13 @@ impl Lowering<'_, '_> {
     /// The component that `node` states, under the key `key`, with the profile applied.
     pub(super) fn component(&mut self, id: &str, node: &Node, key: &str) -> Component {
         let profile = self.profile.and_then(|name| node.get("profile")?.get(name));
-        let source = profile
-            .and_then(|p| p.entry("source"))
-            .or_else(|| node.entry("source"));
+        let source = profile.and_then(|p| p.entry("source")).or_else(|| node.entry("source"));
         self.uses_of_component(node, profile, source, key);
         Component {
             id: ComponentId(id.to_owned()),
             description: node.text("description").unwrap_or_default().to_owned(),
-            source: source.map_or_else(
-                || Source::File(PathBuf::new()),
-                |entry| source_of(&entry.node),
-            ),
+            source: source
+                .map_or_else(|| Source::File(PathBuf::new()), |entry| source_of(&entry.node)),
             files: node.list("files").iter().filter_map(file_grant).collect(),
             exclude_files: node.texts("exclude_files"),
             environment: environment(node, profile),
@@ -57,14 +53,8 @@ impl Lowering<'_, '_> {
             // What does not parse was reported by the checker.
             let _ = item.as_text().map(|text| hosts.push(text));
         }
-        let old = node
-            .list("allowed_http_hosts")
-            .iter()
-            .filter_map(Node::as_text);
-        for entry in old
-            .filter_map(|text| from_allowed_http_hosts(text).ok())
-            .flatten()
-        {
+        let old = node.list("allowed_http_hosts").iter().filter_map(Node::as_text);
+        for entry in old.filter_map(|text| from_allowed_http_hosts(text).ok()).flatten() {
             let _ = hosts.push(&entry);
         }
         hosts
@@ -76,10 +66,9 @@ pub(super) fn source_of(node: &Node) -> Source {
     let text = |key| node.text(key).unwrap_or_default().to_owned();
     match &node.value {
         Value::Text(path) => Source::File(path.into()),
-        _ if node.get("url").is_some() => Source::Url {
-            url: text("url"),
-            digest: text("digest").to_ascii_lowercase(),
-        },
+        _ if node.get("url").is_some() => {
+            Source::Url { url: text("url"), digest: text("digest").to_ascii_lowercase() }
+        }
         _ => Source::Registry {
             registry: node.text("registry").map(str::to_owned),
             package: text("package"),
@@ -102,15 +91,11 @@ fn file_grant(node: &Node) -> Option<FileGrant> {
 /// The texts of the table at `environment`.
 pub(super) fn environment_of(node: &Node) -> impl Iterator<Item = (String, String)> + '_ {
     let entries = node.get("environment").map_or(&[][..], Node::entries);
-    entries
-        .iter()
-        .filter_map(|entry| Some((entry.key.clone(), entry.node.as_text()?.to_owned())))
+    entries.iter().filter_map(|entry| Some((entry.key.clone(), entry.node.as_text()?.to_owned())))
 }
 
 fn environment(node: &Node, profile: Option<&Node>) -> BTreeMap<String, String> {
-    environment_of(node)
-        .chain(profile.into_iter().flat_map(environment_of))
-        .collect()
+    environment_of(node).chain(profile.into_iter().flat_map(environment_of)).collect()
 }
 
 fn build(node: &Node, profile: Option<&Node>) -> Option<Build> {
@@ -120,60 +105,36 @@ fn build(node: &Node, profile: Option<&Node>) -> Option<Build> {
     let command = special.or(default)?.get("command")?;
     let commands = match command.as_text() {
         Some(command) => vec![command.to_owned()],
-        None => command
-            .items()
-            .iter()
-            .filter_map(Node::as_text)
-            .map(str::to_owned)
-            .collect(),
+        None => command.items().iter().filter_map(Node::as_text).map(str::to_owned).collect(),
     };
     Some(Build {
         commands,
-        workdir: default
-            .and_then(|build| build.text("workdir"))
-            .map(PathBuf::from),
-        watch: default
-            .map(|build| build.texts("watch"))
-            .unwrap_or_default(),
-        freeze: default
-            .and_then(|build| build.bool("freeze"))
-            .unwrap_or(false),
-        optimize: default
-            .and_then(|build| build.text("optimize"))
-            .map(str::to_owned),
+        workdir: default.and_then(|build| build.text("workdir")).map(PathBuf::from),
+        watch: default.map(|build| build.texts("watch")).unwrap_or_default(),
+        freeze: default.and_then(|build| build.bool("freeze")).unwrap_or(false),
+        optimize: default.and_then(|build| build.text("optimize")).map(str::to_owned),
     })
 }
 
 fn limits(node: &Node) -> Limits {
     let stated = node.get("limits");
     let text = |key| stated.and_then(|limits| limits.text(key));
-    let size = |key, default| {
-        text(key)
-            .and_then(|text| parse_size(text).ok())
-            .unwrap_or(default)
-    };
-    let duration = |key, default| {
-        text(key)
-            .and_then(|text| parse_duration(text).ok())
-            .unwrap_or(default)
-    };
+    let size = |key, default| text(key).and_then(|text| parse_size(text).ok()).unwrap_or(default);
+    let duration =
+        |key, default| text(key).and_then(|text| parse_duration(text).ok()).unwrap_or(default);
     let default = Limits::default();
     let concurrency = stated.and_then(|limits| limits.integer("concurrency"));
     Limits {
         memory_bytes: size("memory", default.memory_bytes),
         cpu: duration("cpu", default.cpu),
         time: duration("time", default.time),
-        concurrency: concurrency
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(default.concurrency),
+        concurrency: concurrency.and_then(|n| u32::try_from(n).ok()).unwrap_or(default.concurrency),
         body_bytes: size("body", default.body_bytes),
         output_bytes: size("output", default.output_bytes),
     }
 }
 
 fn requests(node: &Node) -> u32 {
-    let stated = node
-        .get("reuse")
-        .and_then(|reuse| reuse.integer("requests"));
+    let stated = node.get("reuse").and_then(|reuse| reuse.integer("requests"));
     stated.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
 }

@@ -83,9 +83,7 @@ impl Lowering<'_, '_> {
             let target_id = target.node.as_text()?;
             self.reference(target_id, &target.node.span);
             self.may_be_dependency(id, target_id, target);
-            return Some(DependencySource::Component(ComponentId(
-                target_id.to_owned(),
-            )));
+            return Some(DependencySource::Component(ComponentId(target_id.to_owned())));
         }
         if let Some(path) = node.text("path") {
             return Some(DependencySource::File(path.into()));
@@ -118,11 +116,7 @@ impl Lowering<'_, '_> {
             let message = format!("component `{id}` depends on itself");
             return self.report(&entry.node.span, message, None);
         }
-        let Some(stated) = self
-            .component_nodes
-            .iter()
-            .find(|entry| entry.key == target)
-        else {
+        let Some(stated) = self.component_nodes.iter().find(|entry| entry.key == target) else {
             return;
         };
         let granted = GRANTS.iter().filter_map(|key| stated.node.entry(key));
@@ -147,9 +141,7 @@ impl Lowering<'_, '_> {
             return self.report(&entry.key_span, message, None);
         }
         for (i, second) in entries.iter().enumerate() {
-            if let Some(first) = entries[..i]
-                .iter()
-                .find(|first| overlap(&first.key, &second.key))
+            if let Some(first) = entries[..i].iter().find(|first| overlap(&first.key, &second.key))
             {
                 let message = format!(
                     "dependencies `{}` and `{}` cover the same imports",
@@ -194,11 +186,7 @@ fn overlap(first: &str, second: &str) -> bool {
             Some((package, interface)) => (package, Some(interface)),
             None => (name, None),
         };
-        (
-            package.to_owned(),
-            interface.map(str::to_owned),
-            version.map(|v| line_of(&v)),
-        )
+        (package.to_owned(), interface.map(str::to_owned), version.map(|v| line_of(&v)))
     };
     let differ =
         |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
@@ -212,10 +200,9 @@ fn overlap(first: &str, second: &str) -> bool {
 /// The line of compatible versions that a version is of.
 fn line_of(version: &semver::Version) -> String {
     match (version.pre.is_empty(), version.major, version.minor) {
-        (false, ..) => format!(
-            "{}.{}.{}-{}",
-            version.major, version.minor, version.patch, version.pre
-        ),
+        (false, ..) => {
+            format!("{}.{}.{}-{}", version.major, version.minor, version.patch, version.pre)
+        }
         (true, 0, 0) => format!("0.0.{}", version.patch),
         (true, 0, minor) => format!("0.{minor}"),
         (true, major, _) => major.to_string(),

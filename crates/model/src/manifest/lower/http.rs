@@ -27,11 +27,7 @@ impl Lowering<'_, '_> {
         let route = self.route(node, base, path);
         let middleware = self.middleware(node, id, path);
         let target = self.target(node, id, path);
-        Some(HttpTrigger {
-            route: route?,
-            target: target?,
-            middleware,
-        })
+        Some(HttpTrigger { route: route?, target: target?, middleware })
     }
 
     /// The route, `Some(None)` for a private one.
@@ -61,11 +57,7 @@ impl Lowering<'_, '_> {
             // What is malformed by itself was reported by the checker.
             Err(error) => {
                 if Route::parse(raw).is_ok() && Route::parse(base).is_ok() {
-                    self.report(
-                        &entry.node.span,
-                        error.to_string(),
-                        Some(error.hint().to_owned()),
-                    );
+                    self.report(&entry.node.span, error.to_string(), Some(error.hint().to_owned()));
                 }
                 None
             }
@@ -82,21 +74,14 @@ impl Lowering<'_, '_> {
             }
             (Some(_), Some(second)) => {
                 let message = format!("`{path}` has both a component and a static response");
-                self.report(
-                    &second.key_span,
-                    message,
-                    Some("keep one of them".to_owned()),
-                );
+                self.report(&second.key_span, message, Some("keep one of them".to_owned()));
                 None
             }
             (Some(component), None) => {
                 let alone = node.get("components").is_none();
                 let key = format!("{path}.component");
                 let component = self.handler(&component.node, id, alone, &key)?;
-                Some(HttpTarget::Component {
-                    component,
-                    executor: self.executor(node, path),
-                })
+                Some(HttpTarget::Component { component, executor: self.executor(node, path) })
             }
             (None, Some(response)) => {
                 if let Some(executor) = node.entry("executor") {
@@ -121,10 +106,7 @@ impl Lowering<'_, '_> {
             };
         }
         for key in ["argv", "entrypoint"] {
-            if let Some(entry) = executor
-                .entry(key)
-                .filter(|_| executor.get("type").is_some())
-            {
+            if let Some(entry) = executor.entry(key).filter(|_| executor.get("type").is_some()) {
                 let message = format!("`{path}.executor.{key}` is only for `type = \"wagi\"`");
                 self.report(&entry.key_span, message, None);
             }
@@ -163,20 +145,12 @@ impl Lowering<'_, '_> {
         // What it inherits has no place in a component: only composition could serve it.
         for key in ["inherit_configuration", "export"] {
             if let Some(entry) = node.entry(key) {
-                self.used(
-                    Feature::Dependencies,
-                    format!("{path}.{key}"),
-                    &entry.key_span,
-                );
+                self.used(Feature::Dependencies, format!("{path}.{key}"), &entry.key_span);
             }
         }
         if let Some(target) = node.get("component") {
             if let Some(entry) = node.entry("environment") {
-                self.used(
-                    Feature::Dependencies,
-                    format!("{path}.environment"),
-                    &entry.key_span,
-                );
+                self.used(Feature::Dependencies, format!("{path}.environment"), &entry.key_span);
             }
             return target.as_text().map(|id| self.reference(id, &target.span));
         }
@@ -223,24 +197,18 @@ impl Lowering<'_, '_> {
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn static_response(node: &Node) -> StaticResponse {
     let headers = node.get("headers").map_or(&[][..], Node::entries);
-    let status = node
-        .integer("status_code")
-        .and_then(|status| u16::try_from(status).ok());
+    let status = node.integer("status_code").and_then(|status| u16::try_from(status).ok());
     StaticResponse {
         status: status.unwrap_or(200),
         headers: headers
             .iter()
             .filter_map(|entry| {
-                Some((
-                    entry.key.to_ascii_lowercase(),
-                    entry.node.as_text()?.to_owned(),
-                ))
+                Some((entry.key.to_ascii_lowercase(), entry.node.as_text()?.to_owned()))
             })
             .collect(),
         body: node.text("body").map(str::to_owned),

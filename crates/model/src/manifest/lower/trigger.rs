@@ -13,15 +13,9 @@ const OWN_KEYS: [&str; 2] = ["id", "component"];
 /// The path before every HTTP route, without a trailing slash: empty for `/`.
 pub(super) fn http_base(root: &Node) -> String {
     let settings = root.get("application").and_then(|d| d.get("trigger"));
-    let base = settings
-        .and_then(|s| s.get("http"))
-        .and_then(|http| http.text("base"));
+    let base = settings.and_then(|s| s.get("http")).and_then(|http| http.text("base"));
     let base = base.unwrap_or("/").trim_matches('/');
-    if base.is_empty() {
-        String::new()
-    } else {
-        format!("/{base}")
-    }
+    if base.is_empty() { String::new() } else { format!("/{base}") }
 }
 
 /// The settings of all triggers of a kind, by kind, HTTP's apart.
@@ -29,9 +23,7 @@ pub(super) fn settings(root: &Node) -> BTreeMap<String, serde_json::Value> {
     let settings = root.get("application").and_then(|d| d.get("trigger"));
     let entries = settings.map_or(&[][..], Node::entries);
     let others = entries.iter().filter(|entry| entry.key != "http");
-    others
-        .map(|entry| (entry.key.clone(), entry.node.to_json()))
-        .collect()
+    others.map(|entry| (entry.key.clone(), entry.node.to_json())).collect()
 }
 
 impl Lowering<'_, '_> {
@@ -46,8 +38,7 @@ impl Lowering<'_, '_> {
                 let id = ids[&node.span.start].clone();
                 let path = format!("trigger.{}[{i}]", quoted(&kind.key));
                 let trigger = if kind.key == "http" {
-                    self.http_trigger(node, &id, &base, &path)
-                        .map(TriggerKind::Http)
+                    self.http_trigger(node, &id, &base, &path).map(TriggerKind::Http)
                 } else {
                     Some(self.other_trigger(&kind.key, node, &id, &path))
                 };
@@ -78,11 +69,8 @@ impl Lowering<'_, '_> {
     fn trigger_ids(&mut self, kinds: &[Entry]) -> BTreeMap<usize, String> {
         let mut ids = BTreeMap::new();
         let mut taken = BTreeSet::new();
-        let all = || {
-            kinds
-                .iter()
-                .flat_map(|kind| kind.node.items().iter().map(move |node| (kind, node)))
-        };
+        let all =
+            || kinds.iter().flat_map(|kind| kind.node.items().iter().map(move |node| (kind, node)));
         for (_, node) in all() {
             let Some(id) = node.entry("id").and_then(|e| Some((e, e.node.as_text()?))) else {
                 continue;
@@ -104,9 +92,7 @@ impl Lowering<'_, '_> {
             if ids.contains_key(&node.span.start) {
                 continue;
             }
-            let natural = node
-                .text("component")
-                .map(|c| format!("{c}-{}-trigger", kind.key));
+            let natural = node.text("component").map(|c| format!("{c}-{}-trigger", kind.key));
             // An id is never given back, so the counter need not start again.
             let counter = counters.entry(&kind.key).or_insert(0);
             let mut id = natural.unwrap_or_default();
@@ -169,20 +155,12 @@ impl Lowering<'_, '_> {
             } else {
                 role.node.items()
             };
-            for handler in several
-                .iter()
-                .filter_map(|node| Some((node.as_text()?, &node.span)))
-            {
+            for handler in several.iter().filter_map(|node| Some((node.as_text()?, &node.span))) {
                 self.reference(handler.0, handler.1);
             }
         }
-        let others = node
-            .entries()
-            .iter()
-            .filter(|entry| !OWN_KEYS.contains(&entry.key.as_str()));
-        let settings = others
-            .map(|entry| (entry.key.clone(), entry.node.to_json()))
-            .collect();
+        let others = node.entries().iter().filter(|entry| !OWN_KEYS.contains(&entry.key.as_str()));
+        let settings = others.map(|entry| (entry.key.clone(), entry.node.to_json())).collect();
         TriggerKind::Other {
             name: name.to_owned(),
             component,

@@ -5,11 +5,8 @@ use super::Lowering;
 use crate::feature::Feature;
 
 /// The keys that grant a capability, and the capability's name.
-const GRANTS: [(&str, &str); 3] = [
-    ("key_value_stores", "key-value"),
-    ("sqlite_databases", "sqlite"),
-    ("ai_models", "llm"),
-];
+const GRANTS: [(&str, &str); 3] =
+    [("key_value_stores", "key-value"), ("sqlite_databases", "sqlite"), ("ai_models", "llm")];
 
 impl Lowering<'_, '_> {
     pub(super) fn uses_of_component(
@@ -20,10 +17,7 @@ impl Lowering<'_, '_> {
         key: &str,
     ) {
         for (name, capability) in GRANTS {
-            if let Some(entry) = node
-                .entry(name)
-                .filter(|entry| !entry.node.items().is_empty())
-            {
+            if let Some(entry) = node.entry(name).filter(|entry| !entry.node.items().is_empty()) {
                 let feature = Feature::Capability(capability.to_owned());
                 self.used(feature, format!("{key}.{name}"), &entry.key_span);
             }
@@ -33,28 +27,17 @@ impl Lowering<'_, '_> {
         }
         for (holder, key) in [
             (Some(node), key.to_owned()),
-            (
-                profile,
-                format!("{key}.profile.{}", self.profile.unwrap_or_default()),
-            ),
+            (profile, format!("{key}.profile.{}", self.profile.unwrap_or_default())),
         ] {
             let stated = holder.and_then(|holder| holder.entry("dependencies"));
             if let Some(entry) = stated.filter(|entry| !entry.node.entries().is_empty()) {
-                self.used(
-                    Feature::Dependencies,
-                    format!("{key}.dependencies"),
-                    &entry.key_span,
-                );
+                self.used(Feature::Dependencies, format!("{key}.dependencies"), &entry.key_span);
             }
         }
         if let Some(entry) = node.get("reuse").and_then(|reuse| reuse.entry("requests"))
             && !matches!(entry.node.value, Value::Integer(1))
         {
-            self.used(
-                Feature::Reuse,
-                format!("{key}.reuse.requests"),
-                &entry.key_span,
-            );
+            self.used(Feature::Reuse, format!("{key}.reuse.requests"), &entry.key_span);
         }
         self.uses_of_build(node, key);
         self.use_of_targets(Some(node), key);
@@ -67,18 +50,10 @@ impl Lowering<'_, '_> {
         if let Some(entry) = build.entry("freeze")
             && matches!(entry.node.value, Value::Bool(true))
         {
-            self.used(
-                Feature::Freeze,
-                format!("{key}.build.freeze"),
-                &entry.key_span,
-            );
+            self.used(Feature::Freeze, format!("{key}.build.freeze"), &entry.key_span);
         }
         if let Some(entry) = build.entry("optimize") {
-            self.used(
-                Feature::Optimize,
-                format!("{key}.build.optimize"),
-                &entry.key_span,
-            );
+            self.used(Feature::Optimize, format!("{key}.build.optimize"), &entry.key_span);
         }
     }
 

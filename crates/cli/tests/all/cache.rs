@@ -32,6 +32,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// A way to damage a file, and what it is called.
+type Spoil = (&'static str, fn(&mut Vec<u8>));
+
 #[tokio::test]
 async fn the_second_start_compiles_nothing() {
     let (app, cache) = (App::of("rust-hello"), tempfile::tempdir().unwrap());
@@ -55,7 +58,7 @@ async fn every_engine_serves_and_none_takes_the_artifacts_of_another() {
 async fn what_is_corrupted_or_truncated_is_compiled_again() {
     let (app, cache) = (App::of("rust-hello"), tempfile::tempdir().unwrap());
     serve(&app, cache.path(), &[]).await;
-    let spoil: [(&str, fn(&mut Vec<u8>)); 5] = [
+    let spoil: [Spoil; 5] = [
         ("flipped at the end", |bytes| *bytes.last_mut().unwrap() ^= 1),
         ("flipped in the middle", |bytes| {
             let middle = bytes.len() / 2;

@@ -23,10 +23,14 @@ async fn a_python_guest_that_imports_all_of_spin_starts_and_is_refused() {
 
 #[tokio::test]
 async fn a_rust_guest_catches_the_interfaces_own_error() {
-    for guest in ["rust-spin-3", "rust-spin-5", "rust-spin-7"] {
+    for (guest, path) in [
+        ("rust-spin-3", "/variable/anything"),
+        ("rust-spin-5", "/variable?name=anything"),
+        ("rust-spin-7", "/variable/anything"),
+    ] {
         let app = App::of(guest);
         let server = dayfly().up(app.folder()).await;
-        let answer = server.get("/variable/anything").await;
+        let answer = server.get(path).await;
         assert_eq!(answer.status, 502, "{guest}: {}", answer.text());
         assert!(answer.text().contains("not granted"), "{guest}: {}", answer.text());
         server.stop().await;

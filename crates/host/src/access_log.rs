@@ -58,6 +58,8 @@ pub(crate) struct Record {
     path: Box<str>,
     status: Option<u16>,
     bytes: u64,
+    /// How many bytes `Content-Length` promises: nobody asks for more once they are there.
+    promised: Option<u64>,
     complete: bool,
     failure: Option<String>,
     answered: Answered,
@@ -78,6 +80,7 @@ impl Record {
                 path: request.uri().path().into(),
                 status: None,
                 bytes: 0,
+                promised: None,
                 complete: false,
                 failure: None,
                 answered: Answered::default(),
@@ -89,6 +92,8 @@ impl Record {
     pub(crate) fn answered<B: http_body::Body>(&mut self, response: &mut Response<B>) {
         self.status = Some(response.status().as_u16());
         self.complete = response.body().is_end_stream();
+        let length = response.headers().get(http::header::CONTENT_LENGTH);
+        self.promised = length.and_then(|length| length.to_str().ok()?.parse().ok());
         if let Some(answered) = response.extensions_mut().remove() {
             self.answered = answered;
         }
@@ -97,6 +102,7 @@ impl Record {
     /// Notes a piece of the answer's body.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+        self.complete |= self.promised == Some(self.bytes);
     }
 
     /// Notes that the answer's body broke off.

@@ -31,9 +31,10 @@ pub fn install(tree: &Tree) -> Result<()> {
             .with_context(|| format!("failed to copy `{name}`"))?;
     }
     let node = node_folder(tree)?;
+    // Not `ci`, which insists on optional packages of other platforms.
     run_quietly(
         Command::new(node.join("npm"))
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"])
             .arg("--omit-lockfile-registry-resolved")
             .env("PATH", path_with(&node))
             .current_dir(&folder),

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use dayfly_model::Component;
 use dayfly_model::template::MissingVariable;
-use wasmtime_wasi_config::WasiConfigVariables;
 
 pub use backend::{Providers, VariableError};
 
@@ -17,15 +16,15 @@ use crate::registry::Capability;
 /// This capability's line in the registry.
 pub const CAPABILITY: Capability = Capability {
     name: "variables",
-    interfaces: &["wasi:config/*@0.2.0-rc.1"],
-    granted_by: &[("variables", &["wasi:config/*@0.2.0-rc.1"])],
+    interfaces: host::INTERFACES,
+    granted_by: &[("variables", host::INTERFACES)],
     link: host::link,
 };
 
 /// One component's variables.
 #[derive(Default)]
 pub struct Grant {
-    values: WasiConfigVariables,
+    values: BTreeMap<String, String>,
 }
 
 impl Grant {
@@ -41,7 +40,7 @@ impl Grant {
             .variables
             .iter()
             .map(|(name, template)| Ok((name.clone(), template.resolve(values)?)))
-            .collect::<Result<Vec<_>, MissingVariable>>()?;
-        Ok(Self { values: filled.into_iter().collect() })
+            .collect::<Result<_, MissingVariable>>()?;
+        Ok(Self { values: filled })
     }
 }

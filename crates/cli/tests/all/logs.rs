@@ -92,6 +92,24 @@ async fn every_line_in_json_parses_and_tells_what_happened() {
 }
 
 #[tokio::test]
+async fn a_streamed_body_is_logged_as_complete_once_it_is() {
+    for guest in ["rust-http", "rust-p3-echo"] {
+        let app = App::of(guest);
+        let server = up(&app, &["--access-log", "on"]).await;
+        for client in [server.another_client(), server.http2()] {
+            client.text("/slow?chunks=2&ms=20").await;
+        }
+        let ended = server.stop().await;
+        let lines: Vec<&str> =
+            ended.stderr.lines().filter(|line| line.contains("dayfly::access")).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        for line in lines {
+            assert!(line.contains("bytes=16 complete=true"), "{guest}: {line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_access_log_is_silent_unless_asked_for() {
     let app = App::of("rust-http");
     let server = dayfly().up(app.folder()).await;

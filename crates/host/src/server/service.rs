@@ -134,7 +134,7 @@ impl http_body::Body for WatchedBody {
             match frame {
                 Some(Ok(frame)) => record.sent(frame.data_ref().map_or(0, Bytes::len)),
                 Some(Err(error)) => record.failed(error),
-                None => {}
+                None => record.complete(),
             }
             if !matches!(frame, Some(Err(_))) && watched.body.is_end_stream() {
                 record.complete();

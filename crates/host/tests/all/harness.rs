@@ -292,7 +292,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Runs what a client does, for no longer than the longest wait.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(LONG * 4, future).await.expect("in time") })
+    runtime.block_on(async { tokio::time::timeout(LONG * 10, future).await.expect("in time") })
 }
 
 /// All log lines of the process so far, as JSON; the first call begins to collect them.

@@ -112,8 +112,8 @@ fn wrong(what: &str, source: &str, error: &ParserError) -> Error {
     }
 }
 
-/// A value as JSON: records are objects; `none` is null; a variant with a payload, `ok` and `err` are
-/// objects of one key; other cases and characters are texts; flags are a list of those set. Numbers
+/// A value as JSON: records are objects; `none` is null; a variant with a payload, `ok` and `err`
+/// are objects of one key; other cases and characters are texts; flags are a list of those set. Numbers
 /// that JSON does not have are texts.
 pub(super) fn json(value: &Val) -> Value {
     let payload = |value: &Option<Box<Val>>| value.as_deref().map_or(Value::Null, json);

@@ -11,7 +11,7 @@ use crate::output::Size;
 /// descriptor.
 const WANTED_FILES: u64 = 8_192;
 const WANTED_MAPPINGS: u64 = 65_530;
-/// What `dayfly up` reserves at its default of 1,000 instances, of both flavours, with room to spare.
+/// What `dayfly up` reserves at its default of 1,000 instances, of both flavours, and some more.
 const WANTED_ADDRESS_SPACE: u64 = 20 << 40;
 
 pub(super) fn facts() -> Vec<Fact> {

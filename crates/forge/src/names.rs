@@ -31,8 +31,8 @@ const fn renamed(interface: &'static str, from: &'static str, to: &'static str) 
     Function { interface, from, to }
 }
 
-/// Every release candidate that is served under another name. `RELEASE-CANDIDATES.md` beside this
-/// crate's manifest compares them with the release, function by function.
+/// Every release candidate that is served under another name. `docs/release-candidates.md` compares
+/// them with the release, function by function.
 pub(crate) const CANDIDATES: &[Candidate] = &[
     Candidate { version: "0.3.0-rc-2026-03-15", served_as: "0.3.0+rc.2026.03.15", functions: &[] },
     Candidate {

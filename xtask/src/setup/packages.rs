@@ -32,10 +32,12 @@ const PACKAGES: &[&str] = &[
 ];
 
 pub fn install() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|name| !is_installed(name)).collect();
-    if missing.is_empty() {
+    // One question for all of them, since it is the usual case.
+    if are_installed(PACKAGES) {
         return Ok(());
     }
+    let missing: Vec<&str> =
+        PACKAGES.iter().copied().filter(|name| !are_installed(&[name])).collect();
     if find("apt-get").is_none() {
         bail!("this set-up knows Debian's apt-get only; install by hand: {}", missing.join(" "));
     }
@@ -47,9 +49,9 @@ pub fn install() -> Result<()> {
     )
 }
 
-fn is_installed(name: &str) -> bool {
-    let status = answer(Command::new("dpkg-query").args(["-W", "-f=${Status}", name]));
-    status.is_some_and(|status| status.ends_with(" installed"))
+fn are_installed(names: &[&str]) -> bool {
+    let states = answer(Command::new("dpkg-query").args(["-W", "-f=${Status}\n"]).args(names));
+    states.is_some_and(|states| states.lines().all(|state| state.ends_with(" installed")))
 }
 
 /// `apt-get`, through sudo unless this is root already.

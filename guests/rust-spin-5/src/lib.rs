@@ -29,8 +29,11 @@ async fn echo(request: IncomingRequest, out: ResponseOutparam) {
     let mut stream = request.into_body_stream();
     while let Some(piece) = stream.next().await {
         match piece {
-            Ok(bytes) if sink.send(bytes).await.is_ok() => {}
-            Ok(_) => return,
+            Ok(bytes) => {
+                if sink.send(bytes).await.is_err() {
+                    return;
+                }
+            }
             Err(error) => return eprintln!("failed to read the body: {error:?}"),
         }
     }

@@ -90,7 +90,7 @@ pub fn list() {
 /// others from being built.
 pub fn build(tree: &Tree, names: &[String], force: bool) -> Result<()> {
     let chosen = choose(names)?;
-    let _one_at_a_time = build::lock(tree)?;
+    let _one_at_a_time = tree.lock()?;
     let mut built = 0;
     let mut failed = Vec::new();
     for guest in &chosen {

@@ -16,6 +16,7 @@ pub use node::node_folder;
 
 pub fn run(tree: &Tree) -> Result<()> {
     let started = Instant::now();
+    let _one_at_a_time = tree.lock()?;
     packages::install()?;
     python::install(tree)?;
     node::install(tree)?;

@@ -1,6 +1,6 @@
 //! Where things lie in the repository and under `target`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -44,6 +44,16 @@ impl Tree {
     /// What `setup` installs for guests.
     pub fn tools(&self) -> PathBuf {
         self.root.join("target/tools")
+    }
+
+    /// Keeps other processes from installing tools and building guests until it is dropped.
+    pub fn lock(&self) -> Result<File> {
+        create_folder(&self.tools())?;
+        let path = self.tools().join(".lock");
+        let file =
+            File::create(&path).with_context(|| format!("failed to open `{}`", path.display()))?;
+        file.lock().with_context(|| format!("failed to lock `{}`", path.display()))?;
+        Ok(file)
     }
 
     /// A program of the Python environment `venv`.

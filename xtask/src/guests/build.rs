@@ -1,6 +1,6 @@
 //! Builds one guest when its fingerprint changed, and puts it in its place in one step.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -28,16 +28,6 @@ impl Job<'_> {
     }
 }
 
-/// Keeps other processes from building guests until it is dropped.
-pub fn lock(tree: &Tree) -> Result<File> {
-    create_folder(&tree.built_guests())?;
-    let path = tree.built_guests().join(".lock");
-    let file =
-        File::create(&path).with_context(|| format!("failed to open `{}`", path.display()))?;
-    file.lock().with_context(|| format!("failed to lock `{}`", path.display()))?;
-    Ok(file)
-}
-
 /// Builds a guest unless it stands already; true if it was built.
 pub fn refresh(tree: &Tree, guest: &Guest, force: bool) -> Result<bool> {
     let place = tree.built_guests().join(guest.name).with_extension("wasm");
@@ -56,6 +46,7 @@ pub fn refresh(tree: &Tree, guest: &Guest, force: bool) -> Result<bool> {
 }
 
 fn make(tree: &Tree, guest: &Guest) -> Result<PathBuf> {
+    create_folder(&tree.built_guests())?;
     let scratch = tree.guest_scratch().join("guests").join(guest.name);
     create_folder(&scratch)?;
     let job = Job {

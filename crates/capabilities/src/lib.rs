@@ -6,6 +6,7 @@
 //! guest first asks for them. What nobody granted is refused by [`refuse`].
 #![deny(missing_docs)]
 
+mod candidates;
 pub mod grants;
 pub mod http;
 pub mod linker;

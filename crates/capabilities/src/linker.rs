@@ -7,7 +7,7 @@ use dayfly_engine::{Code, Flavour};
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
-use crate::{HostState, refuse, registry};
+use crate::{HostState, candidates, refuse, registry};
 
 /// The linkers of one engine, built when a component of their flavour first needs them.
 #[derive(Default)]
@@ -26,10 +26,14 @@ impl Linkers {
         let component = code.component();
         let engine = component.engine();
         let shared = self.shared(engine, code.flavour())?;
-        if refuse::unserved(component, engine).is_empty() {
+        let candidates = candidates::imported(component, engine);
+        if !candidates && refuse::unserved(component, engine).is_empty() {
             return shared.instantiate_pre(component);
         }
         let mut own = shared.clone();
+        if candidates {
+            candidates::define(&mut own, component, engine, code.flavour())?;
+        }
         refuse::define(&mut own, component, engine, code.flavour())?;
         own.instantiate_pre(component)
     }

@@ -85,7 +85,8 @@ fn define_instance(
     Ok(())
 }
 
-fn define_item(
+/// Defines a refusal for one import: `name` in `linker`, `full` in the log.
+pub(crate) fn define_item(
     linker: &mut LinkerInstance<'_, HostState>,
     name: &str,
     full: &str,

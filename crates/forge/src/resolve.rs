@@ -1,6 +1,6 @@
 //! The first phase: the source that a manifest names becomes bytes of binary WebAssembly.
 //!
-//! Sources by address, by registry and in script languages are refused by name for now.
+//! Sources by address, by registry and in script languages are refused by name.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,9 +1,9 @@
 //! How a component takes events, told by what it exports.
 //!
 //! When it exports several handlers the first of this order is taken: `wasi:http/handler@0.3`,
-//! `wasi:http/incoming-handler@0.2`, its release candidates of 2023-11-10 and 2023-10-18,
-//! `fermyon:spin/inbound-http`, `wasi:cli/run@0.3`, `wasi:cli/run@0.2`. A newer HTTP handler streams
-//! better than an older one, and any HTTP handler is more than a command under CGI.
+//! `wasi:http/incoming-handler@0.2`, `fermyon:spin/inbound-http`, `wasi:cli/run@0.3`,
+//! `wasi:cli/run@0.2`. A newer HTTP handler streams better than an older one, and any HTTP handler
+//! is more than a command under CGI.
 
 use dayfly_model::HandlerShape;
 
@@ -100,11 +100,9 @@ fn rank(shape: HandlerShape) -> u8 {
     match shape {
         HandlerShape::Http03 => 0,
         HandlerShape::Http02 => 1,
-        HandlerShape::Http2023_11_10 => 2,
-        HandlerShape::Http2023_10_18 => 3,
-        HandlerShape::SpinHttp => 4,
-        HandlerShape::Command03 => 5,
-        HandlerShape::Command02 => 6,
+        HandlerShape::SpinHttp => 2,
+        HandlerShape::Command03 => 3,
+        HandlerShape::Command02 => 4,
     }
 }
 
@@ -116,8 +114,6 @@ fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
     match id {
         "wasi:http/incoming-handler" => match release(export)? {
             Release::V0_2 => Some(HandlerShape::Http02),
-            Release::Rc2023_10_18 => Some(HandlerShape::Http2023_10_18),
-            Release::Rc2023_11_10 => Some(HandlerShape::Http2023_11_10),
             Release::V0_3 => None,
         },
         "wasi:http/handler" => (release(export)? == Release::V0_3).then_some(HandlerShape::Http03),
@@ -126,8 +122,6 @@ fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
         "wasi:cli/run" => match release(export)? {
             Release::V0_2 => Some(HandlerShape::Command02),
             Release::V0_3 => Some(HandlerShape::Command03),
-            // The same in the candidates.
-            Release::Rc2023_10_18 | Release::Rc2023_11_10 => Some(HandlerShape::Command02),
         },
         _ => None,
     }
@@ -137,8 +131,6 @@ fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
 enum Release {
     V0_2,
     V0_3,
-    Rc2023_10_18,
-    Rc2023_11_10,
 }
 
 /// Which release a versioned name belongs to. Build metadata (`0.2.0+rc.2023.11.10`, see
@@ -146,10 +138,8 @@ enum Release {
 fn release(name: &InterfaceName) -> Option<Release> {
     let version = name.version.as_ref()?;
     match (version.major, version.minor, version.patch, version.pre.as_str()) {
-        (0, 2, _, "") => Some(Release::V0_2),
+        (0, 2, _, "") | (0, 2, 0, "rc-2023-10-18" | "rc-2023-11-10") => Some(Release::V0_2),
         (0, 3, _, "") | (0, 3, 0, "rc-2026-03-15") => Some(Release::V0_3),
-        (0, 2, 0, "rc-2023-10-18") => Some(Release::Rc2023_10_18),
-        (0, 2, 0, "rc-2023-11-10") => Some(Release::Rc2023_11_10),
         _ => None,
     }
 }

@@ -1,17 +1,14 @@
 //! The shapes of handlers: how a component takes an event.
 
 /// How a component takes an event, as its exports say. The version is the one the component was
-/// built against; patch versions of WASI 0.2 are one shape.
+/// built against; patch versions of WASI 0.2 and
+/// its release candidates are one shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HandlerShape {
     /// `wasi:http/incoming-handler@0.2.x`.
     Http02,
     /// `wasi:http/handler@0.3.x`.
     Http03,
-    /// `wasi:http/incoming-handler@0.2.0-rc-2023-10-18`.
-    Http2023_10_18,
-    /// `wasi:http/incoming-handler@0.2.0-rc-2023-11-10`.
-    Http2023_11_10,
     /// `fermyon:spin/inbound-http`.
     SpinHttp,
     /// `wasi:cli/run@0.2.x`: a command, called by CGI/1.1 on HTTP.
@@ -27,8 +24,6 @@ impl HandlerShape {
         match self {
             Self::Http02 => "wasi:http/incoming-handler@0.2",
             Self::Http03 => "wasi:http/handler@0.3",
-            Self::Http2023_10_18 => "wasi:http/incoming-handler@0.2.0-rc-2023-10-18",
-            Self::Http2023_11_10 => "wasi:http/incoming-handler@0.2.0-rc-2023-11-10",
             Self::SpinHttp => "fermyon:spin/inbound-http",
             Self::Command02 => "wasi:cli/run@0.2",
             Self::Command03 => "wasi:cli/run@0.3",

@@ -4,6 +4,7 @@
 
 mod cache;
 mod cancelled;
+mod candidates;
 mod cgi;
 mod clients;
 mod command_line;

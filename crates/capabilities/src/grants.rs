@@ -9,6 +9,7 @@ use dayfly_model::template::MissingVariable;
 use dayfly_model::{App, Component, Limits};
 use thiserror::Error;
 
+use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{http, variables, wasi};
 
@@ -81,8 +82,8 @@ impl Grants {
             .map_err(|source| GrantError::Variables { component: name.clone(), source })?;
         Ok(Self {
             component: name.as_str().into(),
+            log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
-            log,
             wasi,
             http: http::Grant::new(hosts),
             variables,

@@ -12,8 +12,8 @@ use crate::{HostState, candidates, refuse, registry};
 /// The linkers of one engine, built when a component of their flavour first needs them.
 #[derive(Default)]
 pub struct Linkers {
-    sequential: OnceLock<Linker<HostState>>,
-    concurrent: OnceLock<Linker<HostState>>,
+    /// In the order of [`Flavour::ALL`].
+    shared: [OnceLock<Linker<HostState>>; Flavour::ALL.len()],
 }
 
 impl Linkers {
@@ -39,10 +39,7 @@ impl Linkers {
     }
 
     fn shared(&self, engine: &Engine, flavour: Flavour) -> wasmtime::Result<&Linker<HostState>> {
-        let cell = match flavour {
-            Flavour::Sequential => &self.sequential,
-            Flavour::Concurrent => &self.concurrent,
-        };
+        let cell = &self.shared[flavour.index()];
         if let Some(linker) = cell.get() {
             return Ok(linker);
         }

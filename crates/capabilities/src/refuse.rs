@@ -115,7 +115,7 @@ fn define_func(
     flavour: Flavour,
 ) -> wasmtime::Result<()> {
     let full = full.to_owned();
-    if func.async_() && flavour == Flavour::Concurrent {
+    if func.async_() && flavour.is_concurrent() {
         return linker.func_new_concurrent(name, move |accessor, ty, _, results| {
             let answer = answer(&full, &ty, results);
             accessor.with(|mut access| note(access.get(), &full));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dayfly_engine::{MemoryLimiter, StoreData};
+use dayfly_engine::{Bounds, MemoryLimiter, StoreData};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
@@ -32,14 +32,19 @@ impl HostState {
 
     /// The state of a command.
     pub fn for_command(grants: Arc<Grants>, stdio: Stdio, invocation: Invocation) -> Self {
+        let limits = &grants.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources as usize);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
         Self {
-            limiter: MemoryLimiter::new(grants.limits.memory_bytes),
-            table: ResourceTable::new(),
+            limiter: MemoryLimiter::new(limits.memory_bytes).with_tables(limits.table_elements),
+            table,
             stdio,
             invocation,
             wasi: None,
-            http: WasiHttpCtx::new(),
-            outbound: Outbound(grants.clone()),
+            http,
+            outbound: Outbound::new(grants.clone()),
             grants,
         }
     }
@@ -54,6 +59,12 @@ impl HostState {
         &mut self.table
     }
 
+    /// Takes one of the outbound requests and connections that the instance may make; false if none
+    /// is left.
+    pub(crate) fn spend_outbound(&mut self) -> bool {
+        self.outbound.spend()
+    }
+
     pub(crate) fn http_view(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
     }
@@ -63,12 +74,24 @@ impl StoreData for HostState {
     fn limiter(&mut self) -> &mut MemoryLimiter {
         &mut self.limiter
     }
+
+    fn bounds(&self) -> Bounds {
+        let limits = &self.grants.limits;
+        let memory_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+        let bounds = Bounds::default();
+        Bounds {
+            instructions: limits.instructions,
+            resources: limits.resources as usize,
+            hostcall_bytes: bounds.hostcall_bytes.min(memory_bytes),
+        }
+    }
 }
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self { grants, stdio, invocation, wasi, table, .. } = self;
-        let ctx = wasi.get_or_insert_with(|| grants.wasi.context(stdio, invocation));
+        let ctx = wasi
+            .get_or_insert_with(|| grants.wasi.context(stdio, invocation, grants.limits.log_bytes));
         WasiCtxView { ctx, table }
     }
 }

@@ -11,7 +11,7 @@ use dayfly_capabilities::variables::Providers;
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
-use dayfly_model::{App, ComponentId, Executor, HttpTarget, TriggerKind};
+use dayfly_model::{App, ComponentId, Executor, HttpTarget, Limits, TriggerKind};
 
 use crate::report::{self, Several};
 
@@ -51,6 +51,11 @@ pub(crate) struct AppArgs {
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     environment: Vec<(String, String)>,
 
+    /// Bound every component, whatever its manifest says, such as `--limit memory=64MiB`; a
+    /// manifest's `limits` has the names
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
+    limits: Vec<(String, String)>,
+
     /// Folder for what the app keeps [default: `.dayfly` beside the manifest]
     #[arg(long, env = "DAYFLY_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -64,6 +69,21 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
+    }
+}
+
+/// Reads `NAME=VALUE` of a limit.
+pub(crate) fn limit(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text)?;
+    Limits::default().set(&name, &value)?;
+    Ok((name, value))
+}
+
+/// Sets the limits that [`limit`] read.
+pub(crate) fn set_limits(limits: &mut Limits, values: &[(String, String)]) {
+    for (name, value) in values {
+        // It was read before.
+        let _ = limits.set(name, value);
     }
 }
 
@@ -89,6 +109,7 @@ impl AppArgs {
         refuse_unserved(&app)?;
         for component in app.components.values_mut() {
             component.environment.extend(self.environment.iter().cloned());
+            set_limits(&mut component.limits, &self.limits);
         }
         Ok(app)
     }

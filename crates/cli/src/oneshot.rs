@@ -43,6 +43,18 @@ pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
     })
 }
 
+/// Code of a component, from the artifact cache or by compiling it. It counts its instructions if
+/// `limits` bound them.
+///
+/// # Errors
+/// If it does not compile.
+pub(crate) fn load(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Code> {
+    Ok(match limits.instructions {
+        None => engine.load(wasm)?,
+        Some(_) => engine.load_counted(wasm)?,
+    })
+}
+
 /// A component whose code is at hand and whose imports are linked.
 pub(crate) struct Guest {
     pub(crate) code: Code,
@@ -50,12 +62,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Loads a component, from the artifact cache or by compiling it, and links it.
+    /// Links a component.
     ///
     /// # Errors
-    /// If it does not compile, or imports what nothing can stand for.
-    pub(crate) fn load(engine: &Engine, wasm: &[u8]) -> Result<Self> {
-        let code = engine.load(wasm)?;
+    /// If it imports what nothing can stand for.
+    pub(crate) fn link(code: Code) -> Result<Self> {
         let pre = Linkers::default()
             .link(&code)
             .map_err(|error| anyhow::Error::from(error).context("failed to link the component"))?;

@@ -75,7 +75,7 @@ impl Code {
         &self.inner.component
     }
 
-    /// Which of the two engines it belongs to.
+    /// Which of the engines it belongs to.
     pub fn flavour(&self) -> Flavour {
         self.inner.flavour
     }
@@ -98,7 +98,7 @@ impl Code {
     /// A store for one instance of this component: limits are set, and the guest yields to the
     /// executor at each tick. Run it inside of [`crate::Metered`].
     pub fn store<T: StoreData>(&self, data: T) -> Store<T> {
-        store(self.inner.component.engine(), data)
+        store(self.inner.component.engine(), self.inner.flavour, data)
     }
 }
 
@@ -125,10 +125,29 @@ impl fmt::Debug for Code {
     }
 }
 
-pub(crate) fn store<T: StoreData>(engine: &wasmtime::Engine, data: T) -> Store<T> {
+pub(crate) fn store<T: StoreData>(
+    engine: &wasmtime::Engine,
+    flavour: Flavour,
+    data: T,
+) -> Store<T> {
     let mut store = Store::new(engine, data);
     store.limiter(|data| data.limiter());
     store.epoch_deadline_callback(|_| on_epoch());
     store.set_epoch_deadline(1);
+    bound(&mut store, flavour);
     store
+}
+
+/// Applies what the store's data bounds beside memory.
+fn bound<T: StoreData>(store: &mut Store<T>, flavour: Flavour) {
+    let bounds = store.data().bounds();
+    if flavour.is_counted() {
+        // It can only fail where nothing is counted.
+        let _ = store.set_fuel(bounds.instructions.unwrap_or(u64::MAX));
+    }
+    store.set_max_component_handles(bounds.resources);
+    store.set_hostcall_fuel(bounds.hostcall_bytes);
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(bounds.resources);
+    }
 }

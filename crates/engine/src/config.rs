@@ -68,6 +68,7 @@ pub(crate) fn wasmtime_config(
         .memory_init_cow(true)
         .memory_guaranteed_dense_image_size(DENSE_IMAGE_BYTES)
         .epoch_interruption(true)
+        .consume_fuel(flavour.is_counted())
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)
         .parallel_compilation(true);
@@ -136,7 +137,7 @@ fn choose_features(wasmtime: &mut Config, mode: Mode, flavour: Flavour) {
     // One thread runs an instance, and memory that instances share would make a clock of each.
     wasmtime.wasm_threads(false).shared_memory(false).wasm_shared_everything_threads(false);
 
-    let concurrent = flavour == Flavour::Concurrent;
+    let concurrent = flavour.is_concurrent();
     wasmtime
         .concurrency_support(concurrent)
         .wasm_component_model_async(concurrent)

@@ -29,10 +29,10 @@ struct Inner {
     config: EngineConfig,
     compiler: Compiler,
     cache: Option<Result<ArtifactCache, CacheError>>,
-    sequential: OnceLock<Built>,
-    concurrent: OnceLock<Built>,
+    /// In the order of [`Flavour::ALL`].
+    built: [OnceLock<Built>; Flavour::ALL.len()],
     building: Mutex<()>,
-    loaded: Mutex<HashMap<Digest, Slot>>,
+    loaded: Mutex<HashMap<(Digest, Counted), Slot>>,
 }
 
 struct Built {
@@ -44,6 +44,9 @@ struct Built {
 
 /// The code of one component while it is in use. Who loads it holds the lock, and others wait.
 type Slot = Arc<Mutex<Weak<CodeInner>>>;
+
+/// Whether code counts its instructions.
+type Counted = bool;
 
 impl Engine {
     /// An engine. It opens the artifact cache, and reserves no address space yet: each flavour is
@@ -68,8 +71,7 @@ impl Engine {
             compiler: Compiler::new(&config),
             config,
             cache,
-            sequential: OnceLock::new(),
-            concurrent: OnceLock::new(),
+            built: Default::default(),
             building: Mutex::new(()),
             loaded: Mutex::default(),
         };
@@ -109,10 +111,7 @@ impl Engine {
     }
 
     fn built(&self, flavour: Flavour) -> Result<&Built, EngineError> {
-        let cell = match flavour {
-            Flavour::Sequential => &self.inner.sequential,
-            Flavour::Concurrent => &self.inner.concurrent,
-        };
+        let cell = &self.inner.built[flavour.index()];
         if let Some(built) = cell.get() {
             return Ok(built);
         }
@@ -133,13 +132,25 @@ impl Engine {
     /// When the component is not valid, or not supported in this mode. A cache that fails is no
     /// error: it is passed by.
     pub fn load(&self, wasm: &[u8]) -> Result<Code, EngineError> {
+        self.load_as(wasm, false)
+    }
+
+    /// As [`Engine::load`], of code that counts its instructions: for guests with a bound on them.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_counted(&self, wasm: &[u8]) -> Result<Code, EngineError> {
+        self.load_as(wasm, true)
+    }
+
+    fn load_as(&self, wasm: &[u8], counted: Counted) -> Result<Code, EngineError> {
         let digest = Digest::of(wasm);
-        let slot = self.slot(digest);
+        let slot = self.slot(digest, counted);
         let mut slot = lock(&slot);
         if let Some(code) = slot.upgrade() {
             return Ok(Code::from(code));
         }
-        let code = Arc::new(self.load_new(digest, wasm)?);
+        let code = Arc::new(self.load_new(digest, wasm, counted)?);
         *slot = Arc::downgrade(&code);
         Ok(Code::from(code))
     }
@@ -154,7 +165,7 @@ impl Engine {
         digest: Digest,
         flavour: Flavour,
     ) -> Result<Option<Code>, EngineError> {
-        let slot = self.slot(digest);
+        let slot = self.slot(digest, flavour.is_counted());
         let mut slot = lock(&slot);
         if let Some(code) = slot.upgrade() {
             return Ok(Some(Code::from(code)));
@@ -167,17 +178,22 @@ impl Engine {
         Ok(Some(Code::from(code)))
     }
 
-    fn slot(&self, digest: Digest) -> Slot {
+    fn slot(&self, digest: Digest, counted: Counted) -> Slot {
         let mut loaded = lock(&self.inner.loaded);
         if loaded.len() == loaded.capacity() {
             // Before it would grow: what nobody loads or uses any more goes.
             loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
         }
-        Arc::clone(loaded.entry(digest).or_default())
+        Arc::clone(loaded.entry((digest, counted)).or_default())
     }
 
-    fn load_new(&self, digest: Digest, wasm: &[u8]) -> Result<CodeInner, EngineError> {
-        let flavour = Flavour::of(wasm)?;
+    fn load_new(
+        &self,
+        digest: Digest,
+        wasm: &[u8],
+        counted: Counted,
+    ) -> Result<CodeInner, EngineError> {
+        let flavour = Flavour::of(wasm)?.counted(counted);
         let built = self.built(flavour)?;
         if let Some(code) = self.find(built, flavour, digest) {
             return Ok(code);
@@ -227,7 +243,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::wasmtime`].
     pub fn store<T: StoreData>(&self, flavour: Flavour, data: T) -> Result<Store<T>, EngineError> {
-        Ok(code::store(self.wasmtime(flavour)?, data))
+        Ok(code::store(self.wasmtime(flavour)?, flavour, data))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which of the two Wasmtime engines runs a component.
+//! Which of the Wasmtime engines runs a component.
 
 use wasmparser::{
     CanonicalFunction, CanonicalOption, Chunk, ComponentDefinedType, ComponentType,
@@ -7,21 +7,57 @@ use wasmparser::{
 
 use crate::EngineError;
 
-/// Which of the two Wasmtime engines runs a component.
+/// Which of the Wasmtime engines runs a component.
 ///
 /// They differ in Wasmtime's concurrency support: WASI 0.2 guests start measurably faster without
-/// it, WASI 0.3 guests need it.
+/// it, WASI 0.3 guests need it. And they differ in whether their code counts its instructions, for
+/// guests with a bound on them: the count is the same in every mode and on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flavour {
     /// For guests that block: WASI 0.2.
     Sequential,
     /// For guests that use the component model's async functions, streams and futures: WASI 0.3.
     Concurrent,
+    /// As [`Flavour::Sequential`], counting instructions.
+    SequentialCounted,
+    /// As [`Flavour::Concurrent`], counting instructions.
+    ConcurrentCounted,
 }
 
 impl Flavour {
-    /// Both.
-    pub const ALL: [Flavour; 2] = [Flavour::Sequential, Flavour::Concurrent];
+    /// All of them.
+    pub const ALL: [Flavour; 4] = [
+        Flavour::Sequential,
+        Flavour::Concurrent,
+        Flavour::SequentialCounted,
+        Flavour::ConcurrentCounted,
+    ];
+
+    /// Whether it supports the component model's async functions, streams and futures.
+    pub fn is_concurrent(self) -> bool {
+        matches!(self, Flavour::Concurrent | Flavour::ConcurrentCounted)
+    }
+
+    /// Whether its code counts instructions.
+    pub fn is_counted(self) -> bool {
+        matches!(self, Flavour::SequentialCounted | Flavour::ConcurrentCounted)
+    }
+
+    /// The same, counting instructions or not.
+    #[must_use]
+    pub fn counted(self, counted: bool) -> Flavour {
+        match (self.is_concurrent(), counted) {
+            (false, false) => Flavour::Sequential,
+            (true, false) => Flavour::Concurrent,
+            (false, true) => Flavour::SequentialCounted,
+            (true, true) => Flavour::ConcurrentCounted,
+        }
+    }
+
+    /// Its place in [`Flavour::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
 
     /// Decides from a component's outline: [`Flavour::Concurrent`] when it names an interface of
     /// WASI 0.3, or uses an async function, a stream or a future anywhere. Core modules inside are

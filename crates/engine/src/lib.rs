@@ -36,6 +36,6 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use flavour::Flavour;
-pub use limiter::{MemoryLimiter, StoreData};
+pub use limiter::{Bounds, MemoryLimiter, StoreData};
 pub use metered::{CpuLimitExceeded, Metered, metered_blocking};
 pub use mode::{Mode, ParseModeError};

@@ -6,6 +6,28 @@ use wasmtime::ResourceLimiter;
 pub trait StoreData: Send + 'static {
     /// The limiter of this store; always the same one.
     fn limiter(&mut self) -> &mut MemoryLimiter;
+
+    /// What else bounds the store; asked when it is made.
+    fn bounds(&self) -> Bounds {
+        Bounds::default()
+    }
+}
+
+/// The bounds of a store beside memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// WebAssembly instructions in all; only where the code counts them.
+    pub instructions: Option<u64>,
+    /// Handles of resources, streams, futures and tasks at one time.
+    pub resources: usize,
+    /// What one call of the host may copy from the guest, in bytes.
+    pub hostcall_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { instructions: None, resources: 10_000, hostcall_bytes: 128 << 20 }
+    }
 }
 
 impl StoreData for MemoryLimiter {
@@ -20,8 +42,8 @@ const MAX_INSTANCES: usize = 1_000;
 const MAX_TABLES: usize = 1_000;
 /// Linear memories of one store; composed components have one each.
 const MAX_MEMORIES: usize = 100;
-/// Elements of all tables of one store together, 8 bytes each.
-const MAX_TABLE_ELEMENTS: usize = 1_000_000;
+/// Elements of all tables of one store together, 8 bytes each, unless told otherwise.
+const TABLE_ELEMENTS: usize = 1_000_000;
 
 /// Bounds the linear memory (and the garbage-collected heap) of one instance: the sum of all its
 /// memories stays within one limit.
@@ -33,6 +55,7 @@ const MAX_TABLE_ELEMENTS: usize = 1_000_000;
 pub struct MemoryLimiter {
     limit_bytes: usize,
     used_bytes: usize,
+    limit_elements: usize,
     table_elements: usize,
     exceeded: bool,
 }
@@ -43,9 +66,17 @@ impl MemoryLimiter {
         MemoryLimiter {
             limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
             used_bytes: 0,
+            limit_elements: TABLE_ELEMENTS,
             table_elements: 0,
             exceeded: false,
         }
+    }
+
+    /// The same, with another bound on the elements of all tables together.
+    #[must_use]
+    pub fn with_tables(self, elements: u64) -> MemoryLimiter {
+        let limit_elements = usize::try_from(elements).unwrap_or(usize::MAX);
+        MemoryLimiter { limit_elements, ..self }
     }
 
     /// Whether a growth, or an initial size, was refused for being over the limit.
@@ -106,7 +137,7 @@ impl ResourceLimiter for MemoryLimiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let growth = (current, desired, maximum);
-        Ok(Self::grow(&mut self.table_elements, MAX_TABLE_ELEMENTS, &mut self.exceeded, growth))
+        Ok(Self::grow(&mut self.table_elements, self.limit_elements, &mut self.exceeded, growth))
     }
 
     fn instances(&self) -> usize {
@@ -147,10 +178,10 @@ mod tests {
 
     #[test]
     fn tables_are_bounded() {
-        let mut limiter = MemoryLimiter::new(0);
-        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        let mut limiter = MemoryLimiter::new(0).with_tables(10);
+        assert!(limiter.table_growing(0, 10, None).unwrap());
         assert!(!limiter.table_growing(0, 1, None).unwrap());
         assert!(limiter.exceeded());
-        assert_eq!(limiter.table_elements, MAX_TABLE_ELEMENTS);
+        assert_eq!(limiter.table_elements, 10);
     }
 }

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::feature::FeatureUse;
+use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
 use crate::route::Route;
 use crate::template::Template;
@@ -296,34 +296,4 @@ pub enum Inherit {
     All,
     /// What these keys of the component grant.
     Some(Vec<String>),
-}
-
-/// The bounds of one component. Each has a default, so there is always a bound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Linear memory of one instance, all its memories together, in bytes.
-    pub memory_bytes: u64,
-    /// CPU time of one request.
-    pub cpu: Duration,
-    /// Wall time of one request until its response's headers, and between two pieces of its body.
-    pub time: Duration,
-    /// Instances that run at once.
-    pub concurrency: u32,
-    /// The request's body, in bytes.
-    pub body_bytes: u64,
-    /// The response's body, in bytes.
-    pub output_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: 256 << 20,
-            cpu: Duration::from_secs(10),
-            time: Duration::from_secs(30),
-            concurrency: 1024,
-            body_bytes: u64::MAX,
-            output_bytes: u64::MAX,
-        }
-    }
 }

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod feature;
+pub mod limits;
 pub mod manifest;
 mod module;
 pub mod outbound;
@@ -16,6 +17,7 @@ pub mod template;
 
 pub use app::*;
 pub use feature::{Feature, FeatureUse};
+pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError, ManifestErrors};
 pub use outbound::{AddressScope, OutboundHosts, Protocol};
 pub use place::Place;

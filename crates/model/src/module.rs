@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::Limits;
 use crate::app::{
-    App, Component, ComponentId, Executor, HttpTarget, HttpTrigger, Limits, Source, Trigger,
-    TriggerKind,
+    App, Component, ComponentId, Executor, HttpTarget, HttpTrigger, Source, Trigger, TriggerKind,
 };
 use crate::feature::{Feature, FeatureUse};
 use crate::outbound::OutboundHosts;

@@ -18,6 +18,7 @@ use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, Error, StreamRe
 
 use super::release;
 use crate::HostState;
+use crate::wasi::bounded::may_open_file;
 
 /// The display of a time zone; there is but one.
 #[derive(ComponentType, Lower)]
@@ -54,13 +55,16 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "[method]descriptor.open-at-rc1018",
         |mut store, (folder, path_flags, path, open_flags, flags, _): OpenAt| {
             Box::new(async move {
+                if !may_open_file(store.data_mut()) {
+                    return Ok::<Opened, _>((Err(ErrorCode::Quota),));
+                }
                 let mut files = store.data_mut().filesystem();
                 let opened = files.open_at(folder, path_flags, path, open_flags, flags).await;
                 let opened = match opened {
                     Ok(descriptor) => Ok(descriptor),
                     Err(error) => Err(files.convert_error_code(error)?),
                 };
-                Ok::<Opened, _>((opened,))
+                Ok((opened,))
             })
         },
     )

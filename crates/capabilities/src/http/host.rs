@@ -29,7 +29,7 @@ type Sent = Box<
 
 pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
-    if flavour == Flavour::Concurrent {
+    if flavour.is_concurrent() {
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
     }
     Ok(())
@@ -42,7 +42,28 @@ impl WasiHttpView for HostState {
 }
 
 /// Sends the requests of one instance, within its component's grant.
-pub struct Outbound(pub(crate) Arc<Grants>);
+pub struct Outbound {
+    grants: Arc<Grants>,
+    made: u32,
+}
+
+impl Outbound {
+    pub(crate) fn new(grants: Arc<Grants>) -> Self {
+        Self { grants, made: 0 }
+    }
+
+    /// Takes one of the requests and connections that the instance may make; false if none is left.
+    pub(crate) fn spend(&mut self) -> bool {
+        let left = self.made < self.grants.limits.outbound;
+        if left {
+            self.made += 1;
+        } else {
+            let limit = self.grants.limits.outbound;
+            tracing::warn!(component = %self.grants.component, limit, "refused: `limits.outbound`");
+        }
+        left
+    }
+}
 
 impl WasiHttpHooks for Outbound {
     // The client sets it where the protocol wants one.
@@ -57,8 +78,12 @@ impl WasiHttpHooks for Outbound {
         // Resolves when the guest is done with the response; nothing here waits for that.
         _received: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sent {
-        let grants = self.0.clone();
+        let grants = self.grants.clone();
+        let left = self.spend();
         Box::new(async move {
+            if !left {
+                return Err(Error::ConnectionLimitReached);
+            }
             let response = send(&grants, request, options.unwrap_or_default()).await?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));

@@ -12,6 +12,7 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use super::bounded;
 use crate::HostState as T;
 
 /// Streams and polls need the resource table and nothing else.
@@ -30,10 +31,10 @@ pub(super) fn link(linker: &mut Linker<T>, flavour: Flavour) -> wasmtime::Result
     random::random::add_to_linker::<T, WasiRandom>(linker, T::random)?;
     random::insecure::add_to_linker::<T, WasiRandom>(linker, T::random)?;
     random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, T::random)?;
-    if flavour == Flavour::Concurrent {
+    if flavour.is_concurrent() {
         wasmtime_wasi::p3::add_to_linker(linker)?;
     }
-    Ok(())
+    bounded::link(linker, flavour)
 }
 
 fn link_io(linker: &mut Linker<T>) -> wasmtime::Result<()> {

@@ -13,9 +13,6 @@ use wasmtime_wasi_io::streams::{OutputStream, StreamResult};
 /// The longest line, in bytes; a longer one is cut into several.
 pub const LINE_BYTES: usize = 16 << 10;
 
-/// What one instance may log, in bytes; the rest is dropped after one line that says so.
-pub const INSTANCE_BYTES: usize = 1 << 20;
-
 /// What one write takes at most, in bytes.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -39,8 +36,10 @@ pub trait LogSink: Send + Sync {
 pub(super) struct LineStream(Arc<Mutex<Lines>>);
 
 impl LineStream {
-    pub(super) fn new(sink: Arc<dyn LogSink>, kind: OutputKind) -> Self {
-        let lines = Lines { sink, kind, pending: Vec::new(), budget: INSTANCE_BYTES };
+    /// What is written after `log_bytes` is dropped, with one line that says so.
+    pub(super) fn new(sink: Arc<dyn LogSink>, kind: OutputKind, log_bytes: u64) -> Self {
+        let budget = usize::try_from(log_bytes).unwrap_or(usize::MAX);
+        let lines = Lines { sink, kind, pending: Vec::new(), budget };
         Self(Arc::new(Mutex::new(lines)))
     }
 
@@ -178,9 +177,11 @@ mod tests {
         }
     }
 
+    const LOG_BYTES: usize = 1 << 20;
+
     fn lines(writes: &[&[u8]]) -> Vec<String> {
         let recorder = Arc::new(Recorder::default());
-        let stream = LineStream::new(recorder.clone(), OutputKind::Stdout);
+        let stream = LineStream::new(recorder.clone(), OutputKind::Stdout, LOG_BYTES as u64);
         for write in writes {
             stream.push(write);
         }
@@ -202,10 +203,10 @@ mod tests {
 
     #[test]
     fn a_flood_ends_with_one_line_that_says_so() {
-        let flood = b"0123456789\n".repeat(INSTANCE_BYTES / 5);
+        let flood = b"0123456789\n".repeat(LOG_BYTES / 5);
         let lines = lines(&[&flood, b"more\n"]);
         assert!(lines.last().unwrap().contains("log limit"));
-        assert!(lines.iter().map(String::len).sum::<usize>() <= INSTANCE_BYTES + 100);
+        assert!(lines.iter().map(String::len).sum::<usize>() <= LOG_BYTES + 100);
     }
 
     #[test]

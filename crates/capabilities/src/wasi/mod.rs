@@ -1,10 +1,12 @@
 //! WASI 0.2 and 0.3: environment, arguments, clocks, randomness, standard streams, files and
 //! sockets. Every guest has the first four; files and sockets only as its manifest grants.
 
+pub(crate) mod bounded;
 mod files;
 mod host;
 mod lines;
 mod pipe;
+pub(crate) mod rate;
 mod sockets;
 pub mod stdio;
 
@@ -82,11 +84,16 @@ impl Grant {
         Ok(Self { environment, files, sockets: sockets::policy(hosts) })
     }
 
-    /// A fresh context for one instance.
-    pub(crate) fn context(&self, stdio: &Stdio, invocation: &Invocation) -> WasiCtx {
+    /// A fresh context for one instance, which may write `log_bytes` to each of its log streams.
+    pub(crate) fn context(
+        &self,
+        stdio: &Stdio,
+        invocation: &Invocation,
+        log_bytes: u64,
+    ) -> WasiCtx {
         let mut builder = WasiCtxBuilder::new();
         builder.envs(&self.environment).envs(&invocation.environment).args(&invocation.arguments);
-        stdio.connect(&mut builder);
+        stdio.connect(&mut builder, log_bytes);
         let mut context = builder.build();
         *context.filesystem() = self.files.clone();
         *context.sockets() = self.sockets.clone();

@@ -38,18 +38,17 @@ impl Stdio {
         Self::Pipes { stdin, stdout, log }
     }
 
-    /// Connects the streams of one instance.
-    pub(super) fn connect(&self, builder: &mut WasiCtxBuilder) {
+    /// Connects the streams of one instance, each of which takes `log_bytes` for the log.
+    pub(super) fn connect(&self, builder: &mut WasiCtxBuilder, log_bytes: u64) {
+        let lines = |log: &Arc<dyn LogSink>, kind| LineStream::new(log.clone(), kind, log_bytes);
         match self {
             Self::Log(log) => {
                 builder
-                    .stdout(LineStream::new(log.clone(), OutputKind::Stdout))
-                    .stderr(LineStream::new(log.clone(), OutputKind::Stderr));
+                    .stdout(lines(log, OutputKind::Stdout))
+                    .stderr(lines(log, OutputKind::Stderr));
             }
             Self::Pipes { stdin, stdout, log } => {
-                builder
-                    .stdout(stdout.clone())
-                    .stderr(LineStream::new(log.clone(), OutputKind::Stderr));
+                builder.stdout(stdout.clone()).stderr(lines(log, OutputKind::Stderr));
                 // An input is one instance's alone: a second connection would find it at its end.
                 if let Some(stdin) = stdin.lock().ok().and_then(|mut stdin| stdin.take()) {
                     builder.stdin(stdin);

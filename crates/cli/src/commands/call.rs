@@ -70,7 +70,8 @@ impl Call {
         logging::start_quietly();
         let prepared = oneshot::prepare(&self.file)?;
         let engine = self.engine.build(oneshot::INSTANCES)?;
-        let code = engine.load(&prepared.wasm)?;
+        let limits = self.grants.limits();
+        let code = oneshot::load(&engine, &prepared.wasm, &limits)?;
         let exports = exports::list(code.component());
         let Some(call) = &self.function else {
             return self.list(&exports);
@@ -82,13 +83,12 @@ impl Call {
                 return Ok(ExitCode::from(MISUSED));
             }
         };
-        let guest = Guest::load(&engine, &prepared.wasm)?;
+        let guest = Guest::link(code)?;
         drop(prepared);
         let stdio = Stdio::Log(std::sync::Arc::new(StderrLog));
         let grants = self.grants.open(&self.file)?;
         let state = HostState::for_command(grants, stdio, Invocation::default());
         let mut store = guest.code.store(state);
-        let limits = self.grants.limits();
         let called = invoke(&guest, export, &arguments, &mut store);
         let ending = match oneshot::drive(&limits, called)? {
             Some(result) => Ending::of(result, &mut store)?,

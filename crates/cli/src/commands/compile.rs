@@ -65,7 +65,7 @@ impl Compile {
                 "artifact_bytes": artifact_bytes,
                 "compile_ms": took.as_secs_f64() * 1000.0,
                 "engine": self.engine.as_str(),
-                "concurrent": Flavour::of(&prepared.wasm)? == Flavour::Concurrent,
+                "concurrent": Flavour::of(&prepared.wasm)?.is_concurrent(),
             }))?;
         } else {
             let (from, to) = (self.file.display(), self.output.display());

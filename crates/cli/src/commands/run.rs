@@ -44,7 +44,7 @@ Exit status:
 Examples:
   dayfly run tool.wasm --verbose input.txt
   dayfly run --dir data::/data --env LANG=C tool.wasm /data/input.txt
-  dayfly run --allow https://example.com --time 30s fetch.wasm";
+  dayfly run --allow https://example.com --limit time=30s fetch.wasm";
 
 /// How many exports of a component that is no command an error names.
 const SHOWN_EXPORTS: usize = 8;
@@ -57,7 +57,7 @@ impl Run {
         let shape = dayfly_forge::shape::detect_command(&prepared.world).map_err(no_command)?;
         let grants = self.grants.open(&file)?;
         let engine = self.engine.build(oneshot::INSTANCES)?;
-        let guest = Guest::load(&engine, &prepared.wasm)?;
+        let guest = Guest::link(oneshot::load(&engine, &prepared.wasm, &grants.limits)?)?;
         drop(prepared);
         let invocation = Invocation { arguments, environment: Vec::new() };
         let state = HostState::for_command(grants, Stdio::Inherit, invocation);

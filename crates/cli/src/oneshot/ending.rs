@@ -43,14 +43,25 @@ impl<T> Ending<T> {
         let limits = store.data().grants().limits.clone();
         if error.is::<CpuLimitExceeded>() {
             let text = anyhow!("the guest used more than its CPU time of {:?}", limits.cpu);
-            return Ok(Self::Stopped(report::hint(text, Some("raise it with `--cpu`"))));
+            return Ok(Self::Stopped(report::hint(text, Some("raise it with `--limit cpu=…`"))));
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
+            let bound = limits.instructions.unwrap_or_default();
+            let text = anyhow!("the guest executed more than its {bound} instructions");
+            return Ok(Self::Stopped(report::hint(
+                text,
+                Some("raise it with `--limit instructions=…`"),
+            )));
         }
         let trapped = error.is::<Trap>() || error.is::<WasmBacktrace>();
         if store.data_mut().limiter().exceeded() {
             let memory = Size(limits.memory_bytes);
             let error = Error::from(error)
                 .context(format!("the guest wanted more than its memory of {memory}"));
-            return Ok(Self::Stopped(report::hint(error, Some("raise it with `--memory`"))));
+            return Ok(Self::Stopped(report::hint(
+                error,
+                Some("raise it with `--limit memory=…`"),
+            )));
         }
         if trapped {
             return Ok(Self::Stopped(Error::from(error).context("the guest trapped")));
@@ -61,7 +72,7 @@ impl<T> Ending<T> {
     /// That the guest's wall time was over.
     pub(crate) fn out_of_time(limits: &Limits) -> Self {
         let text = anyhow!("the guest did not end within its time of {:?}", limits.time);
-        Self::Stopped(report::hint(text, Some("raise it with `--time`")))
+        Self::Stopped(report::hint(text, Some("raise it with `--limit time=…`")))
     }
 
     /// The process's exit status; `returned` says what a returned value means.

@@ -10,10 +10,9 @@ use clap::Args;
 use dayfly_capabilities::Grants;
 use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind};
 use dayfly_capabilities::wasi::{Folder, Grant};
-use dayfly_model::manifest::{parse_duration, parse_size};
 use dayfly_model::{Limits, OutboundHosts};
 
-use crate::app::pair;
+use crate::app::{limit, pair, set_limits};
 
 /// What the guest may use.
 #[derive(Args, Clone)]
@@ -35,17 +34,10 @@ pub(crate) struct GrantArgs {
     #[arg(long = "allow", value_name = "HOST", value_parser = host)]
     hosts: Vec<String>,
 
-    /// What all memories of the guest may take together
-    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_size)]
-    memory: u64,
-
-    /// How long the guest may compute, such as `500ms` [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    cpu: Option<Duration>,
-
-    /// How long the guest may take in all, such as `30s` [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    time: Option<Duration>,
+    /// Bound the guest, such as `--limit memory=64MiB --limit cpu=500ms`; a manifest's `limits` has
+    /// the names [default: 4 GiB of memory, no bound on time]
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
+    limits: Vec<(String, String)>,
 }
 
 fn folder(text: &str) -> Result<(PathBuf, String), String> {
@@ -67,12 +59,14 @@ fn host(text: &str) -> Result<String, String> {
 impl GrantArgs {
     /// The bounds of the guest.
     pub(crate) fn limits(&self) -> Limits {
-        Limits {
-            memory_bytes: self.memory,
-            cpu: self.cpu.unwrap_or(Duration::MAX),
-            time: self.time.unwrap_or(Duration::MAX),
+        let mut limits = Limits {
+            memory_bytes: 4 << 30,
+            cpu: Duration::MAX,
+            time: Duration::MAX,
             ..Limits::default()
-        }
+        };
+        set_limits(&mut limits, &self.limits);
+        limits
     }
 
     /// Opens what the guest is granted.

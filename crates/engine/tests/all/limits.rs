@@ -1,6 +1,9 @@
 //! Memory limits.
 
-use dayfly_engine::{Engine, EngineConfig, EngineError, Flavour, MemoryLimiter, Mode};
+use dayfly_engine::{
+    Bounds, Engine, EngineConfig, EngineError, Flavour, MemoryLimiter, Mode, StoreData,
+};
+use wasmtime::Trap;
 use wasmtime::component::Linker;
 
 use crate::support::{call, child, child_argument, component, engine};
@@ -113,4 +116,52 @@ fn limited_address_space_gives_fewer_instances_or_a_hint() {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// What a store holds whose guest may execute so many instructions.
+struct Counted {
+    limiter: MemoryLimiter,
+    instructions: u64,
+}
+
+impl StoreData for Counted {
+    fn limiter(&mut self) -> &mut MemoryLimiter {
+        &mut self.limiter
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { instructions: Some(self.instructions), ..Bounds::default() }
+    }
+}
+
+/// Counts to a thousand within so many instructions; answers how many of them are left.
+fn count(mode: Mode, instructions: u64) -> wasmtime::Result<u64> {
+    let module = r#"(func (export "count") (param $n i32) (result i32) (local $i i32)
+        (loop $again
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (local.get $n))))
+        (local.get $i))"#;
+    let wasm = component(module, "count", r#"(param "to" u32) (result u32)"#);
+    let code = engine(mode, None).load_counted(&wasm).unwrap();
+    assert!(code.flavour().is_counted());
+    let mut store = code.store(Counted { limiter: MemoryLimiter::new(PAGE), instructions });
+    let linker = Linker::new(code.component().engine());
+    let instance = linker.instantiate(&mut store, code.component())?;
+    let count = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "count")?;
+    assert_eq!(count.call(&mut store, (1000,))?.0, 1000);
+    store.get_fuel()
+}
+
+#[test]
+fn instructions_count_alike_in_every_mode() {
+    const PLENTY: u64 = 1 << 40;
+    let used = |mode| PLENTY - count(mode, PLENTY).unwrap();
+    let jit = used(Mode::Jit);
+    assert!((4_000..20_000).contains(&jit), "{jit}");
+    for mode in crate::support::MODES {
+        assert_eq!(used(mode), jit, "{mode}");
+    }
+    assert_eq!(count(Mode::Jit, jit).unwrap(), 0);
+    let error = count(Mode::Jit, jit - 1).unwrap_err();
+    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::OutOfFuel));
 }

@@ -164,10 +164,12 @@ impl ComponentHost {
 
     fn load(&self) -> Result<Resident, ActivateError> {
         let component = || self.grants.component.to_string();
-        let code = self
-            .engine
-            .load(&self.image.wasm)
-            .map_err(|source| ActivateError::Compile { component: component(), source })?;
+        let code = match self.grants.limits.instructions {
+            None => self.engine.load(&self.image.wasm),
+            Some(_) => self.engine.load_counted(&self.image.wasm),
+        };
+        let code =
+            code.map_err(|source| ActivateError::Compile { component: component(), source })?;
         let runner = self.link(&code).map_err(|error| ActivateError::Link {
             component: component(),
             reason: format!("{error:#}"),

@@ -7,7 +7,7 @@ use dayfly_capabilities::HostState;
 use dayfly_engine::{CpuLimitExceeded, StoreData};
 use http::Response;
 use thiserror::Error;
-use wasmtime::{PoolConcurrencyLimitError, Store};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use crate::{Body, EdgeError, ErrorId, Problem};
 
@@ -18,6 +18,8 @@ pub(super) enum Failure {
     Trap(wasmtime::Error),
     #[error("the guest used more than its CPU time of {0:?}")]
     Cpu(Duration),
+    #[error("the guest executed more than its {0} instructions")]
+    Instructions(u64),
     #[error("the guest did not answer within its time of {0:?}")]
     Time(Duration),
     #[error("the guest wanted more than its memory of {0} bytes")]
@@ -47,16 +49,19 @@ impl Failure {
     /// ran out of memory from one that gave up for another reason.
     pub(super) fn of_call(error: wasmtime::Error, store: &mut Store<HostState>) -> Self {
         let limits = &store.data().grants().limits;
-        let (cpu, memory) = (limits.cpu, limits.memory_bytes);
         if error.downcast_ref::<CpuLimitExceeded>().is_some() {
-            return Self::Cpu(cpu);
+            return Self::Cpu(limits.cpu);
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
+            return Self::Instructions(limits.instructions.unwrap_or_default());
         }
         // The pool can be smaller than configured, where address space is limited.
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::NodeFull;
         }
+        let memory_bytes = limits.memory_bytes;
         if store.data_mut().limiter().exceeded() {
-            return Self::Memory(memory);
+            return Self::Memory(memory_bytes);
         }
         Self::Trap(error)
     }
@@ -65,7 +70,7 @@ impl Failure {
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::Trap(_) => Problem::GuestTrapped,
-            Self::Cpu(_) | Self::Time(_) => Problem::OverTime,
+            Self::Cpu(_) | Self::Instructions(_) | Self::Time(_) => Problem::OverTime,
             Self::Memory(_) => Problem::OverMemory,
             Self::NoResponse | Self::Guest(_) | Self::Cgi(_) | Self::Output(_) => {
                 Problem::NoResponse

@@ -98,9 +98,9 @@ async fn a_trap_and_a_limit_end_with_134() {
     let complaint = complained(&["call", &typed.path(), "fail"], 134).await;
     assert!(complaint.contains("the guest trapped"), "{complaint}");
     assert!(complaint.contains("`unreachable` instruction"), "{complaint}");
-    let complaint = complained(&["call", &typed.path(), "spin", "--cpu", "50ms"], 134).await;
+    let complaint = complained(&["call", &typed.path(), "spin", "--limit", "cpu=50ms"], 134).await;
     assert!(complaint.contains("CPU time of 50ms"), "{complaint}");
-    let complaint = complained(&["call", &typed.path(), "spin", "--time", "50ms"], 134).await;
+    let complaint = complained(&["call", &typed.path(), "spin", "--limit", "time=50ms"], 134).await;
     assert!(complaint.contains("did not end within its time of 50ms"), "{complaint}");
 }
 

@@ -130,16 +130,9 @@ async fn run() {
           --allow <HOST>
               Let the guest reach a host, as `allowed_outbound_hosts` spells it: `https://example.com`
 
-          --memory <SIZE>
-              What all memories of the guest may take together
-
-              [default: 4GiB]
-
-          --cpu <DURATION>
-              How long the guest may compute, such as `500ms` [default: no limit]
-
-          --time <DURATION>
-              How long the guest may take in all, such as `30s` [default: no limit]
+          --limit <NAME=VALUE>
+              Bound the guest, such as `--limit memory=64MiB --limit cpu=500ms`; a manifest's `limits`
+              has the names [default: 4 GiB of memory, no bound on time]
 
     Exit status:
       the guest's own; 134 when it trapped or was stopped at a limit, as with `wasmtime run`;
@@ -148,7 +141,7 @@ async fn run() {
     Examples:
       dayfly run tool.wasm --verbose input.txt
       dayfly run --dir data::/data --env LANG=C tool.wasm /data/input.txt
-      dayfly run --allow https://example.com --time 30s fetch.wasm
+      dayfly run --allow https://example.com --limit time=30s fetch.wasm
     "##);
 }
 
@@ -213,16 +206,9 @@ async fn call() {
           --allow <HOST>
               Let the guest reach a host, as `allowed_outbound_hosts` spells it: `https://example.com`
 
-          --memory <SIZE>
-              What all memories of the guest may take together
-
-              [default: 4GiB]
-
-          --cpu <DURATION>
-              How long the guest may compute, such as `500ms` [default: no limit]
-
-          --time <DURATION>
-              How long the guest may take in all, such as `30s` [default: no limit]
+          --limit <NAME=VALUE>
+              Bound the guest, such as `--limit memory=64MiB --limit cpu=500ms`; a manifest's `limits`
+              has the names [default: 4 GiB of memory, no bound on time]
 
     Exit status:
       0 when the function returned, 1 when it returned an `err`, 134 when it trapped or was stopped at

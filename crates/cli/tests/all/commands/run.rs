@@ -100,11 +100,11 @@ async fn nothing_is_granted_but_what_a_flag_grants() {
 #[tokio::test]
 async fn limits_end_it_with_134() {
     let path = guest("rust-command");
-    let complaint = complained(&["run", "--cpu", "50ms", &path, "spin"], 134).await;
+    let complaint = complained(&["run", "--limit", "cpu=50ms", &path, "spin"], 134).await;
     assert!(complaint.contains("CPU time of 50ms"), "{complaint}");
-    let complaint = complained(&["run", "--time", "50ms", &path, "spin"], 134).await;
+    let complaint = complained(&["run", "--limit", "time=50ms", &path, "spin"], 134).await;
     assert!(complaint.contains("within its time of 50ms"), "{complaint}");
-    let complaint = complained(&["run", "--memory", "64KiB", &path], 134).await;
+    let complaint = complained(&["run", "--limit", "memory=64KiB", &path], 134).await;
     assert!(complaint.contains("more than its memory of 64.0 KiB"), "{complaint}");
 }
 
@@ -126,8 +126,8 @@ async fn flags_that_mean_nothing_are_a_misuse() {
         ["--env", "NAME"],
         ["--allow", "example.com"],
         ["--allow", "https://{{ host }}"],
-        ["--memory", "64"],
-        ["--cpu", "soon"],
+        ["--limit", "memory=64"],
+        ["--limit", "cpu=soon"],
         ["--engine", "warp"],
     ] {
         let complaint = complained(&["run", flags[0], flags[1], "command.wasm"], 2).await;

@@ -79,16 +79,31 @@ static MOUNT: Table = Table::new(
     ],
 );
 
+/// A number of things.
+const COUNT: Form = Form::Integer { min: 1, max: 1_000_000 };
+
+/// More than any request can execute.
+const INSTRUCTIONS: Form = Form::Integer { min: 1, max: 1_000_000_000_000_000 };
+
 static LIMITS: Table = Table::new(
     "limits",
     "A component's bounds.",
     &[
         Key::new("memory", text(&formats::SIZE), "Linear memory of one instance, all its memories together.").default("256MiB"),
+        Key::new("tables", COUNT, "Elements of one instance's tables, all together.").default("1000000"),
         Key::new("cpu", text(&formats::DURATION), "CPU time of one request.").default("10s"),
+        Key::new("instructions", INSTRUCTIONS, "WebAssembly instructions of one request, counted alike on every machine; counting them slows the component.").default("not counted"),
         Key::new("time", text(&formats::DURATION), "Wall time of one request until its response's headers, and between two pieces of its body.").default("30s"),
-        Key::new("concurrency", Form::Integer { min: 1, max: 1_000_000 }, "Instances that run at once.").default("1024"),
+        Key::new("concurrency", COUNT, "Instances that run at once.").default("1024"),
         Key::new("body", text(&formats::SIZE), "The request's body.").default("no bound"),
         Key::new("output", text(&formats::SIZE), "The response's body.").default("no bound"),
+        Key::new("headers", text(&formats::SIZE), "One set of headers or trailers that the guest builds.").default("128KiB"),
+        Key::new("log", text(&formats::SIZE), "What one instance writes to each of its log streams.").default("1MiB"),
+        Key::new("log_rate", text(&formats::SIZE), "What all its instances write to the log in a second.").default("4MiB"),
+        Key::new("files", COUNT, "Files and folders that one instance holds open.").default("256"),
+        Key::new("sockets", COUNT, "Sockets that one instance holds open.").default("64"),
+        Key::new("outbound", COUNT, "Outbound requests and connections that one instance makes.").default("1000"),
+        Key::new("resources", COUNT, "Resources, futures and streams that one instance holds.").default("10000"),
     ],
 );
 

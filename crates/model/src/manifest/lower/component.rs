@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::super::measures::{parse_duration, parse_size};
 use super::super::value::{Node, Value};
 use super::Lowering;
-use crate::app::{Build, Component, ComponentId, FileGrant, Limits, Source};
+use crate::Limits;
+use crate::app::{Build, Component, ComponentId, FileGrant, Source};
 use crate::outbound::{OutboundHosts, from_allowed_http_hosts};
 use crate::template::Template;
 
@@ -117,21 +117,16 @@ fn build(node: &Node, profile: Option<&Node>) -> Option<Build> {
 }
 
 fn limits(node: &Node) -> Limits {
-    let stated = node.get("limits");
-    let text = |key| stated.and_then(|limits| limits.text(key));
-    let size = |key, default| text(key).and_then(|text| parse_size(text).ok()).unwrap_or(default);
-    let duration =
-        |key, default| text(key).and_then(|text| parse_duration(text).ok()).unwrap_or(default);
-    let default = Limits::default();
-    let concurrency = stated.and_then(|limits| limits.integer("concurrency"));
-    Limits {
-        memory_bytes: size("memory", default.memory_bytes),
-        cpu: duration("cpu", default.cpu),
-        time: duration("time", default.time),
-        concurrency: concurrency.and_then(|n| u32::try_from(n).ok()).unwrap_or(default.concurrency),
-        body_bytes: size("body", default.body_bytes),
-        output_bytes: size("output", default.output_bytes),
+    let mut limits = Limits::default();
+    let Some(stated) = node.get("limits") else { return limits };
+    for name in Limits::NAMES {
+        let integer = || stated.integer(name).map(|number| number.to_string());
+        if let Some(value) = stated.text(name).map(str::to_owned).or_else(integer) {
+            // What is no value was reported when the manifest was checked.
+            let _ = limits.set(name, &value);
+        }
     }
+    limits
 }
 
 fn requests(node: &Node) -> u32 {

@@ -1,0 +1,197 @@
+//! Bounds on what an instance opens: the functions of WASI that make descriptors, sockets and
+//! look-ups, each defined again over wasmtime-wasi's with a look at the instance's limits first.
+
+use dayfly_engine::Flavour;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2;
+use wasmtime_wasi::p2::bindings::filesystem::types as files2;
+use wasmtime_wasi::p2::bindings::sockets as sockets2;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
+use wasmtime_wasi::p3::bindings::filesystem::types as files3;
+use wasmtime_wasi::p3::bindings::sockets::{ip_name_lookup, types as sockets3};
+use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSockets, WasiSocketsView as _};
+
+use crate::HostState;
+
+type OpenAt2 =
+    (Resource<Descriptor>, files2::PathFlags, String, files2::OpenFlags, files2::DescriptorFlags);
+type OpenAt3 =
+    (Resource<Descriptor>, files3::PathFlags, String, files3::OpenFlags, files3::DescriptorFlags);
+
+/// Puts the bounds over what the linker has of WASI.
+pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    files(linker)?;
+    sockets(linker)?;
+    if flavour.is_concurrent() {
+        concurrent_files(linker)?;
+        concurrent_sockets(linker)?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn files(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use files2::{Host as _, HostDescriptor as _};
+    linker.instance("wasi:filesystem/types@0.2.12")?.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store, (folder, path_flags, path, open_flags, flags): OpenAt2| {
+            Box::new(async move {
+                if !may_open_file(store.data_mut()) {
+                    return Ok((Err(files2::ErrorCode::Quota),));
+                }
+                let mut files = store.data_mut().filesystem();
+                match files.open_at(folder, path_flags, path, open_flags, flags).await {
+                    Ok(descriptor) => Ok((Ok(descriptor),)),
+                    Err(error) => Ok((Err(files.convert_error_code(error)?),)),
+                }
+            })
+        },
+    )
+}
+
+fn concurrent_files(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use files3::{Host as _, HostDescriptorWithStore};
+    linker.instance("wasi:filesystem/types@0.3.0")?.func_wrap_concurrent(
+        "[method]descriptor.open-at",
+        |accessor, (folder, path_flags, path, open_flags, flags): OpenAt3| {
+            Box::pin(async move {
+                if !accessor.with(|mut access| may_open_file(access.get())) {
+                    return Ok((Err(files3::ErrorCode::Quota),));
+                }
+                let files = accessor.with_getter::<WasiFilesystem>(HostState::filesystem);
+                let opened = <WasiFilesystem as HostDescriptorWithStore<_>>::open_at(
+                    &files, folder, path_flags, path, open_flags, flags,
+                );
+                match opened.await {
+                    Ok(descriptor) => Ok((Ok(descriptor),)),
+                    Err(error) => {
+                        let error = accessor
+                            .with(|mut access| access.get().filesystem().convert_error_code(error));
+                        Ok((Err(error?),))
+                    }
+                }
+            })
+        },
+    )
+}
+
+fn sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use sockets2::network::Host as _;
+    type Lookup = (Resource<p2::Network>, String);
+    linker.instance("wasi:sockets/tcp-create-socket@0.2.12")?.func_wrap(
+        "create-tcp-socket",
+        |mut store, (family,): (sockets2::network::IpAddressFamily,)| {
+            if !may_open_socket(store.data_mut()) {
+                return Ok((Err(ErrorCode::NewSocketLimit),));
+            }
+            let mut sockets = store.data_mut().sockets();
+            match sockets.create_tcp_socket(family) {
+                Ok(socket) => Ok((Ok(socket),)),
+                Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
+            }
+        },
+    )?;
+    linker.instance("wasi:sockets/udp-create-socket@0.2.12")?.func_wrap_async(
+        "create-udp-socket",
+        |mut store, (family,): (sockets2::network::IpAddressFamily,)| {
+            Box::new(async move {
+                if !may_open_socket(store.data_mut()) {
+                    return Ok((Err(ErrorCode::NewSocketLimit),));
+                }
+                let mut sockets = store.data_mut().sockets();
+                match sockets.create_udp_socket(family).await {
+                    Ok(socket) => Ok((Ok(socket),)),
+                    Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
+                }
+            })
+        },
+    )?;
+    linker.instance("wasi:sockets/ip-name-lookup@0.2.12")?.func_wrap(
+        "resolve-addresses",
+        |mut store, (network, name): Lookup| {
+            if !store.data_mut().spend_outbound() {
+                return Ok((Err(ErrorCode::OutOfMemory),));
+            }
+            let mut sockets = store.data_mut().sockets();
+            match sockets.resolve_addresses(network, name) {
+                Ok(stream) => Ok((Ok(stream),)),
+                Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
+            }
+        },
+    )
+}
+
+fn concurrent_sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use sockets3::{Host as _, HostTcpSocket, HostUdpSocket};
+    let over = || sockets3::ErrorCode::Other(Some("the instance's limit is reached".to_owned()));
+    let mut types = linker.instance("wasi:sockets/types@0.3.0")?;
+    types.func_wrap(
+        "[static]tcp-socket.create",
+        move |mut store, (family,): (sockets3::IpAddressFamily,)| {
+            if !may_open_socket(store.data_mut()) {
+                return Ok((Err(over()),));
+            }
+            let mut sockets = store.data_mut().sockets();
+            match HostTcpSocket::create(&mut sockets, family) {
+                Ok(socket) => Ok((Ok(socket),)),
+                Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
+            }
+        },
+    )?;
+    types.func_wrap_async(
+        "[static]udp-socket.create",
+        move |mut store, (family,): (sockets3::IpAddressFamily,)| {
+            Box::new(async move {
+                if !may_open_socket(store.data_mut()) {
+                    return Ok((Err(over()),));
+                }
+                let mut sockets = store.data_mut().sockets();
+                match HostUdpSocket::create(&mut sockets, family).await {
+                    Ok(socket) => Ok((Ok(socket),)),
+                    Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
+                }
+            })
+        },
+    )?;
+    linker.instance("wasi:sockets/ip-name-lookup@0.3.0")?.func_wrap_concurrent(
+        "resolve-addresses",
+        |accessor, (name,): (String,)| {
+            Box::pin(async move {
+                if !accessor.with(|mut access| access.get().spend_outbound()) {
+                    let over = Some("the instance's limit is reached".to_owned());
+                    return Ok((Err(ip_name_lookup::ErrorCode::Other(over)),));
+                }
+                let sockets = accessor.with_getter::<WasiSockets>(HostState::sockets);
+                use ip_name_lookup::HostWithStore;
+                Ok((<WasiSockets as HostWithStore<_>>::resolve_addresses(&sockets, name).await?,))
+            })
+        },
+    )
+}
+
+/// Whether the instance may open one more file or folder.
+pub(crate) fn may_open_file(state: &mut HostState) -> bool {
+    let limit = state.grants().limits.files;
+    held::<Descriptor>(state) < limit as usize
+}
+
+/// Whether the instance may open one more socket; it counts as one outbound connection.
+fn may_open_socket(state: &mut HostState) -> bool {
+    let limit = state.grants().limits.sockets;
+    let held = held::<TcpSocket>(state)
+        + held::<UdpSocket>(state)
+        + held::<p2::TcpSocket>(state)
+        + held::<p2::UdpSocket>(state);
+    held < limit as usize && state.spend_outbound()
+}
+
+/// How many resources of a kind the instance holds. It looks at all of them: opening is rare and
+/// costs a system call at least, and there is no count that could go wrong.
+fn held<T: 'static>(state: &mut HostState) -> usize {
+    state.table().iter_mut().filter(|entry| entry.is::<T>()).count()
+}

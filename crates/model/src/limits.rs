@@ -1,0 +1,149 @@
+//! The bounds of one component. Each has a default, so there is always a bound.
+
+use std::time::Duration;
+
+use crate::manifest::{parse_duration, parse_size};
+
+/// How much one component may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of one instance, all its memories together, in bytes.
+    pub memory_bytes: u64,
+    /// Elements of one instance's tables, all together.
+    pub table_elements: u64,
+    /// CPU time of one request.
+    pub cpu: Duration,
+    /// WebAssembly instructions of one request, counted alike on every machine; `None` counts none.
+    pub instructions: Option<u64>,
+    /// Wall time of one request until its response's headers, and between two pieces of its body.
+    pub time: Duration,
+    /// Instances that run at once.
+    pub concurrency: u32,
+    /// The request's body, in bytes.
+    pub body_bytes: u64,
+    /// The response's body, in bytes.
+    pub output_bytes: u64,
+    /// One set of headers or trailers that a guest builds, in bytes.
+    pub header_bytes: u64,
+    /// What one instance writes to each of its two log streams, in bytes.
+    pub log_bytes: u64,
+    /// What all instances write to the log in a second, in bytes.
+    pub log_rate_bytes: u64,
+    /// Files and folders that one instance holds open.
+    pub files: u32,
+    /// Sockets that one instance holds open.
+    pub sockets: u32,
+    /// Outbound requests and connections that one instance makes, from its start to its end.
+    pub outbound: u32,
+    /// Resources, futures and streams that one instance holds: each kind of handle together.
+    pub resources: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            table_elements: 1_000_000,
+            cpu: Duration::from_secs(10),
+            instructions: None,
+            time: Duration::from_secs(30),
+            concurrency: 1024,
+            body_bytes: u64::MAX,
+            output_bytes: u64::MAX,
+            header_bytes: 128 << 10,
+            log_bytes: 1 << 20,
+            log_rate_bytes: 4 << 20,
+            files: 256,
+            sockets: 64,
+            outbound: 1000,
+            resources: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The names of all limits, as a manifest spells them.
+    pub const NAMES: [&'static str; 15] = [
+        "memory",
+        "tables",
+        "cpu",
+        "instructions",
+        "time",
+        "concurrency",
+        "body",
+        "output",
+        "headers",
+        "log",
+        "log_rate",
+        "files",
+        "sockets",
+        "outbound",
+        "resources",
+    ];
+
+    /// Sets one limit by its name, from text as a manifest spells it: `128MiB`, `500ms`, `64`.
+    ///
+    /// # Errors
+    /// What is wrong, a sentence fragment, if there is no such limit or the text is no value of it.
+    pub fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+        match name {
+            "memory" => self.memory_bytes = parse_size(text)?,
+            "tables" => self.table_elements = number(text)?,
+            "cpu" => self.cpu = parse_duration(text)?,
+            "instructions" => self.instructions = Some(number(text)?),
+            "time" => self.time = parse_duration(text)?,
+            "concurrency" => self.concurrency = number(text)?,
+            "body" => self.body_bytes = parse_size(text)?,
+            "output" => self.output_bytes = parse_size(text)?,
+            "headers" => self.header_bytes = parse_size(text)?,
+            "log" => self.log_bytes = parse_size(text)?,
+            "log_rate" => self.log_rate_bytes = parse_size(text)?,
+            "files" => self.files = number(text)?,
+            "sockets" => self.sockets = number(text)?,
+            "outbound" => self.outbound = number(text)?,
+            "resources" => self.resources = number(text)?,
+            _ => {
+                return Err(format!(
+                    "there is no such limit; there are {}",
+                    Self::NAMES.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A whole number, at least 1.
+fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    match text.parse::<u64>() {
+        Ok(0) => Err("is zero".to_owned()),
+        Ok(number) => T::try_from(number).map_err(|_| "is too large".to_owned()),
+        Err(_) => Err("is not a whole number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_sets_a_limit_of_its_own() {
+        let mut seen = vec![Limits::default()];
+        for name in Limits::NAMES {
+            let mut limits = Limits::default();
+            let set = ["7B", "7ms", "7"].iter().any(|text| limits.set(name, text).is_ok());
+            assert!(set && !seen.contains(&limits), "{name}");
+            seen.push(limits);
+        }
+    }
+
+    #[test]
+    fn mistakes_say_what_is_wrong() {
+        let said = |name, text| Limits::default().set(name, text).unwrap_err();
+        assert_eq!(said("concurrency", "0"), "is zero");
+        assert_eq!(said("concurrency", "9999999999"), "is too large");
+        assert_eq!(said("files", "many"), "is not a whole number");
+        assert!(said("memory", "64").contains("has no unit"));
+        assert!(said("speed", "64").contains("memory, tables, cpu"));
+    }
+}

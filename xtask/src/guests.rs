@@ -61,6 +61,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-hello", Shape::Http02, &rust::COMPONENT),
     guest("rust-http", Shape::Http02, &rust::COMPONENT),
     guest("rust-wstd", Shape::Http02, &rust::PROGRAM),
+    guest("rust-spin-2", Shape::Http02, &rust::MODULE),
     guest("rust-spin-3", Shape::Http02, &rust::MODULE),
     guest("rust-spin-5", Shape::Http02, &rust::COMPONENT),
     guest("rust-spin-7", Shape::Http03, &rust::COMPONENT),

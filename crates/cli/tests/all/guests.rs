@@ -21,6 +21,7 @@ const SERVED: &[&str] = &[
     "rust-http",
     "rust-p2-command",
     "rust-p3-echo",
+    "rust-spin-2",
     "rust-spin-3",
     "rust-spin-5",
     "rust-spin-7",
@@ -108,6 +109,11 @@ async fn rust_for_wasip2() {
 #[tokio::test]
 async fn rust_with_wstd() {
     answers_http("rust-wstd").await;
+}
+
+#[tokio::test]
+async fn rust_with_spin_sdk_2_on_a_release_candidate() {
+    answers_http("rust-spin-2").await;
 }
 
 #[tokio::test]

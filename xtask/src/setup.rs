@@ -20,7 +20,7 @@ pub fn run(tree: &Tree) -> Result<()> {
     packages::install()?;
     python::install(tree)?;
     node::install(tree)?;
-    cargo::install()?;
+    cargo::install(tree)?;
     progress(&format!("everything is in place ({:.1} s)", started.elapsed().as_secs_f32()));
     Ok(())
 }

@@ -61,6 +61,16 @@ impl Tree {
         self.tools().join(venv).join("bin").join(name)
     }
 
+    /// Where cargo installs programs of this repository's own.
+    pub fn cargo_programs(&self) -> PathBuf {
+        self.tools().join("cargo")
+    }
+
+    /// A program that cargo installed there.
+    pub fn cargo_program(&self, name: &str) -> PathBuf {
+        self.cargo_programs().join("bin").join(name)
+    }
+
     /// A program of the npm packages.
     pub fn npm_program(&self, name: &str) -> PathBuf {
         self.tools().join("npm/node_modules/.bin").join(name)

@@ -1,15 +1,22 @@
-//! Programs that cargo installs: the test runner and the judge of dependencies.
+//! Programs that cargo installs: the test runner, the judge of dependencies, and what makes the
+//! bindings of guests in C.
 //! They are compiled, which takes minutes, and only where they are missing.
+
+use std::process::Command;
 
 use anyhow::Result;
 
 use super::progress;
 use crate::process::{answer, cargo, run_quietly};
+use crate::tree::Tree;
 
 /// Each cargo command, and the package that brings it.
 const PROGRAMS: &[(&str, &str)] = &[("nextest", "cargo-nextest"), ("deny", "cargo-deny")];
 
-pub fn install() -> Result<()> {
+/// It decides what guests become, so its version is fixed.
+const WIT_BINDGEN: &str = "0.63.0";
+
+pub fn install(tree: &Tree) -> Result<()> {
     for (verb, package) in PROGRAMS {
         if answer(cargo().args([verb, "--version"])).is_some() {
             continue;
@@ -17,5 +24,22 @@ pub fn install() -> Result<()> {
         progress(&format!("compiling {package}, which takes some minutes"));
         run_quietly(cargo().args(["install", "--locked", package]))?;
     }
-    Ok(())
+    install_wit_bindgen(tree)
+}
+
+fn install_wit_bindgen(tree: &Tree) -> Result<()> {
+    let found = answer(Command::new(tree.cargo_program("wit-bindgen")).arg("--version"));
+    if found.is_some_and(|version| version.contains(WIT_BINDGEN)) {
+        return Ok(());
+    }
+    progress("compiling wit-bindgen, which takes two minutes");
+    let mut install = cargo();
+    install
+        .args(["install", "--locked", "wit-bindgen-cli", "--version", WIT_BINDGEN])
+        .args(["--no-default-features", "--features", "c", "--root"])
+        .arg(tree.cargo_programs())
+        // It runs for milliseconds: making it fast would take longer than it ever runs.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+    run_quietly(&mut install)
 }

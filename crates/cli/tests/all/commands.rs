@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod help;
 mod run;
+mod run03;
 
 use std::path::PathBuf;
 

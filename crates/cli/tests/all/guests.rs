@@ -10,6 +10,7 @@ use crate::dayfly;
 const SERVED: &[&str] = &[
     "assemblyscript-command",
     "c-command",
+    "c-http",
     "go-command",
     "js-componentize",
     "js-spin",
@@ -20,6 +21,7 @@ const SERVED: &[&str] = &[
     "rust-hello",
     "rust-http",
     "rust-p2-command",
+    "rust-p3-command",
     "rust-p3-echo",
     "rust-spin-2",
     "rust-spin-3",
@@ -185,6 +187,16 @@ async fn rust_as_a_command_component() {
 #[tokio::test]
 async fn c_as_a_command() {
     answers_cgi("c-command").await;
+}
+
+#[tokio::test]
+async fn c_with_wit_bindgen() {
+    answers_http("c-http").await;
+}
+
+#[tokio::test]
+async fn rust_as_a_command_on_wasi_0_3() {
+    answers_cgi("rust-p3-command").await;
 }
 
 #[tokio::test]

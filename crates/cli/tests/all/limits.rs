@@ -191,3 +191,51 @@ async fn a_full_component_does_not_keep_another_from_answering() {
     assert!(answers.iter().all(|answer| answer.status == 200));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn too_many_instructions_are_504_and_counted_alike() {
+    let (_app, server) = limited("instructions = 20000000").await;
+    assert_eq!(server.text("/hello").await, "hello world");
+    let answer = server.get("/spin").await;
+    assert_eq!(answer.status, 504);
+    cause(&server, &answer.error_id(), "more than its 20000000 instructions").await;
+    assert_eq!(server.text("/hello").await, "hello world");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn instructions_are_bounded_on_wasi_0_3() {
+    let app = App::granted("rust-p3-echo", "limits = { instructions = 20000000 }");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.text("/hello").await, "hello world");
+    let answer = server.get("/spin").await;
+    assert_eq!(answer.status, 504);
+    cause(&server, &answer.error_id(), "instructions").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_flag_is_stronger_than_the_manifest() {
+    let app = App::granted("rust-http", "limits = { memory = \"1GiB\" }");
+    let server = dayfly().args(["up", "--limit", "memory=32MiB"]).arg(app.folder()).serve().await;
+    assert_eq!(server.get("/alloc?mb=64").await.status, 500);
+    server.stop().await;
+    let ended = dayfly().args(["up", "--limit", "speed=9"]).arg(app.folder()).ends().await;
+    assert!(ended.with(2).contains("there is no such limit; there are memory, tables"));
+}
+
+#[tokio::test]
+async fn a_log_flood_is_bounded_in_an_instance_and_in_a_second() {
+    let (_app, server) = limited("log = \"1KiB\", log_rate = \"8KiB\"").await;
+    for _ in 0..20 {
+        server.text("/log?lines=100&text=0123456789012345678901234567890123456789").await;
+    }
+    server.stderr().containing("log limit of this instance").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.text("/log?lines=1&text=last").await;
+    server.stderr().containing("lines dropped").await;
+    server.stderr().containing("last").await;
+    let lines = server.stderr().all().iter().filter(|line| line.contains("0123456789")).count();
+    assert!((20..400).contains(&lines), "{lines} lines were kept");
+    server.stop().await;
+}

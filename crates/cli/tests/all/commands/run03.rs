@@ -1,0 +1,86 @@
+//! `dayfly run` with a command of WASI 0.3: files, sockets and look-ups by its own interfaces, as
+//! granted and as bounded.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UdpSocket};
+
+use super::{complained, guest, printed};
+
+/// Runs the guest with the words behind `--`; the flags before it are the host's.
+async fn run(words: &[&str]) -> String {
+    printed(&line(words, &guest("rust-p3-command")), 0).await
+}
+
+/// The same of a guest that fails: what it complains of.
+async fn fails(words: &[&str]) -> String {
+    complained(&line(words, &guest("rust-p3-command")), 1).await
+}
+
+/// `words` as a command line, with the guest's path in place of `--`.
+fn line<'a>(words: &[&'a str], path: &'a str) -> Vec<&'a str> {
+    let words = words.iter().map(|word| if *word == "--" { path } else { word });
+    ["run"].into_iter().chain(words).collect()
+}
+
+#[tokio::test]
+async fn folders_are_as_granted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "contents").unwrap();
+    let grant = format!("{}::/data", folder.path().display());
+    assert_eq!(run(&["--dir", &grant, "--", "cat", "/data/a.txt"]).await, "contents");
+    assert_eq!(run(&["--dir", &grant, "--", "ls", "/data"]).await, "a.txt\n");
+    let refused = fails(&["--dir", &grant, "--", "write", "/data/b.txt", "text"]).await;
+    assert!(refused.contains("NotPermitted"), "{refused}");
+    let outside = fails(&["--dir", &grant, "--", "cat", "/data/../../etc/passwd"]).await;
+    assert!(outside.contains("NotPermitted"), "{outside}");
+    run(&["--dir-rw", &grant, "--", "write", "/data/b.txt", "text"]).await;
+    assert_eq!(std::fs::read_to_string(folder.path().join("b.txt")).unwrap(), "text");
+    assert!(fails(&["--", "cat", "/data/a.txt"]).await.contains("NoEntry"));
+    // The granted folder itself is one of the eight.
+    let bounded = ["--limit", "files=8", "--dir", &grant, "--", "open", "/data/a.txt", "20"];
+    assert_eq!(run(&bounded).await, "7 ErrorCode::Quota\n");
+}
+
+#[tokio::test]
+async fn addresses_are_as_granted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tcp = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            stream.write_all(text.to_uppercase().as_bytes()).await.unwrap();
+        }
+    });
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let udp = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            socket.send_to(&buffer[..length].to_ascii_uppercase(), from).await.unwrap();
+        }
+    });
+    let (tcp_grant, udp_grant) = (format!("tcp://{tcp}"), format!("udp://{udp}"));
+    let (tcp, udp) = (tcp.to_string(), udp.to_string());
+    assert_eq!(run(&["--allow", &tcp_grant, "--", "tcp", &tcp, "hello"]).await, "HELLO");
+    assert_eq!(run(&["--allow", &udp_grant, "--", "udp", &udp, "hello"]).await, "HELLO");
+    for line in [
+        ["--allow", &udp_grant, "--", "tcp", &tcp, "hello"],
+        ["--allow", &tcp_grant, "--", "udp", &udp, "hello"],
+        ["--allow", "tcp://127.0.0.1:1", "--", "tcp", &tcp, "hello"],
+    ] {
+        let refused = fails(&line).await;
+        assert!(refused.contains("AccessDenied"), "{line:?}: {refused}");
+    }
+    assert!(fails(&["--", "tcp", &tcp, "hello"]).await.contains("AccessDenied"));
+    assert!(fails(&["--", "resolve", "localhost"]).await.contains("ResolverFailure"));
+}
+
+#[tokio::test]
+async fn sockets_and_connections_are_bounded() {
+    let allow = "tcp://127.0.0.1:1";
+    let made = run(&["--limit", "sockets=5", "--allow", allow, "--", "sockets", "9"]).await;
+    assert!(made.starts_with("5 ErrorCode::Other"), "{made}");
+    let made = run(&["--limit", "outbound=3", "--allow", allow, "--", "sockets", "9"]).await;
+    assert!(made.starts_with("3 ErrorCode::Other"), "{made}");
+}

@@ -49,6 +49,109 @@ const MALFORMED: &[(&str, &str)] = &[
         "chunk is too long",
         "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
     ),
+    ("two spaces before the target", "GET  / HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("tab in the request line", "GET /\tHTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("space before the method", " GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("lower-case protocol", "GET / http/1.1\r\nhost: a\r\n\r\n"),
+    ("words after the version", "GET / HTTP/1.1 x\r\nhost: a\r\n\r\n"),
+    ("version of two digits", "GET / HTTP/1.10\r\nhost: a\r\n\r\n"),
+    ("method of other characters", "GE(T / HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("control character in the target", "GET /\x01 HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("target of another scheme's shape", "GET a:b/c HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("host of two names", "GET / HTTP/1.1\r\nhost: a, b\r\n\r\n"),
+    ("host with a query", "GET / HTTP/1.1\r\nhost: a?b\r\n\r\n"),
+    ("host with a space", "GET / HTTP/1.1\r\nhost: a b\r\n\r\n"),
+    ("host with a port that is none", "GET / HTTP/1.1\r\nhost: a:b\r\n\r\n"),
+    ("host with an open bracket", "GET / HTTP/1.1\r\nhost: [::1\r\n\r\n"),
+    ("header without a colon", "GET / HTTP/1.1\r\nhost: a\r\nx\r\n\r\n"),
+    ("vertical tab in a name", "GET / HTTP/1.1\r\nhost: a\r\nx\x0b: y\r\n\r\n"),
+    ("delete in a value", "GET / HTTP/1.1\r\nhost: a\r\nx: y\x7f\r\n\r\n"),
+    ("first header folded", "GET / HTTP/1.1\r\n host: a\r\n\r\n"),
+    ("length in hexadecimal", "POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 0x1\r\n\r\nx"),
+    ("length with a fraction", "POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 1.0\r\n\r\nx"),
+    ("length of two numbers", "POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 1 1\r\n\r\nx"),
+    (
+        "length behind a space in its name",
+        "POST /count HTTP/1.1\r\nhost: a\r\ncontent-length : 1\r\n\r\nx",
+    ),
+    (
+        "coding behind a space in its name",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "coding folded",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "coding in quotes",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "coding with a vertical tab",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    ),
+    ("coding identity", "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\n\r\n"),
+    ("coding empty", "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding:\r\n\r\n"),
+    (
+        "coding named after chunked",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "coding before chunked",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunked twice",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "coding with a parameter",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk length in 0x",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0x1\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk length signed",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n+1\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk length negative",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk length empty",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk length too large",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk without its end",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx0\r\n\r\n",
+    ),
+    (
+        "line feed alone after a chunk's length",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "line feed alone in a chunk's extension",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;a\nb\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "carriage return alone in a chunk's extension",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;a\rb\r\nx\r\n0\r\n\r\n",
+    ),
+    (
+        "trailer folded",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n z\r\n\r\n",
+    ),
+    (
+        "trailer with a space before the colon",
+        "POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx : y\r\n\r\n",
+    ),
 ];
 
 #[test]

@@ -11,8 +11,9 @@ use dayfly_capabilities::variables::Providers;
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
-use dayfly_model::{App, ComponentId, Executor, HttpTarget, Limits, TriggerKind};
+use dayfly_model::{App, ComponentId, Executor, FileGrant, HttpTarget, Limits, TriggerKind};
 
+use crate::harden::Needs;
 use crate::report::{self, Several};
 
 /// Which app.
@@ -116,14 +117,37 @@ impl AppArgs {
 
     /// Prepares the components that triggers name, and the app's folders.
     pub(crate) fn release(&self, app: App) -> Result<Release> {
-        let state = self.state_dir.clone().unwrap_or_else(|| app.root.join(".dayfly"));
-        let logs = self.log_dir.clone().unwrap_or_else(|| state.join("logs"));
+        let (state, logs) = self.folders(&app);
         let variables = self.variables(&app)?;
         let mut images = Vec::new();
         for (component, executor) in targets(&app) {
             images.push(image(&app, component, executor, &logs)?);
         }
         Ok(Release { app, images, variables, state })
+    }
+
+    fn folders(&self, app: &App) -> (PathBuf, PathBuf) {
+        let state = self.state_dir.clone().unwrap_or_else(|| app.root.join(".dayfly"));
+        let logs = self.log_dir.clone().unwrap_or_else(|| state.join("logs"));
+        (state, logs)
+    }
+
+    /// What serving the app opens. The folders that Dayfly writes to are made here, because only
+    /// what exists can be granted; where that fails, writing to them will, and says so.
+    pub(crate) fn needs(&self, app: &App, needs: &mut Needs) {
+        let (state, logs) = self.folders(app);
+        for folder in [state, logs] {
+            let _ = std::fs::create_dir_all(&folder);
+            needs.write.push(folder);
+        }
+        for component in app.components.values() {
+            needs.outbound |= !component.allowed_outbound_hosts.is_empty();
+            for grant in &component.files {
+                let FileGrant::Mount { source, writable, .. } = grant else { continue };
+                let list = if *writable { &mut needs.write } else { &mut needs.read };
+                list.push(app.root.join(source));
+            }
+        }
     }
 
     fn variables(&self, app: &App) -> Result<BTreeMap<String, String>> {

@@ -5,6 +5,7 @@
 mod app;
 mod commands;
 mod engine;
+mod harden;
 mod logging;
 mod oneshot;
 mod output;

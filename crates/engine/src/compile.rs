@@ -1,6 +1,6 @@
 //! Compiles components, on threads of the engine's own.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 use wasmparser::{Validator, WasmFeatures};
@@ -12,17 +12,22 @@ use crate::{EngineConfig, EngineError, Mode};
 /// Stack of one thread: Cranelift recurses on what it compiles.
 const STACK_BYTES: usize = 8 << 20;
 
-/// What compiles. Its threads are started by the first compilation, and stay.
+/// What compiles. Its threads are started by the first compilation, and stay until it rests.
 pub(crate) struct Compiler {
     mode: Mode,
     threads: usize,
-    pool: OnceLock<ThreadPool>,
+    pool: Mutex<Option<Arc<ThreadPool>>>,
 }
 
 impl Compiler {
     pub(crate) fn new(config: &EngineConfig) -> Compiler {
         let threads = config.compile_threads;
-        Compiler { mode: config.mode, threads, pool: OnceLock::new() }
+        Compiler { mode: config.mode, threads, pool: Mutex::default() }
+    }
+
+    /// Ends the threads, when what they compile now is done.
+    pub(crate) fn rest(&self) {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Code in memory.
@@ -75,9 +80,10 @@ impl Compiler {
         }
     }
 
-    fn pool(&self) -> Result<&ThreadPool, EngineError> {
-        if let Some(pool) = self.pool.get() {
-            return Ok(pool);
+    fn pool(&self) -> Result<Arc<ThreadPool>, EngineError> {
+        let mut kept = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = &*kept {
+            return Ok(pool.clone());
         }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
@@ -85,6 +91,6 @@ impl Compiler {
             .thread_name(|i| format!("dayfly-compile-{i}"))
             .build()
             .map_err(|e| EngineError::Threads { threads: self.threads, source: e.into() })?;
-        Ok(self.pool.get_or_init(|| pool))
+        Ok(kept.insert(Arc::new(pool)).clone())
     }
 }

@@ -238,6 +238,12 @@ impl Engine {
         self.inner.compiler.artifact(self.wasmtime(Flavour::of(wasm)?)?, wasm)
     }
 
+    /// Ends the threads that compile; the next compilation starts new ones. Threads inherit what
+    /// the thread that starts them may do, so a process that gives up rights calls this before.
+    pub fn rest(&self) {
+        self.inner.compiler.rest();
+    }
+
     /// A store for one instance of this flavour; as [`Code::store`], which cannot fail.
     ///
     /// # Errors

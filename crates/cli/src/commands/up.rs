@@ -1,16 +1,18 @@
 //! `dayfly up`: serves one app on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use dayfly_engine::Origin;
+use dayfly_engine::{Engine, Origin};
 use dayfly_host::{Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
+use dayfly_model::App;
 
 use crate::app::AppArgs;
 use crate::engine::EngineArgs;
+use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
 use crate::report;
 
@@ -53,6 +55,11 @@ pub(crate) struct Up {
     #[arg(long, env = "DAYFLY_GRACE", default_value_t = 30, value_name = "SECONDS")]
     grace: u64,
 
+    /// Whether the process gives up everything but serving before it serves: new privileges, files
+    /// (Landlock), system calls (seccomp)
+    #[arg(long, env = "DAYFLY_HARDEN", value_enum, default_value_t = Harden::Auto, value_name = "WHEN")]
+    harden: Harden,
+
     /// Print no progress and no routes
     #[arg(short, long)]
     quiet: bool,
@@ -75,12 +82,16 @@ impl Up {
             ));
         }
         let engine = self.engine.build(self.max_instances)?;
+        let needs = self.needs(&app, &engine);
         let release = self.app.release(app)?;
         let host = Host::activate(&engine, release, &self.config()).map_err(|error| {
             let hint = error.hint();
             report::hint(error, hint)
         })?;
         self.preload(&host)?;
+        // The threads that serve are started after this, and bound by it.
+        engine.rest();
+        self.harden.apply(&needs)?;
         // Before anybody is told that it serves: a signal ends a start at once, but not a request.
         let shutdown = Shutdown::on_signals()?;
         if !self.quiet {
@@ -93,6 +104,21 @@ impl Up {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is opened while serving.
+    fn needs(&self, app: &App, engine: &Engine) -> Needs {
+        let mut needs = Needs::default();
+        self.app.needs(app, &mut needs);
+        // A new certificate comes as a file beside the old one, and takes its name.
+        let tls = [&self.tls_cert, &self.tls_key].into_iter().flatten();
+        needs.read.extend(tls.map(|file| folder_of(file)));
+        needs.unlink.extend(self.listen.iter().filter_map(|address| match address {
+            ListenAddr::Unix { path, .. } => Some(folder_of(path)),
+            _ => None,
+        }));
+        needs.write.extend(engine.config().cache_dir.clone());
+        needs
     }
 
     fn config(&self) -> HostConfig {
@@ -121,5 +147,13 @@ impl Up {
             }
         }
         Ok(())
+    }
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
     }
 }

@@ -14,6 +14,7 @@ mod examples;
 mod failures;
 mod files;
 mod guests;
+mod harden;
 mod headers;
 mod instances;
 mod killed;

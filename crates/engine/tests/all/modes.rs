@@ -1,6 +1,6 @@
 //! Each mode makes code that runs, and says what it cannot compile.
 
-use dayfly_engine::{Engine, EngineConfig, EngineError, Mode, Origin};
+use dayfly_engine::{Engine, EngineConfig, EngineError, Flavour, Mode, Origin};
 
 use crate::support::{MODES, answer, ask, chain, component, engine};
 
@@ -110,10 +110,11 @@ fn code_in_use_is_shared() {
 }
 
 #[test]
-fn ten_thousand_instances_fit_both_flavours() {
+fn ten_thousand_instances_fit_two_flavours() {
     let engine =
         Engine::new(EngineConfig { max_instances: 10_000, ..EngineConfig::default() }).unwrap();
-    for flavour in dayfly_engine::Flavour::ALL {
+    // Those that count instructions are for few, and take what address space is left.
+    for flavour in [Flavour::Sequential, Flavour::Concurrent] {
         assert_eq!(engine.max_instances(flavour).unwrap(), 10_000);
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use socket2::{Domain, Socket, Type};
 
 use super::fact::Fact;
+use crate::harden;
 use crate::output::Size;
 
 /// A resident component holds one descriptor and about five mappings; a connection holds one
@@ -33,7 +34,19 @@ pub(super) fn facts() -> Vec<Fact> {
     }));
     facts.extend(kernel_number("vm/overcommit_memory").map(overcommit));
     facts.push(reuse_port());
+    facts.push(hardening());
     facts
+}
+
+/// What `dayfly up` puts around the sandbox here.
+fn hardening() -> Fact {
+    let offered = harden::offered();
+    let layers = offered.layers.join(", ");
+    if offered.missing.is_empty() {
+        return Fact::ok("hardening", layers);
+    }
+    let layers = if layers.is_empty() { "none".to_owned() } else { layers };
+    Fact::warn("hardening", layers, offered.missing.join("; "))
 }
 
 fn system() -> String {

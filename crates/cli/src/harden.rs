@@ -1,0 +1,127 @@
+//! What is around the sandbox: should a guest ever break out of it, the process that it finds
+//! itself in may do nothing but serve. No new privileges, Landlock over files and TCP, seccomp over
+//! system calls; each is irrevocable, and inherited by every thread that is started later.
+//!
+//! What needs more (a build command, a subprocess) belongs into other commands.
+
+#[cfg(target_os = "linux")]
+mod landlock;
+#[cfg(target_os = "linux")]
+mod seccomp;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+/// Whether the process gives up what serving does not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Harden {
+    /// As far as the kernel allows
+    Auto,
+    /// All of it, or not at all: the command fails where the kernel lacks something
+    On,
+    /// Not at all
+    Off,
+}
+
+/// What serving needs, beyond what is open already.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    /// Files and folders to read.
+    pub(crate) read: Vec<PathBuf>,
+    /// Folders to read and write.
+    pub(crate) write: Vec<PathBuf>,
+    /// Folders to remove sockets from.
+    pub(crate) unlink: Vec<PathBuf>,
+    /// Whether guests may reach other hosts.
+    pub(crate) outbound: bool,
+}
+
+/// What is in force, a name each, and what is not, with the reason.
+#[derive(Debug, Default)]
+pub(crate) struct InForce {
+    pub(crate) layers: Vec<String>,
+    pub(crate) missing: Vec<String>,
+}
+
+impl Harden {
+    /// Gives up everything but `needs`, for this thread and all that it starts, and says what came
+    /// of it in the log.
+    ///
+    /// # Errors
+    /// With [`Harden::On`], if a part of it could not be had.
+    pub(crate) fn apply(self, needs: &Needs) -> Result<()> {
+        if self == Self::Off {
+            return Ok(());
+        }
+        let in_force = restrict(needs);
+        if self == Self::On && !in_force.missing.is_empty() {
+            let missing = in_force.missing.join("; ");
+            let error = anyhow::anyhow!("this system cannot harden the process fully: {missing}");
+            return Err(crate::report::hint(error, Some("`--harden auto` takes what there is")));
+        }
+        let layers = in_force.layers.join(", ");
+        if in_force.missing.is_empty() {
+            tracing::info!(target: "dayfly::harden", "hardened: {layers}");
+        } else {
+            let layers = if layers.is_empty() { "nothing" } else { &layers };
+            let missing = in_force.missing.join("; ");
+            tracing::warn!(target: "dayfly::harden", "hardened by {layers}; not in force: {missing}");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn restrict(needs: &Needs) -> InForce {
+    let mut in_force = InForce::default();
+    in_force.note("Landlock", landlock::restrict(needs));
+    in_force.note("seccomp", seccomp::restrict().map(|()| String::new()));
+    // Both ask for it first, because the kernel has neither without it.
+    in_force.note("no new privileges", no_new_privileges());
+    in_force
+}
+
+/// Whether no program that is started could have more rights than this process.
+#[cfg(target_os = "linux")]
+fn no_new_privileges() -> Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    anyhow::ensure!(status.contains("\nNoNewPrivs:\t1\n"), "the kernel did not take it");
+    Ok(String::new())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn restrict(_: &Needs) -> InForce {
+    let missing = vec!["this system has neither Landlock nor seccomp".to_owned()];
+    InForce { layers: Vec::new(), missing }
+}
+
+impl InForce {
+    #[cfg(target_os = "linux")]
+    fn note(&mut self, name: &str, done: Result<String>) {
+        match done {
+            Ok(detail) if detail.is_empty() => self.layers.push(name.to_owned()),
+            Ok(detail) => self.layers.push(format!("{name} ({detail})")),
+            Err(error) => self.missing.push(format!("{name} ({error:#})")),
+        }
+    }
+}
+
+/// What this system offers, and what it lacks, as [`Harden::apply`] would find; nothing is given up.
+#[cfg(target_os = "linux")]
+pub(crate) fn offered() -> InForce {
+    let mut offered = InForce::default();
+    offered.note("no new privileges", Ok(String::new()));
+    offered.note("Landlock", landlock::offered());
+    offered.note("seccomp", seccomp::offered().map(|()| String::new()));
+    offered
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn offered() -> InForce {
+    restrict(&Needs::default())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -1,0 +1,76 @@
+//! What an escape would find: a process that is hardened as `up` is, and tries everything.
+
+use std::io::ErrorKind::PermissionDenied;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+
+use super::{Harden, Needs, restrict};
+
+/// Names the folder in the environment of the process that hardens itself.
+const CHILD: &str = "DAYFLY_TEST_HARDEN";
+
+#[test]
+fn an_escape_finds_nothing() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        return escape(folder.as_ref());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["read", "write", "other"] {
+        std::fs::create_dir(folder.path().join(part)).unwrap();
+        std::fs::write(folder.path().join(part).join("file"), part).unwrap();
+    }
+    // A process of its own: what it gives up, it never gets back.
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["harden::tests::an_escape_finds_nothing", "--exact", "--nocapture"])
+        .env(CHILD, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+fn escape(folder: &std::path::Path) {
+    let open = TcpListener::bind("127.0.0.1:0").unwrap();
+    let needs = Needs {
+        read: vec![folder.join("read")],
+        write: vec![folder.join("write")],
+        ..Needs::default()
+    };
+    let in_force = restrict(&needs);
+    assert!(in_force.missing.is_empty(), "{in_force:?}");
+    assert_eq!(in_force.layers.len(), 3, "{in_force:?}");
+    // A thread that is started later is bound as well, and can be started.
+    std::thread::scope(|scope| scope.spawn(|| files(folder)).join()).unwrap();
+    network(&open);
+    processes();
+    Harden::Auto.apply(&needs).unwrap();
+}
+
+fn files(folder: &std::path::Path) {
+    let denied = |path: &str| std::fs::read(path).unwrap_err().kind() == PermissionDenied;
+    assert!(denied("/etc/passwd") && denied("/proc/1/environ") && denied("/bin/sh"));
+    let file = |part: &str| folder.join(part).join("file");
+    assert_eq!(std::fs::read(file("read")).unwrap(), b"read");
+    assert_eq!(std::fs::write(file("read"), b"x").unwrap_err().kind(), PermissionDenied);
+    assert_eq!(std::fs::remove_file(file("read")).unwrap_err().kind(), PermissionDenied);
+    std::fs::write(file("write"), b"x").unwrap();
+    std::fs::rename(file("write"), folder.join("write/moved")).unwrap();
+    assert_eq!(std::fs::read(file("other")).unwrap_err().kind(), PermissionDenied);
+    assert!(std::fs::hard_link(file("other"), folder.join("write/link")).is_err());
+}
+
+fn network(open: &TcpListener) {
+    // What was open stays open.
+    assert_eq!(TcpListener::bind("127.0.0.1:0").unwrap_err().kind(), PermissionDenied);
+    let address = open.local_addr().unwrap();
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), PermissionDenied);
+    let other = socket2::Socket::new(libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), None);
+    assert_eq!(other.unwrap_err().raw_os_error(), Some(libc::EPERM));
+}
+
+fn processes() {
+    let program = Command::new("/bin/true").status().unwrap_err();
+    assert_eq!(program.kind(), PermissionDenied, "{program}");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+}

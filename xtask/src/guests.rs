@@ -66,6 +66,8 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-spin-5", Shape::Http02, &rust::COMPONENT),
     guest("rust-spin-7", Shape::Http03, &rust::COMPONENT),
     guest("rust-p3-echo", Shape::Http03, &rust::COMPONENT),
+    guest("hostile", Shape::Http02, &rust::COMPONENT),
+    guest("hostile-p3", Shape::Http03, &rust::COMPONENT),
     guest("rust-typed", Shape::Typed, &rust::COMPONENT),
     guest("rust-p2-command", Shape::Command, &rust::COMMAND_COMPONENT),
     guest("rust-p3-command", Shape::Command, &rust::COMPONENT),

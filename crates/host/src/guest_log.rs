@@ -2,6 +2,7 @@
 //! component as Spin keeps them (`logs/COMPONENT_stdout.txt`). Files are opened with the first
 //! line, never a request, and turned over before they grow too large.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -39,11 +40,24 @@ impl LogSink for GuestLog {
             OutputKind::Stdout => ("stdout", 0),
             OutputKind::Stderr => ("stderr", 1),
         };
-        tracing::info!(target: TARGET, component = %self.component, stream, "{line}");
+        let shown = printable(line);
+        tracing::info!(target: TARGET, component = %self.component, stream, "{shown}");
         if let Some(files) = &self.files {
             files[index].lock().unwrap_or_else(PoisonError::into_inner).append(line);
         }
     }
+}
+
+/// A line as a terminal may see it: what would move the cursor or change its colours, and so could
+/// forge lines of the host's, is spelled out. Files keep lines as they came.
+fn printable(line: &str) -> Cow<'_, str> {
+    let harmless = |c: char| !c.is_control() || c == '\t';
+    if line.chars().all(harmless) {
+        return Cow::Borrowed(line);
+    }
+    line.chars()
+        .map(|c| if harmless(c) { c.to_string() } else { c.escape_default().to_string() })
+        .collect()
 }
 
 /// A component's id holds nothing that a file's name may not, but a bare module's is its file's.

@@ -31,8 +31,8 @@ const SERVED: &[&str] = &[
     "zig-command",
 ];
 
-/// Guests that HTTP cannot wake, for the tests of other commands.
-const OTHERS: &[&str] = &["rust-typed"];
+/// Guests for the tests of other commands, and those that do nothing but harm.
+const OTHERS: &[&str] = &["hostile", "hostile-p3", "rust-typed"];
 
 #[test]
 fn no_guest_is_left_out() {

@@ -16,6 +16,7 @@ mod files;
 mod guests;
 mod harden;
 mod headers;
+mod hostile;
 mod instances;
 mod killed;
 mod limits;

@@ -5,6 +5,7 @@ mod cache;
 mod corruption;
 mod cpu;
 mod flavour;
+mod hygiene;
 mod killed;
 mod limits;
 mod modes;

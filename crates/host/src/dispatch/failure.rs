@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dayfly_capabilities::HostState;
 use dayfly_engine::{CpuLimitExceeded, StoreData};
-use http::Response;
+use http::{Response, StatusCode};
 use thiserror::Error;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
@@ -26,6 +26,8 @@ pub(super) enum Failure {
     Memory(u64),
     #[error("the guest returned without a response")]
     NoResponse,
+    #[error("the guest answered with status {0}, which cannot be a final one")]
+    Status(StatusCode),
     #[error("the guest answered with an error: {0}")]
     Guest(String),
     #[error("the guest's output is no CGI response: {0}")]
@@ -72,9 +74,11 @@ impl Failure {
             Self::Trap(_) => Problem::GuestTrapped,
             Self::Cpu(_) | Self::Instructions(_) | Self::Time(_) => Problem::OverTime,
             Self::Memory(_) => Problem::OverMemory,
-            Self::NoResponse | Self::Guest(_) | Self::Cgi(_) | Self::Output(_) => {
-                Problem::NoResponse
-            }
+            Self::NoResponse
+            | Self::Status(_)
+            | Self::Guest(_)
+            | Self::Cgi(_)
+            | Self::Output(_) => Problem::NoResponse,
             Self::Load(_) => Problem::Unavailable,
             Self::Request(_) => Problem::Malformed,
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,

@@ -44,6 +44,10 @@ pub(super) async fn respond(
     let (response, guest) = timeout(terms.time, first_answer(guest, answer))
         .await
         .unwrap_or(Err(Failure::Time(terms.time)))?;
+    if response.status().is_informational() {
+        // An interim answer promises another one, and 101 another protocol.
+        return Err(Failure::Status(response.status()));
+    }
     let (parts, content) = response.into_parts();
     let content = body::of_response(&parts, content, guest, terms, late);
     Ok(http::Response::from_parts(parts, content))

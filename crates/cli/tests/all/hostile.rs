@@ -1,0 +1,287 @@
+//! A gallery of hostile guests (`guests/hostile`, `guests/hostile-p3`): what the client gets, what
+//! the log says, that a neighbour is served meanwhile, and that nothing stays behind.
+
+use std::fs;
+
+use dayfly_testing::{App, Body, Running, Upstream, workspace};
+use http::Method;
+
+use crate::dayfly;
+
+/// What an attack comes to.
+struct Attack {
+    path: &'static str,
+    /// What the client may get: a status, or 0 for an answer that breaks off.
+    status: &'static [u16],
+    /// A part of the answer's text.
+    says: &'static str,
+    /// A part of a line of the log.
+    logs: &'static str,
+}
+
+const fn attack(
+    path: &'static str,
+    status: &'static [u16],
+    says: &'static str,
+    logs: &'static str,
+) -> Attack {
+    Attack { path, status, says, logs }
+}
+
+const TRAPPED: &str = "the handler failed";
+
+const ATTACKS: &[Attack] = &[
+    attack("/spin", &[504], "", "more than its CPU time"),
+    attack("/spin-in-host", &[504], "", "more than its CPU time"),
+    attack("/spin-in-poll", &[504], "", "more than its CPU time"),
+    attack("/spin-in-random", &[504], "", "more than its CPU time"),
+    attack("/spin-in-copies", &[504], "", "more than its CPU time"),
+    attack("/environment", &[504], "", "more than its CPU time"),
+    attack("/recurse", &[500], TRAPPED, "call stack exhausted"),
+    attack("/sleep", &[504], "", "within its time"),
+    attack("/unreachable", &[500], TRAPPED, "unreachable"),
+    attack("/panic", &[500], TRAPPED, "panics when asked to"),
+    attack("/divide", &[500], TRAPPED, "divide"),
+    attack("/out-of-bounds", &[500], TRAPPED, "out of bounds"),
+    attack("/exit", &[500], "", "exit"),
+    attack("/exit-badly", &[500], "", "exit"),
+    attack("/forged-handle", &[500], TRAPPED, "handle"),
+    attack("/memory", &[500], "", "more than its memory"),
+    attack("/memory-slowly", &[500], "", "more than its memory"),
+    attack("/fields", &[500], TRAPPED, "trapped"),
+    attack("/pollables", &[500], TRAPPED, "trapped"),
+    attack("/streams", &[500], TRAPPED, "trapped"),
+    attack("/folders", &[500], TRAPPED, "trapped"),
+    attack("/files", &[200], "15 ErrorCode { code: 6, name: \"quota\"", ""),
+    attack("/sockets", &[200], "8 ErrorCode { code: 10, name: \"new-socket-limit\"", ""),
+    attack(
+        "/lookups",
+        &[200],
+        "20 ErrorCode { code: 4, name: \"out-of-memory\"",
+        "limits.outbound",
+    ),
+    attack("/log-flood", &[504], "", "log limit of this instance"),
+    attack("/log-line", &[200], "logged", "log limit of this instance"),
+    attack("/log-escapes", &[200], "logged", "forged"),
+    attack("/endless", &[0, 500], "", "bytes of output"),
+    attack("/long-body", &[200], "xxxxx", ""),
+    attack("/short-body", &[0, 500], "", ""),
+    attack("/forbidden-header", &[200], "transfer-encoding Err(HeaderError::Forbidden)", ""),
+    attack("/malformed-header", &[200], "Err(HeaderError::InvalidSyntax)", ""),
+    attack("/huge-header", &[500], TRAPPED, "trapped"),
+    attack("/many-headers", &[500], TRAPPED, "trapped"),
+    attack("/status", &[200], "Err(())\nErr(())\nErr(())\nErr(())", ""),
+    attack("/informational", &[500], "", "101"),
+    attack("/twice-the-body", &[200], "true false", ""),
+    attack("/no-response", &[500], "", "without a response"),
+    attack("/error-code", &[500], "", "the log's, not the client's"),
+    attack("/late", &[504], "", "within its time"),
+    attack("/spin-after", &[200, 0], "", "more than its CPU time"),
+    attack("/trap-after", &[0, 500], "", "in the middle of its body"),
+];
+
+const ATTACKS_03: &[Attack] = &[
+    attack("/spin", &[504], "", "more than its CPU time"),
+    attack("/spin-in-host", &[504], "", "more than its CPU time"),
+    attack("/spin-in-yields", &[504], "", "more than its CPU time"),
+    attack("/spin-in-a-task", &[504], "", "more than its CPU time"),
+    attack("/spin-after", &[200, 0], "", "more than its CPU time"),
+    attack("/spin-while-streaming", &[200, 0, 504], "", "more than its CPU time"),
+    attack("/panic", &[500], TRAPPED, "panics when asked to"),
+    attack("/panic-after", &[0, 500], "", "in its body"),
+    attack("/recurse", &[500], TRAPPED, "call stack exhausted"),
+    attack("/sleep", &[504], "", "within its time"),
+    attack("/memory", &[500], "", "more than its memory"),
+    attack("/streams", &[500], TRAPPED, "trapped"),
+    attack("/futures", &[500], TRAPPED, "trapped"),
+    attack("/fields", &[500], TRAPPED, "trapped"),
+    attack("/thousand-left-open", &[200], "left open", ""),
+    attack("/tasks", &[500], TRAPPED, "trapped"),
+    attack("/tasks-after", &[200], "answered", ""),
+    attack("/endless", &[0, 500], "", "bytes of output"),
+    attack("/stalled", &[0], "", "within its time"),
+    attack("/error-code", &[500], "", "the log's alone"),
+];
+
+const MODULES: &[Attack] = &[
+    attack("/start-spin", &[504], "", "more than its CPU time"),
+    attack("/start-grow", &[504], "", "more than its CPU time"),
+    attack("/initial-memory", &[500], "", "more than its memory"),
+    attack("/many-memories", &[500], "", "more than its memory"),
+    attack("/grow-table", &[500], "", "more than its memory"),
+    attack("/recurse", &[500], TRAPPED, "call stack exhausted"),
+    attack("/wrong-call", &[500], TRAPPED, "indirect call type mismatch"),
+    attack("/out-of-bounds", &[500], TRAPPED, "out of bounds"),
+    attack("/endless-head", &[500, 504], "", "guest"),
+    attack("/bad-pointers", &[500], TRAPPED, "trapped"),
+    attack("/injected-header", &[500], "", "CGI"),
+];
+
+const LIMITS: &str = "limits = { memory = \"32MiB\", tables = 50000, cpu = \"200ms\", \
+    time = \"1s\", output = \"4MiB\", log = \"64KiB\", files = 16, sockets = 8, outbound = 20 }";
+
+/// An app with the component that is attacked on every path, and a neighbour.
+fn beside_a_neighbour(guest: &str, grants: &str) -> App {
+    App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"hostile\"\n\
+         [[trigger.http]]\nroute = \"/neighbour\"\ncomponent = \"neighbour\"\n\
+         [component.hostile]\nsource = \"guest:{guest}\"\n{LIMITS}\n{grants}\n\
+         [component.neighbour]\nsource = \"guest:rust-hello\"\n"
+    ))
+}
+
+/// Attacks, and compares what came of it; what was otherwise is added to `wrong`.
+async fn suffer(server: &Running, attack: &Attack, wrong: &mut Vec<String>) {
+    let seen = server.stderr().all().len();
+    let request = server.request(Method::GET, attack.path).body(Body::empty());
+    let (answer, neighbour) = tokio::join!(server.try_send(request), async {
+        server.another_client().get("/neighbour").await
+    });
+    let (status, text) = match &answer {
+        Ok(answer) => (answer.status, answer.text()),
+        Err(broken) => (0, broken.clone()),
+    };
+    let path = attack.path;
+    if !attack.status.contains(&status) || !text.contains(attack.says) {
+        let text: String = text.chars().take(200).collect();
+        wrong.push(format!("{path}: {status} {text:?}"));
+    }
+    if neighbour.text() != "hello world" {
+        wrong.push(format!("{path}: the neighbour got {}", neighbour.text()));
+    }
+    // The log of an answer that broke off may come a moment later.
+    for _ in 0..40 {
+        if server.stderr().all()[seen..].iter().any(|line| line.contains(attack.logs)) {
+            return;
+        }
+        if attack.logs.is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    wrong.push(format!("{path}: the log says {:?}", &server.stderr().all()[seen..]));
+}
+
+/// What the process holds.
+#[derive(Debug)]
+struct Held {
+    resident_bytes: u64,
+    threads: usize,
+    descriptors: usize,
+}
+
+fn held(server: &Running) -> Held {
+    let count = |folder: &str| {
+        fs::read_dir(format!("/proc/{}/{folder}", server.process().id())).unwrap().count()
+    };
+    Held {
+        resident_bytes: server.process().resident_bytes(),
+        threads: count("task"),
+        descriptors: count("fd"),
+    }
+}
+
+/// All of a gallery, three times: what the first time leaves behind, the third must not double.
+async fn gallery(server: Running, attacks: &[Attack]) {
+    let mut wrong = Vec::new();
+    for attack in attacks {
+        suffer(&server, attack, &mut wrong).await;
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let before = held(&server);
+    for attack in attacks.iter().chain(attacks) {
+        suffer(&server, attack, &mut wrong).await;
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(server.text("/neighbour").await, "hello world");
+    let after = held(&server);
+    assert!(after.resident_bytes < before.resident_bytes + (16 << 20), "{before:?} {after:?}");
+    assert!(after.descriptors <= before.descriptors + 4, "{before:?} {after:?}");
+    assert!(after.threads <= before.threads + 8, "{before:?} {after:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn handlers_of_wasi_0_2() {
+    let grants = "allowed_outbound_hosts = [\"*://127.0.0.1:*\"]\n\
+        files = [{ source = \"data\", destination = \"/data\" }]";
+    let app = beside_a_neighbour("hostile", grants).file("data/file", "contents");
+    let server = dayfly().up(app.folder()).await;
+    gallery(server, ATTACKS).await;
+}
+
+#[tokio::test]
+async fn handlers_of_wasi_0_3() {
+    let app = beside_a_neighbour("hostile-p3", "");
+    let server = dayfly().up(app.folder()).await;
+    gallery(server, ATTACKS_03).await;
+}
+
+#[tokio::test]
+async fn commands() {
+    let folder = workspace().join("guests/hostile/modules");
+    let mut manifest = "dayfly = 1\n[application]\nname = \"test\"\n\
+        [[trigger.http]]\nroute = \"/neighbour\"\ncomponent = \"neighbour\"\n\
+        [component.neighbour]\nsource = \"guest:rust-hello\"\n"
+        .to_owned();
+    for attack in MODULES {
+        let name = attack.path.trim_start_matches('/');
+        let source = folder.join(name).with_extension("wat");
+        manifest += &format!(
+            "[[trigger.http]]\nroute = \"/{name}\"\ncomponent = \"{name}\"\n\
+             executor = {{ type = \"wagi\" }}\n\
+             [component.{name}]\nsource = {source:?}\n{LIMITS}\n"
+        );
+    }
+    let app = App::new(&manifest);
+    let server = dayfly().up(app.folder()).await;
+    gallery(server, MODULES).await;
+}
+
+#[test]
+fn no_module_is_left_out() {
+    let folder = fs::read_dir(workspace().join("guests/hostile/modules")).unwrap();
+    let mut files: Vec<String> = folder
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    let mut used: Vec<&str> =
+        MODULES.iter().map(|attack| attack.path.trim_start_matches('/')).collect();
+    used.sort_unstable();
+    assert_eq!(files, used);
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_to_others_is_bounded() {
+    let upstream = Upstream::start().await;
+    let grants = format!("allowed_outbound_hosts = [\"{}\"]", upstream.url());
+    let app = beside_a_neighbour("hostile", &grants);
+    let server = dayfly().up(app.folder()).await;
+    let authority = upstream.url().replace("http://", "");
+    let said = server.text(&format!("/requests?{authority}")).await;
+    assert!(said.starts_with("20 ") && said.contains("ConnectionLimitReached"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_that_nobody_reads() {
+    let app = beside_a_neighbour("hostile", "");
+    let server = dayfly().up(app.folder()).await;
+    let body = vec![b'x'; 8 << 20];
+    let unread = server.post("/unread-body", body.clone()).await;
+    assert_eq!((unread.status, unread.text()), (200, "not read".to_owned()));
+    assert_eq!(server.another_client().post("/hoard-body", body).await.status, 504);
+    assert_eq!(server.another_client().text("/neighbour").await, "hello world");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_guest_reaches_the_terminal() {
+    let app = beside_a_neighbour("hostile", "");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.text("/log-escapes").await, "logged");
+    let line = server.stderr().containing("forged").await;
+    assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+    server.stop().await;
+}

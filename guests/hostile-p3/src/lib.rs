@@ -1,0 +1,132 @@
+//! A gallery of attacks by a handler of wasi:http 0.3, one path each.
+
+use std::hint::black_box;
+use std::mem::forget;
+
+use wasip3::clocks::monotonic_clock::{now, wait_for};
+use wasip3::http::types::{ErrorCode, Fields, Request, Response};
+use wasip3::wit_bindgen::{StreamWriter, spawn_local};
+use wasip3::{wit_future, wit_stream};
+
+const HOUR: u64 = 3_600_000_000_000;
+
+type Answer = Result<Response, ErrorCode>;
+
+struct Handler;
+
+impl wasip3::exports::http::handler::Guest for Handler {
+    async fn handle(request: Request) -> Answer {
+        let target = request.get_path_with_query().unwrap_or_default();
+        match target.as_str() {
+            "/spin" => spin(),
+            "/spin-in-host" => loop {
+                black_box(now());
+            },
+            "/spin-in-yields" => loop {
+                wait_for(0).await;
+            },
+            "/spin-in-a-task" => {
+                spawn_local(async { spin() });
+                wait_for(HOUR).await;
+                respond("never", async |_| {})
+            }
+            "/spin-after" => respond("answered", async |sender| {
+                drop(sender);
+                spin()
+            }),
+            "/spin-while-streaming" => respond("begun", async |_sender| spin()),
+            "/panic" => panic!("this handler panics when asked to"),
+            "/panic-after" => respond("the first half", async |_sender| panic!("in its body")),
+            "/recurse" => respond(&recurse(1).to_string(), async |_| {}),
+            "/sleep" => {
+                wait_for(HOUR).await;
+                respond("never", async |_| {})
+            }
+            "/memory" => respond(&memory().to_string(), async |_| {}),
+            "/streams" => loop {
+                forget(wit_stream::new::<u8>());
+            },
+            "/futures" => loop {
+                forget(wit_future::new::<Result<Option<Fields>, ErrorCode>>(|| Ok(None)));
+            },
+            "/fields" => loop {
+                forget(Fields::new());
+            },
+            "/thousand-left-open" => {
+                for _ in 0..1000 {
+                    forget(wit_stream::new::<u8>());
+                    forget(wit_future::new::<Result<Option<Fields>, ErrorCode>>(|| Ok(None)));
+                }
+                respond("left open", async |_| {})
+            }
+            "/tasks" => {
+                for _ in 0..100_000 {
+                    spawn_local(wait_for(HOUR));
+                }
+                wait_for(HOUR).await;
+                respond("never", async |_| {})
+            }
+            "/tasks-after" => respond("answered", async |sender| {
+                drop(sender);
+                wait_for(HOUR).await;
+            }),
+            "/endless" => respond("", async |mut sender| {
+                while sender.write_all(vec![b'x'; 64 << 10]).await.is_empty() {}
+            }),
+            "/stalled" => respond("begun", async |_sender| wait_for(HOUR).await),
+            "/no-trailers" => no_trailers(),
+            "/unread-body" => respond("not read", async |_| {}),
+            "/error-code" => Err(ErrorCode::InternalError(Some("the log's alone".to_owned()))),
+            _ => respond("hello world", async |_| {}),
+        }
+    }
+}
+
+wasip3::http::service::export!(Handler);
+
+fn spin() -> ! {
+    loop {
+        black_box(0);
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    black_box(recurse(black_box(depth + 1))) + 1
+}
+
+fn memory() -> usize {
+    let mut pieces = Vec::new();
+    loop {
+        pieces.push(vec![1_u8; 64 << 10]);
+        black_box(&pieces);
+    }
+}
+
+/// Answers at once; the body is `text`, then what `more` writes.
+fn respond<W>(text: &str, more: W) -> Answer
+where
+    W: AsyncFnOnce(StreamWriter<u8>) + 'static,
+{
+    let (mut sender, reader) = wit_stream::new();
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(Fields::new(), Some(reader), trailers);
+    let text = text.as_bytes().to_vec();
+    spawn_local(async move {
+        sender.write_all(text).await;
+        more(sender).await;
+    });
+    Ok(response)
+}
+
+/// A body that ends, and trailers that never come.
+fn no_trailers() -> Answer {
+    let (sender, reader) = wit_stream::new();
+    let (promise, trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(Fields::new(), Some(reader), trailers);
+    spawn_local(async move {
+        drop::<StreamWriter<u8>>(sender);
+        wait_for(HOUR).await;
+        drop(promise);
+    });
+    Ok(response)
+}

@@ -9,6 +9,7 @@ use dayfly_model::template::MissingVariable;
 use dayfly_model::{App, Component, Limits};
 use thiserror::Error;
 
+use crate::names::Names;
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{http, variables, wasi};
@@ -54,6 +55,8 @@ pub struct Grants {
     pub wasi: wasi::Grant,
     /// Its share of outbound HTTP.
     pub http: http::Grant,
+    /// The hosts that it may reach, and the names of them.
+    pub(crate) names: Arc<Names>,
     /// Its variables.
     pub variables: variables::Grant,
 }
@@ -76,7 +79,8 @@ impl Grants {
             .allowed_outbound_hosts
             .resolve(values)
             .map_err(|source| GrantError::Hosts { component: name.clone(), source })?;
-        let wasi = wasi::Grant::prepare(component, &hosts, &app.root, state)
+        let names = Arc::new(Names::new(Arc::new(hosts)));
+        let wasi = wasi::Grant::prepare(component, names.clone(), &app.root, state)
             .map_err(|source| GrantError::Files { component: name.clone(), source })?;
         let variables = variables::Grant::prepare(component, values)
             .map_err(|source| GrantError::Variables { component: name.clone(), source })?;
@@ -85,26 +89,34 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
-            http: http::Grant::new(hosts),
+            http: http::Grant::new(names.clone()),
+            names,
             variables,
         })
     }
 
-    /// The share of a one-shot command that is part of no app.
+    /// The share of a one-shot command that is part of no app: its own environment, folders and
+    /// hosts.
+    ///
+    /// # Errors
+    /// If a folder cannot be opened.
     pub fn for_command(
         name: &str,
         limits: Limits,
-        wasi: wasi::Grant,
+        environment: Vec<(String, String)>,
+        folders: &[wasi::Folder],
         hosts: OutboundHosts,
         log: Arc<dyn LogSink>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, wasi::FilesError> {
+        let names = Arc::new(Names::new(Arc::new(hosts)));
+        Ok(Self {
             component: name.into(),
             limits,
             log,
-            wasi,
-            http: http::Grant::new(hosts),
+            wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
+            http: http::Grant::new(names.clone()),
+            names,
             variables: variables::Grant::default(),
-        }
+        })
     }
 }

@@ -10,6 +10,7 @@ mod candidates;
 pub mod grants;
 pub mod http;
 pub mod linker;
+mod names;
 pub mod refuse;
 pub mod registry;
 pub mod state;

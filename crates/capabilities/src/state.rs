@@ -54,6 +54,11 @@ impl HostState {
         &self.grants
     }
 
+    /// The same, for a task that may outlive the instance.
+    pub(crate) fn shared_grants(&self) -> Arc<Grants> {
+        self.grants.clone()
+    }
+
     /// The instance's resources.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table

@@ -30,7 +30,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    fn scheme(self) -> &'static str {
+    /// The scheme that grants such sockets.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
@@ -178,6 +180,14 @@ impl OutboundHosts {
     #[must_use]
     pub fn check_self(&self, scheme: &str) -> bool {
         self.patterns().any(|pattern| pattern.admits_self(scheme))
+    }
+
+    /// Whether a name may be looked up: one that an entry covers, for any scheme and port; or, where
+    /// an entry grants addresses, any, because only a look-up can tell which names lead to them.
+    #[must_use]
+    pub fn may_resolve(&self, name: &str) -> bool {
+        let Some(host @ Host::Name(_)) = Host::of_request(name) else { return false };
+        self.patterns().any(|pattern| pattern.grants_addresses() || pattern.scope(&host).is_some())
     }
 
     /// Whether any entry could permit `address`, so that a lookup that yields it reveals nothing

@@ -3,13 +3,13 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use dayfly_model::outbound::OutboundHosts;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::dial::{DialError, Dialer};
+use crate::names::Names;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ static TLS: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
     Ok(builder.with_no_client_auth())
 });
 
-pub(super) fn new(hosts: Arc<OutboundHosts>) -> Result<Client, Error> {
+pub(super) fn new(names: Arc<Names>) -> Result<Client, Error> {
     let tls = TLS.as_ref().map_err(|error| {
         tracing::error!(%error, "the platform's certificate roots cannot be read");
         Error::ConfigurationError
@@ -40,7 +40,7 @@ pub(super) fn new(hosts: Arc<OutboundHosts>) -> Result<Client, Error> {
         .with_tls_config(tls.clone())
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(Dialer::new(hosts));
+        .wrap_connector(Dialer::new(names));
     Ok(legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

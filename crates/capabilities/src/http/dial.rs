@@ -2,22 +2,19 @@
 //! name resolved to, because a name says nothing about where it leads; and before, on the request.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dayfly_model::outbound::OutboundHosts;
 use hyper::Uri;
 use hyper_util::rt::TokioIo;
 use thiserror::Error as ThisError;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 
-/// How long a name may take to resolve.
-const RESOLVE: Duration = Duration::from_secs(5);
+use crate::names::{LookupError, Names};
 
 /// How long one address may take to answer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -34,10 +31,8 @@ pub(super) enum DialError {
     NotGranted,
     #[error("every address of the host is one that its grant does not cover")]
     AddressRefused,
-    #[error("the name did not resolve in time")]
-    ResolveTimeout,
-    #[error("the name did not resolve")]
-    Resolve(#[source] std::io::Error),
+    #[error(transparent)]
+    Resolve(#[from] LookupError),
     #[error("the host did not answer in time")]
     ConnectTimeout,
     #[error("the host refused the connection")]
@@ -51,7 +46,7 @@ impl DialError {
             Self::NoHost => Error::HttpRequestUriInvalid,
             Self::NotGranted => Error::HttpRequestDenied,
             Self::AddressRefused => Error::DestinationIpProhibited,
-            Self::ResolveTimeout => Error::DnsTimeout,
+            Self::Resolve(LookupError::Timeout) => Error::DnsTimeout,
             Self::Resolve(_) => {
                 Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
             }
@@ -63,11 +58,11 @@ impl DialError {
 
 /// Connects to what one component was granted.
 #[derive(Clone)]
-pub(super) struct Dialer(Arc<OutboundHosts>);
+pub(super) struct Dialer(Arc<Names>);
 
 impl Dialer {
-    pub(super) fn new(hosts: Arc<OutboundHosts>) -> Self {
-        Self(hosts)
+    pub(super) fn new(names: Arc<Names>) -> Self {
+        Self(names)
     }
 }
 
@@ -81,8 +76,8 @@ impl tower_service::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let hosts = self.0.clone();
-        Box::pin(async move { dial(&hosts, &uri).await.map(TokioIo::new) })
+        let names = self.0.clone();
+        Box::pin(async move { dial(&names, &uri).await.map(TokioIo::new) })
     }
 }
 
@@ -95,15 +90,15 @@ pub(super) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
     Some((scheme, host, port))
 }
 
-async fn dial(hosts: &OutboundHosts, uri: &Uri) -> Result<TcpStream, DialError> {
+async fn dial(names: &Names, uri: &Uri) -> Result<TcpStream, DialError> {
     let (scheme, host, port) = target(uri).ok_or(DialError::NoHost)?;
-    let scope = hosts.check(scheme, host, port).ok_or(DialError::NotGranted)?;
+    let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
     let mut last = DialError::AddressRefused;
-    for address in resolve(host, port).await?.into_iter().take(ADDRESSES) {
-        if !scope.permits(address.ip()) {
+    for address in names.resolve(host).await?.into_iter().take(ADDRESSES) {
+        if !scope.permits(address) {
             continue;
         }
-        match timeout(CONNECT, TcpStream::connect(address)).await {
+        match timeout(CONNECT, TcpStream::connect((address, port))).await {
             Ok(Ok(stream)) => {
                 // Small requests must not wait for Nagle; failing to say so costs only time.
                 let _ = stream.set_nodelay(true);
@@ -114,15 +109,4 @@ async fn dial(hosts: &OutboundHosts, uri: &Uri) -> Result<TcpStream, DialError> 
         }
     }
     Err(last)
-}
-
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    match timeout(RESOLVE, lookup_host((host, port))).await {
-        Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(error)) => Err(DialError::Resolve(error)),
-        Err(_) => Err(DialError::ResolveTimeout),
-    }
 }

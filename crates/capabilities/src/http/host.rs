@@ -105,7 +105,7 @@ async fn send(
         );
         return Err(Error::DestinationNotFound);
     }
-    if grants.http.hosts.check(scheme, host, port).is_none() {
+    if grants.names.hosts().check(scheme, host, port).is_none() {
         tracing::warn!(
             component = %grants.component, scheme, host, port,
             "refused: `allowed_outbound_hosts` does not grant this destination"

@@ -7,11 +7,11 @@ mod host;
 
 use std::sync::{Arc, OnceLock};
 
-use dayfly_model::outbound::OutboundHosts;
 use wasmtime_wasi_http::Error;
 
 pub use host::Outbound;
 
+use crate::names::Names;
 use crate::registry::Capability;
 
 /// This capability's line in the registry.
@@ -28,18 +28,18 @@ pub const CAPABILITY: Capability = Capability {
 /// One component's share of outbound HTTP. Its connections are its own: a pool that components
 /// shared would hand one of them a connection to an address that only another was granted.
 pub struct Grant {
-    hosts: Arc<OutboundHosts>,
+    names: Arc<Names>,
     client: OnceLock<Result<client::Client, Error>>,
 }
 
 impl Grant {
-    /// A share that reaches `hosts` and nothing else.
-    pub fn new(hosts: OutboundHosts) -> Self {
-        Self { hosts: Arc::new(hosts), client: OnceLock::new() }
+    /// A share that reaches the hosts of `names` and nothing else.
+    pub(crate) fn new(names: Arc<Names>) -> Self {
+        Self { names, client: OnceLock::new() }
     }
 
     /// The component's connections, made with the first request.
     fn client(&self) -> Result<&client::Client, &Error> {
-        self.client.get_or_init(|| client::new(self.hosts.clone())).as_ref()
+        self.client.get_or_init(|| client::new(self.names.clone())).as_ref()
     }
 }

@@ -1,5 +1,5 @@
-//! Bounds on what an instance opens: the functions of WASI that make descriptors, sockets and
-//! look-ups, each defined again over wasmtime-wasi's with a look at the instance's limits first.
+//! Bounds on what an instance opens: the functions of WASI that make descriptors and sockets, each
+//! defined again over wasmtime-wasi's with a look at the instance's limits first.
 
 use dayfly_engine::Flavour;
 use wasmtime::component::{Linker, Resource};
@@ -7,14 +7,14 @@ use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView a
 use wasmtime_wasi::p2;
 use wasmtime_wasi::p2::bindings::filesystem::types as files2;
 use wasmtime_wasi::p2::bindings::sockets as sockets2;
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::p3::bindings::filesystem::types as files3;
-use wasmtime_wasi::p3::bindings::sockets::{ip_name_lookup, types as sockets3};
-use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSockets, WasiSocketsView as _};
+use wasmtime_wasi::p3::bindings::sockets::types as sockets3;
+use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSocketsView as _};
 
+use super::lookup;
 use crate::HostState;
 
 type OpenAt2 =
@@ -31,6 +31,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
         concurrent_files(linker)?;
         concurrent_sockets(linker)?;
     }
+    lookup::link(linker, flavour)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -82,7 +83,6 @@ fn concurrent_files(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 fn sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     use sockets2::network::Host as _;
-    type Lookup = (Resource<p2::Network>, String);
     linker.instance("wasi:sockets/tcp-create-socket@0.2.12")?.func_wrap(
         "create-tcp-socket",
         |mut store, (family,): (sockets2::network::IpAddressFamily,)| {
@@ -109,19 +109,6 @@ fn sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
                     Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
                 }
             })
-        },
-    )?;
-    linker.instance("wasi:sockets/ip-name-lookup@0.2.12")?.func_wrap(
-        "resolve-addresses",
-        |mut store, (network, name): Lookup| {
-            if !store.data_mut().spend_outbound() {
-                return Ok((Err(ErrorCode::OutOfMemory),));
-            }
-            let mut sockets = store.data_mut().sockets();
-            match sockets.resolve_addresses(network, name) {
-                Ok(stream) => Ok((Ok(stream),)),
-                Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
-            }
         },
     )
 }
@@ -155,20 +142,6 @@ fn concurrent_sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
                     Ok(socket) => Ok((Ok(socket),)),
                     Err(error) => Ok((Err(sockets.convert_error_code(error)?),)),
                 }
-            })
-        },
-    )?;
-    linker.instance("wasi:sockets/ip-name-lookup@0.3.0")?.func_wrap_concurrent(
-        "resolve-addresses",
-        |accessor, (name,): (String,)| {
-            Box::pin(async move {
-                if !accessor.with(|mut access| access.get().spend_outbound()) {
-                    let over = Some("the instance's limit is reached".to_owned());
-                    return Ok((Err(ip_name_lookup::ErrorCode::Other(over)),));
-                }
-                let sockets = accessor.with_getter::<WasiSockets>(HostState::sockets);
-                use ip_name_lookup::HostWithStore;
-                Ok((<WasiSockets as HostWithStore<_>>::resolve_addresses(&sockets, name).await?,))
             })
         },
     )

@@ -5,15 +5,16 @@ pub(crate) mod bounded;
 mod files;
 mod host;
 mod lines;
+mod lookup;
 mod pipe;
 pub(crate) mod rate;
 mod sockets;
 pub mod stdio;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dayfly_model::Component;
-use dayfly_model::outbound::OutboundHosts;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::sockets::WasiSocketsCtx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
@@ -21,6 +22,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 pub use files::{FilesError, Folder};
 pub use stdio::Stdio;
 
+use crate::names::Names;
 use crate::registry::Capability;
 
 /// This capability's line in the registry.
@@ -59,29 +61,29 @@ impl Grant {
     ///
     /// # Errors
     /// If a granted folder cannot be opened or a glob matches nothing that can be copied.
-    pub fn prepare(
+    pub(crate) fn prepare(
         component: &Component,
-        hosts: &OutboundHosts,
+        names: Arc<Names>,
         root: &Path,
         state: &Path,
     ) -> Result<Self, FilesError> {
         let environment =
             component.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let files = files::open(component, root, state)?;
-        Ok(Self { environment, files, sockets: sockets::policy(hosts) })
+        Ok(Self { environment, files, sockets: sockets::policy(names) })
     }
 
-    /// A share for a one-shot command: its own environment and folders, no sockets but `hosts`.
+    /// A share for a one-shot command: its own environment and folders, no sockets but to the hosts of `names`.
     ///
     /// # Errors
     /// If a folder cannot be opened.
-    pub fn for_command(
+    pub(crate) fn for_command(
         environment: Vec<(String, String)>,
         folders: &[files::Folder],
-        hosts: &OutboundHosts,
+        names: Arc<Names>,
     ) -> Result<Self, FilesError> {
         let files = files::open_folders(folders)?;
-        Ok(Self { environment, files, sockets: sockets::policy(hosts) })
+        Ok(Self { environment, files, sockets: sockets::policy(names) })
     }
 
     /// A fresh context for one instance, which may write `log_bytes` to each of its log streams.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use dayfly_capabilities::Grants;
+use dayfly_capabilities::wasi::Folder;
 use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind};
-use dayfly_capabilities::wasi::{Folder, Grant};
 use dayfly_model::{Limits, OutboundHosts};
 
 use crate::app::{limit, pair, set_limits};
@@ -84,9 +84,11 @@ impl GrantArgs {
             })
             .collect();
         let hosts = OutboundHosts::parse(&self.hosts)?;
-        let wasi = Grant::for_command(self.environment.clone(), &folders, &hosts)?;
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-        Ok(Arc::new(Grants::for_command(&name, self.limits(), wasi, hosts, Arc::new(StderrLog))))
+        let log = Arc::new(StderrLog);
+        let environment = self.environment.clone();
+        let grants = Grants::for_command(&name, self.limits(), environment, &folders, hosts, log)?;
+        Ok(Arc::new(grants))
     }
 }
 

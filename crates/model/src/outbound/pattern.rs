@@ -115,6 +115,10 @@ impl HostPattern {
         }
     }
 
+    pub(super) fn grants_addresses(&self) -> bool {
+        matches!(self.host, HostRule::Network(_))
+    }
+
     pub(super) fn may_reach(&self, ip: IpAddr) -> bool {
         let class = AddressClass::of(ip);
         match &self.host {

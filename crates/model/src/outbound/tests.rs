@@ -231,6 +231,20 @@ fn lookups_reveal_only_what_may_be_reached() {
 }
 
 #[test]
+fn only_granted_names_are_looked_up() {
+    let may = |entries: &[&str], name: &str| hosts(entries).may_resolve(name);
+    assert!(may(&["https://api.example.com"], "API.example.com."));
+    assert!(!may(&["https://api.example.com"], "example.com"));
+    assert!(!may(&["https://api.example.com"], "data.attacker.example"));
+    assert!(may(&["tcp://*.example.com:5432"], "db.example.com"));
+    assert!(may(&["*://*:*"], "anything.example"));
+    assert!(may(&["tcp://10.0.0.0/8:*"], "db.internal"));
+    assert!(!may(&["http://self"], "self.example"));
+    assert!(!may(&[], "localhost"));
+    assert!(!may(&["*://*:*"], "0x7f.1"));
+}
+
+#[test]
 fn malformed_entries_are_refused() {
     for entry in [
         "",

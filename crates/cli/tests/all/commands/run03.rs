@@ -73,7 +73,19 @@ async fn addresses_are_as_granted() {
         assert!(refused.contains("AccessDenied"), "{line:?}: {refused}");
     }
     assert!(fails(&["--", "tcp", &tcp, "hello"]).await.contains("AccessDenied"));
-    assert!(fails(&["--", "resolve", "localhost"]).await.contains("ResolverFailure"));
+    for grant in ["tcp://localhost:1", "tcp://127.0.0.0/8:*"] {
+        let found = run(&["--allow", grant, "--", "resolve", "localhost"]).await;
+        assert!(found.contains("Ipv4((127, 0, 0, 1))"), "{grant}: {found}");
+    }
+    assert_eq!(run(&["--allow", "tcp://*:1", "--", "resolve", "localhost"]).await, "");
+    for line in [
+        &["--allow", "tcp://example.com:1", "--", "resolve", "localhost"][..],
+        &["--", "resolve", "localhost"],
+    ] {
+        let refused = fails(line).await;
+        assert!(refused.contains("AccessDenied"), "{line:?}: {refused}");
+        assert!(refused.contains("does not grant this name"), "{line:?}: {refused}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,210 @@
+//! Name look-ups. The system's resolver blocks a thread for as long as it likes (seconds, where a
+//! name server is silent), so look-ups are bounded, for each component and in all; and because a
+//! look-up tells the name's servers something, only names that the component was granted are
+//! looked up at all.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dayfly_model::outbound::{OutboundHosts, Protocol};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// How long a look-up may take, its wait for a turn included.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many look-ups of one component run at once; others wait.
+const PER_COMPONENT: usize = 4;
+
+/// How many look-ups run at once in all; a quarter of one worker's threads for what blocks.
+static TURNS: Semaphore = Semaphore::const_new(32);
+
+/// How many addresses are remembered with the name that led to them, and how long.
+const REMEMBERED: usize = 256;
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// Why a name led to no address.
+#[derive(Debug, Error)]
+pub(crate) enum LookupError {
+    #[error("the name is neither a host name nor an address")]
+    Malformed,
+    #[error("the name is not granted")]
+    NotGranted,
+    #[error("the name did not resolve in time")]
+    Timeout,
+    #[error("the name did not resolve")]
+    Failed(#[source] std::io::Error),
+}
+
+/// The look-ups of one component, shared by its instances.
+pub(crate) struct Names {
+    hosts: Arc<OutboundHosts>,
+    turns: Arc<Semaphore>,
+    found: Mutex<VecDeque<Found>>,
+}
+
+/// An address that a granted name led to.
+struct Found {
+    address: IpAddr,
+    name: String,
+    until: Instant,
+}
+
+impl Names {
+    pub(crate) fn new(hosts: Arc<OutboundHosts>) -> Self {
+        let turns = Arc::new(Semaphore::new(PER_COMPONENT));
+        Self { hosts, turns, found: Mutex::default() }
+    }
+
+    /// What the component was granted.
+    pub(crate) fn hosts(&self) -> &OutboundHosts {
+        &self.hosts
+    }
+
+    /// The addresses of a name or an address, as far as any grant could permit them.
+    pub(crate) async fn granted(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
+        let name = match url::Host::parse(name) {
+            Ok(url::Host::Domain(name)) => name,
+            Ok(url::Host::Ipv4(address)) => return Ok(vec![address.into()]),
+            Ok(url::Host::Ipv6(address)) => return Ok(vec![address.into()]),
+            // The URL standard wants brackets around the colons.
+            Err(_) => match name.parse() {
+                Ok(address) => return Ok(vec![address]),
+                Err(_) => return Err(LookupError::Malformed),
+            },
+        };
+        if !self.hosts.may_resolve(&name) {
+            return Err(LookupError::NotGranted);
+        }
+        let mut addresses = self.resolve(&name).await?;
+        addresses.retain(|address| self.hosts.may_reach(*address));
+        self.remember(&name, &addresses);
+        Ok(addresses)
+    }
+
+    /// The addresses of a name, whatever they are.
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
+        if let Ok(address) = name.parse() {
+            return Ok(vec![address]);
+        }
+        let name = name.to_owned();
+        let turns = self.turns.clone();
+        let lookup = async move {
+            // The semaphores are never closed. A look-up that is given up keeps its turns until
+            // its thread is free again.
+            let own = turns.acquire_owned().await;
+            let shared = TURNS.acquire().await;
+            let resolved = tokio::task::spawn_blocking(move || {
+                let _turns = (own, shared);
+                (name.as_str(), 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>)
+            });
+            resolved.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()))
+        };
+        match timeout(PATIENCE, lookup).await {
+            Ok(Ok(addresses)) => {
+                let mut found: Vec<IpAddr> = Vec::new();
+                for address in addresses.iter().map(|address| address.ip().to_canonical()) {
+                    if !found.contains(&address) {
+                        found.push(address);
+                    }
+                }
+                Ok(found)
+            }
+            Ok(Err(error)) => Err(LookupError::Failed(error)),
+            Err(_) => Err(LookupError::Timeout),
+        }
+    }
+
+    /// Whether a socket may send to an address: because the address is granted, or because a
+    /// granted name led to it.
+    pub(crate) fn permits(&self, protocol: Protocol, address: SocketAddr) -> bool {
+        if self.hosts.check_socket(protocol, address) {
+            return true;
+        }
+        let ip = address.ip().to_canonical();
+        let now = Instant::now();
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.iter().filter(|found| found.address == ip && found.until > now).any(|found| {
+            let scope = self.hosts.check(protocol.scheme(), &found.name, address.port());
+            scope.is_some_and(|scope| scope.permits(ip))
+        })
+    }
+
+    fn remember(&self, name: &str, addresses: &[IpAddr]) {
+        let until = Instant::now() + REMEMBER;
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for &address in addresses {
+            found.retain(|old| old.address != address || old.name != name);
+            if found.len() == REMEMBERED {
+                found.pop_front();
+            }
+            found.push_back(Found { address, name: name.to_owned(), until });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(entries: &[&str]) -> Names {
+        Names::new(Arc::new(OutboundHosts::parse(entries).unwrap()))
+    }
+
+    fn socket(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_granted_name_opens_the_addresses_it_leads_to() {
+        let names = names(&["tcp://localhost:7000"]);
+        assert!(!names.permits(Protocol::Tcp, socket("127.0.0.1:7000")));
+        let found = names.granted("localhost").await.unwrap();
+        assert!(found.contains(&IpAddr::from([127, 0, 0, 1])));
+        assert!(names.permits(Protocol::Tcp, socket("127.0.0.1:7000")));
+        assert!(names.permits(Protocol::Tcp, socket("[::ffff:127.0.0.1]:7000")));
+        assert!(!names.permits(Protocol::Tcp, socket("127.0.0.1:7001")));
+        assert!(!names.permits(Protocol::Tcp, socket("127.0.0.2:7000")));
+        assert!(!names.permits(Protocol::Udp, socket("127.0.0.1:7000")));
+    }
+
+    #[tokio::test]
+    async fn other_names_are_not_looked_up() {
+        for entries in [&["https://api.example.com"][..], &["https://*.example.com"], &[]] {
+            let refused = names(entries).granted("secret.attacker.example").await;
+            assert!(matches!(refused, Err(LookupError::NotGranted)), "{refused:?}");
+        }
+        assert!(matches!(names(&["*://*:*"]).granted("not a name").await, Err(_)));
+    }
+
+    #[tokio::test]
+    async fn addresses_that_no_grant_permits_are_not_told() {
+        // `*` means public addresses; this name leads to none.
+        assert!(names(&["tcp://*:80"]).granted("localhost").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_bounded() {
+        let names = names(&["tcp://*:80"]);
+        for last in 0..=255 {
+            names.remember("a.example", &[IpAddr::from([8, 8, 8, last])]);
+            names.remember("a.example", &[IpAddr::from([8, 8, 8, last])]);
+            names.remember("b.example", &[IpAddr::from([8, 8, 8, last])]);
+        }
+        assert_eq!(names.found.lock().unwrap().len(), REMEMBERED);
+    }
+
+    #[tokio::test]
+    async fn look_ups_of_one_component_take_turns() {
+        let names = names(&["tcp://localhost:80"]);
+        let held = names.turns.clone().acquire_many_owned(PER_COMPONENT as u32).await.unwrap();
+        tokio::time::pause();
+        assert!(matches!(names.granted("localhost").await, Err(LookupError::Timeout)));
+        drop(held);
+        tokio::time::resume();
+        assert!(names.granted("localhost").await.is_ok());
+    }
+}

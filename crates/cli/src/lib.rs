@@ -11,6 +11,13 @@ mod oneshot;
 mod output;
 mod report;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    //! What fuzz targets reach and nobody else.
+    pub use crate::commands::arguments;
+}
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -8,6 +8,12 @@ pub mod access_log;
 pub mod body;
 pub mod dispatch;
 pub mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    //! What fuzz targets reach and nobody else.
+    pub use crate::dispatch::cgi_head;
+}
 pub mod guest_log;
 pub mod host;
 pub mod release;

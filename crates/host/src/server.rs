@@ -16,6 +16,7 @@ pub mod shutdown;
 mod signals;
 mod socket;
 pub mod tls;
+mod unread;
 mod watch;
 mod wire;
 mod worker;

@@ -4,6 +4,9 @@ mod exports;
 mod types;
 mod values;
 
+#[cfg(fuzzing)]
+pub use values::arguments;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

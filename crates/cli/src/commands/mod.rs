@@ -13,6 +13,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
+#[cfg(fuzzing)]
+pub use call::arguments;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Up(up::Up),

@@ -18,6 +18,8 @@ use dayfly_model::{ComponentId, Executor};
 
 use crate::release::Release;
 use admission::Admission;
+#[cfg(fuzzing)]
+pub use cgi::cgi_head;
 pub(crate) use component::ComponentHost;
 pub use component::{ActivateError, Loaded, serves_shape};
 

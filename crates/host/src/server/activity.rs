@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::socket::Socket;
+use super::unread::Unread;
 
 /// A core's coarse clock, advanced by its sweep. It counts sweeps rather than time: when the core
 /// was kept from running, nobody's time has passed.
@@ -81,6 +82,12 @@ pub(super) struct Activity {
     body: AtomicBool,
     stage: AtomicU8,
     order: AtomicU8,
+    /// The requests of HTTP/2 whose next step is ours, not the client's.
+    working: AtomicU32,
+    /// When one of those was ours last.
+    worked: AtomicU32,
+    /// The answers of HTTP/2 that are streamed.
+    pub(super) unread: Unread,
     waker: OnceLock<Waker>,
 }
 
@@ -98,8 +105,15 @@ impl Activity {
             body: AtomicBool::new(false),
             stage: AtomicU8::new(stage as u8),
             order: AtomicU8::new(Order::Serve as u8),
+            working: AtomicU32::new(0),
+            worked: AtomicU32::new(now),
+            unread: Unread::default(),
             waker: OnceLock::new(),
         }
+    }
+
+    pub(super) fn now(&self) -> u32 {
+        self.clock.now()
     }
 
     /// Notes the task to wake when there is an order; a task's first one is its only one.
@@ -202,10 +216,10 @@ impl Activity {
         if self.requests() > 0 {
             // Hyper sees that a client left only where it reads, which it does not while a body
             // waits to be read by the guest.
-            if self.socket.is_left() {
+            if self.socket.is_left() || self.leaves_all_unread(now, patience.write) {
                 self.order(Order::Drop);
             }
-            return;
+            return self.unread.sweep(now, patience.write);
         }
         if self.is(Stage::Http1) && self.heard.load(Relaxed) {
             if since > patience.header {
@@ -222,6 +236,14 @@ impl Activity {
         }
     }
 
+    /// Whether an HTTP/2 client has had an answer to every request for longer than `patience`, and
+    /// took nothing of any.
+    fn leaves_all_unread(&self, now: u32, patience: u32) -> bool {
+        self.is(Stage::Http2)
+            && self.working.load(Relaxed) == 0
+            && now.wrapping_sub(self.worked.load(Relaxed)) > patience
+    }
+
     /// How ready the connection is to give way to another: the larger the sooner. `None` if it has
     /// a request, or has just come.
     pub(super) fn dispensable(&self) -> Option<(bool, u32)> {
@@ -236,17 +258,36 @@ impl Activity {
 }
 
 /// A request that runs, as the connection's activity counts it.
-pub(super) struct Running(Arc<Activity>);
+pub(super) struct Running {
+    activity: Arc<Activity>,
+    /// Whether it is one of HTTP/2 whose next step is ours.
+    working: bool,
+}
 
 impl Running {
     pub(super) fn begin(activity: &Arc<Activity>, has_body: bool) -> Self {
         activity.begin_request(has_body);
-        Self(activity.clone())
+        Self { activity: activity.clone(), working: false }
+    }
+
+    /// Notes whether the next step of a request of HTTP/2 is ours, or the client's. The clients of
+    /// HTTP/1 that do not read are known by their sockets.
+    pub(super) fn set_working(&mut self, working: bool) {
+        let activity = &self.activity;
+        activity.worked.store(activity.now(), Relaxed);
+        if working != self.working {
+            let change = if working { 1 } else { u32::MAX };
+            activity.working.fetch_add(change, Relaxed);
+            self.working = working;
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.end_request();
+        if self.working {
+            self.set_working(false);
+        }
+        self.activity.end_request();
     }
 }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::activity::{Activity, Running};
 use super::connection::{Connection, Protocol};
 use super::handler::Handler;
+use super::unread::Impatient;
 use super::worker::Worker;
 use crate::access_log::Record;
 use crate::body::{Body, BoxError};
@@ -34,7 +35,10 @@ impl<H: Handler> Session<H> {
     ) -> Result<Response<WatchedBody>, std::convert::Infallible> {
         let http1 = self.connection.protocol == Protocol::Http1;
         let has_body = http1 && !request.body().is_end_stream();
-        let running = Running::begin(&self.activity, has_body);
+        let mut running = Running::begin(&self.activity, has_body);
+        if !http1 {
+            running.set_working(true);
+        }
         let mut record = Record::begin(&request, &self.connection);
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.check(&request) {
@@ -51,11 +55,18 @@ impl<H: Handler> Session<H> {
         };
         if !http1 {
             strip_body(is_head, &mut response);
+            running.set_working(false);
+            response = response.map(|body| match body {
+                Body::Stream(stream) => {
+                    Body::from_stream(Box::pin(Impatient::new(stream, self.activity.clone())))
+                }
+                other => other,
+            });
         }
         if let Some(record) = &mut record {
             record.answered(&mut response);
         }
-        Ok(response.map(|body| WatchedBody { body, record, _running: running }))
+        Ok(response.map(|body| WatchedBody { body, record, http1, running }))
     }
 
     /// Hands the request on. A panic is our own mistake; it must cost one request, not all that
@@ -147,7 +158,8 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
 pub(super) struct WatchedBody {
     body: Body,
     record: Option<Box<Record>>,
-    _running: Running,
+    http1: bool,
+    running: Running,
 }
 
 impl http_body::Body for WatchedBody {
@@ -160,6 +172,9 @@ impl http_body::Body for WatchedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let watched = &mut *self;
+        if !watched.http1 {
+            watched.running.set_working(polled.is_pending());
+        }
         if let (Some(record), Poll::Ready(frame)) = (&mut watched.record, &polled) {
             match frame {
                 Some(Ok(frame)) => record.sent(frame.data_ref().map_or(0, Bytes::len)),

@@ -103,6 +103,8 @@ pub struct App {
     pub answered: AtomicUsize,
     /// Bytes that `/zeros` has made.
     pub made: Arc<AtomicU64>,
+    /// Bodies of `/zeros` that are being made.
+    pub zeros: Arc<AtomicUsize>,
     /// Lets `/wait` answer.
     pub release: tokio::sync::Notify,
 }
@@ -151,8 +153,15 @@ impl Handler for App {
                 connection.protocol.label()
             )),
             other => match other.strip_prefix("/zeros/").and_then(|n| n.parse().ok()) {
-                Some(left) => Body::stream(Zeros { left, made: self.made.clone() }),
-                None => Body::from("hello\n"),
+                Some(left) => {
+                    self.zeros.fetch_add(1, SeqCst);
+                    let (made, zeros) = (self.made.clone(), self.zeros.clone());
+                    Body::stream(Zeros { left, made, zeros })
+                }
+                None => match other.strip_prefix("/full/").and_then(|n| n.parse().ok()) {
+                    Some(length) => Body::full(vec![0; length]),
+                    None => Body::from("hello\n"),
+                },
             },
         };
         Response::new(body)
@@ -197,6 +206,13 @@ async fn count(mut body: Incoming) -> Result<u64, BoxError> {
 struct Zeros {
     left: u64,
     made: Arc<AtomicU64>,
+    zeros: Arc<AtomicUsize>,
+}
+
+impl Drop for Zeros {
+    fn drop(&mut self) {
+        self.zeros.fetch_sub(1, SeqCst);
+    }
 }
 
 impl http_body::Body for Zeros {

@@ -167,6 +167,68 @@ fn resets_in_quick_succession_end_the_connection() {
 }
 
 #[test]
+fn an_answer_left_unread_ends_alone() {
+    let write_timeout = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { write_timeout, ..config() });
+    block_on(async {
+        let (sender, _connection) = raw(&server).await;
+        let mut sender = sender.ready().await.unwrap();
+        let (unread, _) = sender.send_request(get("/zeros/1000000000000"), true).unwrap();
+        let mut unread = unread.await.unwrap().into_body();
+        // Until it is reset, the connection is in use.
+        while server.app.zeros.load(SeqCst) == 1 {
+            let (response, _) = sender.send_request(get("/"), true).unwrap();
+            assert_eq!(response.await.unwrap().status(), 200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // What was sent before is still there, and then the end.
+        let end = loop {
+            match unread.data().await.expect("an end that tells") {
+                Ok(data) => unread.flow_control().release_capacity(data.len()).unwrap(),
+                Err(error) => break error,
+            }
+        };
+        assert!(end.is_reset(), "{end}");
+        let (response, _) = sender.send_request(get("/"), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn a_client_that_leaves_all_unread_ends() {
+    let write_timeout = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { write_timeout, ..config() });
+    for path in ["/zeros/1000000000000", "/full/100000"] {
+        block_on(async {
+            let tcp = TcpStream::connect(server.addr()).await.unwrap();
+            let mut client = h2::client::Builder::new();
+            client.initial_window_size(0);
+            let (sender, connection) = client.handshake::<_, Bytes>(tcp).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let mut sender = sender.ready().await.unwrap();
+            let (unread, _) = sender.send_request(get(path), true).unwrap();
+            let _unread = unread.await.unwrap();
+            let ended = tokio::time::timeout(crate::harness::LONG, connection).await;
+            assert!(ended.is_ok(), "{path}");
+        });
+    }
+}
+
+#[test]
+fn a_slow_handler_is_not_the_clients_fault() {
+    let short = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { write_timeout: short, ..config() });
+    block_on(async {
+        let (sender, _connection) = raw(&server).await;
+        let mut sender = sender.ready().await.unwrap();
+        let (response, _) = sender.send_request(get("/wait"), true).unwrap();
+        tokio::time::sleep(short * 8).await;
+        server.app.release.notify_waiters();
+        assert_eq!(response.await.unwrap().status(), 200);
+    });
+}
+
+#[test]
 fn streams_at_once_are_bounded() {
     let http2 = Http2Limits { max_concurrent_streams: 3, ..Http2Limits::default() };
     let server = Running::with(ServerConfig { http2, ..config() });

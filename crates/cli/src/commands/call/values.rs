@@ -80,6 +80,17 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// What `call` makes of its command line, as JSON.
+#[cfg(fuzzing)]
+pub fn arguments(
+    call: &str,
+    words: &[String],
+    function: &ComponentFunc,
+) -> Result<Vec<Value>, String> {
+    let values = Arguments::split(call, words).and_then(|arguments| arguments.parse(function));
+    Ok(values.map_err(|error| format!("{error:#}"))?.iter().map(json).collect())
+}
+
 fn count(arguments: usize) -> String {
     match arguments {
         0 => "no arguments".to_owned(),

@@ -21,6 +21,8 @@ use wasmtime_wasi::p3::bindings::CommandPre as CommandPre03;
 use wasmtime_wasi_http::WasiBody;
 
 pub(super) use call::Call;
+#[cfg(fuzzing)]
+pub use response::cgi_head;
 
 use super::failure::Failure;
 use super::guest::Answer;

@@ -65,6 +65,13 @@ fn split_head(read: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
+/// The head of what a command wrote, once its empty line is there.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn cgi_head(written: &[u8]) -> Option<Result<Response<()>, String>> {
+    split_head(written).map(|(head, _)| parse_head(&written[..head]))
+}
+
 fn parse_head(head: &[u8]) -> Result<Response<()>, String> {
     let mut response = Response::new(());
     let mut status = None;

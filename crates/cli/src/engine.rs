@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use dayfly_engine::{Engine, EngineConfig, Mode};
+use dayfly_model::manifest::parse_size;
 use directories::ProjectDirs;
 
 /// How guests are compiled and where artifacts are kept.
@@ -23,6 +24,18 @@ pub(crate) struct EngineArgs {
     /// Size that the artifact cache stays within, in MiB
     #[arg(long, env = "DAYFLY_CACHE_SIZE", default_value_t = 4096, value_name = "MIB")]
     cache_size: u64,
+
+    /// Stack that a guest may use
+    #[arg(long, env = "DAYFLY_STACK", default_value = "1MiB", value_name = "SIZE",
+          value_parser = stack_size)]
+    stack: u64,
+}
+
+fn stack_size(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        bytes @ 0x1_0000..=0x400_0000 => Ok(bytes),
+        _ => Err("is not between 64KiB and 64MiB".to_owned()),
+    }
 }
 
 pub(crate) fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode> {
@@ -38,6 +51,7 @@ impl EngineArgs {
             cache_dir: self.cache_dir.clone().or_else(default_cache),
             cache_bytes: self.cache_size.saturating_mul(1 << 20),
             max_instances,
+            max_stack_bytes: self.stack,
             ..EngineConfig::default()
         };
         Engine::new(config).map_err(|error| anyhow!(error))

@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod app;
+mod clients;
 mod commands;
 mod engine;
 mod harden;

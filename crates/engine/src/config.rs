@@ -8,10 +8,8 @@ use wasmtime::{
 
 use crate::{Flavour, Mode, pool};
 
-/// Bytes of stack that a guest may use.
-const GUEST_STACK_BYTES: usize = 1 << 20;
-/// Bytes of the stack that guest and host functions share: the host is left with half of it.
-const ASYNC_STACK_BYTES: usize = 2 << 20;
+/// Bytes of stack that are left to host functions when a guest has used all of its own.
+const HOST_STACK_BYTES: u64 = 1 << 20;
 /// Initialised memory up to this size is kept as one copy-on-write image, however sparse it is;
 /// above it Wasmtime decides by density.
 const DENSE_IMAGE_BYTES: u64 = 64 << 20;
@@ -37,6 +35,9 @@ pub struct EngineConfig {
     /// The most that one linear memory may have, in bytes; at most 4 GiB. An instance's own limit
     /// is its [`crate::MemoryLimiter`]'s.
     pub max_memory_bytes: u64,
+    /// The stack that a guest may use, in bytes. Each instance reserves this and 1 MiB for host
+    /// functions.
+    pub max_stack_bytes: u64,
     /// Threads that compile; 0 means one a core.
     pub compile_threads: usize,
 }
@@ -49,8 +50,16 @@ impl Default for EngineConfig {
             cache_bytes: 4 << 30,
             max_instances: 1_000,
             max_memory_bytes: 4 << 30,
+            max_stack_bytes: 1 << 20,
             compile_threads: 0,
         }
+    }
+}
+
+impl EngineConfig {
+    /// The stack that an instance reserves, its guest's and the host's, in bytes.
+    pub(crate) fn stack_bytes(&self) -> u64 {
+        self.max_stack_bytes.saturating_add(HOST_STACK_BYTES)
     }
 }
 
@@ -69,8 +78,8 @@ pub(crate) fn wasmtime_config(
         .memory_guaranteed_dense_image_size(DENSE_IMAGE_BYTES)
         .epoch_interruption(true)
         .consume_fuel(flavour.is_counted())
-        .max_wasm_stack(GUEST_STACK_BYTES)
-        .async_stack_size(ASYNC_STACK_BYTES)
+        .max_wasm_stack(usize::try_from(config.max_stack_bytes)?)
+        .async_stack_size(usize::try_from(config.stack_bytes())?)
         .parallel_compilation(true);
     // Wasmtime walks guests' frames by their frame pointers. Unwind tables would serve only a
     // debugger, and registering them is slow in a process that loads many components.

@@ -309,7 +309,7 @@ fn build_for(
     wasmtime::Engine::new(&wasmtime).map_err(|source| {
         let errno = source.chain().find_map(|cause| cause.downcast_ref::<rustix::io::Errno>());
         if errno == Some(&rustix::io::Errno::NOMEM) {
-            let reserved_bytes = pool::reserved_bytes(instances);
+            let reserved_bytes = pool::reserved_bytes(config, instances);
             EngineError::AddressSpace { reserved_bytes, max_instances: instances, source }
         } else {
             EngineError::Build(source)

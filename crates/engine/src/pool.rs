@@ -30,9 +30,9 @@ pub(crate) fn memories(instances: u32) -> u32 {
 }
 
 /// About how much address space the pool of one flavour takes, in bytes.
-pub(crate) fn reserved_bytes(instances: u32) -> u64 {
+pub(crate) fn reserved_bytes(config: &EngineConfig, instances: u32) -> u64 {
     let tables = u64::from(tables(instances)) * TABLE_ELEMENTS as u64 * 8;
-    let stacks = u64::from(instances) * (2 << 20);
+    let stacks = u64::from(instances).saturating_mul(config.stack_bytes());
     u64::from(memories(instances)) * SLOT_BYTES + tables + stacks
 }
 

@@ -11,6 +11,7 @@ use dayfly_host::{Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfi
 use dayfly_model::App;
 
 use crate::app::AppArgs;
+use crate::clients::ClientArgs;
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
@@ -63,6 +64,9 @@ pub(crate) struct Up {
     /// Print no progress and no routes
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    clients: ClientArgs,
 
     #[command(flatten)]
     engine: EngineArgs,
@@ -123,13 +127,14 @@ impl Up {
 
     fn config(&self) -> HostConfig {
         let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
-        let http = ServerConfig {
+        let mut http = ServerConfig {
             listen: self.listen.clone(),
             tls: tls.map(|(certificate, key)| TlsConfig::new(certificate, key)),
             threads: self.threads,
             grace: Duration::from_secs(self.grace),
             ..ServerConfig::default()
         };
+        self.clients.apply(&mut http);
         HostConfig { http, max_instances: self.max_instances }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dayfly_testing::{App, Body, Pattern, Running};
 use futures_util::future::join_all;
 use http::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::dayfly;
 
@@ -237,5 +238,56 @@ async fn a_log_flood_is_bounded_in_an_instance_and_in_a_second() {
     server.stderr().containing("last").await;
     let lines = server.stderr().all().iter().filter(|line| line.contains("0123456789")).count();
     assert!((20..400).contains(&lines), "{lines} lines were kept");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn flags_bound_the_clients() {
+    let app = App::of("rust-hello");
+    let flags = [
+        "--max-header-size",
+        "2KiB",
+        "--max-headers",
+        "8",
+        "--max-uri-size",
+        "100B",
+        "--header-timeout",
+        "300ms",
+        "--idle-timeout",
+        "600ms",
+    ];
+    let server = dayfly().arg("up").args(flags).arg(app.folder()).serve().await;
+    let long = "x".repeat(4 << 10);
+    assert_eq!(server.get_with("/", &[("x", &long)]).await.status, 431);
+    let many: Vec<String> = (0..9).map(|n| format!("x-{n}")).collect();
+    let many: Vec<_> = many.iter().map(|name| (name.as_str(), "1")).collect();
+    assert_eq!(server.get_with("/", &many).await.status, 431);
+    assert_eq!(server.get(&format!("/{}", &long[..100])).await.status, 414);
+    assert_eq!(server.get(&format!("/{}", &long[..99])).await.status, 200);
+    for begun in ["", "GET / HTTP/1.1\r\nhost: a"] {
+        let mut stream = server.connect().await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        // The end, with or without a word; a test that hangs here fails.
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+    server.stop().await;
+    for (flag, value) in [("--max-uri-size", "0B"), ("--header-timeout", "10"), ("--stack", "1KiB")]
+    {
+        dayfly().args(["up", flag, value]).arg(app.folder()).ends().await.with(2);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn as_many_files_may_be_opened_as_connections_are_granted() {
+    let app = App::of("rust-hello");
+    let command = dayfly().args(["up", "--max-connections", "3000"]).arg(app.folder());
+    let server = command.serve().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.process().id()));
+    let limits = limits.unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut numbers = line.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    let (soft, hard) = (numbers.next().unwrap(), numbers.next().unwrap());
+    assert!(soft >= 4024.min(hard), "{line}");
     server.stop().await;
 }

@@ -49,6 +49,35 @@ fn the_limiter_remembers_that_it_refused() {
 }
 
 #[test]
+fn the_stack_is_bounded() {
+    let module = r#"(func $deep (export "deep") (param i32) (result i32)
+        (if (result i32) (local.get 0)
+            (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+            (else (i32.const 0))))"#;
+    let bytes = component(module, "deep", r#"(param "calls" u32) (result u32)"#);
+    for mode in crate::support::MODES {
+        let deep = |max_stack_bytes: u64, calls: u32| {
+            let config = EngineConfig {
+                mode,
+                max_stack_bytes,
+                max_instances: 16,
+                ..EngineConfig::default()
+            };
+            let code = Engine::new(config).unwrap().load(&bytes).unwrap();
+            // Called without async, guests have the thread's stack.
+            let call = move || call::<(u32,), (u32,)>(&code, PAGE, "deep", (calls,));
+            let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(call).unwrap();
+            thread.join().unwrap().map(|(depth,)| depth)
+        };
+        assert_eq!(deep(64 << 10, 100).unwrap(), 100, "{mode}");
+        let overflow = deep(64 << 10, 10_000).unwrap_err();
+        assert_eq!(overflow.downcast_ref(), Some(&Trap::StackOverflow), "{mode}");
+        assert_eq!(deep(4 << 20, 10_000).unwrap(), 10_000, "{mode}");
+        assert!(deep(4 << 20, 10_000_000).is_err(), "{mode}");
+    }
+}
+
+#[test]
 fn what_starts_too_large_does_not_start() {
     let code = engine(Mode::Jit, None).load(&growing()).unwrap();
     let mut store = code.store(MemoryLimiter::new(PAGE));

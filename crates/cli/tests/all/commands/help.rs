@@ -67,6 +67,12 @@ async fn check() {
               [env: DAYFLY_CACHE_SIZE=]
               [default: 4096]
 
+          --stack <SIZE>
+              Stack that a guest may use
+
+              [env: DAYFLY_STACK=]
+              [default: 1MiB]
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -113,6 +119,12 @@ async fn run() {
 
               [env: DAYFLY_CACHE_SIZE=]
               [default: 4096]
+
+          --stack <SIZE>
+              Stack that a guest may use
+
+              [env: DAYFLY_STACK=]
+              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -189,6 +201,12 @@ async fn call() {
 
               [env: DAYFLY_CACHE_SIZE=]
               [default: 4096]
+
+          --stack <SIZE>
+              Stack that a guest may use
+
+              [env: DAYFLY_STACK=]
+              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -290,6 +308,12 @@ async fn doctor() {
 
               [env: DAYFLY_CACHE_SIZE=]
               [default: 4096]
+
+          --stack <SIZE>
+              Stack that a guest may use
+
+              [env: DAYFLY_STACK=]
+              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')

@@ -1,0 +1,100 @@
+//! The bounds of the server's clients, and the descriptors that their connections take.
+
+use std::time::Duration;
+
+use clap::Args;
+use dayfly_host::ServerConfig;
+use dayfly_model::manifest::{parse_duration, parse_size};
+
+/// Descriptors that serving takes beside its clients' connections: files and connections of
+/// guests, the runtime's own.
+const OTHER_DESCRIPTORS: u64 = 1024;
+
+/// What the server grants its clients.
+#[derive(Args)]
+#[command(next_help_heading = "Clients")]
+pub(crate) struct ClientArgs {
+    /// Connections at once; beyond, the one that is idle longest is closed, or new ones wait
+    #[arg(long, env = "DAYFLY_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: Option<u32>,
+
+    /// How long the head of a request may take [default: 10s]
+    #[arg(long, env = "DAYFLY_HEADER_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    header_timeout: Option<Duration>,
+
+    /// How long a connection stays open without a request [default: 75s]
+    #[arg(long, env = "DAYFLY_IDLE_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    idle_timeout: Option<Duration>,
+
+    /// How long a client may take nothing of its answer [default: 30s]
+    #[arg(long, env = "DAYFLY_WRITE_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    write_timeout: Option<Duration>,
+
+    /// Size of a request's head [default: 64KiB]
+    #[arg(long, env = "DAYFLY_MAX_HEADER_SIZE", value_name = "SIZE", value_parser = head_size)]
+    max_header_size: Option<usize>,
+
+    /// Number of a request's headers [default: 100]
+    #[arg(long, env = "DAYFLY_MAX_HEADERS", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    max_headers: Option<u16>,
+
+    /// Size of a request's target: path and query [default: 16KiB]
+    #[arg(long, env = "DAYFLY_MAX_URI_SIZE", value_name = "SIZE", value_parser = head_size)]
+    max_uri_size: Option<usize>,
+}
+
+fn head_size(text: &str) -> Result<usize, String> {
+    match parse_size(text)? {
+        bytes @ 1..=0x10_0000 => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        _ => Err("is not between 1B and 1MiB".to_owned()),
+    }
+}
+
+impl ClientArgs {
+    /// Puts the bounds into a server's configuration. As many connections are granted as the
+    /// process may open, if nobody says how many.
+    pub(crate) fn apply(&self, config: &mut ServerConfig) {
+        let set = |to: &mut Duration, flag: Option<Duration>| *to = flag.unwrap_or(*to);
+        set(&mut config.header_timeout, self.header_timeout);
+        set(&mut config.idle_timeout, self.idle_timeout);
+        set(&mut config.write_timeout, self.write_timeout);
+        config.max_header_bytes = self.max_header_size.unwrap_or(config.max_header_bytes);
+        config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);
+        config.max_uri_bytes = self.max_uri_size.unwrap_or(config.max_uri_bytes);
+        let wanted = self.max_connections.map_or(config.max_connections as u64, u64::from).max(1);
+        let possible = descriptors(wanted + OTHER_DESCRIPTORS).saturating_sub(OTHER_DESCRIPTORS);
+        if possible < wanted {
+            tracing::warn!(
+                wanted,
+                possible = possible.max(1),
+                "this process may not open enough files for so many connections: raise its limit \
+                 (`ulimit -Hn`, `LimitNOFILE=` of systemd)"
+            );
+        }
+        config.max_connections = usize::try_from(possible.clamp(1, wanted)).unwrap_or(usize::MAX);
+    }
+}
+
+/// Raises the soft limit of open files to what is wanted, as far as the hard one allows, and tells
+/// what it is then.
+#[cfg(unix)]
+fn descriptors(wanted: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else {
+        return u64::MAX;
+    };
+    if current >= wanted {
+        return current;
+    }
+    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
+        Ok(()) => raised,
+        Err(_) => current,
+    }
+}
+
+#[cfg(not(unix))]
+fn descriptors(_wanted: u64) -> u64 {
+    u64::MAX
+}

@@ -8,8 +8,16 @@ use dayfly_model::outbound::{OutboundHosts, Protocol};
 use libfuzzer_sys::fuzz_target;
 
 const PRIVATE: [&str; 10] = [
-    "127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1",
-    "::ffff:127.0.0.1", "64:ff9b::a00:1", "fe80::1",
+    "127.0.0.1",
+    "10.0.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "::1",
+    "::ffff:127.0.0.1",
+    "64:ff9b::a00:1",
+    "fe80::1",
 ];
 
 fuzz_target!(|text: &str| {
@@ -20,7 +28,9 @@ fuzz_target!(|text: &str| {
     let port = port.parse().unwrap_or(443);
     let scope = hosts.check(scheme, host, port);
     let _ = hosts.may_resolve(host);
-    let named = hosts.entries().any(|entry| !entry.contains('*'));
+    let is_wildcard =
+        |entry: &str| entry.split_once("://").is_some_and(|(_, host)| host.starts_with('*'));
+    let named = hosts.entries().any(|entry| !is_wildcard(&entry));
     for address in PRIVATE.map(|address| address.parse::<IpAddr>().unwrap()) {
         if named {
             break;

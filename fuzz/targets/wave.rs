@@ -10,19 +10,15 @@ use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 
 const FUNCTIONS: &str = r#"(component
-  (import "types" (instance $types
-    (type $r (record (field "name" string) (field "age" (option u8)) (field "n" (list f64))))
-    (export "r" (type $record (eq $r)))
-    (type $v (variant (case "none-at-all") (case "text" string) (case "both" (tuple s64 char))))
-    (export "v" (type $variant (eq $v)))
-    (type $f (flags "read" "write" "run"))
-    (export "f" (type $flags (eq $f)))
-    (type $e (enum "low" "high"))
-    (export "e" (type $enum (eq $e)))))
-  (alias export $types "r" (type $record))
-  (alias export $types "v" (type $variant))
-  (alias export $types "f" (type $flags))
-  (alias export $types "e" (type $enum))
+  (type $r (record (field "name" string) (field "age" (option u8)) (field "n" (list f64))))
+  (import "r" (type $record (eq $r)))
+  (type $t (tuple s64 char))
+  (type $v (variant (case "nothing") (case "text" string) (case "both" $t)))
+  (import "v" (type $variant (eq $v)))
+  (type $f (flags "read" "write" "run"))
+  (import "f" (type $flags (eq $f)))
+  (type $e (enum "low" "high"))
+  (import "e" (type $enum (eq $e)))
   (import "all" (func (param "a" bool) (param "b" s8) (param "c" u64) (param "d" f32)
     (param "e" char) (param "f" string) (param "g" $record) (param "h" $variant)
     (param "i" $flags) (param "j" $enum) (param "k" (result u8 (error string)))
@@ -35,7 +31,8 @@ fn functions() -> &'static Vec<ComponentFunc> {
     static FUNCTIONS_TYPES: OnceLock<Vec<ComponentFunc>> = OnceLock::new();
     FUNCTIONS_TYPES.get_or_init(|| {
         let engine = Engine::default();
-        let component = Component::new(&engine, FUNCTIONS).unwrap();
+        let component = wat::parse_str(FUNCTIONS).unwrap();
+        let component = Component::new(&engine, component).unwrap();
         let imports = component.component_type();
         let found = imports.imports(&engine).filter_map(|(_, item)| match item.ty {
             ComponentItem::ComponentFunc(function) => Some(function),

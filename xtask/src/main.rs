@@ -2,6 +2,7 @@
 //! What each needs beyond Rust is installed by `setup`.
 
 mod checks;
+mod fuzz;
 mod guests;
 mod process;
 mod setup;
@@ -46,7 +47,15 @@ enum Verb {
     },
     /// Only the end-to-end tests: those that start the built `dayfly` program
     E2e,
-    /// What CI runs: check, then test
+    /// Fuzz what parses hostile input, beginning with the corpora in fuzz/corpus
+    Fuzz {
+        /// Only these targets; all unless told
+        targets: Vec<String>,
+        /// How long each runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// What CI runs: check, fuzz, then test
     Ci,
     /// Run the benchmarks; further words go to them
     Bench {
@@ -77,6 +86,10 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Check => checks::run(&tree),
         Verb::Test { nextest } => tests::run(&tree, &nextest),
         Verb::E2e => tests::end_to_end(&tree),
+        Verb::Fuzz { targets, seconds } => {
+            setup::run(&tree)?;
+            fuzz::run(&tree, &targets, seconds)
+        }
         Verb::Ci => ci(&tree),
         Verb::Bench { arguments } => tests::bench(&tree, &arguments),
     }
@@ -86,5 +99,6 @@ fn run(verb: Verb) -> Result<()> {
 fn ci(tree: &Tree) -> Result<()> {
     setup::run(tree)?;
     checks::run(tree)?;
+    fuzz::run(tree, &[], 60)?;
     tests::run(tree, &[])
 }

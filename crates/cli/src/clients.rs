@@ -30,6 +30,10 @@ pub(crate) struct ClientArgs {
     #[arg(long, env = "DAYFLY_WRITE_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
     write_timeout: Option<Duration>,
 
+    /// How long requests may wait for a processor before new ones get 503 [default: 500ms]
+    #[arg(long, env = "DAYFLY_MAX_LAG", value_name = "TIME", value_parser = parse_duration)]
+    max_lag: Option<Duration>,
+
     /// Size of a request's head [default: 64KiB]
     #[arg(long, env = "DAYFLY_MAX_HEADER_SIZE", value_name = "SIZE", value_parser = head_size)]
     max_header_size: Option<usize>,
@@ -59,6 +63,7 @@ impl ClientArgs {
         set(&mut config.header_timeout, self.header_timeout);
         set(&mut config.idle_timeout, self.idle_timeout);
         set(&mut config.write_timeout, self.write_timeout);
+        set(&mut config.max_lag, self.max_lag);
         config.max_header_bytes = self.max_header_size.unwrap_or(config.max_header_bytes);
         config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);
         config.max_uri_bytes = self.max_uri_size.unwrap_or(config.max_uri_bytes);

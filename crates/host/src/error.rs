@@ -4,7 +4,9 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -35,16 +37,6 @@ impl Fault {
             Self::Tenant => "tenant",
             Self::Operator => "operator",
             Self::Platform => "platform",
-        }
-    }
-
-    /// The level of its log line: clients and tenants cannot fill the log of a host at its default
-    /// level `info` with their own mistakes, guests show as warnings, the rest needs an operator.
-    pub const fn level(self) -> tracing::Level {
-        match self {
-            Self::Client | Self::Tenant => tracing::Level::DEBUG,
-            Self::Guest => tracing::Level::WARN,
-            Self::Operator | Self::Platform => tracing::Level::ERROR,
         }
     }
 }
@@ -115,6 +107,17 @@ impl Problem {
     /// The line that the client reads, without the error id.
     pub const fn line(self) -> &'static str {
         self.facts().2
+    }
+
+    /// The level of its log line: clients and tenants cannot fill the log of a host at its default
+    /// level `info` with their own mistakes, nor by coming all at once; guests show as warnings,
+    /// the rest needs an operator.
+    const fn level(self) -> tracing::Level {
+        match (self, self.fault()) {
+            (Self::NodeBusy, _) | (_, Fault::Client | Fault::Tenant) => tracing::Level::DEBUG,
+            (_, Fault::Guest) => tracing::Level::WARN,
+            (_, Fault::Operator | Fault::Platform) => tracing::Level::ERROR,
+        }
     }
 
     const fn retry_after(self) -> Option<Duration> {
@@ -198,7 +201,7 @@ impl EdgeError {
     /// Writes the log line alone, for an error after the response has begun.
     pub fn log(&self, id: ErrorId) {
         let fault = self.problem.fault();
-        match fault.level() {
+        match self.problem.level() {
             tracing::Level::ERROR => self.event(id, fault, |line| {
                 tracing::error!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
                     status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
@@ -249,6 +252,31 @@ impl fmt::Display for Chain<'_> {
             next = error.source();
         }
         Ok(())
+    }
+}
+
+/// Counts requests that were refused because there were too many, for one line of the log a second.
+pub(crate) struct Refusals {
+    began: Instant,
+    requests: AtomicU32,
+    next_ms: AtomicU64,
+}
+
+impl Refusals {
+    const PAUSE_MS: u64 = 1000;
+
+    pub(crate) fn new() -> Self {
+        Self { began: Instant::now(), requests: AtomicU32::new(0), next_ms: AtomicU64::new(0) }
+    }
+
+    /// Counts one more; gives how many there were since the last line if it is time for another.
+    pub(crate) fn note(&self) -> Option<u32> {
+        self.requests.fetch_add(1, Relaxed);
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let next = self.next_ms.load(Relaxed);
+        let due = now >= next
+            && self.next_ms.compare_exchange(next, now + Self::PAUSE_MS, Relaxed, Relaxed).is_ok();
+        due.then(|| self.requests.swap(0, Relaxed))
     }
 }
 

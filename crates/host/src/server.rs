@@ -7,6 +7,7 @@ mod balance;
 pub mod config;
 pub mod connection;
 pub mod handler;
+mod lag;
 pub mod listen;
 mod refusal;
 mod registry;
@@ -127,7 +128,10 @@ impl Server {
         let (ended, ends) = mpsc::unbounded_channel();
         let workers = shares.len();
         let (balance, inboxes) = Balance::new(workers);
-        for (index, (listening, inbox)) in shares.into_iter().zip(inboxes).enumerate() {
+        // All of them before the first thread: from then on clients take descriptors, too.
+        let runtimes: Vec<_> = (0..workers).map(|_| worker::runtime(&config)).collect();
+        let sources = shares.into_iter().zip(inboxes);
+        for (index, ((listening, inbox), runtime)) in sources.zip(runtimes).enumerate() {
             let worker = Worker::new(
                 index,
                 handler.clone(),
@@ -136,7 +140,10 @@ impl Server {
                 balance.clone(),
             );
             let end = End::new(ended.clone());
-            if let Err(error) = start(worker, Sources { listening, inbox }, shutdown.clone(), end) {
+            let sources = Sources { listening, inbox };
+            let started =
+                runtime.and_then(|runtime| start(worker, runtime, sources, shutdown.clone(), end));
+            if let Err(error) = started {
                 shutdown.now();
                 return Err(ServeError::Start(error));
             }
@@ -148,11 +155,11 @@ impl Server {
 /// Starts a worker's thread.
 fn start<H: Handler>(
     worker: Worker<H>,
+    runtime: tokio::runtime::Runtime,
     sources: Sources,
     shutdown: Shutdown,
     end: End,
 ) -> std::io::Result<()> {
-    let runtime = worker::runtime(&worker.config)?;
     std::thread::Builder::new()
         .name(format!("dayfly-{}", worker.index))
         .spawn(move || end.tell(Arc::new(worker).run(runtime, sources, &shutdown)))

@@ -273,12 +273,16 @@ impl Segment {
     }
 }
 
-/// Text before names; of two that agree, the longer one first, because it says more.
+/// Text before names, long text before short; of two that agree, the longer one first, because it
+/// says more.
 fn mixed_precedence(mine: &[Piece], theirs: &[Piece]) -> Ordering {
-    let rank = |piece: &Piece| matches!(piece, Piece::Param(_));
+    let text = |piece: &Piece| match piece {
+        Piece::Literal(text) => text.len(),
+        Piece::Param(_) => 0,
+    };
     mine.iter()
         .zip(theirs)
-        .map(|(mine, theirs)| rank(mine).cmp(&rank(theirs)))
+        .map(|(mine, theirs)| text(theirs).cmp(&text(mine)))
         .find(|order| *order != Ordering::Equal)
         .unwrap_or_else(|| theirs.len().cmp(&mine.len()))
 }

@@ -1,5 +1,5 @@
-//! Programs that cargo installs: the test runner, the judge of dependencies, and what makes the
-//! bindings of guests in C.
+//! Programs that cargo installs: the test runner, the judge of dependencies, the driver of fuzz
+//! targets, and what makes the bindings of guests in C.
 //! They are compiled, which takes minutes, and only where they are missing.
 
 use std::process::Command;
@@ -11,7 +11,8 @@ use crate::process::{answer, cargo, run_quietly};
 use crate::tree::Tree;
 
 /// Each cargo command, and the package that brings it.
-const PROGRAMS: &[(&str, &str)] = &[("nextest", "cargo-nextest"), ("deny", "cargo-deny")];
+const PROGRAMS: &[(&str, &str)] =
+    &[("nextest", "cargo-nextest"), ("deny", "cargo-deny"), ("fuzz", "cargo-fuzz")];
 
 /// It decides what guests become, so its version is fixed.
 const WIT_BINDGEN: &str = "0.63.0";

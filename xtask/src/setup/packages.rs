@@ -11,6 +11,8 @@ const PACKAGES: &[&str] = &[
     // Dayfly's own C dependencies.
     "gcc",
     "libc6-dev",
+    // The fuzz targets: libFuzzer is C++.
+    "g++",
     // Guests in Rust: a compiler with sources of its standard library, and the linker.
     "rustc-web",
     "cargo-web",

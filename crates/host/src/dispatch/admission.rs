@@ -1,12 +1,15 @@
 //! Admission: how many instances run at once, of one component and in all. What cannot run yet
 //! waits its turn in a bounded line; what finds the line full is turned away.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use crate::error::Refusals;
 
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,66 +17,142 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many requests may wait, for each that may run.
 const WAITING_PER_RUNNING: u32 = 4;
 
-/// One bound and its line.
+/// The bound that all components of a node share.
+pub(super) struct Node {
+    running: Arc<Semaphore>,
+    instances: u32,
+}
+
+impl Node {
+    /// At most `instances` at once.
+    pub(super) fn new(instances: u32) -> Arc<Self> {
+        Arc::new(Self { running: Arc::new(Semaphore::new(instances as usize)), instances })
+    }
+}
+
+/// The bounds of one component: its own, and the node's.
+///
+/// Only the first in a component's line for the node stands in the node's own, so that turns go
+/// around among the components, however many requests one of them has.
 pub(super) struct Admission {
     running: Arc<Semaphore>,
-    waiting: AtomicU32,
-    longest_line: u32,
+    line: Line,
+    node: Arc<Node>,
+    node_line: Line,
+    first: Semaphore,
     patience: Duration,
 }
 
 /// Leave to run; given back when dropped.
-pub(super) type Permit = OwnedSemaphorePermit;
+pub(super) struct Permit {
+    _own: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
 
-/// The line is full, or the wait was too long.
+/// A line is full, or the wait was too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) enum Full {
+    /// The component's.
+    Component,
+    /// The node's.
+    Node,
+}
 
 impl Admission {
-    /// At most `running` at once.
-    pub(super) fn new(running: u32) -> Self {
+    /// At most `running` of the component at once.
+    pub(super) fn new(running: u32, node: Arc<Node>) -> Self {
         Self {
             running: Arc::new(Semaphore::new(running as usize)),
-            waiting: AtomicU32::new(0),
-            longest_line: running.saturating_mul(WAITING_PER_RUNNING),
+            line: Line::new(running),
+            node_line: Line::new(node.instances),
+            node,
+            first: Semaphore::new(1),
             patience: PATIENCE,
         }
     }
 
-    /// The bound that all components of a node share.
-    pub(super) fn node(running: u32) -> Arc<Self> {
-        Arc::new(Self::new(running))
+    /// Waits for leave to run, first come, first served. `component` is for the log.
+    pub(super) async fn enter(&self, component: &str) -> Result<Permit, Full> {
+        let own = match self.running.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let turn = self.running.clone().acquire_owned();
+                let turn = self.line.wait(self.patience, turn).await;
+                turn.map_err(|requests| {
+                    warn(component, "`limits.concurrency`", requests);
+                    Full::Component
+                })?
+            }
+        };
+        let node = match self.node.running.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let turn = async {
+                    let _first = self.first.acquire().await?;
+                    self.node.running.clone().acquire_owned().await
+                };
+                let turn = self.node_line.wait(self.patience, turn).await;
+                turn.map_err(|requests| {
+                    warn(component, "`--max-instances`", requests);
+                    Full::Node
+                })?
+            }
+        };
+        Ok(Permit { _own: own, _node: node })
+    }
+}
+
+fn warn(component: &str, limit: &str, requests: Option<u32>) {
+    if let Some(requests) = requests {
+        tracing::warn!(component, limit, requests, "too busy: requests are refused");
+    }
+}
+
+/// Those who wait.
+struct Line {
+    waiting: AtomicU32,
+    longest: u32,
+    refusals: Refusals,
+}
+
+impl Line {
+    fn new(running: u32) -> Self {
+        let longest = running.saturating_mul(WAITING_PER_RUNNING);
+        Self { waiting: AtomicU32::new(0), longest, refusals: Refusals::new() }
     }
 
-    /// Waits for leave to run, first come, first served.
-    pub(super) async fn enter(&self) -> Result<Permit, Full> {
-        if let Ok(permit) = self.running.clone().try_acquire_owned() {
-            return Ok(permit);
+    /// Waits for a turn, if there is room to. Fails with how many failed, if that is to be logged.
+    async fn wait(
+        &self,
+        patience: Duration,
+        turn: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+    ) -> Result<OwnedSemaphorePermit, Option<u32>> {
+        // Dropping the place leaves the line: a client that hung up does not keep it.
+        let place = Place::take(&self.waiting);
+        if place.before >= self.longest {
+            return Err(self.refusals.note());
         }
-        // Dropping the guard leaves the line: a client that hung up does not keep its place.
-        let _place = Place::take(&self.waiting, self.longest_line)?;
-        match timeout(self.patience, self.running.clone().acquire_owned()).await {
+        match timeout(patience, turn).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Full),
+            Ok(Err(_)) | Err(_) => Err(self.refusals.note()),
         }
     }
 }
 
-struct Place<'a>(&'a AtomicU32);
+struct Place<'a> {
+    waiting: &'a AtomicU32,
+    before: u32,
+}
 
 impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicU32, longest: u32) -> Result<Self, Full> {
-        if waiting.fetch_add(1, Ordering::Relaxed) >= longest {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full);
-        }
-        Ok(Self(waiting))
+    fn take(waiting: &'a AtomicU32) -> Self {
+        Self { waiting, before: waiting.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -81,32 +160,64 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
+    type Waiting = tokio::task::JoinHandle<Result<Permit, Full>>;
+
+    async fn wait(admission: &Arc<Admission>, times: u32) -> Vec<Waiting> {
+        let enter = |_| {
+            let admission = admission.clone();
+            tokio::spawn(async move { admission.enter("a").await })
+        };
+        let waiting = (0..times).map(enter).collect();
+        tokio::task::yield_now().await;
+        waiting
+    }
+
     #[tokio::test]
     async fn a_full_line_turns_away_and_a_free_place_lets_in() {
-        let admission = Arc::new(Admission::new(1));
-        let first = admission.enter().await.unwrap();
-        let waiting: Vec<_> = (0..WAITING_PER_RUNNING)
-            .map(|_| {
-                let admission = admission.clone();
-                tokio::spawn(async move { admission.enter().await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        assert_eq!(admission.enter().await.err(), Some(Full));
-        drop(first);
-        for waiter in waiting {
-            drop(waiter.await.unwrap().unwrap());
+        let own = Admission::new(1, Node::new(100));
+        let node = Admission::new(100, Node::new(1));
+        for (admission, full) in [(own, Full::Component), (node, Full::Node)] {
+            let admission = Arc::new(admission);
+            let first = admission.enter("a").await.unwrap();
+            let waiting = wait(&admission, WAITING_PER_RUNNING).await;
+            assert_eq!(admission.enter("a").await.err(), Some(full));
+            drop(first);
+            for waiter in waiting {
+                drop(waiter.await.unwrap().unwrap());
+            }
+            assert_eq!(admission.line.waiting.load(Ordering::Relaxed), 0);
+            assert_eq!(admission.node_line.waiting.load(Ordering::Relaxed), 0);
         }
-        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
     async fn a_wait_has_an_end_and_leaving_frees_the_place() {
         let patience = Duration::from_millis(20);
-        let admission = Admission { patience, ..Admission::new(1) };
-        let _held = admission.enter().await.unwrap();
-        assert_eq!(admission.enter().await.err(), Some(Full));
-        assert!(timeout(Duration::from_millis(1), admission.enter()).await.is_err());
-        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+        let admission = Admission { patience, ..Admission::new(1, Node::new(1)) };
+        let _held = admission.enter("a").await.unwrap();
+        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
+        assert!(timeout(Duration::from_millis(1), admission.enter("a")).await.is_err());
+        assert_eq!(admission.line.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn turns_go_around_among_the_components() {
+        let node = Node::new(20);
+        let (many, few) = (Admission::new(200, node.clone()), Admission::new(200, node.clone()));
+        let (many, few) = (Arc::new(many), Arc::new(few));
+        let mut running = Vec::new();
+        for _ in 0..20 {
+            running.push(many.enter("a").await.unwrap());
+        }
+        let many = wait(&many, 80).await;
+        let few = wait(&few, 2).await;
+        for _ in 0..4 {
+            running.pop();
+            // The first of a line, then the one behind it.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        }
+        assert!(few.iter().all(Waiting::is_finished), "two of four turns");
+        assert_eq!(many.iter().filter(|waiter| waiter.is_finished()).count(), 2);
     }
 }

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
-use super::admission::Admission;
+use super::admission::{Admission, Full, Node};
 use super::failure::Failure;
 use super::guest::{Answer, Guest, Terms, respond};
 use super::{cgi, http02, http03};
@@ -85,8 +85,7 @@ pub(crate) struct ComponentHost {
     linkers: Arc<Linkers>,
     image: Image,
     grants: Arc<Grants>,
-    own: Admission,
-    node: Arc<Admission>,
+    admission: Admission,
     resident: OnceCell<Resident>,
 }
 
@@ -121,7 +120,7 @@ impl ComponentHost {
         linkers: &Arc<Linkers>,
         image: Image,
         grants: Arc<Grants>,
-        node: &Arc<Admission>,
+        node: &Arc<Node>,
     ) -> Result<Self, ActivateError> {
         if !serves_shape(image.shape) {
             let component = grants.component.to_string();
@@ -131,8 +130,7 @@ impl ComponentHost {
             engine: engine.clone(),
             linkers: linkers.clone(),
             image,
-            own: Admission::new(grants.limits.concurrency),
-            node: node.clone(),
+            admission: Admission::new(grants.limits.concurrency, node.clone()),
             grants,
             resident: OnceCell::new(),
         })
@@ -234,10 +232,10 @@ impl ComponentHost {
         if length > limits.body_bytes {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
-        let permits = (
-            self.own.enter().await.map_err(|_| Failure::ComponentFull)?,
-            self.node.enter().await.map_err(|_| Failure::NodeFull)?,
-        );
+        let permit = self.admission.enter(self.name()).await.map_err(|full| match full {
+            Full::Component => Failure::ComponentFull,
+            Full::Node => Failure::NodeFull,
+        })?;
         let resident = self.resident().await?;
         let terms = Terms {
             time: limits.time,
@@ -249,7 +247,7 @@ impl ComponentHost {
         let running = self.start(resident, request, &bound, connection, executor, sender);
         let guest = Metered::new(limits.cpu, running);
         let guest: Guest = Box::pin(async move {
-            let _permits = permits;
+            let _permit = permit;
             guest.await
         });
         let component = self.grants.component.clone();

@@ -17,7 +17,7 @@ use dayfly_engine::Engine;
 use dayfly_model::{ComponentId, Executor};
 
 use crate::release::Release;
-use admission::Admission;
+use admission::Node;
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
 pub(crate) use component::ComponentHost;
@@ -35,7 +35,7 @@ impl Components {
         max_instances: u32,
     ) -> Result<Self, ActivateError> {
         let linkers = Arc::new(Linkers::default());
-        let node = Admission::node(max_instances);
+        let node = Node::new(max_instances);
         let Release { app, images, variables, state } = release;
         let hosts = std::mem::take(images).into_iter().map(|image| {
             let component = app

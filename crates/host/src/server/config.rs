@@ -34,6 +34,9 @@ pub struct ServerConfig {
     pub max_uri_bytes: usize,
     /// The bytes that one HTTP/1 connection buffers in each direction; at least 8 KiB.
     pub max_buffer_bytes: usize,
+    /// How long what is ready may wait for a core; beyond, requests are refused with 503 until the
+    /// core has caught up.
+    pub max_lag: Duration,
     /// The connections that the kernel holds while we have not accepted them.
     pub backlog: u32,
     /// The connections of all threads together. Beyond, the one that is idle longest gives way;
@@ -76,6 +79,7 @@ impl Default for ServerConfig {
             max_headers: 100,
             max_uri_bytes: 16 << 10,
             max_buffer_bytes: 128 << 10,
+            max_lag: Duration::from_millis(500),
             backlog: 4096,
             max_connections: 16_384,
             http2: Http2Limits::default(),

@@ -42,6 +42,9 @@ impl<H: Handler> Session<H> {
         let mut record = Record::begin(&request, &self.connection);
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.check(&request) {
+            Ok(()) if self.worker.lag.is_too_long() => {
+                EdgeError::new(Problem::NodeBusy).because("no time on this core").respond()
+            }
             Ok(()) => self.handle(request).await,
             Err(problem) => {
                 let mut response = EdgeError::new(problem).respond();

@@ -15,6 +15,7 @@ use super::activity::Patience;
 use super::balance::{Balance, Handover};
 use super::config::ServerConfig;
 use super::handler::Handler;
+use super::lag::Lag;
 use super::listen::{Listening, LocalAddr};
 use super::registry::Registry;
 use super::shutdown::{Phase, Shutdown};
@@ -36,6 +37,7 @@ pub(super) struct Worker<H> {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) balance: Arc<Balance>,
     pub(super) registry: Arc<Registry>,
+    pub(super) lag: Lag,
     pub(super) http1: http1::Builder,
     pub(super) http2: http2::Builder<TokioExecutor>,
 }
@@ -55,6 +57,7 @@ impl<H: Handler> Worker<H> {
             tls,
             balance,
             registry: Arc::new(Registry::new(max)),
+            lag: Lag::new(config.max_lag),
             http1: http1_builder(&config),
             http2: http2_builder(&config),
             config,
@@ -87,6 +90,8 @@ impl<H: Handler> Worker<H> {
         let tick = tick(&self.config);
         let (registry, patience) = (self.registry.clone(), patience(&self.config, tick));
         tokio::spawn(async move { registry.keep_swept(tick, patience).await });
+        let measured = self.clone();
+        tokio::spawn(async move { measured.lag.keep_measured().await });
 
         shutdown.watch().reached(Phase::Draining).await;
         self.registry.drain();

@@ -137,6 +137,11 @@ impl Handler for App {
                 *response.status_mut() = http::StatusCode::NO_CONTENT;
                 return response;
             }
+            // Computes for a while.
+            "/busy" => {
+                std::thread::sleep(Duration::from_millis(5));
+                Body::from("done\n")
+            }
             "/panic" => panic!("as the test asks"),
             "/broken" => Body::stream(Broken(0)),
             "/trailers" => {

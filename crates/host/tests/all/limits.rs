@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dayfly_host::ServerConfig;
 
-use crate::harness::{Running, config, eventually, is_closed, read_until};
+use crate::harness::{Running, config, eventually, is_closed, read_all, read_until};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -150,4 +150,28 @@ fn at_the_bound_new_connections_wait_for_busy_ones() {
     server.app.release.notify_waiters();
     read_until(&mut busy, "waited\n");
     read_until(&mut waiting, "hello\n");
+}
+
+#[test]
+fn a_core_that_cannot_keep_up_refuses() {
+    let max_lag = Duration::from_millis(100);
+    let server = Running::with(ServerConfig { threads: 1, max_lag, ..config() });
+    // Five milliseconds each, so all of them would take a second and a half.
+    let clients: Vec<_> = (0..300)
+        .map(|_| {
+            let mut tcp = server.connect();
+            tcp.write_all(b"GET /busy HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+            tcp
+        })
+        .collect();
+    let answers: Vec<String> = clients.into_iter().map(|mut tcp| read_all(&mut tcp)).collect();
+    let served = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 200")).count();
+    let refused: Vec<_> = answers.iter().filter(|a| a.starts_with("HTTP/1.1 503")).collect();
+    assert_eq!(served + refused.len(), answers.len());
+    assert!(served >= 20, "{served} in the time of the lag");
+    assert!(refused.len() >= 50, "{} of those that would have waited", refused.len());
+    assert!(refused[0].contains("retry-after: 1"), "{}", refused[0]);
+    let one = b"GET /busy HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    std::thread::sleep(max_lag * 2);
+    assert!(server.raw(one).starts_with("HTTP/1.1 200"), "when nothing waits any more");
 }

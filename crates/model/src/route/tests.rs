@@ -176,8 +176,8 @@ fn mixed_matches(pieces: &[Piece], part: &str) -> bool {
 
 #[test]
 fn the_tree_agrees_with_the_specification() {
-    let words = ["a", "b", "ab", ":x", ":y", "a.b", ":x.b", "a.:y", ":x.:y"];
-    let parts = ["a", "b", "ab", "a.b", "b.a", ".b", "", "a.b.a"];
+    let words = ["a", "b", "ab", ":x", ":y", "a.b", ":x.b", "a.:y", ":x.:y", ".:x", "..:y"];
+    let parts = ["a", "b", "ab", "a.b", "b.a", ".b", "..b", "", "a.b.a"];
     let mut random = Random(42);
     for _ in 0..4000 {
         let mut routes: Vec<Route> = Vec::new();

@@ -113,7 +113,10 @@ fn parse_status(value: &[u8]) -> Result<StatusCode, String> {
     let code = value.split(|byte| *byte == b' ').next().unwrap_or_default();
     match StatusCode::from_bytes(code) {
         Ok(status) if status.as_u16() >= 200 => Ok(status),
-        _ => Err(format!("`{}` is no final status", String::from_utf8_lossy(code))),
+        _ => {
+            let code = &code[..code.len().min(80)];
+            Err(format!("`{}` is no final status", String::from_utf8_lossy(code)))
+        }
     }
 }
 

@@ -33,13 +33,18 @@ struct Run {
 
 thread_local! {
     static RUN: Cell<Option<Run>> = const { Cell::new(None) };
+    /// Whether a guest was suspended because its slice was over.
+    static PREEMPTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Called by Wasmtime in a guest at the first tick after it went on.
 pub(crate) fn on_epoch() -> wasmtime::Result<UpdateDeadline> {
     match RUN.get() {
         Some(run) if Instant::now() >= run.deadline + run.nested => Err(CpuLimitExceeded.into()),
-        Some(run) if run.can_yield => Ok(UpdateDeadline::Yield(1)),
+        Some(run) if run.can_yield => {
+            PREEMPTED.set(true);
+            Ok(UpdateDeadline::Yield(1))
+        }
         _ => Ok(UpdateDeadline::Continue(1)),
     }
 }
@@ -84,18 +89,24 @@ impl Drop for Stay {
 pub struct Metered<F> {
     limit: Duration,
     spent: Duration,
+    preempted: bool,
     future: F,
 }
 
 impl<F> Metered<F> {
     /// Lets `future` use the CPU for `limit` in all.
     pub fn new(limit: Duration, future: F) -> Metered<F> {
-        Metered { limit, spent: Duration::ZERO, future }
+        Metered { limit, spent: Duration::ZERO, preempted: false, future }
     }
 
     /// The CPU time used so far.
     pub fn spent(&self) -> Duration {
         self.spent
+    }
+
+    /// Whether it would go on at once, and waits only because its slice was over.
+    pub fn was_preempted(&self) -> bool {
+        self.preempted
     }
 
     /// The budget.
@@ -115,7 +126,9 @@ impl<F: Future> Future for Metered<F> {
         // SAFETY: see above.
         let future = unsafe { Pin::new_unchecked(&mut this.future) };
         let stay = Stay::enter(this.limit.saturating_sub(this.spent), true);
+        PREEMPTED.set(false);
         let poll = future.poll(cx);
+        this.preempted = poll.is_pending() && PREEMPTED.get();
         this.spent += stay.spent();
         poll
     }

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 use super::admission::{Admission, Full, Node};
 use super::failure::Failure;
 use super::guest::{Answer, Guest, Terms, respond};
+use super::turns::InTurn;
 use super::{cgi, http02, http03};
 use crate::release::Image;
 use crate::{Answered, Body, Connection, ServeError};
@@ -245,7 +246,7 @@ impl ComponentHost {
         let bound = Bound::new(limits.body_bytes, request.body());
         let (sender, receiver) = oneshot::channel();
         let running = self.start(resident, request, &bound, connection, executor, sender);
-        let guest = Metered::new(limits.cpu, running);
+        let guest = InTurn::new(Metered::new(limits.cpu, running));
         let guest: Guest = Box::pin(async move {
             let _permit = permit;
             guest.await

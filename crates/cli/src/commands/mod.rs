@@ -18,7 +18,7 @@ pub use call::arguments;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    Up(up::Up),
+    Up(Box<up::Up>),
     Check(check::Check),
     Run(run::Run),
     Call(call::Call),

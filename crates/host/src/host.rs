@@ -35,7 +35,8 @@ impl Host {
         mut release: Release,
         config: &HostConfig,
     ) -> Result<Self, ActivateError> {
-        let components = Components::activate(engine, &mut release, config.max_instances)?;
+        let components =
+            Components::activate(engine, &mut release, config.max_instances, config.http.max_lag)?;
         let mut triggers = Vec::new();
         for kind in TRIGGERS {
             triggers.extend((kind.start)(&release.app, &components, config)?);

@@ -53,6 +53,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
         "/status" => trouble::status(exchange),
         "/sleep" => trouble::sleep(exchange),
         "/spin" => trouble::spin(),
+        "/work" => trouble::work(exchange),
         "/panic" => trouble::panic(),
         "/alloc" => trouble::alloc(exchange),
         "/recurse" => trouble::recurse(exchange),

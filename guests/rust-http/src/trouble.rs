@@ -27,6 +27,15 @@ pub fn spin() -> Result<(), Failure> {
     }
 }
 
+/// Computes for `rounds` rounds, of about a nanosecond each.
+pub fn work(exchange: &mut Exchange) -> Result<(), Failure> {
+    let mut sum = 1_u64;
+    for round in 0..exchange.number("rounds", 1_000_000)? {
+        sum = black_box(sum.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ round);
+    }
+    exchange.text(&format!("{sum}\n"))
+}
+
 pub fn panic() -> Result<(), Failure> {
     panic!("this handler panics when asked to")
 }

@@ -131,6 +131,11 @@ fn beside_a_neighbour(guest: &str, grants: &str) -> App {
     ))
 }
 
+/// Serves, and refuses nobody because the machine that tests has little time for it.
+async fn serve(app: &App) -> Running {
+    dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await
+}
+
 /// Attacks, and compares what came of it; what was otherwise is added to `wrong`.
 async fn suffer(server: &Running, attack: &Attack, wrong: &mut Vec<String>) {
     let seen = server.stderr().all().len();
@@ -222,14 +227,14 @@ async fn handlers_of_wasi_0_2() {
     let grants = "allowed_outbound_hosts = [\"*://127.0.0.1:*\"]\n\
         files = [{ source = \"data\", destination = \"/data\" }]";
     let app = beside_a_neighbour("hostile", grants).file("data/file", "contents");
-    let server = dayfly().up(app.folder()).await;
+    let server = serve(&app).await;
     gallery(server, ATTACKS).await;
 }
 
 #[tokio::test]
 async fn handlers_of_wasi_0_3() {
     let app = beside_a_neighbour("hostile-p3", "");
-    let server = dayfly().up(app.folder()).await;
+    let server = serve(&app).await;
     gallery(server, ATTACKS_03).await;
 }
 
@@ -250,7 +255,7 @@ async fn commands() {
         );
     }
     let app = App::new(&manifest);
-    let server = dayfly().up(app.folder()).await;
+    let server = serve(&app).await;
     gallery(server, MODULES).await;
 }
 
@@ -272,7 +277,7 @@ async fn a_flood_of_requests_to_others_is_bounded() {
     let upstream = Upstream::start().await;
     let grants = format!("allowed_outbound_hosts = [\"{}\"]", upstream.url());
     let app = beside_a_neighbour("hostile", &grants);
-    let server = dayfly().up(app.folder()).await;
+    let server = serve(&app).await;
     let authority = upstream.url().replace("http://", "");
     let said = server.text(&format!("/requests?{authority}")).await;
     assert!(said.starts_with("20 ") && said.contains("ConnectionLimitReached"), "{said}");
@@ -282,7 +287,7 @@ async fn a_flood_of_requests_to_others_is_bounded() {
 #[tokio::test]
 async fn bodies_that_nobody_reads() {
     let app = beside_a_neighbour("hostile", "");
-    let server = dayfly().up(app.folder()).await;
+    let server = serve(&app).await;
     let body = vec![b'x'; 8 << 20];
     let unread = server.post("/unread-body", body.clone()).await;
     assert_eq!((unread.status, unread.text()), (200, "not read".to_owned()));
@@ -294,7 +299,7 @@ async fn bodies_that_nobody_reads() {
 #[tokio::test]
 async fn no_guest_reaches_the_terminal() {
     let app = beside_a_neighbour("hostile", "");
-    let server = dayfly().up(app.folder()).await;
+    let server = serve(&app).await;
     assert_eq!(server.text("/log-escapes").await, "logged");
     let line = server.stderr().containing("forged").await;
     assert!(!line.contains(|c: char| c.is_control()), "{line:?}");

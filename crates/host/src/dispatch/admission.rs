@@ -40,6 +40,7 @@ pub(super) struct Admission {
     node: Arc<Node>,
     node_line: Line,
     first: Semaphore,
+    slow: Refusals,
     patience: Duration,
 }
 
@@ -67,6 +68,7 @@ impl Admission {
             node_line: Line::new(node.instances),
             node,
             first: Semaphore::new(1),
+            slow: Refusals::new(),
             patience: PATIENCE,
         }
     }
@@ -99,6 +101,13 @@ impl Admission {
             }
         };
         Ok(Permit { _own: own, _node: node })
+    }
+}
+
+impl Admission {
+    /// Counts a request that was refused because its component's were waiting too long.
+    pub(super) fn warn_of_slowness(&self, component: &str) {
+        warn(component, "`--max-lag`", self.slow.note());
     }
 }
 

@@ -152,7 +152,7 @@ impl http_body::Body for Stream {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Some(guest) = &mut this.guest
-            && let Poll::Ready(ended) = guest.as_mut().poll(cx)
+            && let Poll::Ready(ended) = Pin::new(guest).poll(cx)
         {
             this.guest = None;
             if let Err(failure) = ended {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use dayfly_capabilities::{GrantError, Grants, HostState, Linkers};
-use dayfly_engine::{Code, Engine, EngineError, Metered, Origin};
+use dayfly_engine::{Code, Engine, EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape};
 use http::{Method, Request};
 use http_body::Body as _;
@@ -19,8 +20,8 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::admission::{Admission, Full, Node};
 use super::failure::Failure;
-use super::guest::{Answer, Guest, Terms, respond};
-use super::turns::InTurn;
+use super::guest::{Answer, Guest, Terms, Work, respond};
+use super::turns::Lane;
 use super::{cgi, http02, http03};
 use crate::release::Image;
 use crate::{Answered, Body, Connection, ServeError};
@@ -87,6 +88,7 @@ pub(crate) struct ComponentHost {
     image: Image,
     grants: Arc<Grants>,
     admission: Admission,
+    max_wait: Duration,
     resident: OnceCell<Resident>,
 }
 
@@ -122,6 +124,7 @@ impl ComponentHost {
         image: Image,
         grants: Arc<Grants>,
         node: &Arc<Node>,
+        max_wait: Duration,
     ) -> Result<Self, ActivateError> {
         if !serves_shape(image.shape) {
             let component = grants.component.to_string();
@@ -132,6 +135,7 @@ impl ComponentHost {
             linkers: linkers.clone(),
             image,
             admission: Admission::new(grants.limits.concurrency, node.clone()),
+            max_wait,
             grants,
             resident: OnceCell::new(),
         })
@@ -246,14 +250,14 @@ impl ComponentHost {
         let bound = Bound::new(limits.body_bytes, request.body());
         let (sender, receiver) = oneshot::channel();
         let running = self.start(resident, request, &bound, connection, executor, sender);
-        let guest = InTurn::new(Metered::new(limits.cpu, running));
-        let guest: Guest = Box::pin(async move {
-            let _permit = permit;
-            guest.await
-        });
+        let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
+        let guest = Guest::new(running, limits.cpu, lane, permit);
         let component = self.grants.component.clone();
         let late = Box::new(move |failure: Failure| failure.log(&component));
         let response = respond(guest, receiver, terms, late).await;
+        if matches!(response, Err(Failure::Slow)) {
+            self.admission.warn_of_slowness(self.name());
+        }
         if bound.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
@@ -269,7 +273,7 @@ impl ComponentHost {
         connection: &Connection,
         executor: &Executor,
         sender: oneshot::Sender<Answer>,
-    ) -> Guest {
+    ) -> Work {
         let code = resident.code.clone();
         let grants = self.grants.clone();
         match resident.runner.clone() {

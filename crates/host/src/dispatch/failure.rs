@@ -44,6 +44,8 @@ pub(super) enum Failure {
     ComponentFull,
     #[error("this node already runs as many instances as it can")]
     NodeFull,
+    #[error("the component's requests wait too long for a processor")]
+    Slow,
 }
 
 impl Failure {
@@ -83,7 +85,7 @@ impl Failure {
             Self::Request(_) => Problem::Malformed,
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
             Self::ComponentFull => Problem::TenantBusy,
-            Self::NodeFull => Problem::NodeBusy,
+            Self::NodeFull | Self::Slow => Problem::NodeBusy,
         }
     }
 

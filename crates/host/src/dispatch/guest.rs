@@ -5,19 +5,59 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use dayfly_engine::Metered;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
+use super::admission::Permit;
 use super::body::{self, LateFailure};
 use super::failure::Failure;
+use super::turns::{Lane, Place, SHORT};
 use crate::Body;
 
-/// A guest at work: its store, its instance and its place among those that may run.
-pub(super) type Guest = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+/// What a guest does: with its store and its instance, once it has begun.
+pub(super) type Work = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// A guest at work, with its place among those that may run.
+pub(super) struct Guest {
+    work: Metered<Work>,
+    place: Place,
+    answered: bool,
+    _permit: Permit,
+}
+
+impl Guest {
+    /// A guest that has not begun, and may use the CPU for so long.
+    pub(super) fn new(work: Work, cpu: Duration, lane: Lane, permit: Permit) -> Self {
+        let work = Metered::new(cpu, work);
+        Self { work, place: Place::Fresh(lane), answered: false, _permit: permit }
+    }
+
+    /// Whether others should not wait for it.
+    fn computes_for_long(&self) -> bool {
+        self.work.spent() > SHORT || self.answered && self.work.was_preempted()
+    }
+}
+
+impl Future for Guest {
+    type Output = Result<(), Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let in_no_hurry = this.computes_for_long();
+        if ready!(this.place.poll(in_no_hurry, cx)).is_err() {
+            return Poll::Ready(Err(Failure::Slow));
+        }
+        let poll = Pin::new(&mut this.work).poll(cx);
+        let in_no_hurry = this.computes_for_long();
+        this.place.polled(this.work.was_preempted(), in_no_hurry, cx.waker());
+        poll
+    }
+}
 
 /// What a guest answered.
 pub(super) type Answer = Result<http::Response<WasiBody>, Failure>;
@@ -48,6 +88,11 @@ pub(super) async fn respond(
         // An interim answer promises another one, and 101 another protocol.
         return Err(Failure::Status(response.status()));
     }
+    let guest = guest.map(|mut guest| {
+        guest.answered = true;
+        guest.place.answered();
+        guest
+    });
     let (parts, content) = response.into_parts();
     let content = body::of_response(&parts, content, guest, terms, late);
     Ok(http::Response::from_parts(parts, content))
@@ -63,7 +108,7 @@ async fn first_answer(
     let response = poll_fn(|cx| {
         // The guest first: an answer can only come from it, and often it ends with it.
         if let Some(running) = &mut guest
-            && let Poll::Ready(ended) = running.as_mut().poll(cx)
+            && let Poll::Ready(ended) = Pin::new(running).poll(cx)
         {
             guest = None;
             ended?;

@@ -12,6 +12,7 @@ mod http03;
 mod turns;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dayfly_capabilities::{Grants, Linkers};
 use dayfly_engine::Engine;
@@ -29,11 +30,13 @@ pub(crate) struct Components(Vec<Arc<ComponentHost>>);
 
 impl Components {
     /// Honours the grants of a release's components; their code is loaded with their first event,
-    /// or by [`Self::preload`]. `max_instances` bounds the instances of all of them together.
+    /// or by [`Self::preload`]. `max_instances` bounds the instances of all of them together,
+    /// `max_wait` what a component's requests wait for a processor.
     pub(crate) fn activate(
         engine: &Engine,
         release: &mut Release,
         max_instances: u32,
+        max_wait: Duration,
     ) -> Result<Self, ActivateError> {
         let linkers = Arc::new(Linkers::default());
         let node = Node::new(max_instances);
@@ -44,7 +47,8 @@ impl Components {
                 .get(&image.component)
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
             let grants = Grants::prepare(app, component, variables, state, image.log.clone())?;
-            ComponentHost::new(engine, &linkers, image, Arc::new(grants), &node).map(Arc::new)
+            ComponentHost::new(engine, &linkers, image, Arc::new(grants), &node, max_wait)
+                .map(Arc::new)
         });
         hosts.collect::<Result<_, _>>().map(Self)
     }

@@ -1,62 +1,158 @@
-//! Turns of guests that compute for long. A guest gives its core up at each tick, and would stand
-//! in the runtime's queue again at once: with twenty such guests a neighbour's request would wait
-//! for twenty slices. So a guest that has computed for a while waits until it is its turn among
-//! its like; only one of them at a time stands in the queue, among all those that are short.
+//! Turns of guests that compute, on one core. A guest gives its core up at each tick; if all of
+//! them stood in the runtime's queue again at once, they would slow one another down, and with
+//! twenty endless loops a neighbour would wait for twenty slices. So
+//!
+//! - a guest that was interrupted soon after it began goes on before another one begins;
+//! - those that have not begun wait in a line that goes around among their components, and are
+//!   refused when their component's line is too slow;
+//! - a guest that has computed for a while, or has answered already, waits until it is its turn
+//!   among its like: one slice of one of them at a time, beside all others.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dayfly_engine::Metered;
 use tokio::time::{Sleep, sleep};
 
-/// The CPU time in which most requests are done; what has used more takes turns.
-const SHORT: Duration = Duration::from_millis(5);
+/// The CPU time in which most requests are done; what has used more is in no hurry.
+pub(super) const SHORT: Duration = Duration::from_millis(5);
 
-/// The longest wait for a turn. It matters only if a guest whose turn it is does not take it,
-/// because nobody reads its answer.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// After this long without a change, whoever waits goes on: the guest whose turn it is may not
+/// take it, because nobody reads its answer.
+const STANDSTILL: Duration = Duration::from_millis(50);
 
 thread_local! {
-    static LINE: Arc<Line> = Arc::default();
+    static CORE: Arc<Core> = Arc::default();
 }
 
-/// The guests of one core that compute for long.
-#[derive(Default)]
-struct Line(Mutex<State>);
+/// What a component's requests have in common: which they are, and how long they may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lane {
+    /// A number that no other component of the process has.
+    pub(super) component: usize,
+    pub(super) max_wait: Duration,
+}
 
+/// The component's requests wait for too long on this core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooSlow;
+
+/// Two kinds of turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// To begin, and to go on soon after.
+    Short,
+    /// A slice for one that computes for long.
+    Long,
+}
+
+/// The guests of one core.
 #[derive(Default)]
+struct Core(Mutex<State>);
+
 struct State {
-    waiting: VecDeque<Arc<Waiter>>,
-    /// The guests that were let go on and have not used their slice up.
-    running: u32,
+    /// Those that wait to begin, by component, in the order in which components get their turns.
+    fresh: VecDeque<Line>,
+    long: VecDeque<Arc<Waiter>>,
+    /// How many have a turn of each kind.
+    running: [u32; 2],
+    /// When a turn last began or ended.
+    changed: Instant,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (fresh, long) = Default::default();
+        Self { fresh, long, running: [0; 2], changed: Instant::now() }
+    }
+}
+
+/// The requests of one component that wait to begin.
+struct Line {
+    component: usize,
+    waiters: VecDeque<Arc<Waiter>>,
+    /// When the last of them began, and the time between two of them, averaged.
+    began: Option<Instant>,
+    interval: Duration,
+}
+
+impl Line {
+    fn new(component: usize) -> Self {
+        Self { component, waiters: VecDeque::new(), began: None, interval: Duration::ZERO }
+    }
+
+    /// How long one that joins now will wait, as far as can be told.
+    fn wait(&self) -> Duration {
+        let first = self.waiters.front().map_or(Duration::ZERO, |first| first.since.elapsed());
+        let before = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
+        first.max(self.interval.saturating_mul(before))
+    }
+
+    fn pop(&mut self) -> Option<Arc<Waiter>> {
+        let next = self.waiters.pop_front()?;
+        let now = Instant::now();
+        if let Some(before) = self.began.replace(now) {
+            let interval = now.duration_since(before);
+            self.interval = match self.interval {
+                Duration::ZERO => interval,
+                average => (average * 15 + interval) / 16,
+            };
+        }
+        Some(next)
+    }
 }
 
 /// A guest that waits.
 struct Waiter {
+    since: Instant,
     waker: Mutex<Waker>,
     may_run: AtomicBool,
 }
 
-impl Line {
+impl State {
+    /// Whoever is next, taken out of its line.
+    fn next(&mut self, kind: Kind) -> Option<Arc<Waiter>> {
+        if kind == Kind::Long {
+            return self.long.pop_front();
+        }
+        let mut line = self.fresh.pop_front()?;
+        let next = line.pop();
+        if !line.waiters.is_empty() {
+            self.fresh.push_back(line);
+        }
+        next
+    }
+
+    fn leave(&mut self, waiter: &Arc<Waiter>) {
+        let others = |other: &Arc<Waiter>| !Arc::ptr_eq(other, waiter);
+        self.long.retain(others);
+        for line in &mut self.fresh {
+            line.waiters.retain(others);
+        }
+        self.fresh.retain(|line| !line.waiters.is_empty());
+    }
+}
+
+impl Core {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a turn, and begins that of whoever has waited longest.
-    fn pass_on(&self) {
+    /// Ends a turn, and begins that of whoever is next.
+    fn pass_on(&self, kind: Kind) {
         let next = {
             let mut state = self.state();
-            state.running = state.running.saturating_sub(1);
-            if state.running > 0 {
+            state.changed = Instant::now();
+            let running = &mut state.running[kind as usize];
+            *running = running.saturating_sub(1);
+            if *running > 0 {
                 return;
             }
-            let Some(next) = state.waiting.pop_front() else { return };
-            state.running = 1;
+            let Some(next) = state.next(kind) else { return };
+            state.running[kind as usize] = 1;
             next
         };
         next.may_run.store(true, Relaxed);
@@ -65,158 +161,285 @@ impl Line {
 }
 
 /// Where a guest stands.
-enum Place {
-    /// It has not computed for long.
-    Short,
-    /// It waits for a turn.
-    Waiting(Arc<Line>, Arc<Waiter>, Pin<Box<Sleep>>),
-    /// It is its turn.
-    Running(Arc<Line>),
+pub(super) enum Place {
+    /// It has not begun.
+    Fresh(Lane),
+    /// It may go on whenever it can.
+    Free,
+    Waiting(Waiting),
+    Turn(Turn),
+}
+
+/// A guest's place in a line.
+pub(super) struct Waiting {
+    kind: Kind,
+    core: Arc<Core>,
+    waiter: Arc<Waiter>,
+    patience: Pin<Box<Sleep>>,
+}
+
+/// A guest's turn.
+pub(super) struct Turn {
+    kind: Kind,
+    core: Arc<Core>,
 }
 
 impl Place {
-    /// Takes a place at the end of this core's line, or the turn at once if nobody has it.
-    fn take(waker: &Waker) -> Self {
-        let line = LINE.with(Arc::clone);
-        let mut state = line.state();
-        if state.running == 0 && state.waiting.is_empty() {
-            state.running = 1;
-            drop(state);
-            return Self::Running(line);
-        }
-        let waiter =
-            Arc::new(Waiter { waker: Mutex::new(waker.clone()), may_run: AtomicBool::new(false) });
-        state.waiting.push_back(waiter.clone());
-        drop(state);
-        Self::Waiting(line, waiter, Box::pin(sleep(PATIENCE)))
-    }
-
-    /// Waits for the turn.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self::Waiting(line, waiter, patience) = self else { return Poll::Ready(()) };
-        // What is taken here is not given back when the place is dropped.
-        if !waiter.may_run.swap(false, Relaxed) {
-            waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
-            ready!(patience.as_mut().poll(cx));
-            let mut state = line.state();
-            state.waiting.retain(|other| !Arc::ptr_eq(other, waiter));
-            state.running += 1;
-        }
-        *self = Self::Running(line.clone());
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
+    /// Waits until the guest may be polled. `in_no_hurry` if it computes for long.
+    pub(super) fn poll(
+        &mut self,
+        in_no_hurry: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TooSlow>> {
         match self {
-            Self::Short => {}
-            Self::Waiting(line, waiter, _) => {
-                line.state().waiting.retain(|other| !Arc::ptr_eq(other, waiter));
-                if waiter.may_run.load(Relaxed) {
-                    line.pass_on();
+            Self::Fresh(lane) => match begin(*lane, cx.waker()) {
+                Ok(place) => *self = place,
+                Err(too_slow) => return Poll::Ready(Err(too_slow)),
+            },
+            Self::Free if in_no_hurry => *self = take_turn(cx.waker()),
+            _ => {}
+        }
+        if let Self::Waiting(waiting) = self {
+            ready!(waiting.poll(cx));
+            *self = Self::Turn(Turn { kind: waiting.kind, core: waiting.core.clone() });
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What follows from a poll: whether the guest was interrupted, and is in no hurry.
+    pub(super) fn polled(&mut self, interrupted: bool, in_no_hurry: bool, waker: &Waker) {
+        let turn = match self {
+            Self::Turn(turn) => Some(turn.kind),
+            _ => None,
+        };
+        match turn {
+            // Nobody may begin before it is done.
+            Some(Kind::Short) if interrupted && !in_no_hurry => {}
+            None if interrupted && !in_no_hurry => {
+                let core = CORE.with(Arc::clone);
+                core.state().running[Kind::Short as usize] += 1;
+                *self = Self::Turn(Turn { kind: Kind::Short, core });
+            }
+            _ => {
+                // First gives its turn away, then joins those who wait for the next.
+                *self = Self::Free;
+                if interrupted {
+                    *self = take_turn(waker);
                 }
             }
-            Self::Running(line) => line.pass_on(),
+        }
+    }
+
+    /// Notes that the guest has answered: from now on it may be polled late or never, as the
+    /// client reads, and must hold nobody up.
+    pub(super) fn answered(&mut self) {
+        if matches!(self, Self::Turn(_) | Self::Waiting(_)) {
+            *self = Self::Free;
         }
     }
 }
 
-/// A guest that takes turns once it has computed for long.
-pub(super) struct InTurn<F> {
-    guest: Metered<F>,
-    place: Place,
-}
-
-impl<F> InTurn<F> {
-    pub(super) fn new(guest: Metered<F>) -> Self {
-        Self { guest, place: Place::Short }
-    }
-}
-
-impl<F: Future + Unpin> Future for InTurn<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        if this.guest.spent() > SHORT && matches!(this.place, Place::Short) {
-            this.place = Place::take(cx.waker());
+/// The place of a guest that wants to begin.
+fn begin(lane: Lane, waker: &Waker) -> Result<Place, TooSlow> {
+    CORE.with(|core| {
+        let mut state = core.state();
+        if state.running[Kind::Short as usize] == 0 && state.fresh.is_empty() {
+            return Ok(Place::Free);
         }
-        ready!(this.place.poll(cx));
-        let poll = Pin::new(&mut this.guest).poll(cx);
-        if matches!(this.place, Place::Running(..)) {
-            // To the end of the line, and whoever is first goes on: perhaps this one.
-            this.place = Place::Short;
-            if this.guest.was_preempted() {
-                this.place = Place::take(cx.waker());
+        let index = state.fresh.iter().position(|line| line.component == lane.component);
+        let index = index.unwrap_or_else(|| {
+            state.fresh.push_back(Line::new(lane.component));
+            state.fresh.len() - 1
+        });
+        let line = &mut state.fresh[index];
+        if line.wait() > lane.max_wait {
+            return Err(TooSlow);
+        }
+        let waiting = Waiting::new(Kind::Short, core.clone(), waker);
+        line.waiters.push_back(waiting.waiter.clone());
+        Ok(Place::Waiting(waiting))
+    })
+}
+
+/// A place at the end of the line of those that compute for long, or a turn if nobody has it.
+fn take_turn(waker: &Waker) -> Place {
+    CORE.with(|core| {
+        let mut state = core.state();
+        if state.running[Kind::Long as usize] == 0 && state.long.is_empty() {
+            state.running[Kind::Long as usize] = 1;
+            state.changed = Instant::now();
+            return Place::Turn(Turn { kind: Kind::Long, core: core.clone() });
+        }
+        let waiting = Waiting::new(Kind::Long, core.clone(), waker);
+        state.long.push_back(waiting.waiter.clone());
+        Place::Waiting(waiting)
+    })
+}
+
+impl Waiting {
+    fn new(kind: Kind, core: Arc<Core>, waker: &Waker) -> Self {
+        let (since, waker) = (Instant::now(), Mutex::new(waker.clone()));
+        let waiter = Arc::new(Waiter { since, waker, may_run: AtomicBool::new(false) });
+        Self { kind, core, waiter, patience: Box::pin(sleep(STANDSTILL)) }
+    }
+
+    /// Waits for the turn; what is taken here is not given back when the place is dropped.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.waiter.may_run.swap(false, Relaxed) {
+            return Poll::Ready(());
+        }
+        self.waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
+        loop {
+            ready!(self.patience.as_mut().poll(cx));
+            let mut state = self.core.state();
+            let still = state.changed.elapsed();
+            if still >= STANDSTILL {
+                state.leave(&self.waiter);
+                state.running[self.kind as usize] += 1;
+                state.changed = Instant::now();
+                return Poll::Ready(());
             }
+            drop(state);
+            let wait = STANDSTILL - still;
+            self.patience.as_mut().reset(tokio::time::Instant::now() + wait);
         }
-        poll
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.waiter.may_run.load(Relaxed) {
+            self.core.pass_on(self.kind);
+        } else {
+            self.core.state().leave(&self.waiter);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.core.pass_on(self.kind);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-    use std::time::Instant;
-
     use super::*;
 
-    /// Computes until the time is used up, giving the core up now and then, and notes each slice.
-    fn computing(
-        name: char,
-        slices: u32,
-        log: Rc<RefCell<Vec<char>>>,
-    ) -> InTurn<Pin<Box<impl Future<Output = ()>>>> {
-        let guest = Box::pin(async move {
-            for _ in 0..slices {
-                let began = Instant::now();
-                while began.elapsed() < Duration::from_millis(2) {
-                    std::hint::spin_loop();
-                }
-                log.borrow_mut().push(name);
-                tokio::task::yield_now().await;
-            }
-        });
-        InTurn::new(Metered::new(Duration::MAX, guest))
+    const CALM: Lane = Lane { component: 1, max_wait: Duration::from_secs(60) };
+
+    fn poll(place: &mut Place) -> Poll<Result<(), TooSlow>> {
+        place.poll(false, &mut Context::from_waker(Waker::noop()))
     }
 
-    #[tokio::test(flavor = "current_thread")]
-    async fn all_come_to_their_end() {
-        let log = Rc::default();
-        let local = tokio::task::LocalSet::new();
-        for name in 'a'..='f' {
-            local.spawn_local(computing(name, 8, Rc::clone(&log)));
-        }
-        local.await;
-        assert_eq!(log.borrow().len(), 6 * 8);
-        LINE.with(|line| {
-            let state = line.state();
-            assert!(state.waiting.is_empty());
-            assert_eq!(state.running, 0);
+    fn may_run(place: &mut Place) -> bool {
+        poll(place) == Poll::Ready(Ok(()))
+    }
+
+    fn nothing_is_left() {
+        CORE.with(|core| {
+            let state = core.state();
+            assert_eq!(state.running, [0, 0]);
+            assert!(state.fresh.is_empty() && state.long.is_empty());
         });
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_turn_that_is_not_taken_holds_nobody_up() {
-        let log: Rc<RefCell<Vec<char>>> = Rc::default();
-        let mut lazy = Box::pin(computing('a', 1000, log.clone()));
-        // Until it has its turn, and then never again.
-        while !matches!(lazy.place, Place::Running(..)) {
-            let polled = lazy.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert!(polled.is_pending());
-            if lazy.guest.spent() > SHORT {
-                lazy.place = Place::take(Waker::noop());
-            }
+    async fn one_that_was_interrupted_goes_on_before_others_begin() {
+        let (mut first, mut second) = (Place::Fresh(CALM), Place::Fresh(CALM));
+        assert!(may_run(&mut first));
+        first.polled(true, false, Waker::noop());
+        assert!(!may_run(&mut second));
+        assert!(may_run(&mut first));
+        first.polled(false, false, Waker::noop());
+        assert!(may_run(&mut second), "the first one waits for something else, or is done");
+        drop((first, second));
+        nothing_is_left();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn turns_go_around_among_components() {
+        let mut running = Place::Fresh(CALM);
+        assert!(may_run(&mut running));
+        running.polled(true, false, Waker::noop());
+        let mut many: Vec<_> = (0..10).map(|_| Place::Fresh(CALM)).collect();
+        assert!(!many.iter_mut().any(may_run));
+        let mut other = Place::Fresh(Lane { component: 2, ..CALM });
+        assert!(!may_run(&mut other));
+        drop(running);
+        let mut before = 0;
+        while !may_run(&mut other) {
+            before += 1;
+            let next = many.iter_mut().position(may_run).expect("somebody's turn");
+            drop(many.remove(next));
         }
-        let others = tokio::task::LocalSet::new();
-        for name in 'b'..='d' {
-            others.spawn_local(computing(name, 6, log.clone()));
+        assert_eq!(before, 1);
+        drop((many, other));
+        nothing_is_left();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn long_ones_take_turns_and_hold_no_short_one_up() {
+        let mut long: Vec<_> = (0..3).map(|_| Place::Free).collect();
+        for place in &mut long {
+            place.polled(true, true, Waker::noop());
         }
-        others.await;
-        assert_eq!(log.borrow().iter().filter(|name| **name != 'a').count(), 3 * 6);
-        drop(lazy);
-        LINE.with(|line| assert_eq!(line.state().running, 0));
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            let (turn, place) = long
+                .iter_mut()
+                .enumerate()
+                .find_map(|(i, p)| may_run(p).then_some((i, p)))
+                .unwrap();
+            order.push(turn);
+            let mut short = Place::Fresh(CALM);
+            assert!(may_run(&mut short));
+            place.polled(true, true, Waker::noop());
+        }
+        assert_eq!(order, [0, 1, 2, 0, 1, 2]);
+        drop(long);
+        nothing_is_left();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_turn_that_is_not_taken_holds_nobody_up_for_long() {
+        for in_no_hurry in [false, true] {
+            let mut lazy = Place::Free;
+            lazy.polled(true, in_no_hurry, Waker::noop());
+            let mut other = if in_no_hurry { Place::Free } else { Place::Fresh(CALM) };
+            assert!(in_no_hurry || !may_run(&mut other));
+            let going_on = std::future::poll_fn(|cx| other.poll(in_no_hurry, cx));
+            tokio::time::timeout(Duration::from_secs(20), going_on).await.unwrap().unwrap();
+            drop((lazy, other));
+            nothing_is_left();
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_would_wait_for_too_long_is_refused() {
+        let hasty = Lane { max_wait: Duration::from_millis(5), ..CALM };
+        let mut running = Place::Free;
+        running.polled(true, false, Waker::noop());
+        let mut first = Place::Fresh(hasty);
+        assert!(!may_run(&mut first));
+        std::thread::sleep(Duration::from_millis(10));
+        let mut second = Place::Fresh(hasty);
+        assert_eq!(poll(&mut second), Poll::Ready(Err(TooSlow)));
+        let mut other = Place::Fresh(Lane { component: 2, ..hasty });
+        assert!(poll(&mut other).is_pending(), "another component's line is short");
+        drop((running, second, other));
+        assert!(may_run(&mut first));
+        drop(first);
+        nothing_is_left();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn one_that_has_answered_holds_nobody_up() {
+        let mut answered = Place::Free;
+        answered.polled(true, false, Waker::noop());
+        answered.answered();
+        assert!(may_run(&mut Place::Fresh(CALM)));
+        drop(answered);
+        nothing_is_left();
     }
 }

@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result, ensure};
 use crate::output;
 use crate::peer::Running;
 
-const CLIENT_CORE: &str = "1";
+pub(crate) const CLIENT_CORE: &str = "1";
 const WARM_UP_SECONDS: u64 = 1;
 
 pub(crate) struct Load {
     pub(crate) seconds: u64,
     pub(crate) connections: u32,
+    pub(crate) path: &'static str,
 }
 
 /// What one run of one server gave.
@@ -50,7 +51,7 @@ impl Load {
                 .args(["-c", CLIENT_CORE, "wrk", "-t1", "--latency"])
                 .arg(format!("-c{}", self.connections))
                 .arg(format!("-d{seconds}s"))
-                .arg(format!("http://127.0.0.1:{}/", server.port)),
+                .arg(format!("http://127.0.0.1:{}{}", server.port, self.path)),
         )
     }
 }

@@ -1,12 +1,17 @@
-//! Measures requests a second of a hello handler, a fresh instance each: Dayfly, `wasmtime serve`,
-//! and a native server as the limit, alternating, in one run. Read the ratios.
+//! Measures, without a further word, requests a second of a hello handler, a fresh instance each:
+//! Dayfly, `wasmtime serve`, and a native server as the limit, alternating, in one run. Read the
+//! ratios. `overload` and `neighbours` measure what hostile guests and clients cost others.
 
+mod graph;
 mod load;
 mod native;
+mod neighbours;
+mod open_loop;
+mod overload;
 mod peer;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -31,6 +36,21 @@ enum Bench {
         /// Its port
         port: u16,
     },
+    /// Goodput while requests come up to three times as fast as they can be served
+    Overload(Timed),
+    /// A quiet component's latency beside endless loops and ten thousand slow clients
+    Neighbours(Timed),
+}
+
+/// A benchmark that takes so long.
+#[derive(clap::Args)]
+struct Timed {
+    /// Seconds of load a measurement
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Folder of results
+    #[arg(long, default_value = "bench/results")]
+    output: PathBuf,
 }
 
 /// Serve a hello handler under load.
@@ -57,7 +77,21 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Bench::Native { port }) => native::serve(port),
+        Some(Bench::Overload(timed)) => timed.run(overload::run),
+        Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),
+    }
+}
+
+impl Timed {
+    /// Measures from a core that no server runs on.
+    fn run(&self, measure: fn(&Path, &Path, u64) -> Result<()>) -> Result<()> {
+        let root = workspace_root()?;
+        let process = std::process::id().to_string();
+        output(Command::new("taskset").args(["-cp", load::CLIENT_CORE, &process]))?;
+        let folder = root.join(&self.output);
+        std::fs::create_dir_all(&folder)?;
+        measure(&root, &folder, self.seconds)
     }
 }
 
@@ -70,7 +104,8 @@ fn serve(options: &Serve) -> Result<()> {
         }
         return Ok(());
     }
-    let load = Load { seconds: options.seconds, connections: options.connections };
+    let (seconds, connections) = (options.seconds, options.connections);
+    let load = Load { seconds, connections, path: "/" };
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); peers.len()];
     for round in 1..=options.rounds {
         for (peer, samples) in peers.iter().zip(&mut samples) {

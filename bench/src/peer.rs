@@ -30,7 +30,6 @@ impl Peer {
     /// Every peer that a round measures. All must be there.
     pub(crate) fn all(root: &Path) -> Result<Vec<Self>> {
         let guest = found(root, "target/guests/rust-hello.wasm", "cargo xtask guests rust-hello")?;
-        let dayfly = found(root, "target/release/dayfly", "cargo build --release")?;
         let wasmtime = found(root, "target/tools/venv/bin/wasmtime", "cargo xtask setup")?;
         let guest = guest.display();
         let words = |text: String| text.split(' ').map(str::to_owned).collect();
@@ -40,19 +39,24 @@ impl Peer {
                 program: std::env::current_exe()?,
                 arguments: words(format!("native {PORT}")),
             },
-            Self {
-                name: "dayfly",
-                program: dayfly,
-                arguments: words(format!(
-                    "up {guest} --quiet --threads 1 --access-log off --listen 127.0.0.1:{PORT}"
-                )),
-            },
+            Self::dayfly(root, "dayfly", "target/guests/rust-hello.wasm", "")?,
             Self {
                 name: "wasmtime serve",
                 program: wasmtime,
                 arguments: words(format!("serve -S cli --addr 127.0.0.1:{PORT} {guest}")),
             },
         ])
+    }
+
+    /// Dayfly on one thread, with an app or a guest of this repository; `flags` begin with a space.
+    pub(crate) fn dayfly(root: &Path, name: &'static str, app: &str, flags: &str) -> Result<Self> {
+        let program = found(root, "target/release/dayfly", "cargo build --release")?;
+        let app = found(root, app, "cargo xtask guests")?;
+        let line = format!(
+            "up {} --quiet --threads 1 --access-log off --listen 127.0.0.1:{PORT}{flags}",
+            app.display()
+        );
+        Ok(Self { name, program, arguments: line.split(' ').map(str::to_owned).collect() })
     }
 
     pub(crate) fn command_line(&self) -> String {

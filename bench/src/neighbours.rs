@@ -1,0 +1,156 @@
+//! What a quiet component's clients notice: of guests that loop for ever, and of ten thousand
+//! clients that are slow.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::open_loop::{OpenLoop, Outcome, pause, pause_for};
+use crate::peer::{Peer, Running};
+
+/// The guests that loop, on one core.
+const LOOPS: [usize; 4] = [0, 1, 2, 20];
+
+const SLOW_CLIENTS: usize = 10_000;
+
+const MANIFEST: &str = "dayfly = 1\n[application]\nname = \"neighbours\"\n\
+    [[trigger.http]]\nroute = \"/\"\ncomponent = \"quiet\"\n\
+    [[trigger.http]]\nroute = \"/spin\"\ncomponent = \"busy\"\n\
+    [[trigger.http]]\nroute = \"/sink\"\ncomponent = \"busy\"\n\
+    [[trigger.http]]\nroute = \"/large\"\ncomponent = \"busy\"\n\
+    [component.quiet]\nsource = \"GUESTS/rust-hello.wasm\"\n\
+    [component.busy]\nsource = \"GUESTS/rust-http.wasm\"\n\
+    limits = { cpu = \"1h\", time = \"1h\", concurrency = 20000 }\n";
+
+/// An app with a quiet component and a busy one.
+fn peer(root: &Path, flags: &str) -> Result<Peer> {
+    let folder = root.join("target/bench/neighbours");
+    std::fs::create_dir_all(&folder)?;
+    let guests = root.join("target/guests");
+    let guests = guests.to_str().context("the path of the guests is no text")?;
+    std::fs::write(folder.join("dayfly.toml"), MANIFEST.replace("GUESTS", guests))?;
+    Peer::dayfly(root, "dayfly", "target/bench/neighbours/dayfly.toml", flags)
+}
+
+/// A request each 5 ms.
+fn ask(server: &Running, seconds: u64) -> OpenLoop {
+    OpenLoop {
+        port: server.port,
+        path: "/".to_owned(),
+        rate: 200.0,
+        time: Duration::from_secs(seconds),
+        patience: Duration::from_secs(10),
+    }
+}
+
+fn row(text: &mut String, what: &str, outcome: &Outcome, quiet: &Outcome) -> Result<()> {
+    let lost = outcome.refused + outcome.late + outcome.failed;
+    let p99 = outcome.percentile_ms(99.0);
+    writeln!(
+        text,
+        "| {what} | {} | {lost} | {:.2} ms | {p99:.2} ms | {:+.2} ms | {:.2} ms |",
+        outcome.good_ms.len(),
+        outcome.percentile_ms(50.0),
+        p99 - quiet.percentile_ms(99.0),
+        outcome.percentile_ms(100.0),
+    )?;
+    Ok(())
+}
+
+const HEAD: &str = "| beside | answers | lost | p50 | p99 | p99 over quiet | longest |\n\
+    | --- | --- | --- | --- | --- | --- | --- |\n";
+
+/// Measures both, and writes `neighbours.md`.
+pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
+    let mut text = format!(
+        "# Neighbours, one core\n\nA hello handler is asked 200 times a second (open loop, {seconds} \
+         s) while another component of\nthe same app computes without end, in so many instances, \
+         on the same core.\n\n{HEAD}"
+    );
+    let mut quiet = None;
+    for loops in LOOPS {
+        let server = peer(root, "")?.start()?;
+        ask(&server, 1).run()?;
+        let _spinning = spin(&server, loops)?;
+        pause();
+        let outcome = ask(&server, seconds).run()?;
+        let quiet = quiet.get_or_insert_with(|| outcome.clone());
+        eprintln!("{loops} loops: p99 {:.2} ms", outcome.percentile_ms(99.0));
+        row(&mut text, &format!("{loops} endless loops"), &outcome, quiet)?;
+    }
+    text += &format!(
+        "\nThe same beside {SLOW_CLIENTS} slow clients: a third of them sends a head, a third a \
+         body, one byte a\nsecond each; a third reads a large answer as slowly.\n\n{HEAD}"
+    );
+    let server = peer(root, " --header-timeout 1h --write-timeout 1h --max-instances 10000")?;
+    let server = server.start()?;
+    ask(&server, 1).run()?;
+    let quiet = ask(&server, seconds).run()?;
+    row(&mut text, "nobody", &quiet, &quiet)?;
+    let (outcome, connected) = beside_slow_clients(&server, seconds)?;
+    eprintln!("{connected} slow clients: p99 {:.2} ms", outcome.percentile_ms(99.0));
+    row(&mut text, &format!("{connected} slow clients"), &outcome, &quiet)?;
+    std::fs::write(folder.join("neighbours.md"), &text)?;
+    print!("{text}");
+    Ok(())
+}
+
+/// Requests that loop, for as long as their connections are kept.
+fn spin(server: &Running, loops: usize) -> Result<Vec<TcpStream>> {
+    let start = |_| {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port))?;
+        stream.write_all(b"GET /spin HTTP/1.1\r\nhost: bench\r\n\r\n")?;
+        stream.set_read_timeout(Some(Duration::from_millis(1)))?;
+        // It never answers.
+        let _ = stream.read(&mut [0]);
+        Ok(stream)
+    };
+    (0..loops).map(start).collect()
+}
+
+fn beside_slow_clients(server: &Running, seconds: u64) -> Result<(Outcome, usize)> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let measured = async {
+        let mut clients = Vec::new();
+        for number in 0..SLOW_CLIENTS {
+            clients.push(tokio::task::spawn_local(slow_client(address, number)));
+            if number % 50 == 0 {
+                pause_for(Duration::from_millis(20)).await;
+            }
+        }
+        pause_for(Duration::from_secs(3)).await;
+        let outcome = ask(server, seconds).offer().await;
+        let connected = clients.iter().filter(|client| !client.is_finished()).count();
+        (outcome, connected)
+    };
+    Ok(tokio::task::LocalSet::new().block_on(&runtime, measured))
+}
+
+/// One that moves a byte a second until the server ends it.
+async fn slow_client(address: SocketAddr, number: usize) -> std::io::Result<()> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4 << 10)?;
+    let mut stream = socket.connect(address).await?;
+    let begin: &[u8] = match number % 3 {
+        0 => b"GET / HTTP/1.1\r\nhost: bench\r\nx: ",
+        1 => b"POST /sink HTTP/1.1\r\nhost: bench\r\ncontent-length: 100000\r\n\r\n",
+        _ => b"GET /large?bytes=10000000 HTTP/1.1\r\nhost: bench\r\n\r\n",
+    };
+    stream.write_all(begin).await?;
+    loop {
+        pause_for(Duration::from_secs(1)).await;
+        if number % 3 == 2 {
+            if stream.read(&mut [0]).await? == 0 {
+                return Ok(());
+            }
+        } else {
+            stream.write_all(b"a").await?;
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Measures, without a further word, requests a second of a hello handler, a fresh instance each:
 //! Dayfly, `wasmtime serve`, and a native server as the limit, alternating, in one run. Read the
-//! ratios. `overload` and `neighbours` measure what hostile guests and clients cost others.
+//! ratios. `in-process` measures the same without a network, `overload` and `neighbours` what
+//! hostile guests and clients cost others.
 
 mod graph;
+mod in_process;
 mod load;
 mod native;
 mod neighbours;
@@ -36,6 +38,8 @@ enum Bench {
         /// Its port
         port: u16,
     },
+    /// An instance and a call without a network, beside Wasmtime as it comes
+    InProcess(in_process::InProcess),
     /// Goodput while requests come up to three times as fast as they can be served
     Overload(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -77,6 +81,7 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Bench::Native { port }) => native::serve(port),
+        Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),

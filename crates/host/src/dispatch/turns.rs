@@ -9,6 +9,7 @@
 //!   among its like: one slice of one of them at a time, beside all others.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -176,6 +177,9 @@ pub(super) struct Waiting {
     core: Arc<Core>,
     waiter: Arc<Waiter>,
     patience: Pin<Box<Sleep>>,
+    /// Set once a long one has its turn: it lets the runtime look for I/O first, or else those that
+    /// hand the turn on among themselves would keep it from that.
+    breath: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// A guest's turn.
@@ -280,12 +284,19 @@ impl Waiting {
     fn new(kind: Kind, core: Arc<Core>, waker: &Waker) -> Self {
         let (since, waker) = (Instant::now(), Mutex::new(waker.clone()));
         let waiter = Arc::new(Waiter { since, waker, may_run: AtomicBool::new(false) });
-        Self { kind, core, waiter, patience: Box::pin(sleep(STANDSTILL)) }
+        Self { kind, core, waiter, patience: Box::pin(sleep(STANDSTILL)), breath: None }
     }
 
     /// Waits for the turn; what is taken here is not given back when the place is dropped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.waiter.may_run.swap(false, Relaxed) {
+        if self.waiter.may_run.load(Relaxed) {
+            if self.kind == Kind::Long {
+                let breath = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                    Box::pin(tokio::task::yield_now())
+                };
+                ready!(self.breath.get_or_insert_with(breath).as_mut().poll(cx));
+            }
+            self.waiter.may_run.store(false, Relaxed);
             return Poll::Ready(());
         }
         self.waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
@@ -386,15 +397,13 @@ mod tests {
         }
         let mut order = Vec::new();
         for _ in 0..6 {
-            let (turn, place) = long
-                .iter_mut()
-                .enumerate()
-                .find_map(|(i, p)| may_run(p).then_some((i, p)))
-                .unwrap();
+            // Whoever has its turn takes a breath first.
+            let turn = (0..2).find_map(|_| long.iter_mut().position(may_run));
+            let turn = turn.expect("somebody's turn");
             order.push(turn);
             let mut short = Place::Fresh(CALM);
             assert!(may_run(&mut short));
-            place.polled(true, true, Waker::noop());
+            long[turn].polled(true, true, Waker::noop());
         }
         assert_eq!(order, [0, 1, 2, 0, 1, 2]);
         drop(long);

@@ -14,6 +14,9 @@ use crate::error::Refusals;
 /// The time after which a measurement says nothing any more.
 const FRESH: Duration = Duration::from_millis(100);
 
+/// The time between two pulses, each of which costs as much as a small task.
+const INTERVAL: Duration = Duration::from_millis(5);
+
 /// The lag of one core, measured while requests come: a *pulse* goes through the runtime's queue
 /// as any task that has become ready.
 pub(super) struct Lag {
@@ -31,8 +34,8 @@ pub(super) struct Lag {
 impl Lag {
     pub(super) fn new(bound: Duration) -> Self {
         Self {
-            // So that no moment of serving is 0.
-            began: Instant::now() - Duration::from_micros(1),
+            // So that no moment of serving is 0, and the first request sends a pulse.
+            began: Instant::now() - INTERVAL - Duration::from_micros(1),
             bound_us: micros(bound),
             sent_us: AtomicU64::new(0),
             last_us: AtomicU64::new(0),
@@ -50,14 +53,16 @@ impl Lag {
     pub(super) fn is_too_long(&self) -> bool {
         let now = self.now_us();
         let sent = self.sent_us.load(Relaxed);
-        let waited = if sent == 0 {
-            self.sent_us.store(now, Relaxed);
-            self.pulse.notify_one();
-            0
-        } else {
-            now.saturating_sub(sent)
-        };
         let age = now.saturating_sub(self.came_us.load(Relaxed));
+        let waited = match sent {
+            0 if age > micros(INTERVAL) => {
+                self.sent_us.store(now, Relaxed);
+                self.pulse.notify_one();
+                0
+            }
+            0 => 0,
+            sent => now.saturating_sub(sent),
+        };
         let last = if age < micros(FRESH) { self.last_us.load(Relaxed) } else { 0 };
         let too_long = waited.max(last) > self.bound_us;
         if too_long && let Some(requests) = self.refusals.note() {
@@ -96,6 +101,8 @@ mod tests {
             assert!(lag.is_too_long(), "behind what took so long");
             tokio::task::yield_now().await;
             assert!(lag.is_too_long(), "the measurement is fresh");
+            std::thread::sleep(INTERVAL * 2);
+            assert!(lag.is_too_long(), "and there is no newer one");
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             assert!(!lag.is_too_long(), "nothing is in the queue now");

@@ -119,11 +119,21 @@ impl AppArgs {
     pub(crate) fn release(&self, app: App) -> Result<Release> {
         let (state, logs) = self.folders(&app);
         let variables = self.variables(&app)?;
-        let mut images = Vec::new();
+        let (mut images, mut failed) = (Vec::new(), Vec::new());
         for (component, executor) in targets(&app) {
-            images.push(image(&app, component, executor, &logs)?);
+            match image(&app, component, executor, &logs) {
+                Ok(image) => images.push(image),
+                Err(error) => failed.push(error),
+            }
         }
-        Ok(Release { app, images, variables, state })
+        match failed.len() {
+            0 => Ok(Release { app, images, variables, state }),
+            1 => Err(failed.remove(0)),
+            _ => {
+                let texts: Vec<String> = failed.iter().map(|error| format!("{error:#}")).collect();
+                Err(anyhow!(Several(texts.join("\n       "))))
+            }
+        }
     }
 
     fn folders(&self, app: &App) -> (PathBuf, PathBuf) {
@@ -172,10 +182,15 @@ pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<App> {
     if !path.exists() {
         bail!("`{}` does not exist", path.display());
     }
-    if !is_manifest(path) {
-        return Ok(App::for_module(path));
-    }
-    Manifest::load(path, profile).map_err(|errors| anyhow!(Several(errors.to_string())))
+    let mut app = if is_manifest(path) {
+        Manifest::load(path, profile).map_err(|errors| anyhow!(Several(errors.to_string())))?
+    } else {
+        App::for_module(path)
+    };
+    // The same app from wherever it is started: what is kept for it goes by its folder's name.
+    app.root = std::path::absolute(&app.root)
+        .with_context(|| format!("failed to find `{}`", app.root.display()))?;
+    Ok(app)
 }
 
 /// Whether a path means a manifest rather than a bare module.

@@ -2,9 +2,12 @@
 //! files granted by globs, or with some of them excluded, are copied to a folder of their own, so
 //! that the guest sees exactly those and nothing beside them.
 
+mod copies;
+
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Component as PathPart, Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use dayfly_model::{Component, FileGrant};
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -45,7 +48,7 @@ pub enum FilesError {
     /// What is granted is neither there nor a glob.
     #[error("the granted file `{}` does not exist", path.display())]
     Missing {
-        /// The path.
+        /// The path, as granted.
         path: PathBuf,
     },
     /// A granted path leads out of the app's folder.
@@ -63,6 +66,17 @@ pub enum FilesError {
         /// The folder.
         path: PathBuf,
     },
+    /// A writable folder is granted where other files are, too.
+    #[error(
+        "the granted folder `{}` is writable, but other files are granted at `{guest}` as well",
+        path.display()
+    )]
+    WritableAmongOthers {
+        /// The folder.
+        path: PathBuf,
+        /// Where the guest would see both.
+        guest: String,
+    },
 }
 
 /// A folder of the host's at a path of the guest's.
@@ -76,40 +90,134 @@ pub struct Folder {
     pub writable: bool,
 }
 
+/// Files to copy: from the guest's path, relative to its root, to the host's. Where two grants have
+/// a file at one path, the later one counts.
+type Copied = BTreeMap<PathBuf, PathBuf>;
+
+/// What a component may see, opened.
+pub(super) struct Opened {
+    pub(super) context: WasiFilesystemCtx,
+    /// Keeps the folder of its copies from being removed.
+    pub(super) copies: Option<File>,
+}
+
 /// Opens everything that the component's `files` grant.
-pub(super) fn open(
-    component: &Component,
-    root: &Path,
-    state: &Path,
-) -> Result<WasiFilesystemCtx, FilesError> {
-    let excluded = globs(&component.exclude_files)?;
-    let mut copied = Vec::new();
-    let mut folders = Vec::new();
-    for grant in &component.files {
-        match grant {
-            FileGrant::Glob(glob) => matches(glob, root, &excluded, &mut copied)?,
-            FileGrant::Mount { source, destination, writable } => {
-                let host = root.join(source);
-                if host.is_file() {
-                    let guest = relative(destination, &host);
-                    copied.push((host, guest));
-                } else if excluded.is_empty() {
-                    let guest = destination.clone();
-                    folders.push(Folder { host, guest, writable: *writable });
-                } else if *writable {
-                    return Err(FilesError::WritableWithExcluded { path: host });
-                } else {
-                    let guest = Path::new(destination.trim_start_matches('/'));
-                    tree(&host, root, guest, &excluded, &mut copied)?;
+pub(super) fn open(component: &Component, root: &Path, state: &Path) -> Result<Opened, FilesError> {
+    let Plan { mut folders, copied } = Plan::new(component, root)?;
+    let mut copies = None;
+    if !copied.is_empty() {
+        let (host, lock) = copies::make(&copied, &state.join("files"))?;
+        folders.push(Folder { host, guest: "/".to_owned(), writable: false });
+        copies = Some(lock);
+    }
+    Ok(Opened { context: open_folders(&folders)?, copies })
+}
+
+/// Whether everything that the component's `files` grant is there; nothing is copied or opened.
+///
+/// # Errors
+/// As when it is opened.
+pub fn check(component: &Component, root: &Path) -> Result<(), FilesError> {
+    let plan = Plan::new(component, root)?;
+    for folder in plan.folders {
+        let path = folder.host;
+        path.read_dir().map_err(|source| FilesError::Open { path, source })?;
+    }
+    Ok(())
+}
+
+/// What a component's `files` come to.
+struct Plan {
+    folders: Vec<Folder>,
+    copied: Copied,
+}
+
+impl Plan {
+    fn new(component: &Component, root: &Path) -> Result<Self, FilesError> {
+        let root = &std::path::absolute(root)
+            .map_err(|source| FilesError::Open { path: root.to_owned(), source })?;
+        let excluded = globs(&component.exclude_files)?;
+        let mut plan = Self { folders: Vec::new(), copied: Copied::new() };
+        for grant in &component.files {
+            match grant {
+                FileGrant::Glob(glob) => matches(glob, root, &excluded, &mut plan.copied)?,
+                FileGrant::Mount { source, destination, writable } => {
+                    let host = root.join(source);
+                    if host.is_file() {
+                        let guest = relative(destination, &host);
+                        add_file(
+                            host,
+                            guest,
+                            Path::new(source),
+                            &GlobSet::empty(),
+                            &mut plan.copied,
+                        )?;
+                        continue;
+                    }
+                    if !host.exists() {
+                        return Err(FilesError::Missing { path: source.into() });
+                    }
+                    let folder = Folder { host, guest: destination.clone(), writable: *writable };
+                    plan.mount(folder, root, &excluded)?;
                 }
             }
         }
+        plan.merge(root)?;
+        Ok(plan)
     }
-    if !copied.is_empty() {
-        let host = copy_all(&mut copied, state)?;
-        folders.push(Folder { host, guest: "/".to_owned(), writable: false });
+
+    /// Adds a folder; a part of it, where some of its files are excluded.
+    fn mount(&mut self, folder: Folder, root: &Path, excluded: &GlobSet) -> Result<(), FilesError> {
+        if excluded.is_empty() {
+            self.folders.push(folder);
+            return Ok(());
+        }
+        if !folder.writable {
+            return tree(&folder.host, root, folder.below(), excluded, &mut self.copied);
+        }
+        let (mut all, mut part) = (Copied::new(), Copied::new());
+        tree(&folder.host, root, Path::new(""), &GlobSet::empty(), &mut all)?;
+        tree(&folder.host, root, Path::new(""), excluded, &mut part)?;
+        if all != part {
+            return Err(FilesError::WritableWithExcluded { path: folder.host });
+        }
+        self.folders.push(folder);
+        Ok(())
     }
-    open_folders(&folders)
+
+    /// Makes one tree of what lies at the same place or inside of what is copied: a guest sees only
+    /// one of the folders that are opened at a path.
+    fn merge(&mut self, root: &Path) -> Result<(), FilesError> {
+        while let Some(index) = self.overlapping() {
+            let folder = self.folders.remove(index);
+            if folder.writable {
+                let Folder { host: path, guest, .. } = folder;
+                return Err(FilesError::WritableAmongOthers { path, guest });
+            }
+            tree(&folder.host, root, folder.below(), &GlobSet::empty(), &mut self.copied)?;
+        }
+        Ok(())
+    }
+
+    /// A folder that others would hide, or that would hide others; one that is writable last.
+    fn overlapping(&self) -> Option<usize> {
+        let overlaps = |(index, folder): &(usize, &Folder)| {
+            let same =
+                |(other, it): (usize, &Folder)| other != *index && it.below() == folder.below();
+            self.folders.iter().enumerate().any(same)
+                || self.copied.keys().any(|file| file.starts_with(folder.below()))
+        };
+        let all: Vec<_> = self.folders.iter().enumerate().filter(overlaps).collect();
+        let first = all.iter().find(|(_, folder)| !folder.writable).or(all.first());
+        first.map(|(index, _)| *index)
+    }
+}
+
+impl Folder {
+    /// The guest's path, relative to its root.
+    fn below(&self) -> &Path {
+        Path::new(self.guest.trim_matches('/'))
+    }
 }
 
 /// Opens folders, each once.
@@ -152,7 +260,7 @@ fn matches(
     pattern: &str,
     root: &Path,
     excluded: &GlobSet,
-    found: &mut Vec<(PathBuf, PathBuf)>,
+    found: &mut Copied,
 ) -> Result<(), FilesError> {
     let path = root.join(pattern);
     if !path.starts_with(root) {
@@ -162,7 +270,7 @@ fn matches(
         return tree(&path, root, Path::new(pattern), excluded, found);
     }
     if !path.exists() && !pattern.contains(['*', '?', '[']) {
-        return Err(FilesError::Missing { path });
+        return Err(FilesError::Missing { path: pattern.into() });
     }
     let pattern =
         &if pattern.ends_with("**") { format!("{pattern}/*") } else { pattern.to_owned() };
@@ -189,7 +297,7 @@ fn tree(
     root: &Path,
     guest: &Path,
     excluded: &GlobSet,
-    found: &mut Vec<(PathBuf, PathBuf)>,
+    found: &mut Copied,
 ) -> Result<(), FilesError> {
     let open = |source| FilesError::Open { path: folder.to_owned(), source };
     for entry in folder.read_dir().map_err(open)? {
@@ -211,58 +319,10 @@ fn add_file(
     guest: PathBuf,
     relative: &Path,
     excluded: &GlobSet,
-    found: &mut Vec<(PathBuf, PathBuf)>,
+    found: &mut Copied,
 ) -> Result<(), FilesError> {
     if host.is_file() && !excluded.is_match(relative) {
-        found.push((host, guest));
+        found.insert(guest, host);
     }
     if found.len() > MAX_COPIED_FILES { Err(FilesError::TooMany) } else { Ok(()) }
-}
-
-/// Copies files to a folder named by what they are (path, size, time of change), so that a start
-/// which finds the folder has nothing to copy. The folder appears whole or not at all.
-fn copy_all(files: &mut Vec<(PathBuf, PathBuf)>, state: &Path) -> Result<PathBuf, FilesError> {
-    files.sort();
-    files.dedup();
-    let target = state.join("files").join(fingerprint(files)?);
-    if target.is_dir() {
-        return Ok(target);
-    }
-    let parent = state.join("files");
-    let failed = |path: &Path, source| FilesError::Copy { path: path.to_owned(), source };
-    std::fs::create_dir_all(&parent).map_err(|e| failed(&parent, e))?;
-    let staging = tempfile::tempdir_in(&parent).map_err(|e| failed(&parent, e))?;
-    for (host, guest) in files.iter() {
-        let copy = staging.path().join(guest);
-        if let Some(folder) = copy.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| failed(host, e))?;
-        }
-        std::fs::copy(host, &copy).map_err(|e| failed(host, e))?;
-    }
-    match std::fs::rename(staging.path(), &target) {
-        Ok(()) => {
-            let _ = staging.keep();
-            Ok(target)
-        }
-        // Another process of the same app was faster; its copy is the same.
-        Err(_) if target.is_dir() => Ok(target),
-        Err(source) => Err(failed(&target, source)),
-    }
-}
-
-fn fingerprint(files: &[(PathBuf, PathBuf)]) -> Result<String, FilesError> {
-    let mut hash = blake3::Hasher::new();
-    for (host, guest) in files {
-        let failed = |source| FilesError::Copy { path: host.clone(), source };
-        let metadata = host.metadata().map_err(failed)?;
-        let changed = metadata.modified().map_err(failed)?;
-        let nanos = changed.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
-        for part in [host.as_os_str(), guest.as_os_str()] {
-            hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part.as_encoded_bytes());
-        }
-        hash.update(&metadata.len().to_le_bytes());
-        hash.update(&nanos.to_le_bytes());
-    }
-    Ok(hash.finalize().to_hex()[..32].to_owned())
 }

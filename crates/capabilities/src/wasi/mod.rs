@@ -19,7 +19,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::sockets::WasiSocketsCtx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-pub use files::{FilesError, Folder};
+pub use files::{FilesError, Folder, check as check_files};
 pub use stdio::Stdio;
 
 use crate::names::Names;
@@ -52,6 +52,8 @@ pub const CAPABILITY: Capability = Capability {
 pub struct Grant {
     environment: Vec<(String, String)>,
     files: WasiFilesystemCtx,
+    /// Held for as long as the guest may read its copies of granted files.
+    _copies: Option<std::fs::File>,
     sockets: WasiSocketsCtx,
 }
 
@@ -69,8 +71,9 @@ impl Grant {
     ) -> Result<Self, FilesError> {
         let environment =
             component.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        let files = files::open(component, root, state)?;
-        Ok(Self { environment, files, sockets: sockets::policy(names) })
+        let files::Opened { context, copies } = files::open(component, root, state)?;
+        let sockets = sockets::policy(names);
+        Ok(Self { environment, files: context, _copies: copies, sockets })
     }
 
     /// A share for a one-shot command: its own environment and folders, no sockets but to the hosts of `names`.
@@ -83,7 +86,7 @@ impl Grant {
         names: Arc<Names>,
     ) -> Result<Self, FilesError> {
         let files = files::open_folders(folders)?;
-        Ok(Self { environment, files, sockets: sockets::policy(names) })
+        Ok(Self { environment, files, _copies: None, sockets: sockets::policy(names) })
     }
 
     /// A fresh context for one instance, which may write `log_bytes` to each of its log streams.

@@ -220,3 +220,37 @@ const COPY_FILE: &str = r#"(module
     (i32.store (i32.const 132) (i32.load (i32.const 8)))
     (drop (call $write (i32.const 1) (i32.const 128) (i32.const 1) (i32.const 8)))))
 "#;
+
+#[tokio::test]
+async fn what_lies_at_one_path_is_one_tree() {
+    let app = app("files = [\"outside.txt\", \
+        { source = \"assets\", destination = \"/\" }, { source = \"more\", destination = \"/deep\" }, \
+        { source = \"still-more\", destination = \"/deep/\" }]")
+    .file("more/c.txt", "more")
+    .file("still-more/d.txt", "and more");
+    // From its own folder, as most start it.
+    let server = dayfly().within(app.folder()).arg("up").serve().await;
+    assert_eq!(list(&server, "/").await, "a.txt\ndeep/\noutside.txt\nsecret.key\n");
+    assert_eq!(list(&server, "/deep").await, "b.txt\nc.txt\nd.txt\n");
+    assert_eq!(read(&server, "/deep/d.txt").await.unwrap(), "and more");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_writable_folder_has_its_path_for_itself() {
+    let app = app("files = [\"outside.txt\", \
+        { source = \"assets\", destination = \"/\", writable = true }]");
+    let ended = dayfly().up_ends(app.folder()).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("is writable, but other files are granted at `/`"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn exclusions_that_do_not_touch_a_writable_folder_leave_it_writable() {
+    let app = app("exclude_files = [\"assets/*.key\"]\n\
+        files = [{ source = \"data\", destination = \"/data\", writable = true }]")
+    .file("data/x.txt", "x");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(write(&server, "/data/y.txt", "y").await, 200);
+    server.stop().await;
+}

@@ -9,7 +9,7 @@ use dayfly_forge::{InterfaceName, ItemKind, Job, Unshaped, shape};
 use dayfly_host::serves_shape;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::{
-    App, Component, ComponentId, Executor, Feature, FileGrant, HttpTarget, Source, TriggerKind,
+    App, Component, ComponentId, Executor, Feature, HttpTarget, Source, TriggerKind,
 };
 
 use super::facts::{Access, ComponentFacts, Facts, Import, chain};
@@ -156,13 +156,8 @@ impl Facts {
 
     /// Folders and files that are granted and not there.
     fn folders(&mut self, app: &App, component: &Component) {
-        for grant in &component.files {
-            let FileGrant::Mount { source, .. } = grant else { continue };
-            let path = app.root.join(source);
-            if !path.exists() {
-                let message = format!("`files` grants `{}`, which does not exist", path.display());
-                self.problem(Some(&component.id.0), message, None);
-            }
+        if let Err(error) = dayfly_capabilities::wasi::check_files(component, &app.root) {
+            self.problem(Some(&component.id.0), chain(&error), None);
         }
     }
 }

@@ -84,7 +84,7 @@ async fn all_that_cannot_run_is_told_at_once() {
     let ended = command(&["check"]).within(app.folder()).ends().await;
     insta::assert_snapshot!(ended.with(1), @r"
     error: ./dayfly.toml:22:1: `component.needy.key_value_stores` uses the `key-value` capability, which this version of Dayfly does not serve
-    error: component `gone`: `files` grants `./data`, which does not exist
+    error: component `gone`: the granted file `data` does not exist
     error: component `gone`: source `./gone.wasm` does not exist
     hint: build it first: `make gone.wasm`
     error: component `library`: the component exports only `a:b/c`, none of which is a handler

@@ -179,3 +179,63 @@ async fn bodies_stream_through_a_command() {
     assert_eq!(pattern.checked(), BYTES);
     server.stop().await;
 }
+
+/// A command that writes `output` and ends.
+fn printing(output: &str) -> App {
+    let escaped: String = output.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let length = output.len();
+    App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n[[trigger.http]]\nroute = \"/...\"\n\
+         component = \"command\"\n[component.command]\nsource = \"command.wat\"\n",
+    )
+    .file(
+        "command.wat",
+        format!(
+            "(module
+               (import \"wasi_snapshot_preview1\" \"fd_write\"
+                 (func $write (param i32 i32 i32 i32) (result i32)))
+               (memory (export \"memory\") 1)
+               (data (i32.const 0) \"\\10\\00\\00\\00\")
+               (data (i32.const 16) \"{escaped}\")
+               (func (export \"_start\")
+                 (i32.store (i32.const 4) (i32.const {length}))
+                 (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn a_length_that_is_not_the_bodys_is_an_error_and_ends_up_in_no_other_answer() {
+    for length in ["77", "1", "3, 3", "x"] {
+        let app = printing(&format!("Content-Type: text/plain\nContent-Length: {length}\n\nabc"));
+        let server = dayfly().up(app.folder()).await;
+        for _ in 0..2 {
+            let answer = server.get("/").await;
+            assert_eq!(answer.status, 500, "{length}: {}", answer.text());
+        }
+        let line = server.stderr().containing("Content-Length").await;
+        assert!(line.contains("component=\"command\""), "{line}");
+        server.stop().await;
+    }
+    let app = printing("Content-Type: text/plain\nContent-Length: 3\nKeep-Alive: x\n\nabc");
+    let server = dayfly().up(app.folder()).await;
+    let answer = server.get("/").await;
+    assert_eq!((answer.status, answer.text()), (200, "abc".to_owned()));
+    assert!(!answer.headers.contains_key("keep-alive"), "{:?}", answer.headers);
+    let head = server.request(Method::HEAD, "/").body(dayfly_testing::Body::full(""));
+    assert_eq!(server.send(head).await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_guest_says_in_an_error_is_no_line_of_the_hosts() {
+    let app = printing("\u{1b}[2J\r2026-01-01 ERROR dayfly: forged\n\n");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.get("/").await.status, 500);
+    let line = server.stderr().containing("forged").await;
+    assert!(
+        line.contains("component=") && !line.contains('\u{1b}') && !line.contains('\r'),
+        "{line:?}"
+    );
+    server.stop().await;
+}

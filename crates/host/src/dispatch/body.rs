@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body as _, Frame};
 use tokio::time::{Sleep, sleep, timeout};
 use wasmtime_wasi_http::WasiBody;
@@ -20,35 +21,51 @@ pub(super) type LateFailure = Box<dyn FnOnce(Failure) + Send>;
 
 /// The body of a response. Where the guest has ended, all it wrote lies ready, and a short body
 /// leaves in one piece and with its length; otherwise it is streamed.
+///
+/// # Errors
+/// What already is known to be wrong with it, while another answer is still possible.
 pub(super) fn of_response(
     parts: &http::response::Parts,
     content: WasiBody,
     guest: Option<Guest>,
     terms: Terms,
     late: LateFailure,
-) -> Body {
-    let length = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+) -> Result<Body, Failure> {
+    let bodiless = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let mut stream = Stream {
         queued: VecDeque::new(),
         content,
         guest,
         terms,
         budget: terms.output_bytes,
-        missing: length,
+        missing: if bodiless { None } else { promised(&parts.headers)? },
         deadline: None,
         late: Some(late),
     };
     if terms.head_only {
+        stream.missing = None;
         // Nobody will poll this body, but its guest is to run to its end.
         tokio::spawn(async move { while next(&mut stream).await.is_some() {} });
-        return Body::empty();
+        return Ok(Body::empty());
     }
     if stream.guest.is_none()
-        && let Some(whole) = stream.take_whole()
+        && let Some(whole) = stream.take_whole()?
     {
-        return Body::from(whole);
+        return Ok(Body::from(whole));
     }
-    Body::stream(stream)
+    Ok(Body::stream(stream))
+}
+
+/// What `Content-Length` promises. The server writes that header as it is, so a body of another
+/// length would be taken for a part of the next answer, or the other way around.
+fn promised(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(None) };
+    let parsed = length.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    match parsed.and_then(|text| text.parse().ok()) {
+        Some(bytes) if lengths.next().is_none() => Ok(Some(bytes)),
+        _ => Err(Failure::Length),
+    }
 }
 
 async fn next(stream: &mut Stream) -> Option<Result<Frame<Bytes>, BoxError>> {
@@ -57,7 +74,7 @@ async fn next(stream: &mut Stream) -> Option<Result<Frame<Bytes>, BoxError>> {
 
 struct Stream {
     /// Pieces that were taken out of the content already.
-    queued: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    queued: VecDeque<Frame<Bytes>>,
     content: WasiBody,
     /// The guest, if it still runs.
     guest: Option<Guest>,
@@ -72,42 +89,51 @@ struct Stream {
 }
 
 impl Stream {
-    /// The whole body, if it lies ready in one piece without trailers.
-    fn take_whole(&mut self) -> Option<Bytes> {
+    /// The whole body, if it lies ready in one piece without trailers; or that it fails.
+    fn take_whole(&mut self) -> Result<Option<Bytes>, Failure> {
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(frame) = self.poll_content(&mut cx) {
-            let Some(frame) = frame else {
-                return match self.queued.len() {
-                    0 => Some(Bytes::new()),
-                    1 if matches!(&self.queued[0], Ok(frame) if frame.is_data()) => {
-                        self.queued.pop_front()?.ok()?.into_data().ok()
-                    }
-                    _ => None,
-                };
-            };
-            self.queued.push_back(frame);
+        loop {
+            match self.poll_content(&mut cx) {
+                Poll::Pending => return Ok(None),
+                Poll::Ready(Some(Err(failure))) => return Err(failure),
+                Poll::Ready(Some(Ok(frame))) => self.queued.push_back(frame),
+                Poll::Ready(None) => return Ok(self.single_piece()),
+            }
         }
-        None
+    }
+
+    fn single_piece(&mut self) -> Option<Bytes> {
+        match self.queued.len() {
+            0 => Some(Bytes::new()),
+            1 if self.queued[0].is_data() => self.queued.pop_front()?.into_data().ok(),
+            _ => None,
+        }
     }
 
     /// The next piece of the content, charged to the guest.
     fn poll_content(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let Some(frame) = ready!(Pin::new(&mut self.content).poll_frame(cx)) else {
-            return Poll::Ready(None);
+            let whole = self.missing.is_none_or(|missing| missing == 0);
+            return Poll::Ready(if whole { None } else { Some(Err(Failure::Length)) });
         };
         let frame = match frame {
             Ok(frame) => frame,
-            Err(error) => return Poll::Ready(Some(self.fail(Failure::Guest(error.to_string())))),
+            Err(error) => return Poll::Ready(Some(Err(Failure::Guest(error.to_string())))),
         };
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         if length > self.budget {
-            return Poll::Ready(Some(self.fail(Failure::Output(self.terms.output_bytes))));
+            return Poll::Ready(Some(Err(Failure::Output(self.terms.output_bytes))));
         }
         self.budget -= length;
-        self.missing = self.missing.map(|missing| missing.saturating_sub(length));
+        if let Some(missing) = &mut self.missing {
+            match missing.checked_sub(length) {
+                Some(left) => *missing = left,
+                None => return Poll::Ready(Some(Err(Failure::Length))),
+            }
+        }
         self.deadline = None;
         Poll::Ready(Some(Ok(frame)))
     }
@@ -160,14 +186,15 @@ impl http_body::Body for Stream {
             }
         }
         if let Some(frame) = this.queued.pop_front() {
-            return Poll::Ready(Some(frame));
+            return Poll::Ready(Some(Ok(frame)));
         }
         match this.poll_content(cx) {
             Poll::Ready(None) => {
                 this.detach();
                 Poll::Ready(None)
             }
-            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Err(failure))) => Poll::Ready(Some(this.fail(failure))),
             Poll::Pending => {
                 let time = this.terms.time;
                 let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(time)));

@@ -34,6 +34,8 @@ pub(super) enum Failure {
     Cgi(String),
     #[error("the guest wrote more than its {0} bytes of output")]
     Output(u64),
+    #[error("the guest wrote another number of bytes than its `Content-Length` says")]
+    Length,
     #[error("the component could not be loaded: {0}")]
     Load(String),
     #[error("the request's body is larger than {0} bytes")]
@@ -80,7 +82,8 @@ impl Failure {
             | Self::Status(_)
             | Self::Guest(_)
             | Self::Cgi(_)
-            | Self::Output(_) => Problem::NoResponse,
+            | Self::Output(_)
+            | Self::Length => Problem::NoResponse,
             Self::Load(_) => Problem::Unavailable,
             Self::Request(_) => Problem::Malformed,
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,

@@ -94,7 +94,7 @@ pub(super) async fn respond(
         guest
     });
     let (parts, content) = response.into_parts();
-    let content = body::of_response(&parts, content, guest, terms, late);
+    let content = body::of_response(&parts, content, guest, terms, late)?;
     Ok(http::Response::from_parts(parts, content))
 }
 

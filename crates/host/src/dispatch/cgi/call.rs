@@ -3,7 +3,9 @@
 use dayfly_capabilities::wasi::Invocation;
 use dayfly_model::Executor;
 use dayfly_model::route::Route;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHORIZATION};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION,
+};
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
 
@@ -95,10 +97,11 @@ impl Variables {
         }
     }
 
-    /// The request's headers, and the variables that Spin makes of its own.
+    /// The request's headers, and the variables that Spin makes of its own. A header that came
+    /// several times is one variable (RFC 3875, section 4.1.18).
     fn headers(&mut self, headers: &HeaderMap) {
-        for (name, value) in headers {
-            let value = text(value);
+        for name in headers.keys() {
+            let value = joined(name, headers);
             match name.as_str() {
                 "spin-path-info" => self.path_info(&value),
                 "spin-matched-route" => {
@@ -137,10 +140,17 @@ fn default_port(connection: &Connection) -> &'static str {
 }
 
 /// Whether RFC 3875 (4.1.18) lets a header through: not those with credentials or of the
-/// connection, and not `Proxy`, which many programs would take for their own `HTTP_PROXY`.
+/// connection, not `Proxy`, which many programs would take for their own `HTTP_PROXY`, and none with
+/// an underscore, which could not be told from the one with a hyphen.
 fn is_passed(name: &HeaderName) -> bool {
     let withheld = [AUTHORIZATION, PROXY_AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE];
-    !withheld.contains(name) && name != "proxy"
+    !withheld.contains(name) && name != "proxy" && !name.as_str().contains('_')
+}
+
+/// A header's values as one (RFC 9110, section 5.3; for cookies RFC 9113, section 8.2.3).
+fn joined(name: &HeaderName, headers: &HeaderMap) -> String {
+    let values: Vec<String> = headers.get_all(name).iter().map(text).collect();
+    values.join(if *name == COOKIE { "; " } else { ", " })
 }
 
 fn meta(prefix: &str, name: &str) -> String {
@@ -164,11 +174,26 @@ mod tests {
     #[test]
     fn headers_with_credentials_and_the_proxy_header_stay_outside() {
         let mut headers = HeaderMap::new();
-        for name in ["authorization", "proxy", "connection", "x-one"] {
+        for name in ["authorization", "proxy", "connection", "x-one", "x_one"] {
             headers.insert(HeaderName::from_static(name), "v".parse().unwrap());
         }
         let mut variables = Variables(Vec::new());
         variables.headers(&headers);
         assert_eq!(variables.0, [("HTTP_X_ONE".to_owned(), "v".to_owned())]);
+    }
+
+    #[test]
+    fn what_came_several_times_is_one_variable() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("cookie", "a=1"), ("accept", "x"), ("cookie", "b=2"), ("accept", "y")]
+        {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        let mut variables = Variables(Vec::new());
+        variables.headers(&headers);
+        variables.0.sort();
+        let expected = [("HTTP_ACCEPT", "x, y"), ("HTTP_COOKIE", "a=1; b=2")];
+        assert_eq!(variables.0, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 }

@@ -85,38 +85,41 @@ fn store(
     code.store(HostState::for_command(grants, stdio, call.into_invocation()))
 }
 
-/// How a command ended. Its store goes here, and with it the writing end of its output.
+/// How a command ended. Its store goes here, and with it the writing end of its output. What it
+/// wrote before counts, whatever its status.
 fn ended(
     result: wasmtime::Result<Result<(), ()>>,
     mut store: Store<HostState>,
-) -> Result<bool, Failure> {
-    match result {
-        Ok(result) => Ok(result.is_ok()),
+) -> Result<(), Failure> {
+    let succeeded = match result {
+        Ok(result) => result.is_ok(),
         Err(error) => match error.downcast_ref::<I32Exit>() {
-            Some(exit) => Ok(exit.0 == 0),
-            None => Err(Failure::of_call(error, &mut store)),
+            Some(exit) => exit.0 == 0,
+            None => return Err(Failure::of_call(error, &mut store)),
         },
+    };
+    if !succeeded {
+        let component = &*store.data().grants().component;
+        tracing::warn!(component, "the command ended with a failure status");
     }
+    Ok(())
 }
 
 /// Runs the command and reads its response until both are done.
 async fn finish(
-    guest: impl Future<Output = Result<bool, Failure>>,
+    guest: impl Future<Output = Result<(), Failure>>,
     response: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let mut guest = std::pin::pin!(guest);
     let mut response = std::pin::pin!(response);
     let mut answered = None;
-    let succeeded = tokio::select! {
+    tokio::select! {
         biased;
         ended = &mut guest => ended?,
         result = &mut response => {
             answered = Some(result);
-            guest.await?
+            guest.await?;
         }
-    };
-    if !succeeded {
-        tracing::warn!("the command ended with a failure status");
     }
     match answered {
         Some(result) => result,

@@ -23,8 +23,16 @@ const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 128;
 
 /// Headers that speak about a connection, which is the host's business.
-const HOP_BY_HOP: [HeaderName; 6] =
-    [CONNECTION, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    PROXY_AUTHENTICATE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 
 /// Reads the head of a response and answers with it; what follows is the body, as it comes.
 pub(super) async fn parse(

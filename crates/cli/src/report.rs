@@ -52,14 +52,27 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const NOTE: Style = AnsiColor::Green.on_default().bold();
 
+/// A text that may hold what a guest or a manifest says: its lines stay, and nothing in it moves the
+/// cursor or changes colours.
+fn harmless(text: &str) -> String {
+    let spelled_out = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(spelled_out).collect()
+}
+
 /// Prints an error to standard error.
 pub(crate) fn print(error: &anyhow::Error) {
-    anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
+    anstream::eprintln!("{ERROR}error{ERROR:#}: {}", harmless(&error.to_string()));
     let mut shown = error.to_string();
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
         // A transparent error repeats its source.
         if text != shown {
+            // Indented, so that no line of a guest's making looks like one of ours.
+            let text = harmless(&text).replace('\n', "\n    ");
             anstream::eprintln!("  caused by: {text}");
         }
         shown = text;

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 
 use crate::body::BoxError;
-use crate::error::{ErrorId, Fault};
+use crate::error::{ErrorId, Fault, one_line};
 use crate::server::connection::Connection;
 
 /// The target of the access log's events.
@@ -91,7 +91,10 @@ impl Record {
     /// Notes the head of the answer.
     pub(crate) fn answered<B: http_body::Body>(&mut self, response: &mut Response<B>) {
         self.status = Some(response.status().as_u16());
-        self.complete = response.body().is_end_stream();
+        let bodiless =
+            matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        // Of these, and of answers to HEAD, nobody takes a body.
+        self.complete = bodiless || self.method == Method::HEAD || response.body().is_end_stream();
         let length = response.headers().get(http::header::CONTENT_LENGTH);
         self.promised = length.and_then(|length| length.to_str().ok()?.parse().ok());
         if let Some(answered) = response.extensions_mut().remove() {
@@ -107,7 +110,7 @@ impl Record {
 
     /// Notes that the answer's body broke off.
     pub(crate) fn failed(&mut self, error: &BoxError) {
-        self.failure = Some(error.to_string());
+        self.failure = Some(one_line(&error.to_string()));
     }
 
     /// Notes that the answer's body came to its end.

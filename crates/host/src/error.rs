@@ -12,6 +12,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::access_log::Answered;
 use crate::body::{Body, BoxError};
+use crate::guest_log::printable;
 
 /// Whose fault an error is. It decides the log level and the metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -239,20 +240,28 @@ struct Line<'a> {
     text: &'static str,
 }
 
-/// An error and its sources on one line.
+/// An error and its sources on one line. Guests choose parts of such texts, names of their functions
+/// for example, so nothing in them may look like a line of the host's.
 struct Chain<'a>(Option<&'a (dyn std::error::Error + Send + Sync + 'static)>);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.0 else { return f.write_str("-") };
-        write!(f, "{first}")?;
+        let mut text = first.to_string();
         let mut next = first.source();
         while let Some(error) = next {
-            write!(f, ": {error}")?;
+            text.push_str(": ");
+            text.push_str(&error.to_string());
             next = error.source();
         }
-        Ok(())
+        f.write_str(&one_line(&text))
     }
+}
+
+/// A text of several lines, whose parts may be anybody's, as one line that is harmless to print.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    printable(&lines.join(" | ")).into_owned()
 }
 
 /// Counts requests that were refused because there were too many, for one line of the log a second.

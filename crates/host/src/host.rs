@@ -53,6 +53,11 @@ impl Host {
         self.components.preload(starting)
     }
 
+    /// Whether anything can wake a component.
+    pub fn is_woken(&self) -> bool {
+        !self.triggers.is_empty()
+    }
+
     /// What wakes which component, a line each, for people.
     pub fn describe(&self) -> Vec<String> {
         self.triggers.iter().flat_map(|trigger| trigger.describe()).collect()

@@ -36,14 +36,19 @@ pub enum Feature {
     Targets,
     /// An event handler's output handed to the next step.
     Output,
+    /// Requests of a component to the app itself or to another of its components.
+    ServiceChaining,
 }
 
+/// How the names of scripts end.
+const SCRIPTS: [&str; 7] = ["rb", "py", "js", "mjs", "cjs", "ts", "php"];
+
 impl Feature {
-    /// The use that a source's file makes of a script language, if it is not WebAssembly.
+    /// The use that a source's file makes of a script language, if its name ends like one.
     #[must_use]
     pub fn script(source: &Path) -> Option<Self> {
         let extension = source.extension()?.to_str()?.to_ascii_lowercase();
-        (!["wasm", "wat"].contains(&extension.as_str())).then_some(Self::ScriptSource(extension))
+        SCRIPTS.contains(&extension.as_str()).then_some(Self::ScriptSource(extension))
     }
 }
 
@@ -62,6 +67,7 @@ impl fmt::Display for Feature {
             Self::Optimize => f.write_str("optimising"),
             Self::Targets => f.write_str("target environments"),
             Self::Output => f.write_str("outputs of event handlers"),
+            Self::ServiceChaining => f.write_str("requests between components"),
         }
     }
 }

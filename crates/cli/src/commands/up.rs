@@ -87,11 +87,17 @@ impl Up {
         }
         let engine = self.engine.build(self.max_instances)?;
         let needs = self.needs(&app, &engine);
+        let name = app.name.clone();
         let release = self.app.release(app)?;
         let host = Host::activate(&engine, release, &self.config()).map_err(|error| {
             let hint = error.hint();
             report::hint(error, hint)
         })?;
+        if !host.is_woken() {
+            return Err(anyhow!(
+                "nothing would ever wake app `{name}`: all of its routes are private"
+            ));
+        }
         self.preload(&host)?;
         // The threads that serve are started after this, and bound by it.
         engine.rest();

@@ -305,12 +305,18 @@ fn guest_path(text: &str) -> Checked {
     Ok(())
 }
 
+/// Headers of responses that the host writes by itself.
+const HOST_HEADERS: [&str; 7] =
+    ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+
 fn header(text: &str) -> Checked {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !text.is_empty() && text.bytes().all(token) {
-        Ok(())
-    } else {
-        Err(no("is not made of letters, digits and `-`"))
+    if text.is_empty() || !text.bytes().all(token) {
+        return Err(no("is not made of letters, digits and `-`"));
+    }
+    match HOST_HEADERS.iter().find(|name| text.eq_ignore_ascii_case(name)) {
+        Some(_) => Err(no_hint("is set by the host itself", "remove it")),
+        None => Ok(()),
     }
 }
 

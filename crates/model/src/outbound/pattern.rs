@@ -7,6 +7,7 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use super::address::{AddressClass, AddressScope, canonical, holds};
+use super::service_of;
 
 /// A pattern for hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,18 @@ pub struct PatternError {
     pub(super) entry: String,
     pub(super) problem: String,
     pub(super) hint: String,
+}
+
+impl HostPattern {
+    /// Whether it means the app itself, or another component of it.
+    pub fn is_internal(&self) -> bool {
+        match &self.host {
+            HostRule::App => true,
+            HostRule::Name(name) => service_of(name).is_some(),
+            HostRule::Suffix(suffix) => suffix == ".spin.internal",
+            HostRule::Any | HostRule::Network(_) => false,
+        }
+    }
 }
 
 impl PatternError {

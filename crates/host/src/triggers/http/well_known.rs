@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Response, header};
 
-use crate::Body;
+use crate::{Body, error};
 
 /// What the host tells about the app that it serves.
 pub(super) struct AppFacts {
@@ -22,6 +22,8 @@ pub(super) fn answer(app: &AppFacts, path: &str) -> Option<Response<Body>> {
             response.headers_mut().insert(header::CONTENT_TYPE, json);
             Some(response)
         }
+        // The rest is kept for what the host may tell one day; no guest is asked.
+        _ if path.starts_with("dayfly/") || path.starts_with("spin/") => Some(error::not_found()),
         _ => None,
     }
 }

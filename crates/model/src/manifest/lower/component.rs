@@ -7,7 +7,8 @@ use super::super::value::{Node, Value};
 use super::Lowering;
 use crate::Limits;
 use crate::app::{Build, Component, ComponentId, FileGrant, Source};
-use crate::outbound::{OutboundHosts, from_allowed_http_hosts};
+use crate::feature::Feature;
+use crate::outbound::{HostPattern, OutboundHosts, from_allowed_http_hosts};
 use crate::template::Template;
 
 impl Lowering<'_, '_> {
@@ -24,7 +25,7 @@ impl Lowering<'_, '_> {
             files: node.list("files").iter().filter_map(file_grant).collect(),
             exclude_files: node.texts("exclude_files"),
             environment: environment(node, profile),
-            allowed_outbound_hosts: self.outbound_hosts(node),
+            allowed_outbound_hosts: self.outbound_hosts(node, key),
             key_value_stores: node.texts("key_value_stores"),
             sqlite_databases: node.texts("sqlite_databases"),
             ai_models: node.texts("ai_models"),
@@ -46,12 +47,17 @@ impl Lowering<'_, '_> {
         variables
     }
 
-    fn outbound_hosts(&mut self, node: &Node) -> OutboundHosts {
+    fn outbound_hosts(&mut self, node: &Node, key: &str) -> OutboundHosts {
         let mut hosts = OutboundHosts::none();
         for item in node.list("allowed_outbound_hosts") {
             self.template(item);
             // What does not parse was reported by the checker.
             let _ = item.as_text().map(|text| hosts.push(text));
+            let pattern = item.as_text().and_then(|text| HostPattern::parse(text).ok());
+            if pattern.is_some_and(|pattern| pattern.is_internal()) {
+                let key = format!("{key}.allowed_outbound_hosts");
+                self.used(Feature::ServiceChaining, key, &item.span);
+            }
         }
         let old = node.list("allowed_http_hosts").iter().filter_map(Node::as_text);
         for entry in old.filter_map(|text| from_allowed_http_hosts(text).ok()).flatten() {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::Store;
 use wasmtime::component::Component;
+use wasmtime::{CallHook, Store};
 
-use crate::metered::on_epoch;
+use crate::metered::{on_epoch, on_host_return};
 use crate::{Flavour, StoreData};
 
 /// The BLAKE3 digest of a component's bytes.
@@ -133,6 +133,10 @@ pub(crate) fn store<T: StoreData>(
     let mut store = Store::new(engine, data);
     store.limiter(|data| data.limiter());
     store.epoch_deadline_callback(|_| on_epoch());
+    store.call_hook(|_, hook| match hook {
+        CallHook::ReturningFromHost => on_host_return(),
+        _ => Ok(()),
+    });
     store.set_epoch_deadline(1);
     bound(&mut store, flavour);
     store

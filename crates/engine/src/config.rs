@@ -18,7 +18,7 @@ const BACKTRACE_FRAMES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(20)
 
 /// Part of each artifact's key: what Wasmtime's compatibility hash leaves out though it changes
 /// the code that is made. Raise it when [`wasmtime_config`] changes such a setting.
-pub(crate) const CONFIG_REVISION: u32 = 1;
+pub(crate) const CONFIG_REVISION: u32 = 2;
 
 /// What an [`crate::Engine`] is built from.
 #[derive(Clone, Debug)]
@@ -151,7 +151,8 @@ fn choose_features(wasmtime: &mut Config, mode: Mode, flavour: Flavour) {
         .concurrency_support(concurrent)
         .wasm_component_model_async(concurrent)
         .wasm_component_model_more_async_builtins(concurrent)
-        .wasm_component_model_async_stackful(concurrent)
+        // No part of WASI 0.3.0, and each of its tasks takes a stack of its own.
+        .wasm_component_model_async_stackful(false)
         .wasm_component_model_error_context(concurrent)
         .wasm_component_model_threading(false)
         .wasm_component_model_gc(false)

@@ -110,6 +110,15 @@ impl Engine {
         Ok(self.built(flavour)?.instances)
     }
 
+    /// How many instances of this code may live at one time, so that what each of them needs leaves
+    /// room for others; `None` for as many as any.
+    ///
+    /// # Errors
+    /// As [`Engine::wasmtime`].
+    pub fn share(&self, code: &Code) -> Result<Option<u32>, EngineError> {
+        Ok(pool::share(code.component(), self.max_instances(code.flavour())?))
+    }
+
     fn built(&self, flavour: Flavour) -> Result<&Built, EngineError> {
         let cell = &self.inner.built[flavour.index()];
         if let Some(built) = cell.get() {

@@ -24,9 +24,13 @@ pub struct Bounds {
     pub hostcall_bytes: usize,
 }
 
+/// What one call of the host copies from a guest takes time in which the guest cannot be
+/// interrupted: some milliseconds for this many bytes.
+const HOSTCALL_BYTES: usize = 8 << 20;
+
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { instructions: None, resources: 10_000, hostcall_bytes: 128 << 20 }
+        Bounds { instructions: None, resources: 10_000, hostcall_bytes: HOSTCALL_BYTES }
     }
 }
 

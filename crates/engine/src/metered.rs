@@ -20,10 +20,19 @@ use crate::ticker;
 #[error("the guest exceeded its CPU limit")]
 pub struct CpuLimitExceeded;
 
+/// Ticks that a guest may see pass, one by one, between host calls without ever coming to a place
+/// where it yields. Any loop and any call is such a place; only thousands of host calls written one
+/// after the other are not, and they would keep the core for as long as a compiler lets functions be.
+const MAX_UNYIELDING_TICKS: u32 = 50;
+
 /// What the epoch callback sees of the innermost guest that this thread runs.
 #[derive(Clone, Copy)]
 struct Run {
     deadline: Instant,
+    /// The ticker's count when a host call last returned.
+    tick: u64,
+    /// How often that was another one than before, since the guest went on or yielded.
+    unyielding: u32,
     /// Time of the guests that run inside of this one's poll: a guest that calls another service
     /// in this process pays only for itself.
     nested: Duration,
@@ -39,6 +48,7 @@ thread_local! {
 
 /// Called by Wasmtime in a guest at the first tick after it went on.
 pub(crate) fn on_epoch() -> wasmtime::Result<UpdateDeadline> {
+    RUN.set(RUN.get().map(|run| Run { unyielding: 0, ..run }));
     match RUN.get() {
         Some(run) if Instant::now() >= run.deadline + run.nested => Err(CpuLimitExceeded.into()),
         Some(run) if run.can_yield => {
@@ -49,6 +59,28 @@ pub(crate) fn on_epoch() -> wasmtime::Result<UpdateDeadline> {
         }
         _ => Ok(UpdateDeadline::Continue(1)),
     }
+}
+
+/// Called by Wasmtime each time a host function returns to a guest, which looks at the epoch at
+/// loops and calls only: the deadline holds for a guest that has neither, and for the time that
+/// host functions take.
+pub(crate) fn on_host_return() -> wasmtime::Result<()> {
+    let tick = ticker::ticks();
+    match RUN.get() {
+        Some(run) if run.tick != tick => on_tick(Run { tick, ..run }),
+        _ => Ok(()),
+    }
+}
+
+#[cold]
+fn on_tick(mut run: Run) -> wasmtime::Result<()> {
+    run.unyielding += 1;
+    RUN.set(Some(run));
+    let stuck = run.can_yield && run.unyielding > MAX_UNYIELDING_TICKS;
+    if stuck || Instant::now() >= run.deadline + run.nested {
+        return Err(CpuLimitExceeded.into());
+    }
+    Ok(())
 }
 
 /// One stay in a guest: while it lives the ticker runs and the deadline is set. Leaving by a panic
@@ -65,7 +97,8 @@ impl Stay {
         let start = Instant::now();
         // A limit of centuries is none.
         let deadline = start.checked_add(remaining).unwrap_or(start + Duration::from_secs(1 << 32));
-        let run = Run { deadline, nested: Duration::ZERO, can_yield };
+        let tick = ticker::ticks();
+        let run = Run { deadline, tick, unyielding: 0, nested: Duration::ZERO, can_yield };
         Stay { start, outer: RUN.replace(Some(run)), _ticking: ticking }
     }
 

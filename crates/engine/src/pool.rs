@@ -2,6 +2,7 @@
 //!
 //! They are reservations of address space: nothing is in memory before an instance touches it.
 
+use wasmtime::component::Component;
 use wasmtime::{Enabled, PoolingAllocationConfig};
 
 use crate::EngineConfig;
@@ -27,6 +28,17 @@ pub(crate) fn memories(instances: u32) -> u32 {
     let wanted = instances.saturating_mul(2).saturating_add(8);
     let room = u32::try_from(MAX_RESERVED_BYTES / SLOT_BYTES).unwrap_or(u32::MAX);
     wanted.min(room)
+}
+
+/// How many of a component's instances may take memories and tables of such a pool at one time: what
+/// half of it has room for, so that a component with many of them leaves the others theirs. `None`
+/// for those with few: all instances of the pool.
+pub(crate) fn share(component: &Component, instances: u32) -> Option<u32> {
+    let needed = component.resources_required()?;
+    let room = |all: u32, needed: u32| all / 2 / needed.max(1);
+    let share = room(memories(instances), needed.num_memories)
+        .min(room(tables(instances), needed.num_tables));
+    (share < instances).then_some(share.max(1))
 }
 
 /// About how much address space the pool of one flavour takes, in bytes.

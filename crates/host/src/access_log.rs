@@ -11,6 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 
 use crate::body::BoxError;
 use crate::error::{ErrorId, Fault, one_line};
+use crate::guest_log::printable;
 use crate::server::connection::Connection;
 
 /// The target of the access log's events.
@@ -126,7 +127,8 @@ impl Drop for Record {
         tracing::info!(
             target: TARGET,
             method = %self.method,
-            path = %self.path,
+            // Not all that a target may hold is harmless on a terminal.
+            path = %printable(&self.path),
             status = self.status.unwrap_or(499),
             duration_us = u64::try_from(micros).unwrap_or(u64::MAX),
             bytes = self.bytes,

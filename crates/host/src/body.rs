@@ -13,6 +13,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A boxed stream of body frames.
 pub type BodyStream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>;
 
+/// What is handed to a connection at once: HTTP/2 keeps it, however little the client takes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// A response's body.
 #[derive(Default)]
 pub enum Body {
@@ -91,9 +94,11 @@ impl http_body::Body for Body {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *self = Self::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+                if bytes.is_empty() {
+                    *self = Self::Empty;
+                }
+                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             Self::Stream(stream) => stream.as_mut().poll_frame(cx),
         }

@@ -258,10 +258,19 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// A text of several lines, whose parts may be anybody's, as one line that is harmless to print.
+/// What a line of the log shows of a cause at most, in bytes.
+const CAUSE_BYTES: usize = 2 << 10;
+
+/// A text of several lines, whose parts may be anybody's, as one line of bounded length that is
+/// harmless to print.
 pub(crate) fn one_line(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    printable(&lines.join(" | ")).into_owned()
+    let shown = &text[..text.floor_char_boundary(CAUSE_BYTES)];
+    let lines: Vec<&str> = shown.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut line = printable(&lines.join(" | ")).into_owned();
+    if shown.len() < text.len() {
+        line.push('…');
+    }
+    line
 }
 
 /// Counts requests that were refused because there were too many, for one line of the log a second.

@@ -2,9 +2,12 @@
 
 use std::cell::Cell;
 use std::future::Future as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use dayfly_engine::{CpuLimitExceeded, Metered, Mode, metered_blocking};
+use dayfly_engine::{CpuLimitExceeded, MemoryLimiter, Metered, Mode, metered_blocking};
+use wasmtime::component::Linker;
 
 use crate::support::{MODES, answer, ask, call, endless, engine, spin};
 
@@ -136,4 +139,50 @@ fn a_guest_that_panics_its_host_leaves_no_deadline() {
     // Without a budget of its own this would trap if the old one still stood.
     let code = engine(Mode::Jit, None).load(&answer(1)).unwrap();
     assert_eq!(ask(&code), 1);
+}
+
+/// `run: func()`, which calls `work` so often, without a loop or a call of its own.
+fn unrolled(calls: usize) -> Vec<u8> {
+    let body = "call $work ".repeat(calls);
+    let text = format!(
+        r#"(component
+            (import "work" (func $work))
+            (core func $work (canon lower (func $work)))
+            (core module $m
+                (import "host" "work" (func $work))
+                (func (export "run") {body}))
+            (core instance $i (instantiate $m
+                (with "host" (instance (export "work" (func $work))))))
+            (func (export "run") (canon lift (core func $i "run"))))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn host_calls_one_after_the_other_are_no_way_around_a_budget() {
+    for mode in MODES {
+        let engine = engine(mode, None);
+        let code = engine.load(&unrolled(10_000)).unwrap();
+        // The budget ends it, or else that it never yields.
+        for limit in [Duration::from_millis(30), Duration::from_secs(3600)] {
+            let called = Arc::new(AtomicU32::new(0));
+            let counter = called.clone();
+            let guest = async {
+                let mut store = code.store(MemoryLimiter::new(1 << 30));
+                let mut linker = Linker::new(code.component().engine());
+                linker.root().func_wrap("work", move |_, (): ()| {
+                    counter.fetch_add(1, Relaxed);
+                    std::thread::sleep(Duration::from_millis(2));
+                    Ok(())
+                })?;
+                let instance = linker.instantiate_async(&mut store, code.component()).await?;
+                let function = instance.get_typed_func::<(), ()>(&mut store, "run")?;
+                function.call_async(&mut store, ()).await
+            };
+            let guest = Metered::new(limit, Box::pin(guest));
+            let error = runtime().block_on(guest).unwrap_err();
+            assert!(error.is::<CpuLimitExceeded>(), "{mode}: {error:?}");
+            assert!(called.load(Relaxed) < 1_000, "{mode}: {called:?} calls");
+        }
+    }
 }

@@ -36,6 +36,9 @@ impl Node {
 /// around among the components, however many requests one of them has.
 pub(super) struct Admission {
     running: Arc<Semaphore>,
+    /// How many may run, and how many places are still to be taken away.
+    places: AtomicU32,
+    surplus: AtomicU32,
     line: Line,
     node: Arc<Node>,
     node_line: Line,
@@ -64,6 +67,8 @@ impl Admission {
     pub(super) fn new(running: u32, node: Arc<Node>) -> Self {
         Self {
             running: Arc::new(Semaphore::new(running as usize)),
+            places: AtomicU32::new(running),
+            surplus: AtomicU32::new(0),
             line: Line::new(running),
             node_line: Line::new(node.instances),
             node,
@@ -75,17 +80,11 @@ impl Admission {
 
     /// Waits for leave to run, first come, first served. `component` is for the log.
     pub(super) async fn enter(&self, component: &str) -> Result<Permit, Full> {
-        let own = match self.running.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let turn = self.running.clone().acquire_owned();
-                let turn = self.line.wait(self.patience, turn).await;
-                turn.map_err(|requests| {
-                    warn(component, "`limits.concurrency`", requests);
-                    Full::Component
-                })?
-            }
-        };
+        let mut own = self.own_place(component).await?;
+        while self.is_surplus() {
+            own.forget();
+            own = self.own_place(component).await?;
+        }
         let node = match self.node.running.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -105,6 +104,35 @@ impl Admission {
 }
 
 impl Admission {
+    async fn own_place(&self, component: &str) -> Result<OwnedSemaphorePermit, Full> {
+        match self.running.clone().try_acquire_owned() {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                let turn = self.running.clone().acquire_owned();
+                let turn = self.line.wait(self.patience, turn).await;
+                turn.map_err(|requests| {
+                    warn(component, "`limits.concurrency`", requests);
+                    Full::Component
+                })
+            }
+        }
+    }
+
+    /// Lets no more than so many run from now on; those that run already may end.
+    pub(super) fn shrink(&self, to: u32) {
+        let to = to.max(1);
+        let surplus = self.places.fetch_min(to, Ordering::Relaxed).saturating_sub(to);
+        let free = self.running.forget_permits(surplus as usize);
+        let held = surplus.saturating_sub(u32::try_from(free).unwrap_or(u32::MAX));
+        self.surplus.fetch_add(held, Ordering::Relaxed);
+    }
+
+    /// Whether a place that was just taken is one too many.
+    fn is_surplus(&self) -> bool {
+        let less = |surplus: u32| surplus.checked_sub(1);
+        self.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
     /// Counts a request that was refused because its component's were waiting too long.
     pub(super) fn warn_of_slowness(&self, component: &str) {
         warn(component, "`--max-lag`", self.slow.note());
@@ -207,6 +235,26 @@ mod tests {
         assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
         assert!(timeout(Duration::from_millis(1), admission.enter("a")).await.is_err());
         assert_eq!(admission.line.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn places_are_taken_away_once_they_are_given_back() {
+        let admission =
+            Admission { patience: Duration::from_millis(20), ..Admission::new(4, Node::new(9)) };
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(admission.enter("a").await.unwrap());
+        }
+        admission.shrink(2);
+        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
+        held.pop();
+        assert_eq!(admission.enter("a").await.err(), Some(Full::Component), "two still run");
+        held.pop();
+        held.push(admission.enter("a").await.unwrap());
+        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
+        drop(held);
+        let _two = (admission.enter("a").await.unwrap(), admission.enter("a").await.unwrap());
+        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
     }
 
     #[tokio::test]

@@ -25,27 +25,34 @@ pub(super) type LateFailure = Box<dyn FnOnce(Failure) + Send>;
 /// # Errors
 /// What already is known to be wrong with it, while another answer is still possible.
 pub(super) fn of_response(
-    parts: &http::response::Parts,
+    parts: &mut http::response::Parts,
     content: WasiBody,
     guest: Option<Guest>,
     terms: Terms,
     late: LateFailure,
 ) -> Result<Body, Failure> {
-    let bodiless = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless = terms.head_only
+        || matches!(
+            parts.status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        );
     let mut stream = Stream {
         queued: VecDeque::new(),
         content,
         guest,
         terms,
         budget: terms.output_bytes,
-        missing: if bodiless { None } else { promised(&parts.headers)? },
+        missing: promised(&parts.headers)?,
         deadline: None,
         late: Some(late),
     };
-    if terms.head_only {
+    if bodiless {
+        if matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+        // Nobody takes what it writes; it may finish what else it does.
         stream.missing = None;
-        // Nobody will poll this body, but its guest is to run to its end.
-        tokio::spawn(async move { while next(&mut stream).await.is_some() {} });
+        stream.detach();
         return Ok(Body::empty());
     }
     if stream.guest.is_none()
@@ -66,10 +73,6 @@ fn promised(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
         Some(bytes) if lengths.next().is_none() => Ok(Some(bytes)),
         _ => Err(Failure::Length),
     }
-}
-
-async fn next(stream: &mut Stream) -> Option<Result<Frame<Bytes>, BoxError>> {
-    std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_frame(cx)).await
 }
 
 struct Stream {

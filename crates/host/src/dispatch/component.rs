@@ -124,6 +124,7 @@ impl ComponentHost {
         image: Image,
         grants: Arc<Grants>,
         node: &Arc<Node>,
+        most: u32,
         max_wait: Duration,
     ) -> Result<Self, ActivateError> {
         if !serves_shape(image.shape) {
@@ -134,7 +135,7 @@ impl ComponentHost {
             engine: engine.clone(),
             linkers: linkers.clone(),
             image,
-            admission: Admission::new(grants.limits.concurrency, node.clone()),
+            admission: Admission::new(grants.limits.concurrency.min(most), node.clone()),
             max_wait,
             grants,
             resident: OnceCell::new(),
@@ -173,6 +174,9 @@ impl ComponentHost {
         };
         let code =
             code.map_err(|source| ActivateError::Compile { component: component(), source })?;
+        if let Ok(Some(share)) = self.engine.share(&code) {
+            self.admission.shrink(share);
+        }
         let runner = self.link(&code).map_err(|error| ActivateError::Link {
             component: component(),
             reason: format!("{error:#}"),

@@ -93,8 +93,8 @@ pub(super) async fn respond(
         guest.place.answered();
         guest
     });
-    let (parts, content) = response.into_parts();
-    let content = body::of_response(&parts, content, guest, terms, late)?;
+    let (mut parts, content) = response.into_parts();
+    let content = body::of_response(&mut parts, content, guest, terms, late)?;
     Ok(http::Response::from_parts(parts, content))
 }
 

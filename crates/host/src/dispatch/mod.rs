@@ -40,6 +40,9 @@ impl Components {
     ) -> Result<Self, ActivateError> {
         let linkers = Arc::new(Linkers::default());
         let node = Node::new(max_instances);
+        // One of several leaves the others a quarter.
+        let alone = release.images.len() == 1;
+        let most = if alone { u32::MAX } else { max_instances.saturating_mul(3).div_ceil(4) };
         let Release { app, images, variables, state } = release;
         let hosts = std::mem::take(images).into_iter().map(|image| {
             let component = app
@@ -47,7 +50,7 @@ impl Components {
                 .get(&image.component)
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
             let grants = Grants::prepare(app, component, variables, state, image.log.clone())?;
-            ComponentHost::new(engine, &linkers, image, Arc::new(grants), &node, max_wait)
+            ComponentHost::new(engine, &linkers, image, Arc::new(grants), &node, most, max_wait)
                 .map(Arc::new)
         });
         hosts.collect::<Result<_, _>>().map(Self)

@@ -57,9 +57,11 @@ struct Core(Mutex<State>);
 struct State {
     /// Those that wait to begin, by component, in the order in which components get their turns.
     fresh: VecDeque<Line>,
+    /// How many have begun, were interrupted, and go on before others begin.
+    begun: u32,
     long: VecDeque<Arc<Waiter>>,
-    /// How many have a turn of each kind.
-    running: [u32; 2],
+    /// Whose turn it is among those that compute for long.
+    holder: Option<Arc<Waiter>>,
     /// When a turn last began or ended.
     changed: Instant,
 }
@@ -67,7 +69,7 @@ struct State {
 impl Default for State {
     fn default() -> Self {
         let (fresh, long) = Default::default();
-        Self { fresh, long, running: [0; 2], changed: Instant::now() }
+        Self { fresh, begun: 0, long, holder: None, changed: Instant::now() }
     }
 }
 
@@ -106,25 +108,52 @@ impl Line {
     }
 }
 
-/// A guest that waits.
+/// A guest that waits, or has its turn.
 struct Waiter {
     since: Instant,
     waker: Mutex<Waker>,
     may_run: AtomicBool,
 }
 
+impl Waiter {
+    fn new(waker: &Waker) -> Arc<Self> {
+        let (since, waker) = (Instant::now(), Mutex::new(waker.clone()));
+        Arc::new(Self { since, waker, may_run: AtomicBool::new(false) })
+    }
+
+    fn wake(&self) {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+    }
+}
+
 impl State {
-    /// Whoever is next, taken out of its line.
-    fn next(&mut self, kind: Kind) -> Option<Arc<Waiter>> {
-        if kind == Kind::Long {
-            return self.long.pop_front();
-        }
+    /// Whoever begins next, taken out of its line.
+    fn next_fresh(&mut self) -> Option<Arc<Waiter>> {
         let mut line = self.fresh.pop_front()?;
         let next = line.pop();
         if !line.waiters.is_empty() {
             self.fresh.push_back(line);
         }
         next
+    }
+
+    /// Gives the turn among those that compute for long.
+    fn hold(&mut self, next: Option<Arc<Waiter>>) {
+        self.changed = Instant::now();
+        if let Some(next) = &next {
+            next.may_run.store(true, Relaxed);
+            next.wake();
+        }
+        self.holder = next;
+    }
+
+    /// Lets a waiter stand in the line of those that compute for long, if it does not.
+    fn join(&mut self, waiter: &Arc<Waiter>) {
+        if self.holder.is_none() {
+            self.hold(Some(waiter.clone()));
+        } else if !self.long.iter().any(|other| Arc::ptr_eq(other, waiter)) {
+            self.long.push_back(waiter.clone());
+        }
     }
 
     fn leave(&mut self, waiter: &Arc<Waiter>) {
@@ -142,22 +171,27 @@ impl Core {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a turn, and begins that of whoever is next.
-    fn pass_on(&self, kind: Kind) {
-        let next = {
-            let mut state = self.state();
-            state.changed = Instant::now();
-            let running = &mut state.running[kind as usize];
-            *running = running.saturating_sub(1);
-            if *running > 0 {
-                return;
-            }
-            let Some(next) = state.next(kind) else { return };
-            state.running[kind as usize] = 1;
-            next
-        };
-        next.may_run.store(true, Relaxed);
-        next.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+    /// Ends the turn of one that began and was interrupted; whoever is next begins.
+    fn end_short(&self) {
+        let mut state = self.state();
+        state.changed = Instant::now();
+        state.begun = state.begun.saturating_sub(1);
+        if state.begun == 0
+            && let Some(next) = state.next_fresh()
+        {
+            state.begun = 1;
+            next.may_run.store(true, Relaxed);
+            next.wake();
+        }
+    }
+
+    /// Ends the turn of one that computes for long, unless it was taken from it already.
+    fn end_long(&self, waiter: &Arc<Waiter>) {
+        let mut state = self.state();
+        if state.holder.as_ref().is_some_and(|holder| Arc::ptr_eq(holder, waiter)) {
+            let next = state.long.pop_front();
+            state.hold(next);
+        }
     }
 }
 
@@ -186,6 +220,7 @@ pub(super) struct Waiting {
 pub(super) struct Turn {
     kind: Kind,
     core: Arc<Core>,
+    waiter: Option<Arc<Waiter>>,
 }
 
 impl Place {
@@ -205,7 +240,9 @@ impl Place {
         }
         if let Self::Waiting(waiting) = self {
             ready!(waiting.poll(cx));
-            *self = Self::Turn(Turn { kind: waiting.kind, core: waiting.core.clone() });
+            let (kind, core) = (waiting.kind, waiting.core.clone());
+            let waiter = Some(waiting.waiter.clone());
+            *self = Self::Turn(Turn { kind, core, waiter });
         }
         Poll::Ready(Ok(()))
     }
@@ -221,8 +258,8 @@ impl Place {
             Some(Kind::Short) if interrupted && !in_no_hurry => {}
             None if interrupted && !in_no_hurry => {
                 let core = CORE.with(Arc::clone);
-                core.state().running[Kind::Short as usize] += 1;
-                *self = Self::Turn(Turn { kind: Kind::Short, core });
+                core.state().begun += 1;
+                *self = Self::Turn(Turn { kind: Kind::Short, core, waiter: None });
             }
             _ => {
                 // First gives its turn away, then joins those who wait for the next.
@@ -247,7 +284,7 @@ impl Place {
 fn begin(lane: Lane, waker: &Waker) -> Result<Place, TooSlow> {
     CORE.with(|core| {
         let mut state = core.state();
-        if state.running[Kind::Short as usize] == 0 && state.fresh.is_empty() {
+        if state.begun == 0 && state.fresh.is_empty() {
             return Ok(Place::Free);
         }
         let index = state.fresh.iter().position(|line| line.component == lane.component);
@@ -265,30 +302,29 @@ fn begin(lane: Lane, waker: &Waker) -> Result<Place, TooSlow> {
     })
 }
 
-/// A place at the end of the line of those that compute for long, or a turn if nobody has it.
+/// A place among those that compute for long: at the end of their line, or the turn itself if nobody
+/// has it.
 fn take_turn(waker: &Waker) -> Place {
     CORE.with(|core| {
-        let mut state = core.state();
-        if state.running[Kind::Long as usize] == 0 && state.long.is_empty() {
-            state.running[Kind::Long as usize] = 1;
-            state.changed = Instant::now();
-            return Place::Turn(Turn { kind: Kind::Long, core: core.clone() });
-        }
         let waiting = Waiting::new(Kind::Long, core.clone(), waker);
-        state.long.push_back(waiting.waiter.clone());
+        core.state().join(&waiting.waiter);
         Place::Waiting(waiting)
     })
 }
 
 impl Waiting {
     fn new(kind: Kind, core: Arc<Core>, waker: &Waker) -> Self {
-        let (since, waker) = (Instant::now(), Mutex::new(waker.clone()));
-        let waiter = Arc::new(Waiter { since, waker, may_run: AtomicBool::new(false) });
-        Self { kind, core, waiter, patience: Box::pin(sleep(STANDSTILL)), breath: None }
+        let patience = Box::pin(sleep(STANDSTILL));
+        Self { kind, core, waiter: Waiter::new(waker), patience, breath: None }
     }
 
     /// Waits for the turn; what is taken here is not given back when the place is dropped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
+        if self.kind == Kind::Long && !self.waiter.may_run.load(Relaxed) {
+            // Its turn may have been taken from it while nobody polled it.
+            self.core.state().join(&self.waiter);
+        }
         if self.waiter.may_run.load(Relaxed) {
             if self.kind == Kind::Long {
                 let breath = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -299,37 +335,52 @@ impl Waiting {
             self.waiter.may_run.store(false, Relaxed);
             return Poll::Ready(());
         }
-        self.waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
         loop {
             ready!(self.patience.as_mut().poll(cx));
-            let mut state = self.core.state();
-            let still = state.changed.elapsed();
+            let still = self.core.state().changed.elapsed();
             if still >= STANDSTILL {
-                state.leave(&self.waiter);
-                state.running[self.kind as usize] += 1;
-                state.changed = Instant::now();
+                self.go_on();
                 return Poll::Ready(());
             }
-            drop(state);
             let wait = STANDSTILL - still;
             self.patience.as_mut().reset(tokio::time::Instant::now() + wait);
+        }
+    }
+
+    /// Takes the turn because whoever has it does not use it, and stands in no line until it does.
+    fn go_on(&self) {
+        let mut state = self.core.state();
+        state.leave(&self.waiter);
+        state.changed = Instant::now();
+        match self.kind {
+            Kind::Short => state.begun += 1,
+            Kind::Long => {
+                let before = state.holder.replace(self.waiter.clone());
+                before.inspect(|holder| holder.may_run.store(false, Relaxed));
+            }
         }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.waiter.may_run.load(Relaxed) {
-            self.core.pass_on(self.kind);
-        } else {
-            self.core.state().leave(&self.waiter);
+        self.core.state().leave(&self.waiter);
+        match self.kind {
+            Kind::Short if self.waiter.may_run.load(Relaxed) => self.core.end_short(),
+            Kind::Short => {}
+            // It may hold the turn without having used it.
+            Kind::Long if self.waiter.may_run.load(Relaxed) => self.core.end_long(&self.waiter),
+            Kind::Long => {}
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.core.pass_on(self.kind);
+        match (self.kind, &self.waiter) {
+            (Kind::Long, Some(waiter)) => self.core.end_long(waiter),
+            _ => self.core.end_short(),
+        }
     }
 }
 
@@ -350,8 +401,8 @@ mod tests {
     fn nothing_is_left() {
         CORE.with(|core| {
             let state = core.state();
-            assert_eq!(state.running, [0, 0]);
-            assert!(state.fresh.is_empty() && state.long.is_empty());
+            assert_eq!(state.begun, 0);
+            assert!(state.fresh.is_empty() && state.long.is_empty() && state.holder.is_none());
         });
     }
 
@@ -422,6 +473,27 @@ mod tests {
             drop((lazy, other));
             nothing_is_left();
         }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_turn_that_is_not_taken_is_waited_for_once() {
+        let mut lazy = Place::Free;
+        lazy.polled(true, true, Waker::noop());
+        let mut others = [Place::Free, Place::Free];
+        for place in &mut others {
+            place.polled(true, true, Waker::noop());
+        }
+        std::future::poll_fn(|cx| others[0].poll(true, cx)).await.unwrap();
+        for round in 0..6 {
+            others[round % 2].polled(true, true, Waker::noop());
+            let next = &mut others[(round + 1) % 2];
+            assert!(may_run(next) || may_run(next), "its turn, and it took a breath");
+        }
+        assert!(!may_run(&mut lazy), "it stands in the line again");
+        drop(others);
+        assert!(may_run(&mut lazy) || may_run(&mut lazy));
+        drop(lazy);
+        nothing_is_left();
     }
 
     #[tokio::test(flavor = "current_thread")]

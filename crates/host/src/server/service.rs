@@ -17,7 +17,7 @@ use super::handler::Handler;
 use super::unread::Impatient;
 use super::worker::Worker;
 use crate::access_log::Record;
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BodyStream, BoxError};
 use crate::error::{EdgeError, Problem};
 
 /// A connection whose protocol is known, as its requests see it.
@@ -42,7 +42,8 @@ impl<H: Handler> Session<H> {
         let mut record = Record::begin(&request, &self.connection);
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.check(&request) {
-            Ok(()) if self.worker.lag.is_too_long() => {
+            // Whoever looks after this process must not take a busy one for a dead one.
+            Ok(()) if self.worker.lag.is_too_long() && !is_about_host(&request) => {
                 EdgeError::new(Problem::NodeBusy).because("no time on this core").respond()
             }
             Ok(()) => self.handle(request).await,
@@ -59,17 +60,22 @@ impl<H: Handler> Session<H> {
         if !http1 {
             strip_body(is_head, &mut response);
             running.set_working(false);
-            response = response.map(|body| match body {
-                Body::Stream(stream) => {
-                    Body::from_stream(Box::pin(Impatient::new(stream, self.activity.clone())))
-                }
-                other => other,
-            });
+            response = response.map(|body| self.impatient(body));
         }
         if let Some(record) = &mut record {
             record.answered(&mut response);
         }
         Ok(response.map(|body| WatchedBody { body, record, http1, running }))
+    }
+
+    /// A body of HTTP/2 that does not wait for its client for ever.
+    fn impatient(&self, body: Body) -> Body {
+        let stream: BodyStream = match body {
+            Body::Stream(stream) => stream,
+            Body::Full(bytes) if bytes.len() > SMALL_BYTES => Box::pin(Body::Full(bytes)),
+            small => return small,
+        };
+        Body::from_stream(Box::pin(Impatient::new(stream, self.activity.clone())))
     }
 
     /// Hands the request on. A panic is our own mistake; it must cost one request, not all that
@@ -92,9 +98,31 @@ impl<H: Handler> Session<H> {
         if request.headers().len() > config.max_headers {
             return Err(Problem::HeadersTooLarge);
         }
+        if *request.method() == Method::CONNECT {
+            return Err(Problem::Malformed);
+        }
         check_coding(request.headers())?;
-        check_host(request.version(), request.headers())
+        check_host(request.version(), request.headers())?;
+        check_authority(request)
     }
+}
+
+/// Answers up to this size may lie ready for a client of HTTP/2 for as long as its connection.
+const SMALL_BYTES: usize = 4 << 10;
+
+/// Whether it asks about the host rather than its app.
+fn is_about_host<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with("/.well-known/dayfly/")
+}
+
+/// The authority of a target is a host as well (no user before it), and where `Host` is there too,
+/// they are the same: else two readers could take the request for two different ones.
+fn check_authority<B>(request: &Request<B>) -> Result<(), Problem> {
+    let Some(authority) = request.uri().authority() else { return Ok(()) };
+    let host = request.headers().get(header::HOST);
+    let same =
+        host.is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()));
+    if same && is_host(authority.as_str().as_bytes()) { Ok(()) } else { Err(Problem::Malformed) }
 }
 
 /// Takes the body from an answer that may have none (RFC 9110, sections 9.3.2 and 15), which hyper

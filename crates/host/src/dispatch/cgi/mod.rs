@@ -37,6 +37,7 @@ pub(super) async fn run02(
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let (stdout, output) = pipe();
+    let head_bytes = grants.limits.header_bytes;
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
@@ -45,7 +46,7 @@ pub(super) async fn run02(
         };
         ended(ran.await, store)
     };
-    finish(guest, response::parse(output, sender)).await
+    finish(guest, response::parse(output, head_bytes, sender)).await
 }
 
 /// Runs a command that exports `wasi:cli/run@0.3`.
@@ -58,6 +59,7 @@ pub(super) async fn run03(
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let (stdout, output) = pipe();
+    let head_bytes = grants.limits.header_bytes;
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
@@ -68,7 +70,7 @@ pub(super) async fn run03(
         };
         ended(ran.await, store)
     };
-    finish(guest, response::parse(output, sender)).await
+    finish(guest, response::parse(output, head_bytes, sender)).await
 }
 
 fn store(

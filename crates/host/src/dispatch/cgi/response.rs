@@ -16,9 +16,6 @@ use wasmtime_wasi_http::Error as HttpError;
 use super::super::failure::Failure;
 use super::super::guest::Answer;
 
-/// How long the headers may be, in bytes.
-const HEAD_BYTES: usize = 64 << 10;
-
 /// How many headers there may be.
 const HEADERS: usize = 128;
 
@@ -34,9 +31,11 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Reads the head of a response and answers with it; what follows is the body, as it comes.
+/// Reads the head of a response, of so many bytes at most, and answers with it; what follows is the
+/// body, as it comes.
 pub(super) async fn parse(
     mut output: PipeReader,
+    head_bytes: u64,
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let mut read = BytesMut::new();
@@ -44,8 +43,8 @@ pub(super) async fn parse(
         if let Some((head, body)) = split_head(&read) {
             break (head, body);
         }
-        if read.len() > HEAD_BYTES {
-            return Err(Failure::Cgi(format!("no empty line within {HEAD_BYTES} bytes")));
+        if read.len() as u64 > head_bytes {
+            return Err(Failure::Cgi(format!("no empty line within {head_bytes} bytes")));
         }
         let Some(chunk) = output.recv().await else {
             let reason = if read.is_empty() { "nothing was written" } else { "no empty line" };

@@ -20,6 +20,9 @@ const RAW_COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-raw-compon
 const COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-component-route");
 const CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
 
+/// What the headers of a route's parameters begin with.
+const MATCH: &str = "spin-path-match-";
+
 /// The headers of one route's requests.
 pub(super) struct RouteHeaders {
     matched: HeaderValue,
@@ -56,6 +59,11 @@ impl RouteHeaders {
         if hostless {
             headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
         }
+        let forged: Vec<HeaderName> =
+            headers.keys().filter(|name| name.as_str().starts_with(MATCH)).cloned().collect();
+        for name in forged {
+            headers.remove(name);
+        }
         headers.reserve(7 + params.len());
         headers.insert(PATH_INFO, value(rest.unwrap_or_default()));
         headers.insert(FULL_URL, url);
@@ -90,7 +98,7 @@ pub(crate) fn host<B>(request: &Request<B>) -> Cow<'_, str> {
 }
 
 fn param_name(name: &str) -> HeaderName {
-    let name = format!("spin-path-match-{}", name.to_ascii_lowercase().replace('_', "-"));
+    let name = format!("{MATCH}{}", name.to_ascii_lowercase().replace('_', "-"));
     // A parameter's name that no header can have gets a header of its own all the same.
     HeaderName::try_from(name).unwrap_or(HeaderName::from_static("spin-path-match"))
 }

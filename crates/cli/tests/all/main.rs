@@ -26,6 +26,7 @@ mod outbound;
 mod protocol;
 mod refusals;
 mod routes;
+mod shares;
 mod sockets;
 mod sources;
 mod streaming;

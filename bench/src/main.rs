@@ -12,6 +12,7 @@ mod open_loop;
 mod overload;
 mod peer;
 mod report;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +43,8 @@ enum Bench {
     InProcess(in_process::InProcess),
     /// Goodput while requests come up to three times as fast as they can be served
     Overload(Timed),
+    /// The gallery of hostile guests, faulty clients and ordinary load mixed, for long
+    Soak(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
     Neighbours(Timed),
 }
@@ -83,6 +86,7 @@ fn main() -> Result<()> {
         Some(Bench::Native { port }) => native::serve(port),
         Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
+        Some(Bench::Soak(timed)) => timed.run(soak::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),
     }

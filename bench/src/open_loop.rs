@@ -74,7 +74,7 @@ impl OpenLoop {
         let requests = (self.rate * self.time.as_secs_f64()) as u64;
         for number in 0..requests {
             let due = began + Duration::from_secs_f64(number as f64 / self.rate);
-            sleep_until(due).await;
+            wait_until(due).await;
             let (load, idle, outcome) = (self.clone(), idle.clone(), outcome.clone());
             running.push(tokio::task::spawn_local(async move {
                 let answer = match timeout(load.patience, load.ask(&idle)).await {
@@ -132,6 +132,14 @@ impl OpenLoop {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::task::spawn_local(connection);
         Ok(sender)
+    }
+}
+
+/// Waits for a moment more exactly than timers do, which are late by up to two milliseconds.
+async fn wait_until(due: Instant) {
+    sleep_until(due - Duration::from_millis(2)).await;
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -114,6 +114,11 @@ impl Running {
         Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
     }
 
+    /// How many entries a folder of the process's in `/proc` has: `fd` or `task`.
+    pub(crate) fn count(&self, folder: &str) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/{folder}", self.child.id()))?.count())
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -17,7 +17,8 @@ struct Handler;
 impl wasip3::exports::http::handler::Guest for Handler {
     async fn handle(request: Request) -> Answer {
         let target = request.get_path_with_query().unwrap_or_default();
-        match target.as_str() {
+        let target = target.strip_prefix("/p3").unwrap_or(&target);
+        match target {
             "/spin" => spin(),
             "/spin-in-host" => loop {
                 black_box(now());

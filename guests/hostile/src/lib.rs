@@ -15,6 +15,8 @@ struct Handler;
 impl Guest for Handler {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let target = request.path_with_query().unwrap_or_default();
+        // A prefix tells it from its sister of WASI 0.3 where both are served.
+        let target = target.strip_prefix("/p2").unwrap_or(&target);
         match target.split('?').next().unwrap_or_default() {
             // Using up the processor.
             "/spin" => compute::spin(),

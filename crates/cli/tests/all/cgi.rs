@@ -98,10 +98,12 @@ async fn the_script_name_holds_the_base_path() {
          [component.command]\nsource = \"guest:rust-command\"\n",
     );
     let server = dayfly().up(app.folder()).await;
-    let text = server.text("/api/cart/7").await;
+    let text = server.text("/api/cart/7%20a").await;
     let found = variables(&text);
     assert_eq!(found["SCRIPT_NAME"], "/api/cart", "{text}");
-    assert_eq!(found["PATH_INFO"], "/7", "{text}");
+    // As in Spin, whose guests read it so.
+    assert_eq!(found["PATH_INFO"], "/7%20a", "{text}");
+    assert_eq!(found["PATH_TRANSLATED"], "/7 a", "{text}");
     assert_eq!(found["X_MATCHED_ROUTE"], "/api/cart/...", "{text}");
     assert_eq!(found["X_RAW_COMPONENT_ROUTE"], "/cart/...", "{text}");
     server.stop().await;

@@ -73,6 +73,7 @@ async fn a_client_cannot_forge_them() {
         ("spin-full-url", "http://forged/"),
         ("spin-client-addr", "1.2.3.4:5"),
         ("spin-component-route", "/forged"),
+        ("spin-path-match-other", "forged"),
     ];
     let headers = given(&server, "/headers", &forged).await;
     assert!(!headers.values().any(|value| value.contains("forged")), "{headers:?}");
@@ -86,6 +87,10 @@ async fn the_full_url_follows_the_host_that_the_client_named() {
     let server = dayfly().up(app.folder()).await;
     let headers = given(&server, "/headers", &[("host", "example.com")]).await;
     assert_eq!(headers["spin-full-url"], "http://example.com/headers");
+    for internal in ["cart.spin.internal", "cart.SPIN.internal.:80"] {
+        let headers = given(&server, "/headers", &[("host", internal)]).await;
+        assert_eq!(headers["spin-full-url"], "http://localhost/headers");
+    }
     server.stop().await;
 }
 

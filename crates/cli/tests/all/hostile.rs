@@ -109,6 +109,7 @@ const MODULES: &[Attack] = &[
     attack("/initial-memory", &[500], "", "more than its memory"),
     attack("/many-memories", &[500], "", "more than its memory"),
     attack("/grow-table", &[500], "", "more than its memory"),
+    attack("/post-return", &[504], "", "more than its CPU time"),
     attack("/recurse", &[500], TRAPPED, "call stack exhausted"),
     attack("/wrong-call", &[500], TRAPPED, "indirect call type mismatch"),
     attack("/out-of-bounds", &[500], TRAPPED, "out of bounds"),

@@ -124,9 +124,10 @@ impl Variables {
         }
     }
 
+    /// As Spin has it: `PATH_INFO` as it came, where RFC 3875 has it decoded.
     fn path_info(&mut self, raw: &str) {
         let decoded = percent_encoding::percent_decode_str(raw).decode_utf8_lossy().into_owned();
-        self.set("PATH_INFO", decoded.clone());
+        self.set("PATH_INFO", raw);
         self.set("PATH_TRANSLATED", decoded);
         self.set("X_RAW_PATH_INFO", raw);
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use dayfly_model::StaticResponse;
 use dayfly_model::route::Route;
 use http::header::{HOST, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::{Body, Connection};
 
@@ -19,6 +19,9 @@ const BASE_PATH: HeaderName = HeaderName::from_static("spin-base-path");
 const RAW_COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-raw-component-route");
 const COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-component-route");
 const CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
+
+/// What the hosts end in by which components of an app reach one another.
+const INTERNAL: &str = ".spin.internal";
 
 /// What the headers of a route's parameters begin with.
 const MATCH: &str = "spin-path-match-";
@@ -52,6 +55,7 @@ impl RouteHeaders {
         params: &[(&str, &str)],
         rest: Option<&str>,
     ) {
+        hide_internal_host(request.headers_mut());
         let url = value(&full_url(request, connection));
         // HTTP/1.0 may leave the host out; guests are made for requests that have one.
         let hostless = request.uri().authority().is_none();
@@ -75,6 +79,17 @@ impl RouteHeaders {
         for (name, (_, text)) in self.params.iter().zip(params) {
             headers.insert(name.clone(), value(text));
         }
+    }
+}
+
+/// Takes away a host that only components of the app have for one another: what comes from outside
+/// must not look as if it came from inside.
+fn hide_internal_host(headers: &mut HeaderMap) {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.');
+    let end = name.len().checked_sub(INTERNAL.len()).and_then(|at| name.get(at..));
+    if end.is_some_and(|end| end.eq_ignore_ascii_case(INTERNAL)) {
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
     }
 }
 

@@ -94,7 +94,7 @@ static LIMITS: Table = Table::new(
         Key::new("cpu", text(&formats::DURATION), "CPU time of one request.").default("10s"),
         Key::new("instructions", INSTRUCTIONS, "WebAssembly instructions of one request, counted alike on every machine; counting them slows the component.").default("not counted"),
         Key::new("time", text(&formats::DURATION), "Wall time of one request until its response's headers, and between two pieces of its body.").default("30s"),
-        Key::new("concurrency", COUNT, "Instances that run at once.").default("1024"),
+        Key::new("concurrency", COUNT, "Instances that run at once; fewer where each needs much of what all share, and of several components at most three quarters of `--max-instances`.").default("1024"),
         Key::new("body", text(&formats::SIZE), "The request's body.").default("no bound"),
         Key::new("output", text(&formats::SIZE), "The response's body.").default("no bound"),
         Key::new("headers", text(&formats::SIZE), "One set of headers or trailers that the guest builds.").default("128KiB"),

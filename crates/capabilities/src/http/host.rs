@@ -13,6 +13,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHtt
 
 use super::body::Timed;
 use super::{client, dial};
+use crate::refusals::{Refusal, shortened};
 use crate::{Grants, HostState};
 
 /// How long a guest waits for a response, and for each piece of it, unless it asks for less.
@@ -58,8 +59,10 @@ impl Outbound {
         if left {
             self.made += 1;
         } else {
-            let limit = self.grants.limits.outbound;
-            tracing::warn!(component = %self.grants.component, limit, "refused: `limits.outbound`");
+            self.grants.refusals.note(Refusal::Outbound, |unsaid| {
+                let (component, limit) = (&self.grants.component, self.grants.limits.outbound);
+                tracing::warn!(%component, limit, unsaid, "refused: `limits.outbound`");
+            });
         }
         left
     }
@@ -99,17 +102,21 @@ async fn send(
 ) -> Result<http::Response<WasiBody>, Error> {
     let (scheme, host, port) = dial::target(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
     if service_of(host).is_some() {
-        tracing::warn!(
-            component = %grants.component, host,
-            "this version serves no calls between components (`*.spin.internal`)"
-        );
+        grants.refusals.note(Refusal::Component, |unsaid| {
+            tracing::warn!(
+                component = %grants.component, host = shortened(host), unsaid,
+                "this version serves no calls between components (`*.spin.internal`)"
+            );
+        });
         return Err(Error::DestinationNotFound);
     }
     if grants.names.hosts().check(scheme, host, port).is_none() {
-        tracing::warn!(
-            component = %grants.component, scheme, host, port,
-            "refused: `allowed_outbound_hosts` does not grant this destination"
-        );
+        grants.refusals.note(Refusal::Destination, |unsaid| {
+            tracing::warn!(
+                component = %grants.component, scheme, host = shortened(host), port, unsaid,
+                "refused: `allowed_outbound_hosts` does not grant this destination"
+            );
+        });
         return Err(Error::HttpRequestDenied);
     }
     let client = grants.http.client().map_err(|_| Error::ConfigurationError)?;

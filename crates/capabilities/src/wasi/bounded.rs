@@ -14,7 +14,7 @@ use wasmtime_wasi::p3::bindings::filesystem::types as files3;
 use wasmtime_wasi::p3::bindings::sockets::types as sockets3;
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSocketsView as _};
 
-use super::lookup;
+use super::{lookup, random};
 use crate::HostState;
 
 type OpenAt2 =
@@ -32,6 +32,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
         concurrent_sockets(linker)?;
     }
     lookup::link(linker, flavour)?;
+    random::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -7,6 +7,7 @@ mod host;
 mod lines;
 mod lookup;
 mod pipe;
+mod random;
 pub(crate) mod rate;
 mod sockets;
 pub mod stdio;
@@ -98,6 +99,7 @@ impl Grant {
     ) -> WasiCtx {
         let mut builder = WasiCtxBuilder::new();
         builder.envs(&self.environment).envs(&invocation.environment).args(&invocation.arguments);
+        builder.max_random_size(random::PIECE_BYTES);
         stdio.connect(&mut builder, log_bytes);
         let mut context = builder.build();
         *context.filesystem() = self.files.clone();

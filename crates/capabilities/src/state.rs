@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dayfly_engine::{Bounds, MemoryLimiter, StoreData};
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
+use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 
 use crate::Grants;
 use crate::http::Outbound;
+use crate::http::budget::Budget;
 use crate::wasi::{Invocation, Stdio};
 
 /// What one instance's store holds.
@@ -20,6 +21,7 @@ pub struct HostState {
     invocation: Invocation,
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
+    budget: Budget,
     outbound: Outbound,
 }
 
@@ -44,6 +46,7 @@ impl HostState {
             invocation,
             wasi: None,
             http,
+            budget: Budget::new(limits),
             outbound: Outbound::new(grants.clone()),
             grants,
         }
@@ -68,6 +71,16 @@ impl HostState {
     /// is left.
     pub(crate) fn spend_outbound(&mut self) -> bool {
         self.outbound.spend()
+    }
+
+    /// What the instance may still put into headers and requests.
+    pub(crate) fn budget(&mut self) -> &mut Budget {
+        &mut self.budget
+    }
+
+    /// Pays for a copy of fields; their interface has no error for what cannot be paid.
+    pub(crate) fn pay_for_copy(&mut self, fields: &Resource<FieldMap>) -> wasmtime::Result<()> {
+        Ok(self.budget.copy(self.table.get(fields)?)?)
     }
 
     pub(crate) fn http_view(&mut self) -> WasiHttpCtxView<'_> {

@@ -12,12 +12,16 @@ use wasmtime::component::Linker;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use super::body::Timed;
-use super::{client, dial};
+use super::{bounded02, bounded03, client, dial};
 use crate::refusals::{Refusal, shortened};
 use crate::{Grants, HostState};
 
 /// How long a guest waits for a response, and for each piece of it, unless it asks for less.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a guest of WASI 0.2 may write to a body before someone takes it, in bytes; twice that waits
+/// at most.
+const BODY_BYTES: usize = 128 << 10;
 
 type Sent = Box<
     dyn Future<
@@ -33,6 +37,12 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
     if flavour.is_concurrent() {
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
     }
+    linker.allow_shadowing(true);
+    bounded02::link(linker)?;
+    if flavour.is_concurrent() {
+        bounded03::link(linker)?;
+    }
+    linker.allow_shadowing(false);
     Ok(())
 }
 
@@ -72,6 +82,11 @@ impl WasiHttpHooks for Outbound {
     // The client sets it where the protocol wants one.
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    // What is written and not yet taken is the host's to keep.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_BYTES
     }
 
     fn send_request(

@@ -312,3 +312,69 @@ async fn random_bytes_are_made_in_pieces_and_not_without_end() {
     }
     server.stop().await;
 }
+
+/// Takes the host's memory by what requests and headers have in them, and traps if it got it.
+#[tokio::test]
+async fn what_requests_and_headers_hold_is_bounded() {
+    // 9,000 sets of fields of 130 kB.
+    let fields = "(loop $again
+        (call $append (call $fields) (i32.const 65536) (i32.const 1) (i32.const 65536)
+          (i32.const 130000) (i32.const 1024))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $i) (i32.const 9000))))
+        unreachable";
+    let setting = |function: &str, case: u32, at: u32, length: u32| {
+        format!(
+            "(loop $again
+               (local.set $a (call $request (call $fields)))
+               (if (i32.eqz (call {function} (local.get $a) (i32.const {case}) (i32.const {at})
+                     (i32.const {length})))
+                 (then unreachable))
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $i) (i32.const 9))))"
+        )
+    };
+    let method = setting("$set_method", 9, 65536, 3 << 20);
+    let authority = setting("$set_authority", 1, 65536, 60 << 10);
+    // Bodies that nobody sends, with 64 KiB each.
+    let bodies = "(loop $again
+        (call $body (call $response (call $fields)) (i32.const 1024))
+        (local.set $a (i32.load (i32.const 1028)))
+        (call $open (local.get $a) (i32.const 1024))
+        (local.set $b (i32.load (i32.const 1028)))
+        (call $permit (local.get $b) (i32.const 1024))
+        (if (i64.gt_u (i64.load (i32.const 1032)) (i64.const 131072)) (then unreachable))
+        (call $write (local.get $b) (i32.const 65536) (i32.const 65536) (i32.const 1024))
+        (call $drop_stream (local.get $b))
+        (call $drop_body (local.get $a))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $i) (i32.const 1000))))
+        unreachable";
+    // What everybody does goes on.
+    let usual = format!(
+        "{} (call $append (call $fields) (i32.const 65536) (i32.const 1) (i32.const 65536)
+           (i32.const 60000) (i32.const 1024))
+         (if (i32.load8_u (i32.const 1024)) (then unreachable))",
+        setting("$set_authority", 1, 16, 11).replace("i32.eqz", "i32.ne (i32.const 0)"),
+    );
+    let handlers = [
+        ("fields", fields),
+        ("method", method.as_str()),
+        ("authority", authority.as_str()),
+        ("bodies", bodies),
+        ("usual", usual.as_str()),
+    ];
+    let app = handwritten::app(&handlers, "");
+    let server = dayfly().up(app.folder()).await;
+    for (path, line) in [
+        ("/fields", "total size of fields exceeds limit"),
+        ("/method", "without a response"),
+        ("/authority", "without a response"),
+        ("/bodies", "requests and responses with a body"),
+        ("/usual", "without a response"),
+    ] {
+        let id = server.get(path).await.error_id();
+        cause(&server, &id, line).await;
+    }
+    server.stop().await;
+}

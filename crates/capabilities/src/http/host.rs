@@ -7,6 +7,7 @@ use std::time::Duration;
 use dayfly_engine::Flavour;
 use dayfly_model::outbound::service_of;
 use http_body_util::BodyExt;
+use hyper_util::client::legacy;
 use tokio::time::timeout;
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
@@ -139,9 +140,21 @@ async fn send(
     let patience = options.first_byte_timeout.unwrap_or(PATIENCE).saturating_add(connect);
     let response = match timeout(patience, client.request(request)).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(client::explain(&error)),
+        Ok(Err(error)) => return Err(failed(grants, &error)),
         Err(_) => return Err(Error::ConnectionReadTimeout),
     };
     let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
     Ok(response.map(|body| Timed::new(body, between).boxed_unsync()))
+}
+
+/// What the guest is told; the operator is told of what is the operator's to change.
+fn failed(grants: &Grants, error: &legacy::Error) -> Error {
+    let error = client::explain(error);
+    if matches!(error, Error::ConnectionLimitReached) {
+        grants.refusals.note(Refusal::Connection, |unsaid| {
+            let component = &grants.component;
+            tracing::warn!(%component, unsaid, "refused: too many outbound connections are open");
+        });
+    }
+    error
 }

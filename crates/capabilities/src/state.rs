@@ -10,6 +10,7 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 use crate::Grants;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
+use crate::wasi::open::Open;
 use crate::wasi::{Invocation, Stdio};
 
 /// What one instance's store holds.
@@ -17,6 +18,8 @@ pub struct HostState {
     grants: Arc<Grants>,
     limiter: MemoryLimiter,
     table: ResourceTable,
+    open_files: Open,
+    file_streams: Open,
     stdio: Stdio,
     invocation: Invocation,
     wasi: Option<WasiCtx>,
@@ -42,6 +45,8 @@ impl HostState {
         Self {
             limiter: MemoryLimiter::new(limits.memory_bytes).with_tables(limits.table_elements),
             table,
+            open_files: Open::default(),
+            file_streams: Open::default(),
             stdio,
             invocation,
             wasi: None,
@@ -71,6 +76,21 @@ impl HostState {
     /// is left.
     pub(crate) fn spend_outbound(&mut self) -> bool {
         self.outbound.spend()
+    }
+
+    /// The files and folders that the instance holds open.
+    pub(crate) fn open_files(&mut self) -> &mut Open {
+        &mut self.open_files
+    }
+
+    /// The instance's resources and the files among them that it holds open.
+    pub(crate) fn table_and_open_files(&mut self) -> (&mut ResourceTable, &mut Open) {
+        (&mut self.table, &mut self.open_files)
+    }
+
+    /// The streams of files that it holds.
+    pub(crate) fn file_streams(&mut self) -> &mut Open {
+        &mut self.file_streams
     }
 
     /// What the instance may still put into headers and requests.

@@ -1,11 +1,13 @@
 //! WASI 0.2 and 0.3: environment, arguments, clocks, randomness, standard streams, files and
 //! sockets. Every guest has the first four; files and sockets only as its manifest grants.
 
-pub(crate) mod bounded;
+mod bounded;
+pub(crate) mod bounded_files;
 mod files;
 mod host;
 mod lines;
 mod lookup;
+pub(crate) mod open;
 mod pipe;
 mod random;
 pub(crate) mod rate;

@@ -18,12 +18,16 @@ use dayfly_testing::App;
 /// - `$permit`: stream, where the result goes
 /// - `$write`: stream, text and its length, where the result goes
 /// - `$drop_body`, `$drop_stream`
+/// - `$folders`: where the list goes, whose first word is the first folder's
+/// - `$open_at`: folder, 0, path and its length, 0, 1 to read, where the result goes
+/// - `$read_from`: file, offset, where the result goes
+/// - `$drop_file`
 /// - `$refused`, a function that nobody grants
 /// - `$sleep`: nanoseconds
-/// - `$random`: how many bytes, where the list goes (its bytes are put at 8192)
+/// - `$random`: how many bytes, where the list goes (its bytes come to 8192)
 ///
 /// A result's first byte is 0 if all went well. A handler gives no response: what it found out it
-/// says by trapping, or not. Its memory has an `/` at 0, `127.0.0.1:1` at 16, and from 65,536 on
+/// says by trapping, or not. Its memory has a `/` at 0, `file` at 8, `127.0.0.1:1` at 16, and from 65,536 on
 /// nothing but the letter `a`.
 pub(crate) fn app(handlers: &[(&str, &str)], grants: &str) -> App {
     let mut manifest = "dayfly = 1\n[application]\nname = \"test\"\n".to_owned();

@@ -21,6 +21,7 @@
 
   (import "wasi:io/streams@0.2.0" (instance $streams
     (export "output-stream" (type $output-stream (sub resource)))
+    (export "input-stream" (type (sub resource)))
     (alias outer 1 $error (type $error'))
     (export "error" (type $error (eq $error')))
     (type $stream-error' (variant (case "last-operation-failed" (own $error)) (case "closed")))
@@ -31,6 +32,40 @@
       (param "self" (borrow $output-stream)) (param "contents" (list u8))
       (result (result (error $stream-error)))))))
   (alias export $streams "output-stream" (type $output-stream))
+  (alias export $streams "input-stream" (type $input-stream))
+
+  (import "wasi:filesystem/types@0.2.0" (instance $files
+    (export "descriptor" (type $descriptor (sub resource)))
+    (alias outer 1 $input-stream (type $input-stream'))
+    (export "input-stream" (type $input-stream (eq $input-stream')))
+    (type $code' (enum
+      "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist"
+      "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io"
+      "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry"
+      "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty"
+      "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe"
+      "read-only" "invalid-seek" "text-file-busy" "cross-device"))
+    (export "error-code" (type $code (eq $code')))
+    (type $flags' (flags
+      "read" "write" "file-integrity-sync" "data-integrity-sync" "requested-write-sync"
+      "mutate-directory"))
+    (export "descriptor-flags" (type $flags (eq $flags')))
+    (type $path-flags' (flags "symlink-follow"))
+    (export "path-flags" (type $path-flags (eq $path-flags')))
+    (type $open-flags' (flags "create" "directory" "exclusive" "truncate"))
+    (export "open-flags" (type $open-flags (eq $open-flags')))
+    (export "[method]descriptor.read-via-stream" (func
+      (param "self" (borrow $descriptor)) (param "offset" u64)
+      (result (result (own $input-stream) (error $code)))))
+    (export "[method]descriptor.open-at" (func
+      (param "self" (borrow $descriptor)) (param "path-flags" $path-flags) (param "path" string)
+      (param "open-flags" $open-flags) (param "flags" $flags)
+      (result (result (own $descriptor) (error $code)))))))
+  (alias export $files "descriptor" (type $descriptor))
+  (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
+    (alias outer 1 $descriptor (type $descriptor'))
+    (export "descriptor" (type $descriptor (eq $descriptor')))
+    (export "get-directories" (func (result (list (tuple (own $descriptor) string)))))))
 
   (import "wasi:http/types@0.2.0" (instance $types
     (export "fields" (type $fields (sub resource)))
@@ -128,8 +163,13 @@
 
   (core module $Memory
     (memory (export "memory") 64)
-    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8192))
+    (global $next (mut i32) (i32.const 8192))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (global.get $next)
+      (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 7))
+        (i32.const -8))))
     (data (i32.const 0) "/")
+    (data (i32.const 8) "file")
     (data (i32.const 16) "127.0.0.1:1"))
   (core instance $memory (instantiate $Memory))
   (alias core export $memory "memory" (core memory $mem))
@@ -154,6 +194,13 @@
   (core func $write (canon lower (func $streams "[method]output-stream.write") (memory $mem)))
   (core func $drop_body (canon resource.drop $outgoing-body))
   (core func $drop_stream (canon resource.drop $output-stream))
+  (core func $folders
+    (canon lower (func $preopens "get-directories") (memory $mem) (realloc $realloc)))
+  (core func $open_at
+    (canon lower (func $files "[method]descriptor.open-at") (memory $mem)))
+  (core func $read_from
+    (canon lower (func $files "[method]descriptor.read-via-stream") (memory $mem)))
+  (core func $drop_file (canon resource.drop $descriptor))
   (core func $refused (canon lower (func $nobody "this")))
   (core func $subscribe (canon lower (func $clock "subscribe-duration")))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
@@ -176,6 +223,10 @@
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
     (import "host" "drop_body" (func $drop_body (param i32)))
     (import "host" "drop_stream" (func $drop_stream (param i32)))
+    (import "host" "folders" (func $folders (param i32)))
+    (import "host" "open_at" (func $open_at (param i32 i32 i32 i32 i32 i32 i32)))
+    (import "host" "read_from" (func $read_from (param i32 i64 i32)))
+    (import "host" "drop_file" (func $drop_file (param i32)))
     (import "host" "refused" (func $refused (result i32)))
     (import "host" "subscribe" (func $subscribe (param i64) (result i32)))
     (import "host" "block" (func $block (param i32)))
@@ -202,6 +253,10 @@
     (export "write" (func $write))
     (export "drop_body" (func $drop_body))
     (export "drop_stream" (func $drop_stream))
+    (export "folders" (func $folders))
+    (export "open_at" (func $open_at))
+    (export "read_from" (func $read_from))
+    (export "drop_file" (func $drop_file))
     (export "refused" (func $refused))
     (export "subscribe" (func $subscribe))
     (export "block" (func $block))

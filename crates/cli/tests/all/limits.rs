@@ -378,3 +378,40 @@ async fn what_requests_and_headers_hold_is_bounded() {
     }
     server.stop().await;
 }
+
+/// Opens 100 files, of which it may hold 20, and keeps of each no more than a stream.
+#[tokio::test]
+async fn a_file_that_a_stream_keeps_open_counts() {
+    let first = "(call $folders (i32.const 1024))
+        (local.set $a (i32.load (i32.load (i32.const 1024))))";
+    let open = "(call $open_at (local.get $a) (i32.const 0) (i32.const 8) (i32.const 4)
+          (i32.const 0) (i32.const 1) (i32.const 1024))
+        (if (i32.load8_u (i32.const 1024)) (then unreachable))
+        (local.set $b (i32.load (i32.const 1028)))";
+    let stream = "(call $read_from (local.get $b) (i64.const 0) (i32.const 1024))
+        (if (i32.load8_u (i32.const 1024)) (then unreachable))";
+    let drop = "(call $drop_file (local.get $b))";
+    let times = |body: &str| {
+        format!(
+            "(loop $again {body}
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $i) (i32.const 100))))"
+        )
+    };
+    let kept = first.to_owned() + &times(&[open, stream, drop].concat());
+    // What is read ahead is the host's memory: the streams of one file have a bound as well.
+    let streams = [first, open, &times(stream)].concat();
+    let dropped = first.to_owned() + &times(&[open, drop].concat());
+    let handlers = [("kept", kept), ("streams", streams), ("dropped", dropped)];
+    let handlers = handlers.each_ref().map(|(name, body)| (*name, body.as_str()));
+    let app = handwritten::app(&handlers, "limits = { files = 20 }\nfiles = [\"file\"]")
+        .file("file", "contents");
+    let server = dayfly().up(app.folder()).await;
+    for (path, line) in
+        [("/kept", "unreachable"), ("/streams", "unreachable"), ("/dropped", "without a response")]
+    {
+        let id = server.get(path).await.error_id();
+        cause(&server, &id, line).await;
+    }
+    server.stop().await;
+}

@@ -11,6 +11,7 @@ use crate::Grants;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
 use crate::wasi::open::Open;
+use crate::wasi::tcp::Streaming;
 use crate::wasi::{Invocation, Stdio};
 
 /// What one instance's store holds.
@@ -20,6 +21,7 @@ pub struct HostState {
     table: ResourceTable,
     open_files: Open,
     file_streams: Open,
+    streaming: Streaming,
     stdio: Stdio,
     invocation: Invocation,
     wasi: Option<WasiCtx>,
@@ -47,6 +49,7 @@ impl HostState {
             table,
             open_files: Open::default(),
             file_streams: Open::default(),
+            streaming: Streaming::default(),
             stdio,
             invocation,
             wasi: None,
@@ -91,6 +94,11 @@ impl HostState {
     /// The streams of files that it holds.
     pub(crate) fn file_streams(&mut self) -> &mut Open {
         &mut self.file_streams
+    }
+
+    /// The connections whose streams it has.
+    pub(crate) fn streaming(&mut self) -> &mut Streaming {
+        &mut self.streaming
     }
 
     /// What the instance may still put into headers and requests.

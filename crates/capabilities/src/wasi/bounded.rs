@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::p3::bindings::sockets::types as sockets3;
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSocketsView as _};
 
-use super::{bounded_files, lookup, random};
+use super::{bounded_files, lookup, random, tcp};
 use crate::HostState;
 
 /// Puts the bounds over what the linker has of WASI.
@@ -21,6 +21,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
     sockets(linker)?;
     if flavour.is_concurrent() {
         concurrent_sockets(linker)?;
+        tcp::link(linker)?;
     }
     lookup::link(linker, flavour)?;
     random::link(linker)?;
@@ -100,7 +101,8 @@ fn may_open_socket(state: &mut HostState) -> bool {
     let held = held::<TcpSocket>(state)
         + held::<UdpSocket>(state)
         + held::<p2::TcpSocket>(state)
-        + held::<p2::UdpSocket>(state);
+        + held::<p2::UdpSocket>(state)
+        + state.streaming().left();
     held < limit as usize && state.spend_outbound()
 }
 

@@ -13,6 +13,7 @@ mod random;
 pub(crate) mod rate;
 mod sockets;
 pub mod stdio;
+pub(crate) mod tcp;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -36,13 +36,17 @@ impl Open {
         Some(place)
     }
 
+    /// Counts what someone else refers to.
+    pub(super) fn wait_for(&mut self, place: Place) {
+        self.0.push(Arc::downgrade(&place));
+    }
+
     /// Counts a file or folder that was opened.
     pub(super) fn add(&mut self, descriptor: &Descriptor) {
-        let file: Place = match descriptor {
+        self.wait_for(match descriptor {
             Descriptor::File(file) => file.file.clone(),
             Descriptor::Dir(folder) => folder.dir.clone(),
-        };
-        self.0.push(Arc::downgrade(&file));
+        });
     }
 }
 

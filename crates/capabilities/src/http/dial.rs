@@ -224,7 +224,7 @@ mod tests {
     async fn connections_that_are_open_are_bounded() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let hosts = Arc::new(OutboundHosts::parse(&[url.as_str()]).unwrap());
+        let hosts = Arc::new(OutboundHosts::parse([url.as_str()]).unwrap());
         let mut dialer = Dialer::new(Arc::new(Names::new(hosts.clone())));
         let uri: Uri = format!("{url}/").parse().unwrap();
         let mut open = Vec::new();

@@ -48,6 +48,7 @@ impl Streaming {
 type Store<'a> = StoreContextMut<'a, HostState>;
 type Socket = Resource<TcpSocket>;
 type Ended = FutureReader<Result<(), ErrorCode>>;
+type Tell = oneshot::Sender<Result<(), ErrorCode>>;
 
 /// Defines the functions that make streams, and the end of a socket, again.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -96,7 +97,8 @@ fn until(mut store: Store<'_>, ended: Ended, place: Arc<()>) -> wasmtime::Result
     FutureReader::new(&mut store, told)
 }
 
-struct Ending(Option<(oneshot::Sender<Result<(), ErrorCode>>, Arc<()>)>);
+/// Whom to tell how a stream ended, and its place.
+struct Ending(Option<(Tell, Arc<()>)>);
 
 impl FutureConsumer<HostState> for Ending {
     type Item = Result<(), ErrorCode>;
@@ -139,7 +141,7 @@ mod tests {
     }
 
     fn state(url: &str) -> HostState {
-        let hosts = OutboundHosts::parse(&[url]).unwrap();
+        let hosts = OutboundHosts::parse([url]).unwrap();
         let log = Arc::new(Nowhere);
         let grants =
             Grants::for_command("test", Limits::default(), Vec::new(), &[], hosts, log).unwrap();

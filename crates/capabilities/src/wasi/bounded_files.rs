@@ -135,11 +135,12 @@ fn limit(state: &HostState) -> usize {
     state.grants().limits.files as usize
 }
 
-/// A place for one more file or folder, if the instance may open one. The granted folders have
-/// none: they are open once for all instances.
+/// A place for one more file or folder, if the instance may open one: it has neither as many handles,
+/// of which those of granted folders are some, nor as many files that anything keeps open.
 pub(crate) fn may_open_file(state: &mut HostState) -> Option<Place> {
     let limit = limit(state);
-    state.open_files().place(limit)
+    let handles = state.table().iter_mut().filter(|entry| entry.is::<Descriptor>()).count();
+    if handles < limit { state.open_files().place(limit) } else { None }
 }
 
 /// Counts what was opened, for as long as anything refers to it.

@@ -35,7 +35,7 @@ const ATTACKS: &[Attack] = &[
     attack("/spin-in-host", &[504], "", "more than its CPU time"),
     attack("/spin-in-poll", &[504], "", "more than its CPU time"),
     attack("/spin-in-random", &[504], "", "more than its CPU time"),
-    attack("/spin-in-copies", &[500], TRAPPED, "total size of fields"),
+    attack("/spin-in-copies", &[500, 504], "", "fault=\"guest\""),
     attack("/environment", &[504], "", "more than its CPU time"),
     attack("/recurse", &[500], TRAPPED, "call stack exhausted"),
     attack("/sleep", &[504], "", "within its time"),
@@ -52,7 +52,7 @@ const ATTACKS: &[Attack] = &[
     attack("/pollables", &[500], TRAPPED, "trapped"),
     attack("/streams", &[500], TRAPPED, "trapped"),
     attack("/folders", &[500], TRAPPED, "trapped"),
-    attack("/files", &[200], "16 ErrorCode { code: 6, name: \"quota\"", ""),
+    attack("/files", &[200], "15 ErrorCode { code: 6, name: \"quota\"", ""),
     attack("/sockets", &[200], "8 ErrorCode { code: 10, name: \"new-socket-limit\"", ""),
     attack(
         "/lookups",

@@ -10,6 +10,7 @@ use dayfly_model::{App, Component, Limits};
 use thiserror::Error;
 
 use crate::names::Names;
+use crate::refusals::Refusals;
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{http, variables, wasi};
@@ -59,6 +60,8 @@ pub struct Grants {
     pub(crate) names: Arc<Names>,
     /// Its variables.
     pub variables: variables::Grant,
+    /// What the log says of what it was refused.
+    pub(crate) refusals: Refusals,
 }
 
 impl Grants {
@@ -92,6 +95,7 @@ impl Grants {
             http: http::Grant::new(names.clone()),
             names,
             variables,
+            refusals: Refusals::default(),
         })
     }
 
@@ -117,6 +121,7 @@ impl Grants {
             http: http::Grant::new(names.clone()),
             names,
             variables: variables::Grant::default(),
+            refusals: Refusals::default(),
         })
     }
 }

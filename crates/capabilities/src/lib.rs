@@ -11,6 +11,7 @@ pub mod grants;
 pub mod http;
 pub mod linker;
 mod names;
+mod refusals;
 pub mod refuse;
 pub mod registry;
 pub mod state;

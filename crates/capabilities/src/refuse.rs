@@ -7,6 +7,7 @@ use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, Type, Val};
 use wasmtime::{Engine, bail};
 
+use crate::refusals::Refusal;
 use crate::{HostState, registry};
 
 /// The names of error cases that say "you may not", best first.
@@ -129,7 +130,11 @@ fn define_func(
 }
 
 fn note(state: &HostState, full: &str) {
-    tracing::warn!(component = %state.grants().component, import = full, "refused: not granted");
+    let grants = state.grants();
+    grants.refusals.note(Refusal::Import, |unsaid| {
+        let component = &grants.component;
+        tracing::warn!(%component, import = full, unsaid, "refused: not granted");
+    });
 }
 
 /// Answers with the function's own error, or traps where it has none.

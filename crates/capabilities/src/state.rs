@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use dayfly_engine::{Bounds, MemoryLimiter, StoreData};
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
+use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 
 use crate::Grants;
 use crate::http::Outbound;
+use crate::http::budget::Budget;
+use crate::wasi::open::Open;
+use crate::wasi::tcp::Streaming;
 use crate::wasi::{Invocation, Stdio};
 
 /// What one instance's store holds.
@@ -16,10 +19,14 @@ pub struct HostState {
     grants: Arc<Grants>,
     limiter: MemoryLimiter,
     table: ResourceTable,
+    open_files: Open,
+    file_streams: Open,
+    streaming: Streaming,
     stdio: Stdio,
     invocation: Invocation,
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
+    budget: Budget,
     outbound: Outbound,
 }
 
@@ -40,10 +47,14 @@ impl HostState {
         Self {
             limiter: MemoryLimiter::new(limits.memory_bytes).with_tables(limits.table_elements),
             table,
+            open_files: Open::default(),
+            file_streams: Open::default(),
+            streaming: Streaming::default(),
             stdio,
             invocation,
             wasi: None,
             http,
+            budget: Budget::new(limits),
             outbound: Outbound::new(grants.clone()),
             grants,
         }
@@ -68,6 +79,36 @@ impl HostState {
     /// is left.
     pub(crate) fn spend_outbound(&mut self) -> bool {
         self.outbound.spend()
+    }
+
+    /// The files and folders that the instance holds open.
+    pub(crate) fn open_files(&mut self) -> &mut Open {
+        &mut self.open_files
+    }
+
+    /// The instance's resources and the files among them that it holds open.
+    pub(crate) fn table_and_open_files(&mut self) -> (&mut ResourceTable, &mut Open) {
+        (&mut self.table, &mut self.open_files)
+    }
+
+    /// The streams of files that it holds.
+    pub(crate) fn file_streams(&mut self) -> &mut Open {
+        &mut self.file_streams
+    }
+
+    /// The connections whose streams it has.
+    pub(crate) fn streaming(&mut self) -> &mut Streaming {
+        &mut self.streaming
+    }
+
+    /// What the instance may still put into headers and requests.
+    pub(crate) fn budget(&mut self) -> &mut Budget {
+        &mut self.budget
+    }
+
+    /// Pays for a copy of fields; their interface has no error for what cannot be paid.
+    pub(crate) fn pay_for_copy(&mut self, fields: &Resource<FieldMap>) -> wasmtime::Result<()> {
+        Ok(self.budget.copy(self.table.get(fields)?)?)
     }
 
     pub(crate) fn http_view(&mut self) -> WasiHttpCtxView<'_> {

@@ -6,6 +6,10 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+/// What is logged unless the user says otherwise. wasmtime-wasi and wasmtime-wasi-http warn of what
+/// a guest does wrong, each time it does so; the guest is told, and the log is not its to fill.
+const WARNINGS: &str = "warn,wasmtime_wasi=error";
+
 /// What is logged, and in what form.
 #[derive(Args, Clone)]
 pub(crate) struct LogArgs {
@@ -15,7 +19,7 @@ pub(crate) struct LogArgs {
 
     /// What is logged: a level, or TARGET=LEVEL pairs (targets: `dayfly::access`, `dayfly::guest`,
     /// `dayfly::edge`)
-    #[arg(long, env = "DAYFLY_LOG", default_value = "warn,dayfly=info", value_name = "FILTER")]
+    #[arg(long, env = "DAYFLY_LOG", default_value_t = format!("{WARNINGS},dayfly=info"), value_name = "FILTER")]
     log: String,
 
     /// Whether each request is logged; `auto` means on a terminal only
@@ -72,7 +76,7 @@ impl LogArgs {
 /// Starts logging for a command that runs no server: warnings for people, or what `DAYFLY_LOG` asks
 /// for.
 pub(crate) fn start_quietly() {
-    let filter = EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| EnvFilter::new(WARNINGS));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

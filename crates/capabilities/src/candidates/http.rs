@@ -17,6 +17,7 @@ use wasmtime_wasi_http::{FieldMap, RequestOptions, WasiHttpCtxView};
 
 use super::release;
 use crate::HostState;
+use crate::http::bounded02;
 
 /// Why a request failed, as 2023-10-18 knew it.
 #[derive(ComponentType, Lift, Lower)]
@@ -70,25 +71,22 @@ fn fields(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[static]fields.new-rc1018",
         |mut store: Store, (entries,): (Vec<(String, Vec<u8>)>,)| {
-            let mut http = store.data_mut().http_view();
-            let made = http.from_list(entries);
-            Ok((infallible(&mut http, made)?,))
+            let made = bounded02::from_list(store.data_mut(), entries);
+            Ok((infallible(&mut store.data_mut().http_view(), made)?,))
         },
     )?;
     types.func_wrap(
         "[method]fields.set-rc1018",
         |mut store: Store, (fields, name, values): (Fields, String, Vec<Vec<u8>>)| {
-            let mut http = store.data_mut().http_view();
-            let set = HostFields::set(&mut http, fields, name, values);
-            infallible(&mut http, set)
+            let set = bounded02::set(store.data_mut(), fields, name, values);
+            infallible(&mut store.data_mut().http_view(), set)
         },
     )?;
     types.func_wrap(
         "[method]fields.append-rc1018",
         |mut store: Store, (fields, name, value): (Fields, String, Vec<u8>)| {
-            let mut http = store.data_mut().http_view();
-            let appended = http.append(fields, name, value);
-            infallible(&mut http, appended)
+            let appended = bounded02::append(store.data_mut(), fields, name, value);
+            infallible(&mut store.data_mut().http_view(), appended)
         },
     )?;
     types.func_wrap(
@@ -110,16 +108,14 @@ fn infallible<T>(http: &mut Http<'_>, done: HeaderResult<T>) -> wasmtime::Result
 }
 
 fn requests_and_responses(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    types.func_wrap(
-        "[static]outgoing-request.new-rc1018",
-        |mut store: Store, new: NewRequest| {
-            Ok((new_request(&mut store.data_mut().http_view(), new)?,))
-        },
-    )?;
+    types
+        .func_wrap("[static]outgoing-request.new-rc1018", |mut store: Store, new: NewRequest| {
+            Ok((new_request(store.data_mut(), new)?,))
+        })?;
     types.func_wrap(
         "[static]outgoing-response.new-rc1018",
         |mut store: Store, (status, headers): (u16, Fields)| {
-            Ok((new_response(&mut store.data_mut().http_view(), status, &headers)?,))
+            Ok((new_response(store.data_mut(), status, &headers)?,))
         },
     )?;
     types.func_wrap(
@@ -142,17 +138,17 @@ fn requests_and_responses(types: &mut LinkerInstance<'_, HostState>) -> wasmtime
 }
 
 fn new_request(
-    http: &mut Http<'_>,
+    state: &mut HostState,
     (method, path_with_query, scheme, authority, headers): NewRequest,
 ) -> wasmtime::Result<Resource<OutgoingRequest>> {
-    let headers = copy(http, &headers)?;
-    let request = HostOutgoingRequest::new(http, headers)?;
+    let headers = bounded02::copy(state, &headers)?;
+    let request = HostOutgoingRequest::new(&mut state.http_view(), headers)?;
     let this = || Resource::new_borrow(request.rep());
     let parts = [
-        ("method", http.set_method(this(), method)?),
-        ("path", http.set_path_with_query(this(), path_with_query)?),
-        ("scheme", http.set_scheme(this(), scheme)?),
-        ("authority", http.set_authority(this(), authority)?),
+        ("method", bounded02::set_method(state, this(), method)?),
+        ("path", bounded02::set_path(state, this(), path_with_query)?),
+        ("scheme", bounded02::set_scheme(state, this(), scheme)?),
+        ("authority", bounded02::set_authority(state, this(), authority)?),
     ];
     match parts.iter().find(|(_, set)| set.is_err()) {
         Some((part, _)) => bail!("the {part} of an outgoing request is malformed"),
@@ -161,21 +157,18 @@ fn new_request(
 }
 
 fn new_response(
-    http: &mut Http<'_>,
+    state: &mut HostState,
     status: u16,
     headers: &Fields,
 ) -> wasmtime::Result<Resource<OutgoingResponse>> {
-    let headers = copy(http, headers)?;
-    let response = HostOutgoingResponse::new(http, headers)?;
+    // The candidate lends its headers to a message, the release gives them away.
+    let headers = bounded02::copy(state, headers)?;
+    let mut http = state.http_view();
+    let response = HostOutgoingResponse::new(&mut http, headers)?;
     match http.set_status_code(Resource::new_borrow(response.rep()), status)? {
         Ok(()) => Ok(response),
         Err(()) => bail!("{status} is no status of a response"),
     }
-}
-
-/// The candidate lends its headers to a message, the release gives them away.
-fn copy(http: &mut Http<'_>, headers: &Fields) -> wasmtime::Result<Fields> {
-    HostFields::clone(http, Resource::new_borrow(headers.rep()))
 }
 
 fn futures(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {

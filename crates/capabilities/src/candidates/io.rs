@@ -18,7 +18,7 @@ use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, Error, StreamRe
 
 use super::release;
 use crate::HostState;
-use crate::wasi::bounded::may_open_file;
+use crate::wasi::bounded_files::{may_open_file, opened};
 
 /// The display of a time zone; there is but one.
 #[derive(ComponentType, Lower)]
@@ -55,16 +55,15 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "[method]descriptor.open-at-rc1018",
         |mut store, (folder, path_flags, path, open_flags, flags, _): OpenAt| {
             Box::new(async move {
-                if !may_open_file(store.data_mut()) {
+                let state: &mut HostState = store.data_mut();
+                let Some(_place) = may_open_file(state) else {
                     return Ok::<Opened, _>((Err(ErrorCode::Quota),));
-                }
-                let mut files = store.data_mut().filesystem();
-                let opened = files.open_at(folder, path_flags, path, open_flags, flags).await;
-                let opened = match opened {
-                    Ok(descriptor) => Ok(descriptor),
-                    Err(error) => Err(files.convert_error_code(error)?),
                 };
-                Ok((opened,))
+                let mut files = state.filesystem();
+                match files.open_at(folder, path_flags, path, open_flags, flags).await {
+                    Ok(descriptor) => Ok((Ok(opened(state, descriptor)?),)),
+                    Err(error) => Ok((Err(files.convert_error_code(error)?),)),
+                }
             })
         },
     )

@@ -11,8 +11,9 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::dial::{DialError, Dialer};
 use crate::names::Names;
 
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an unused connection is kept: not so long that those of one component keep another
+/// from opening any.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// How many unused connections are kept to one host.
 const IDLE_PER_HOST: usize = 32;

@@ -1,16 +1,22 @@
 //! Opens connections for the client. The grant is checked twice: here, on each address that a
 //! name resolved to, because a name says nothing about where it leads; and before, on the request.
+//! Open connections are bounded, for each component and in all, those that wait for their next
+//! request included.
 
 use std::future::Future;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper_util::client::legacy::connect;
 use hyper_util::rt::TokioIo;
 use thiserror::Error as ThisError;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 
@@ -21,6 +27,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// How many addresses of a name are tried.
 const ADDRESSES: usize = 8;
+
+/// How many connections of one component may be open.
+const PER_COMPONENT: usize = 256;
+
+/// How many may be open in all. The command sets descriptors aside for twice as many.
+static CONNECTIONS: Semaphore = Semaphore::const_new(512);
+
+/// How long a request waits for one of them.
+const WAIT: Duration = Duration::from_secs(3);
 
 /// Why no connection was opened.
 #[derive(Debug, ThisError)]
@@ -33,6 +48,8 @@ pub(super) enum DialError {
     AddressRefused,
     #[error(transparent)]
     Resolve(#[from] LookupError),
+    #[error("as many connections as may be are open")]
+    Limit,
     #[error("the host did not answer in time")]
     ConnectTimeout,
     #[error("the host refused the connection")]
@@ -50,6 +67,7 @@ impl DialError {
             Self::Resolve(_) => {
                 Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
             }
+            Self::Limit => Error::ConnectionLimitReached,
             Self::ConnectTimeout => Error::ConnectionTimeout,
             Self::Connect(_) => Error::ConnectionRefused,
         }
@@ -58,16 +76,19 @@ impl DialError {
 
 /// Connects to what one component was granted.
 #[derive(Clone)]
-pub(super) struct Dialer(Arc<Names>);
+pub(super) struct Dialer {
+    names: Arc<Names>,
+    connections: Arc<Semaphore>,
+}
 
 impl Dialer {
     pub(super) fn new(names: Arc<Names>) -> Self {
-        Self(names)
+        Self { names, connections: Arc::new(Semaphore::new(PER_COMPONENT)) }
     }
 }
 
 impl tower_service::Service<Uri> for Dialer {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Connection>;
     type Error = DialError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
 
@@ -76,8 +97,8 @@ impl tower_service::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let names = self.0.clone();
-        Box::pin(async move { dial(&names, &uri).await.map(TokioIo::new) })
+        let Self { names, connections } = self.clone();
+        Box::pin(async move { dial(&names, connections, &uri).await.map(TokioIo::new) })
     }
 }
 
@@ -90,11 +111,17 @@ pub(super) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
     Some((scheme, host, port))
 }
 
-async fn dial(names: &Names, uri: &Uri) -> Result<TcpStream, DialError> {
+async fn dial(
+    names: &Names,
+    connections: Arc<Semaphore>,
+    uri: &Uri,
+) -> Result<Connection, DialError> {
     let (scheme, host, port) = target(uri).ok_or(DialError::NoHost)?;
     let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
+    let addresses = names.resolve(host).await?;
     let mut last = DialError::AddressRefused;
-    for address in names.resolve(host).await?.into_iter().take(ADDRESSES) {
+    let turn = timeout(WAIT, Turn::take(connections)).await.map_err(|_| DialError::Limit)?;
+    for address in addresses.into_iter().take(ADDRESSES) {
         if !scope.permits(address) {
             continue;
         }
@@ -102,11 +129,117 @@ async fn dial(names: &Names, uri: &Uri) -> Result<TcpStream, DialError> {
             Ok(Ok(stream)) => {
                 // Small requests must not wait for Nagle; failing to say so costs only time.
                 let _ = stream.set_nodelay(true);
-                return Ok(stream);
+                return Ok(Connection { stream, _turn: turn });
             }
             Ok(Err(error)) => last = DialError::Connect(error),
             Err(_) => last = DialError::ConnectTimeout,
         }
     }
     Err(last)
+}
+
+/// Leave for one open connection.
+struct Turn {
+    _own: Option<OwnedSemaphorePermit>,
+    _shared: Option<SemaphorePermit<'static>>,
+}
+
+impl Turn {
+    /// The semaphores are never closed.
+    async fn take(own: Arc<Semaphore>) -> Self {
+        // A component that has its share waits for its own, and keeps no one else from theirs.
+        let _own = own.acquire_owned().await.ok();
+        let _shared = CONNECTIONS.acquire().await.ok();
+        Self { _own, _shared }
+    }
+}
+
+/// A connection, which gives its turn back when it is closed.
+pub(super) struct Connection {
+    stream: TcpStream,
+    _turn: Turn,
+}
+
+impl Connection {
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+        Pin::new(&mut self.get_mut().stream)
+    }
+}
+
+impl connect::Connection for Connection {
+    fn connected(&self) -> connect::Connected {
+        self.stream.connected()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream().poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_model::outbound::OutboundHosts;
+    use tokio::net::TcpListener;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_are_open_are_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hosts = Arc::new(OutboundHosts::parse([url.as_str()]).unwrap());
+        let mut dialer = Dialer::new(Arc::new(Names::new(hosts.clone())));
+        let uri: Uri = format!("{url}/").parse().unwrap();
+        let mut open = Vec::new();
+        for _ in 0..PER_COMPONENT {
+            open.push(dialer.call(uri.clone()).await.unwrap());
+            listener.accept().await.unwrap();
+        }
+        tokio::time::pause();
+        let refused = dialer.clone().call(uri.clone()).await.err().expect("one too many");
+        assert!(matches!(refused.explain(), Error::ConnectionLimitReached), "{refused}");
+        tokio::time::resume();
+        // Another component has connections of its own.
+        let mut another = Dialer::new(Arc::new(Names::new(hosts)));
+        assert!(another.call(uri.clone()).await.is_ok());
+        open.pop();
+        assert!(dialer.call(uri).await.is_ok());
+    }
 }

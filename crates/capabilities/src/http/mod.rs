@@ -1,6 +1,9 @@
 //! Outbound HTTP: `wasi:http` 0.2 and 0.3, to the hosts that `allowed_outbound_hosts` grants.
 
 mod body;
+pub(crate) mod bounded02;
+mod bounded03;
+pub(crate) mod budget;
 mod client;
 mod dial;
 mod host;

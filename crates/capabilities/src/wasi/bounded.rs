@@ -1,84 +1,32 @@
-//! Bounds on what an instance opens: the functions of WASI that make descriptors and sockets, each
-//! defined again over wasmtime-wasi's with a look at the instance's limits first.
+//! Bounds on what an instance opens: the functions of WASI that make files and sockets, each defined
+//! again over wasmtime-wasi's with a look at the instance's limits first.
 
 use dayfly_engine::Flavour;
-use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView as _};
+use wasmtime::component::Linker;
 use wasmtime_wasi::p2;
-use wasmtime_wasi::p2::bindings::filesystem::types as files2;
 use wasmtime_wasi::p2::bindings::sockets as sockets2;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
-use wasmtime_wasi::p3::bindings::filesystem::types as files3;
 use wasmtime_wasi::p3::bindings::sockets::types as sockets3;
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSocketsView as _};
 
-use super::lookup;
+use super::{bounded_files, lookup, random, tcp};
 use crate::HostState;
-
-type OpenAt2 =
-    (Resource<Descriptor>, files2::PathFlags, String, files2::OpenFlags, files2::DescriptorFlags);
-type OpenAt3 =
-    (Resource<Descriptor>, files3::PathFlags, String, files3::OpenFlags, files3::DescriptorFlags);
 
 /// Puts the bounds over what the linker has of WASI.
 pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    files(linker)?;
+    bounded_files::link(linker, flavour)?;
     sockets(linker)?;
     if flavour.is_concurrent() {
-        concurrent_files(linker)?;
         concurrent_sockets(linker)?;
+        tcp::link(linker)?;
     }
     lookup::link(linker, flavour)?;
+    random::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
-}
-
-fn files(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    use files2::{Host as _, HostDescriptor as _};
-    linker.instance("wasi:filesystem/types@0.2.12")?.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut store, (folder, path_flags, path, open_flags, flags): OpenAt2| {
-            Box::new(async move {
-                if !may_open_file(store.data_mut()) {
-                    return Ok((Err(files2::ErrorCode::Quota),));
-                }
-                let mut files = store.data_mut().filesystem();
-                match files.open_at(folder, path_flags, path, open_flags, flags).await {
-                    Ok(descriptor) => Ok((Ok(descriptor),)),
-                    Err(error) => Ok((Err(files.convert_error_code(error)?),)),
-                }
-            })
-        },
-    )
-}
-
-fn concurrent_files(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    use files3::{Host as _, HostDescriptorWithStore};
-    linker.instance("wasi:filesystem/types@0.3.0")?.func_wrap_concurrent(
-        "[method]descriptor.open-at",
-        |accessor, (folder, path_flags, path, open_flags, flags): OpenAt3| {
-            Box::pin(async move {
-                if !accessor.with(|mut access| may_open_file(access.get())) {
-                    return Ok((Err(files3::ErrorCode::Quota),));
-                }
-                let files = accessor.with_getter::<WasiFilesystem>(HostState::filesystem);
-                let opened = <WasiFilesystem as HostDescriptorWithStore<_>>::open_at(
-                    &files, folder, path_flags, path, open_flags, flags,
-                );
-                match opened.await {
-                    Ok(descriptor) => Ok((Ok(descriptor),)),
-                    Err(error) => {
-                        let error = accessor
-                            .with(|mut access| access.get().filesystem().convert_error_code(error));
-                        Ok((Err(error?),))
-                    }
-                }
-            })
-        },
-    )
 }
 
 fn sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -147,19 +95,14 @@ fn concurrent_sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     )
 }
 
-/// Whether the instance may open one more file or folder.
-pub(crate) fn may_open_file(state: &mut HostState) -> bool {
-    let limit = state.grants().limits.files;
-    held::<Descriptor>(state) < limit as usize
-}
-
 /// Whether the instance may open one more socket; it counts as one outbound connection.
 fn may_open_socket(state: &mut HostState) -> bool {
     let limit = state.grants().limits.sockets;
     let held = held::<TcpSocket>(state)
         + held::<UdpSocket>(state)
         + held::<p2::TcpSocket>(state)
-        + held::<p2::UdpSocket>(state);
+        + held::<p2::UdpSocket>(state)
+        + state.streaming().left();
     held < limit as usize && state.spend_outbound()
 }
 

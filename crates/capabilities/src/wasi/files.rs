@@ -1,6 +1,7 @@
 //! The folders that a guest may see. A granted folder is opened once and shared by all instances;
 //! files granted by globs, or with some of them excluded, are copied to a folder of their own, so
-//! that the guest sees exactly those and nothing beside them.
+//! that the guest sees exactly those and nothing beside them. What is granted may not lead elsewhere
+//! by symbolic links: whoever writes into the app's folder is not who writes its manifest.
 
 mod copies;
 
@@ -57,6 +58,21 @@ pub enum FilesError {
         /// The path.
         path: PathBuf,
     },
+    /// A granted path leads out of where it lies by a symbolic link.
+    #[error(
+        "the granted path `{}` leads by a symbolic link to `{}`, outside `{}`: name the link in \
+         `exclude_files`, or grant what it leads to by a `source` that is absolute",
+        path.display(), target.display(), within.display()
+    )]
+    LinkedOutside {
+        /// The path.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+        /// Where it has to stay: in the app's folder, or in a `source` that is absolute or begins
+        /// with `..`.
+        within: PathBuf,
+    },
     /// Globs match more files than one component may be granted.
     #[error("the granted globs match more than {MAX_COPIED_FILES} files")]
     TooMany,
@@ -103,7 +119,8 @@ pub(super) struct Opened {
 
 /// Opens everything that the component's `files` grant.
 pub(super) fn open(component: &Component, root: &Path, state: &Path) -> Result<Opened, FilesError> {
-    let Plan { mut folders, copied } = Plan::new(component, root)?;
+    let Plan { mounts, copied } = Plan::new(component, root)?;
+    let mut folders: Vec<Folder> = mounts.into_iter().map(|mount| mount.folder).collect();
     let mut copies = None;
     if !copied.is_empty() {
         let (host, lock) = copies::make(&copied, &state.join("files"))?;
@@ -119,8 +136,8 @@ pub(super) fn open(component: &Component, root: &Path, state: &Path) -> Result<O
 /// As when it is opened.
 pub fn check(component: &Component, root: &Path) -> Result<(), FilesError> {
     let plan = Plan::new(component, root)?;
-    for folder in plan.folders {
-        let path = folder.host;
+    for mount in plan.mounts {
+        let path = mount.folder.host;
         path.read_dir().map_err(|source| FilesError::Open { path, source })?;
     }
     Ok(())
@@ -128,37 +145,44 @@ pub fn check(component: &Component, root: &Path) -> Result<(), FilesError> {
 
 /// What a component's `files` come to.
 struct Plan {
-    folders: Vec<Folder>,
+    mounts: Vec<Mount>,
     copied: Copied,
+}
+
+/// A folder to open, or to copy where that will not do.
+struct Mount {
+    folder: Folder,
+    /// Where its links have to stay, all links resolved.
+    within: PathBuf,
+}
+
+/// What is copied of a folder.
+struct Rules<'a> {
+    /// The app's folder, as it is named.
+    root: &'a Path,
+    /// Where links have to stay, all links resolved.
+    within: &'a Path,
+    excluded: &'a GlobSet,
 }
 
 impl Plan {
     fn new(component: &Component, root: &Path) -> Result<Self, FilesError> {
         let root = &std::path::absolute(root)
             .map_err(|source| FilesError::Open { path: root.to_owned(), source })?;
+        let app = real(root)?;
         let excluded = globs(&component.exclude_files)?;
-        let mut plan = Self { folders: Vec::new(), copied: Copied::new() };
+        let rules = Rules { root, within: &app, excluded: &excluded };
+        let mut plan = Self { mounts: Vec::new(), copied: Copied::new() };
         for grant in &component.files {
             match grant {
-                FileGrant::Glob(glob) => matches(glob, root, &excluded, &mut plan.copied)?,
+                FileGrant::Glob(glob) => matches(glob, &rules, &mut plan.copied)?,
                 FileGrant::Mount { source, destination, writable } => {
                     let host = root.join(source);
-                    if host.is_file() {
-                        let guest = relative(destination, &host);
-                        add_file(
-                            host,
-                            guest,
-                            Path::new(source),
-                            &GlobSet::empty(),
-                            &mut plan.copied,
-                        )?;
-                        continue;
-                    }
                     if !host.exists() {
                         return Err(FilesError::Missing { path: source.into() });
                     }
                     let folder = Folder { host, guest: destination.clone(), writable: *writable };
-                    plan.mount(folder, root, &excluded)?;
+                    plan.mount(folder, Path::new(source), &rules)?;
                 }
             }
         }
@@ -166,22 +190,34 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds a folder; a part of it, where some of its files are excluded.
-    fn mount(&mut self, folder: Folder, root: &Path, excluded: &GlobSet) -> Result<(), FilesError> {
-        if excluded.is_empty() {
-            self.folders.push(folder);
-            return Ok(());
+    /// Adds a folder or a file; a part of a folder, where some of its files are excluded.
+    fn mount(
+        &mut self,
+        folder: Folder,
+        source: &Path,
+        rules: &Rules<'_>,
+    ) -> Result<(), FilesError> {
+        let elsewhere = source.is_absolute() || source.starts_with("..");
+        let within = if elsewhere { real(&folder.host)? } else { rules.within.to_owned() };
+        let whole = Rules { within: &within, excluded: &GlobSet::empty(), ..*rules };
+        if folder.host.is_file() {
+            let guest = relative(&folder.guest, &folder.host);
+            return add_file(folder.host, guest, source, &whole, &mut self.copied);
         }
-        if !folder.writable {
-            return tree(&folder.host, root, folder.below(), excluded, &mut self.copied);
+        inside(&folder.host, &within)?;
+        let part = Rules { excluded: rules.excluded, ..whole };
+        if !rules.excluded.is_empty() {
+            if !folder.writable {
+                return tree(&folder.host, folder.below(), &part, &mut self.copied);
+            }
+            let (mut all, mut rest) = (Copied::new(), Copied::new());
+            tree(&folder.host, Path::new(""), &part, &mut rest)?;
+            tree(&folder.host, Path::new(""), &whole, &mut all)?;
+            if all != rest {
+                return Err(FilesError::WritableWithExcluded { path: folder.host });
+            }
         }
-        let (mut all, mut part) = (Copied::new(), Copied::new());
-        tree(&folder.host, root, Path::new(""), &GlobSet::empty(), &mut all)?;
-        tree(&folder.host, root, Path::new(""), excluded, &mut part)?;
-        if all != part {
-            return Err(FilesError::WritableWithExcluded { path: folder.host });
-        }
-        self.folders.push(folder);
+        self.mounts.push(Mount { folder, within });
         Ok(())
     }
 
@@ -189,25 +225,26 @@ impl Plan {
     /// one of the folders that are opened at a path.
     fn merge(&mut self, root: &Path) -> Result<(), FilesError> {
         while let Some(index) = self.overlapping() {
-            let folder = self.folders.remove(index);
+            let Mount { folder, within } = self.mounts.remove(index);
             if folder.writable {
                 let Folder { host: path, guest, .. } = folder;
                 return Err(FilesError::WritableAmongOthers { path, guest });
             }
-            tree(&folder.host, root, folder.below(), &GlobSet::empty(), &mut self.copied)?;
+            let rules = Rules { root, within: &within, excluded: &GlobSet::empty() };
+            tree(&folder.host, folder.below(), &rules, &mut self.copied)?;
         }
         Ok(())
     }
 
     /// A folder that others would hide, or that would hide others; one that is writable last.
     fn overlapping(&self) -> Option<usize> {
+        let folders = || self.mounts.iter().map(|mount| &mount.folder).enumerate();
         let overlaps = |(index, folder): &(usize, &Folder)| {
             let same =
                 |(other, it): (usize, &Folder)| other != *index && it.below() == folder.below();
-            self.folders.iter().enumerate().any(same)
-                || self.copied.keys().any(|file| file.starts_with(folder.below()))
+            folders().any(same) || self.copied.keys().any(|file| file.starts_with(folder.below()))
         };
-        let all: Vec<_> = self.folders.iter().enumerate().filter(overlaps).collect();
+        let all: Vec<_> = folders().filter(overlaps).collect();
         let first = all.iter().find(|(_, folder)| !folder.writable).or(all.first());
         first.map(|(index, _)| *index)
     }
@@ -256,18 +293,14 @@ fn globs(patterns: &[String]) -> Result<GlobSet, FilesError> {
 
 /// Adds the files under `root` that a glob matches, at their own relative path. One that is just a
 /// folder's path stands for all that is in it, and so does a `**` at the end.
-fn matches(
-    pattern: &str,
-    root: &Path,
-    excluded: &GlobSet,
-    found: &mut Copied,
-) -> Result<(), FilesError> {
+fn matches(pattern: &str, rules: &Rules<'_>, found: &mut Copied) -> Result<(), FilesError> {
+    let root = rules.root;
     let path = root.join(pattern);
     if !path.starts_with(root) {
         return Err(FilesError::Outside { path });
     }
     if path.is_dir() {
-        return tree(&path, root, Path::new(pattern), excluded, found);
+        return tree(&path, Path::new(pattern), rules, found);
     }
     if !path.exists() && !pattern.contains(['*', '?', '[']) {
         return Err(FilesError::Missing { path: pattern.into() });
@@ -286,7 +319,7 @@ fn matches(
         if relative.components().any(|part| matches!(part, PathPart::ParentDir)) {
             return Err(FilesError::Outside { path });
         }
-        add_file(path, relative.clone(), &relative, excluded, found)?;
+        add_file(path, relative.clone(), &relative, rules, found)?;
     }
     Ok(())
 }
@@ -294,21 +327,21 @@ fn matches(
 /// Adds the files of a folder, at their path below `guest`.
 fn tree(
     folder: &Path,
-    root: &Path,
     guest: &Path,
-    excluded: &GlobSet,
+    rules: &Rules<'_>,
     found: &mut Copied,
 ) -> Result<(), FilesError> {
+    inside(folder, rules.within)?;
     let open = |source| FilesError::Open { path: folder.to_owned(), source };
     for entry in folder.read_dir().map_err(open)? {
         let entry = entry.map_err(open)?;
         let path = entry.path();
         let guest = guest.join(entry.file_name());
         if entry.file_type().map_err(open)?.is_dir() {
-            tree(&path, root, &guest, excluded, found)?;
+            tree(&path, &guest, rules, found)?;
         } else {
-            let relative = path.strip_prefix(root).unwrap_or(&path).to_owned();
-            add_file(path, guest, &relative, excluded, found)?;
+            let relative = path.strip_prefix(rules.root).unwrap_or(&path).to_owned();
+            add_file(path, guest, &relative, rules, found)?;
         }
     }
     Ok(())
@@ -318,11 +351,26 @@ fn add_file(
     host: PathBuf,
     guest: PathBuf,
     relative: &Path,
-    excluded: &GlobSet,
+    rules: &Rules<'_>,
     found: &mut Copied,
 ) -> Result<(), FilesError> {
-    if host.is_file() && !excluded.is_match(relative) {
-        found.insert(guest, host);
+    if host.is_file() && !rules.excluded.is_match(relative) {
+        // What is copied is what was looked at, though a link may lead elsewhere by then.
+        found.insert(guest, inside(&host, rules.within)?);
     }
     if found.len() > MAX_COPIED_FILES { Err(FilesError::TooMany) } else { Ok(()) }
+}
+
+/// A path with all links resolved.
+fn real(path: &Path) -> Result<PathBuf, FilesError> {
+    path.canonicalize().map_err(|source| FilesError::Open { path: path.to_owned(), source })
+}
+
+/// The same, if it lies within a folder.
+fn inside(path: &Path, within: &Path) -> Result<PathBuf, FilesError> {
+    let target = real(path)?;
+    if target.starts_with(within) {
+        return Ok(target);
+    }
+    Err(FilesError::LinkedOutside { path: path.to_owned(), target, within: within.to_owned() })
 }

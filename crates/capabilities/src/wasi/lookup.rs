@@ -16,6 +16,7 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
 use crate::HostState;
 use crate::names::LookupError;
+use crate::refusals::{Refusal, shortened};
 
 type Answer = Result<std::vec::IntoIter<IpAddr>, ErrorCode2>;
 
@@ -121,10 +122,12 @@ fn link_concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 async fn resolve(grants: &Arc<crate::Grants>, name: &str) -> Result<Vec<IpAddr>, LookupError> {
     let found = grants.names.granted(name).await;
     if let Err(LookupError::NotGranted) = found {
-        tracing::warn!(
-            component = %grants.component, name,
-            "refused: `allowed_outbound_hosts` does not grant this name"
-        );
+        grants.refusals.note(Refusal::Name, |unsaid| {
+            tracing::warn!(
+                component = %grants.component, name = shortened(name), unsaid,
+                "refused: `allowed_outbound_hosts` does not grant this name"
+            );
+        });
     }
     found
 }

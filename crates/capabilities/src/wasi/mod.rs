@@ -1,15 +1,19 @@
 //! WASI 0.2 and 0.3: environment, arguments, clocks, randomness, standard streams, files and
 //! sockets. Every guest has the first four; files and sockets only as its manifest grants.
 
-pub(crate) mod bounded;
+mod bounded;
+pub(crate) mod bounded_files;
 mod files;
 mod host;
 mod lines;
 mod lookup;
+pub(crate) mod open;
 mod pipe;
+mod random;
 pub(crate) mod rate;
 mod sockets;
 pub mod stdio;
+pub(crate) mod tcp;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -98,6 +102,7 @@ impl Grant {
     ) -> WasiCtx {
         let mut builder = WasiCtxBuilder::new();
         builder.envs(&self.environment).envs(&invocation.environment).args(&invocation.arguments);
+        builder.max_random_size(random::PIECE_BYTES);
         stdio.connect(&mut builder, log_bytes);
         let mut context = builder.build();
         *context.filesystem() = self.files.clone();

@@ -254,3 +254,68 @@ async fn exclusions_that_do_not_touch_a_writable_folder_leave_it_writable() {
     assert_eq!(write(&server, "/data/y.txt", "y").await, 200);
     server.stop().await;
 }
+
+/// Checks that a grant is refused because of a link, which the error names, and that `check` says
+/// so as well.
+async fn leads_out(app: &App, link: &str) {
+    let stderr = dayfly().up_ends(app.folder()).await.with(1);
+    assert!(stderr.contains(link) && stderr.contains("symbolic link"), "{link}: {stderr}");
+    assert!(stderr.contains("exclude_files"), "{link}: {stderr}");
+    let checked = dayfly().arg("check").arg(app.folder()).ends().await;
+    assert_eq!(checked.code, Some(1), "{link}: {checked:?}");
+    assert!(format!("{checked:?}").contains("symbolic link"), "{link}: {checked:?}");
+}
+
+#[tokio::test]
+async fn links_lead_out_of_no_grant() {
+    let beside = tempfile::tempdir().unwrap();
+    std::fs::write(beside.path().join("secret"), "not the app's").unwrap();
+    let secret = beside.path().join("secret");
+    for grant in [
+        "\"data/**\"",
+        "\"data/*\"",
+        "\"data\"",
+        "\"data/link\"",
+        "{ source = \"data/link\", destination = \"/x\" }",
+        "\"outside.txt\", { source = \"data\", destination = \"/\" }",
+    ] {
+        let app = app(&format!("files = [{grant}]")).file("data/x", "x").link("data/link", &secret);
+        leads_out(&app, "data/link").await;
+    }
+    for grant in ["{ source = \"folder\", destination = \"/x\" }", "\"folder/*\"", "\"folder\""] {
+        let app = app(&format!("files = [{grant}]")).link("folder", beside.path());
+        leads_out(&app, "folder").await;
+    }
+    let excluding = "exclude_files = [\"*.key\"]\n\
+        files = [{ source = \"data\", destination = \"/data\" }]";
+    let app = app(excluding).file("data/x", "x").link("data/link", &secret);
+    leads_out(&app, "data/link").await;
+}
+
+#[tokio::test]
+async fn links_that_stay_and_folders_named_outright_are_granted() {
+    let beside = tempfile::tempdir().unwrap();
+    std::fs::write(beside.path().join("file"), "named outright").unwrap();
+    let grants = format!(
+        "exclude_files = [\"data/out\"]\n\
+         files = [\"data/**\", {{ source = \"named\", destination = \"/named\" }}, \
+         {{ source = {:?}, destination = \"/beside\" }}]",
+        beside.path()
+    );
+    let app = app(&grants)
+        .file("data/x", "x")
+        .link("data/within", "../assets/a.txt")
+        .link("data/out", "/etc/passwd")
+        .link("named", "assets");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(read(&server, "/data/within").await.unwrap(), "a file");
+    assert_eq!(read(&server, "/named/a.txt").await.unwrap(), "a file");
+    assert_eq!(read(&server, "/beside/file").await.unwrap(), "named outright");
+    assert!(read(&server, "/data/out").await.is_err());
+    server.stop().await;
+    // Its own links stay inside of it.
+    let link = beside.path().join("link");
+    std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+    let stderr = dayfly().up_ends(app.folder()).await.with(1);
+    assert!(stderr.contains("symbolic link"), "{stderr}");
+}

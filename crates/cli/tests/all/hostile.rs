@@ -35,7 +35,7 @@ const ATTACKS: &[Attack] = &[
     attack("/spin-in-host", &[504], "", "more than its CPU time"),
     attack("/spin-in-poll", &[504], "", "more than its CPU time"),
     attack("/spin-in-random", &[504], "", "more than its CPU time"),
-    attack("/spin-in-copies", &[504], "", "more than its CPU time"),
+    attack("/spin-in-copies", &[500, 504], "", "fault=\"guest\""),
     attack("/environment", &[504], "", "more than its CPU time"),
     attack("/recurse", &[500], TRAPPED, "call stack exhausted"),
     attack("/sleep", &[504], "", "within its time"),

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::dayfly;
+use crate::{dayfly, handwritten};
 
 /// `rust-http` with limits.
 async fn limited(limits: &str) -> (App, Running) {
@@ -289,5 +289,129 @@ async fn as_many_files_may_be_opened_as_connections_are_granted() {
     let mut numbers = line.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
     let (soft, hard) = (numbers.next().unwrap(), numbers.next().unwrap());
     assert!(soft >= 4024.min(hard), "{line}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn random_bytes_are_made_in_pieces_and_not_without_end() {
+    let ask = |bytes: u32| format!("(call $random (i64.const {bytes}) (i32.const 1024))");
+    // All of them have come: the last is not what it was but for one time in 65,536.
+    let complete = ask(1 << 20)
+        + "(if (i32.eq (i32.load16_u (i32.const 1056766)) (i32.const 0x6161)) (then unreachable))";
+    let handlers = [("most", complete), ("more", ask((1 << 20) + 1)), ("stall", ask(64 << 20))];
+    let handlers = handlers.each_ref().map(|(name, body)| (*name, body.as_str()));
+    let app = handwritten::app(&handlers, "");
+    let server = dayfly().up(app.folder()).await;
+    for (path, line) in [
+        ("/most", "without a response"),
+        ("/more", "1048577 random bytes at once"),
+        ("/stall", "67108864 random bytes at once"),
+    ] {
+        assert_eq!(server.get(path).await.status, 500, "{path}");
+        server.stderr().containing(line).await;
+    }
+    server.stop().await;
+}
+
+/// Takes the host's memory by what requests and headers have in them, and traps if it got it.
+#[tokio::test]
+async fn what_requests_and_headers_hold_is_bounded() {
+    // 9,000 sets of fields of 130 kB.
+    let fields = "(loop $again
+        (call $append (call $fields) (i32.const 65536) (i32.const 1) (i32.const 65536)
+          (i32.const 130000) (i32.const 1024))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $i) (i32.const 9000))))
+        unreachable";
+    let setting = |function: &str, case: u32, at: u32, length: u32| {
+        format!(
+            "(loop $again
+               (local.set $a (call $request (call $fields)))
+               (if (i32.eqz (call {function} (local.get $a) (i32.const {case}) (i32.const {at})
+                     (i32.const {length})))
+                 (then unreachable))
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $i) (i32.const 9))))"
+        )
+    };
+    let method = setting("$set_method", 9, 65536, 3 << 20);
+    let authority = setting("$set_authority", 1, 65536, 60 << 10);
+    // Bodies that nobody sends, with 64 KiB each.
+    let bodies = "(loop $again
+        (call $body (call $response (call $fields)) (i32.const 1024))
+        (local.set $a (i32.load (i32.const 1028)))
+        (call $open (local.get $a) (i32.const 1024))
+        (local.set $b (i32.load (i32.const 1028)))
+        (call $permit (local.get $b) (i32.const 1024))
+        (if (i64.gt_u (i64.load (i32.const 1032)) (i64.const 131072)) (then unreachable))
+        (call $write (local.get $b) (i32.const 65536) (i32.const 65536) (i32.const 1024))
+        (call $drop_stream (local.get $b))
+        (call $drop_body (local.get $a))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $i) (i32.const 1000))))
+        unreachable";
+    // What everybody does goes on.
+    let usual = format!(
+        "{} (call $append (call $fields) (i32.const 65536) (i32.const 1) (i32.const 65536)
+           (i32.const 60000) (i32.const 1024))
+         (if (i32.load8_u (i32.const 1024)) (then unreachable))",
+        setting("$set_authority", 1, 16, 11).replace("i32.eqz", "i32.ne (i32.const 0)"),
+    );
+    let handlers = [
+        ("fields", fields),
+        ("method", method.as_str()),
+        ("authority", authority.as_str()),
+        ("bodies", bodies),
+        ("usual", usual.as_str()),
+    ];
+    let app = handwritten::app(&handlers, "");
+    let server = dayfly().up(app.folder()).await;
+    for (path, line) in [
+        ("/fields", "total size of fields exceeds limit"),
+        ("/method", "without a response"),
+        ("/authority", "without a response"),
+        ("/bodies", "requests and responses with a body"),
+        ("/usual", "without a response"),
+    ] {
+        let id = server.get(path).await.error_id();
+        cause(&server, &id, line).await;
+    }
+    server.stop().await;
+}
+
+/// Opens 100 files, of which it may hold 20, and keeps of each no more than a stream.
+#[tokio::test]
+async fn a_file_that_a_stream_keeps_open_counts() {
+    let first = "(call $folders (i32.const 1024))
+        (local.set $a (i32.load (i32.load (i32.const 1024))))";
+    let open = "(call $open_at (local.get $a) (i32.const 0) (i32.const 8) (i32.const 4)
+          (i32.const 0) (i32.const 1) (i32.const 1024))
+        (if (i32.load8_u (i32.const 1024)) (then unreachable))
+        (local.set $b (i32.load (i32.const 1028)))";
+    let stream = "(call $read_from (local.get $b) (i64.const 0) (i32.const 1024))
+        (if (i32.load8_u (i32.const 1024)) (then unreachable))";
+    let drop = "(call $drop_file (local.get $b))";
+    let times = |body: &str| {
+        format!(
+            "(loop $again {body}
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $i) (i32.const 100))))"
+        )
+    };
+    let kept = first.to_owned() + &times(&[open, stream, drop].concat());
+    // What is read ahead is the host's memory: the streams of one file have a bound as well.
+    let streams = [first, open, &times(stream)].concat();
+    let dropped = first.to_owned() + &times(&[open, drop].concat());
+    let handlers = [("kept", kept), ("streams", streams), ("dropped", dropped)];
+    let handlers = handlers.each_ref().map(|(name, body)| (*name, body.as_str()));
+    let app = handwritten::app(&handlers, "limits = { files = 20 }\nfiles = [\"file\"]")
+        .file("file", "contents");
+    let server = dayfly().up(app.folder()).await;
+    for (path, line) in
+        [("/kept", "unreachable"), ("/streams", "unreachable"), ("/dropped", "without a response")]
+    {
+        let id = server.get(path).await.error_id();
+        cause(&server, &id, line).await;
+    }
     server.stop().await;
 }

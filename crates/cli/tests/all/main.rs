@@ -14,6 +14,7 @@ mod examples;
 mod failures;
 mod files;
 mod guests;
+mod handwritten;
 mod harden;
 mod headers;
 mod hostile;

@@ -1,0 +1,172 @@
+//! Bounds on the files that an instance opens and on their streams.
+
+use dayfly_engine::Flavour;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, LinkerInstance, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::ReaddirIterator;
+use wasmtime_wasi::p2::bindings::filesystem::types as files2;
+use wasmtime_wasi::p3::bindings::filesystem::types as files3;
+use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
+
+use super::open::{Place, Placed};
+use crate::HostState;
+
+/// How many streams an instance may hold for each file that it may: most runtimes keep one to read
+/// and one to write. Each has up to 64 KiB that were read ahead.
+const STREAMS_PER_FILE: usize = 2;
+
+type File = Resource<Descriptor>;
+type OpenAt2 = (File, files2::PathFlags, String, files2::OpenFlags, files2::DescriptorFlags);
+type OpenAt3 = (File, files3::PathFlags, String, files3::OpenFlags, files3::DescriptorFlags);
+type Store<'a> = StoreContextMut<'a, HostState>;
+type Answer<T> = (Result<Resource<T>, files2::ErrorCode>,);
+
+/// Puts the bounds over what the linker has.
+pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    use files2::{Host as _, HostDescriptor as _};
+    let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store, (folder, path_flags, path, open_flags, flags): OpenAt2| {
+            Box::new(async move {
+                let state: &mut HostState = store.data_mut();
+                let Some(_place) = may_open_file(state) else {
+                    return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
+                };
+                let mut files = state.filesystem();
+                match files.open_at(folder, path_flags, path, open_flags, flags).await {
+                    Ok(descriptor) => Ok((Ok(opened(state, descriptor)?),)),
+                    Err(error) => Ok((Err(files.convert_error_code(error)?),)),
+                }
+            })
+        },
+    )?;
+    streams(&mut types)?;
+    if flavour.is_concurrent() { concurrent(linker) } else { Ok(()) }
+}
+
+fn streams(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    use files2::{Host as _, HostDescriptor as _};
+    types.func_wrap(
+        "[method]descriptor.read-via-stream",
+        |mut store: Store, (file, at): (File, u64)| {
+            let state = store.data_mut();
+            let Some(place) = may_stream(state) else {
+                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
+            };
+            let made = state.filesystem().read_via_stream(file, at);
+            let wrap = |stream| Box::new(Placed::new(stream, place)) as DynInputStream;
+            placed(state, made, wrap)
+        },
+    )?;
+    types.func_wrap(
+        "[method]descriptor.write-via-stream",
+        |mut store: Store, (file, at): (File, u64)| {
+            let state = store.data_mut();
+            let Some(place) = may_stream(state) else {
+                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
+            };
+            let made = state.filesystem().write_via_stream(file, at);
+            let wrap = |stream| Box::new(Placed::new(stream, place)) as DynOutputStream;
+            placed(state, made, wrap)
+        },
+    )?;
+    types.func_wrap(
+        "[method]descriptor.append-via-stream",
+        |mut store: Store, (file,): (File,)| {
+            let state = store.data_mut();
+            let Some(place) = may_stream(state) else {
+                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
+            };
+            let made = state.filesystem().append_via_stream(file);
+            let wrap = |stream| Box::new(Placed::new(stream, place)) as DynOutputStream;
+            placed(state, made, wrap)
+        },
+    )?;
+    // A listing has all names of its folder in memory.
+    types.func_wrap_async("[method]descriptor.read-directory", |mut store, (folder,): (File,)| {
+        Box::new(async move {
+            let state: &mut HostState = store.data_mut();
+            let listings = state.table().iter_mut().filter(|entry| entry.is::<ReaddirIterator>());
+            if listings.count() >= limit(state) {
+                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
+            }
+            let mut files = state.filesystem();
+            match files.read_directory(folder).await {
+                Ok(listing) => Ok((Ok(listing),)),
+                Err(error) => Ok((Err(files.convert_error_code(error)?),)),
+            }
+        })
+    })
+}
+
+fn concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use files3::{Host as _, HostDescriptorWithStore};
+    linker.instance("wasi:filesystem/types@0.3.0")?.func_wrap_concurrent(
+        "[method]descriptor.open-at",
+        |accessor, (folder, path_flags, path, open_flags, flags): OpenAt3| {
+            Box::pin(async move {
+                // Held until it is open: a guest may open many at once.
+                let Some(_place) = accessor.with(|mut access| may_open_file(access.get())) else {
+                    return Ok((Err(files3::ErrorCode::Quota),));
+                };
+                let files = accessor.with_getter::<WasiFilesystem>(HostState::filesystem);
+                let made = <WasiFilesystem as HostDescriptorWithStore<_>>::open_at(
+                    &files, folder, path_flags, path, open_flags, flags,
+                );
+                match made.await {
+                    Ok(descriptor) => {
+                        let file = accessor.with(|mut access| opened(access.get(), descriptor))?;
+                        Ok((Ok(file),))
+                    }
+                    Err(error) => {
+                        let error = accessor
+                            .with(|mut access| access.get().filesystem().convert_error_code(error));
+                        Ok((Err(error?),))
+                    }
+                }
+            })
+        },
+    )
+}
+
+fn limit(state: &HostState) -> usize {
+    state.grants().limits.files as usize
+}
+
+/// A place for one more file or folder, if the instance may open one: it has neither as many handles,
+/// of which those of granted folders are some, nor as many files that anything keeps open.
+pub(crate) fn may_open_file(state: &mut HostState) -> Option<Place> {
+    let limit = limit(state);
+    let handles = state.table().iter_mut().filter(|entry| entry.is::<Descriptor>()).count();
+    if handles < limit { state.open_files().place(limit) } else { None }
+}
+
+/// Counts what was opened, for as long as anything refers to it.
+pub(crate) fn opened(state: &mut HostState, file: File) -> wasmtime::Result<File> {
+    let (table, open) = state.table_and_open_files();
+    open.add(table.get(&file)?);
+    Ok(file)
+}
+
+fn may_stream(state: &mut HostState) -> Option<Place> {
+    let limit = limit(state).saturating_mul(STREAMS_PER_FILE);
+    state.file_streams().place(limit)
+}
+
+/// Puts a stream that was made into its place.
+fn placed<S: Send + 'static>(
+    state: &mut HostState,
+    made: Result<Resource<S>, wasmtime_wasi::p2::FsError>,
+    wrap: impl FnOnce(S) -> S,
+) -> wasmtime::Result<Answer<S>> {
+    use files2::Host as _;
+    match made {
+        Ok(stream) => {
+            let stream = wrap(state.table().delete(stream)?);
+            Ok((Ok(state.table().push(stream)?),))
+        }
+        Err(error) => Ok((Err(state.filesystem().convert_error_code(error)?),)),
+    }
+}

@@ -1,0 +1,131 @@
+//! What one instance holds open. A file stays open for as long as anything of the host's refers to
+//! it, such as a stream that outlives the guest's descriptor, so what is counted is the references
+//! themselves and not the guest's handles.
+
+use std::any::Any;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{
+    DynInputStream, DynOutputStream, InputStream, OutputStream, StreamResult,
+};
+
+/// Things that are open until nobody refers to them.
+#[derive(Default)]
+pub(crate) struct Open(Vec<Weak<dyn Any + Send + Sync>>);
+
+/// A place among them, for as long as it is held: while a file is being opened, say.
+pub(crate) type Place = Arc<dyn Any + Send + Sync>;
+
+impl Open {
+    /// How many are open.
+    pub(super) fn count(&mut self) -> usize {
+        self.0.retain(|open| open.strong_count() > 0);
+        self.0.len()
+    }
+
+    /// A place, if fewer than `limit` are taken.
+    pub(super) fn place(&mut self, limit: usize) -> Option<Place> {
+        if self.count() >= limit {
+            return None;
+        }
+        let place: Place = Arc::new(());
+        self.0.push(Arc::downgrade(&place));
+        Some(place)
+    }
+
+    /// Counts what someone else refers to.
+    pub(super) fn wait_for(&mut self, place: Place) {
+        self.0.push(Arc::downgrade(&place));
+    }
+
+    /// Counts a file or folder that was opened.
+    pub(super) fn add(&mut self, descriptor: &Descriptor) {
+        self.wait_for(match descriptor {
+            Descriptor::File(file) => file.file.clone(),
+            Descriptor::Dir(folder) => folder.dir.clone(),
+        });
+    }
+}
+
+/// A stream of a file's, which has a place.
+pub(super) struct Placed<S> {
+    stream: S,
+    _place: Place,
+}
+
+impl<S> Placed<S> {
+    pub(super) fn new(stream: S, place: Place) -> Self {
+        Self { stream, _place: place }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Placed<DynInputStream> {
+    async fn ready(&mut self) {
+        self.stream.ready().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl InputStream for Placed<DynInputStream> {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.stream.read(size)
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.stream.blocking_read(size).await
+    }
+
+    fn skip(&mut self, bytes: usize) -> StreamResult<usize> {
+        self.stream.skip(bytes)
+    }
+
+    async fn blocking_skip(&mut self, bytes: usize) -> StreamResult<usize> {
+        self.stream.blocking_skip(bytes).await
+    }
+
+    async fn cancel(&mut self) {
+        self.stream.cancel().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Placed<DynOutputStream> {
+    async fn ready(&mut self) {
+        self.stream.ready().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for Placed<DynOutputStream> {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.stream.flush()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.stream.check_write()
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.stream.blocking_write_and_flush(bytes).await
+    }
+
+    fn write_zeroes(&mut self, bytes: usize) -> StreamResult<()> {
+        self.stream.write_zeroes(bytes)
+    }
+
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        self.stream.write_ready().await
+    }
+
+    async fn cancel(&mut self) {
+        self.stream.cancel().await;
+    }
+}

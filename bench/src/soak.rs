@@ -96,6 +96,9 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     Ok(())
 }
 
+/// One of the values of a step.
+type Reading = fn(&Point) -> f64;
+
 async fn mix(server: &Running, seconds: u64) -> Result<Vec<Point>> {
     let port = server.port;
     for number in 0..ATTACKERS {
@@ -176,7 +179,7 @@ fn look(server: &Running, minutes: f64, outcome: &Outcome) -> Result<Point> {
 fn report(seconds: u64, before: &Point, points: &[Point], after: &Point) -> Result<String> {
     let last = points.last().context("nothing was measured")?;
     let quarter = points.len().div_ceil(4);
-    let mean = |points: &[Point], of: fn(&Point) -> f64| {
+    let mean = |points: &[Point], of: Reading| {
         points.iter().map(of).sum::<f64>() / points.len().max(1) as f64
     };
     let mut text = format!(
@@ -188,7 +191,7 @@ fn report(seconds: u64, before: &Point, points: &[Point], after: &Point) -> Resu
         seconds / 60,
         STEP.as_secs()
     );
-    let rows: [(&str, fn(&Point) -> f64); 4] = [
+    let rows: [(&str, Reading); 4] = [
         ("memory, MiB", |point| point.memory_mib),
         ("descriptors", |point| point.descriptors),
         ("threads", |point| point.threads),
@@ -207,7 +210,7 @@ fn report(seconds: u64, before: &Point, points: &[Point], after: &Point) -> Resu
 }
 
 fn draw(folder: &Path, points: &[Point]) -> Result<()> {
-    let line = |name: &str, of: fn(&Point) -> f64| Line {
+    let line = |name: &str, of: Reading| Line {
         name: name.to_owned(),
         points: points.iter().map(|point| (point.minutes, of(point))).collect(),
     };

@@ -84,8 +84,8 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
         row(&mut text, &format!("{loops} endless loops"), &outcome, quiet)?;
     }
     text += &format!(
-        "\nThe same beside {SLOW_CLIENTS} slow clients: a third of them sends a head, a third a \
-         body, one byte a\nsecond each; a third reads a large answer as slowly.\n\n{HEAD}"
+        "\nThe same beside {SLOW_CLIENTS} slow clients: half of them send a head, a quarter a body, \
+         one byte a\nsecond each; a quarter reads a large answer as slowly.\n\n{HEAD}"
     );
     let server = peer(root, " --header-timeout 1h --write-timeout 1h --max-instances 10000")?;
     let server = server.start()?;
@@ -124,7 +124,7 @@ fn beside_slow_clients(server: &Running, seconds: u64) -> Result<(Outcome, usize
                 pause_for(Duration::from_millis(20)).await;
             }
         }
-        pause_for(Duration::from_secs(3)).await;
+        pause_for(Duration::from_secs(4)).await;
         let outcome = ask(server, seconds).offer().await;
         let connected = clients.iter().filter(|client| !client.is_finished()).count();
         (outcome, connected)
@@ -137,15 +137,17 @@ async fn slow_client(address: SocketAddr, number: usize) -> std::io::Result<()> 
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4 << 10)?;
     let mut stream = socket.connect(address).await?;
-    let begin: &[u8] = match number % 3 {
-        0 => b"GET / HTTP/1.1\r\nhost: bench\r\nx: ",
-        1 => b"POST /sink HTTP/1.1\r\nhost: bench\r\ncontent-length: 100000\r\n\r\n",
+    let begin: &[u8] = match number % 4 {
+        0 | 1 => b"GET / HTTP/1.1\r\nhost: bench\r\nx: ",
+        2 => b"POST /sink HTTP/1.1\r\nhost: bench\r\ncontent-length: 100000\r\n\r\n",
         _ => b"GET /large?bytes=10000000 HTTP/1.1\r\nhost: bench\r\n\r\n",
     };
     stream.write_all(begin).await?;
+    // Those that know nothing of one another do not come all at once.
+    pause_for(Duration::from_millis(number as u64 * 7919 % 1000)).await;
     loop {
         pause_for(Duration::from_secs(1)).await;
-        if number % 3 == 2 {
+        if number % 4 == 3 {
             if stream.read(&mut [0]).await? == 0 {
                 return Ok(());
             }

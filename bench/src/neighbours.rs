@@ -121,7 +121,7 @@ fn beside_slow_clients(server: &Running, seconds: u64) -> Result<(Outcome, usize
         for number in 0..SLOW_CLIENTS {
             clients.push(tokio::task::spawn_local(slow_client(address, number)));
             if number % 50 == 0 {
-                pause_for(Duration::from_millis(20)).await;
+                pause_for(Duration::from_millis(60)).await;
             }
         }
         pause_for(Duration::from_secs(4)).await;

@@ -111,18 +111,33 @@ impl Line {
 /// A guest that waits, or has its turn.
 struct Waiter {
     since: Instant,
-    waker: Mutex<Waker>,
+    /// Whom to wake, and when it was polled last.
+    polled: Mutex<(Waker, Instant)>,
     may_run: AtomicBool,
+    /// Whether it stands in the line of those that compute for long.
+    in_line: AtomicBool,
 }
 
 impl Waiter {
     fn new(waker: &Waker) -> Arc<Self> {
-        let (since, waker) = (Instant::now(), Mutex::new(waker.clone()));
-        Arc::new(Self { since, waker, may_run: AtomicBool::new(false) })
+        let since = Instant::now();
+        let polled = Mutex::new((waker.clone(), since));
+        let (may_run, in_line) = Default::default();
+        Arc::new(Self { since, polled, may_run, in_line })
+    }
+
+    fn last_poll(&self) -> MutexGuard<'_, (Waker, Instant)> {
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        self.last_poll().0.wake_by_ref();
+    }
+
+    /// Whether it would take a turn: those that nobody polls, because their clients do not read,
+    /// would not. There may be thousands of them.
+    fn is_attentive(&self) -> bool {
+        self.last_poll().1.elapsed() < STANDSTILL * 2
     }
 }
 
@@ -135,6 +150,18 @@ impl State {
             self.fresh.push_back(line);
         }
         next
+    }
+
+    /// Whoever is next among those that compute for long. The inattentive leave the line; they join
+    /// it again when they are polled.
+    fn next_long(&mut self) -> Option<Arc<Waiter>> {
+        loop {
+            let next = self.long.pop_front()?;
+            next.in_line.store(false, Relaxed);
+            if next.is_attentive() {
+                return Some(next);
+            }
+        }
     }
 
     /// Gives the turn among those that compute for long.
@@ -151,14 +178,17 @@ impl State {
     fn join(&mut self, waiter: &Arc<Waiter>) {
         if self.holder.is_none() {
             self.hold(Some(waiter.clone()));
-        } else if !self.long.iter().any(|other| Arc::ptr_eq(other, waiter)) {
+        } else if !waiter.in_line.swap(true, Relaxed) {
             self.long.push_back(waiter.clone());
         }
     }
 
     fn leave(&mut self, waiter: &Arc<Waiter>) {
         let others = |other: &Arc<Waiter>| !Arc::ptr_eq(other, waiter);
-        self.long.retain(others);
+        if waiter.in_line.swap(false, Relaxed) {
+            self.long.retain(others);
+            return;
+        }
         for line in &mut self.fresh {
             line.waiters.retain(others);
         }
@@ -189,7 +219,7 @@ impl Core {
     fn end_long(&self, waiter: &Arc<Waiter>) {
         let mut state = self.state();
         if state.holder.as_ref().is_some_and(|holder| Arc::ptr_eq(holder, waiter)) {
-            let next = state.long.pop_front();
+            let next = state.next_long();
             state.hold(next);
         }
     }
@@ -320,7 +350,11 @@ impl Waiting {
 
     /// Waits for the turn; what is taken here is not given back when the place is dropped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
+        {
+            let mut polled = self.waiter.last_poll();
+            polled.0.clone_from(cx.waker());
+            polled.1 = Instant::now();
+        }
         if self.kind == Kind::Long && !self.waiter.may_run.load(Relaxed) {
             // Its turn may have been taken from it while nobody polled it.
             self.core.state().join(&self.waiter);
@@ -493,6 +527,23 @@ mod tests {
         drop(others);
         assert!(may_run(&mut lazy) || may_run(&mut lazy));
         drop(lazy);
+        nothing_is_left();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn those_that_nobody_polls_are_waited_for_by_nobody() {
+        let mut places: Vec<_> = (0..100).map(|_| Place::Free).collect();
+        for place in &mut places {
+            place.polled(true, true, Waker::noop());
+        }
+        std::thread::sleep(STANDSTILL * 3);
+        let (first, rest) = places.split_first_mut().unwrap();
+        let last = rest.last_mut().unwrap();
+        assert!(!may_run(last), "somebody has the turn");
+        assert!(may_run(first) || may_run(first));
+        first.polled(false, true, Waker::noop());
+        assert!(may_run(last) || may_run(last), "all others stood in the line before it");
+        drop(places);
         nothing_is_left();
     }
 

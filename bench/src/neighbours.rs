@@ -93,7 +93,13 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     let quiet = ask(&server, seconds).run()?;
     row(&mut text, "nobody", &quiet, &quiet)?;
     let (outcome, connected) = beside_slow_clients(&server, seconds)?;
-    eprintln!("{connected} slow clients: p99 {:.2} ms", outcome.percentile_ms(99.0));
+    eprintln!(
+        "{connected} slow clients: p99 {:.2} ms, {} refused, {} late, {} failed",
+        outcome.percentile_ms(99.0),
+        outcome.refused,
+        outcome.late,
+        outcome.failed
+    );
     row(&mut text, &format!("{connected} slow clients"), &outcome, &quiet)?;
     std::fs::write(folder.join("neighbours.md"), &text)?;
     print!("{text}");

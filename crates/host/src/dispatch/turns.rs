@@ -62,14 +62,14 @@ struct State {
     long: VecDeque<Arc<Waiter>>,
     /// Whose turn it is among those that compute for long.
     holder: Option<Arc<Waiter>>,
-    /// When a turn last began or ended.
-    changed: Instant,
+    /// When a turn of each kind last began or ended.
+    changed: [Instant; 2],
 }
 
 impl Default for State {
     fn default() -> Self {
         let (fresh, long) = Default::default();
-        Self { fresh, begun: 0, long, holder: None, changed: Instant::now() }
+        Self { fresh, begun: 0, long, holder: None, changed: [Instant::now(); 2] }
     }
 }
 
@@ -166,7 +166,7 @@ impl State {
 
     /// Gives the turn among those that compute for long.
     fn hold(&mut self, next: Option<Arc<Waiter>>) {
-        self.changed = Instant::now();
+        self.changed[Kind::Long as usize] = Instant::now();
         if let Some(next) = &next {
             next.may_run.store(true, Relaxed);
             next.wake();
@@ -204,7 +204,7 @@ impl Core {
     /// Ends the turn of one that began and was interrupted; whoever is next begins.
     fn end_short(&self) {
         let mut state = self.state();
-        state.changed = Instant::now();
+        state.changed[Kind::Short as usize] = Instant::now();
         state.begun = state.begun.saturating_sub(1);
         if state.begun == 0
             && let Some(next) = state.next_fresh()
@@ -371,7 +371,7 @@ impl Waiting {
         }
         loop {
             ready!(self.patience.as_mut().poll(cx));
-            let still = self.core.state().changed.elapsed();
+            let still = self.core.state().changed[self.kind as usize].elapsed();
             if still >= STANDSTILL {
                 self.go_on();
                 return Poll::Ready(());
@@ -385,7 +385,7 @@ impl Waiting {
     fn go_on(&self) {
         let mut state = self.core.state();
         state.leave(&self.waiter);
-        state.changed = Instant::now();
+        state.changed[self.kind as usize] = Instant::now();
         match self.kind {
             Kind::Short => state.begun += 1,
             Kind::Long => {
@@ -544,6 +544,29 @@ mod tests {
         first.polled(false, true, Waker::noop());
         assert!(may_run(last) || may_run(last), "all others stood in the line before it");
         drop(places);
+        nothing_is_left();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn turns_of_long_ones_keep_nobody_from_beginning() {
+        let mut stuck = Place::Free;
+        stuck.polled(true, false, Waker::noop());
+        let mut fresh = Place::Fresh(CALM);
+        let mut long = [Place::Free, Place::Free];
+        let taking_turns = async {
+            for round in 0.. {
+                long[round % 2].polled(true, true, Waker::noop());
+                let _ = may_run(&mut long[(round + 1) % 2]);
+                tokio::time::sleep(STANDSTILL / 10).await;
+            }
+        };
+        let beginning = std::future::poll_fn(|cx| fresh.poll(false, cx));
+        let beginning = tokio::time::timeout(Duration::from_secs(20), beginning);
+        tokio::select! {
+            () = taking_turns => unreachable!(),
+            began = beginning => began.unwrap().unwrap(),
+        }
+        drop((stuck, fresh, long));
         nothing_is_left();
     }
 

@@ -87,7 +87,7 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let before = look(&server, 0.0, &Outcome::default())?;
     let points = LocalSet::new().block_on(&runtime, mix(&server, seconds))?;
-    std::thread::sleep(Duration::from_secs(10));
+    std::thread::sleep(STEP);
     let after = look(&server, 0.0, &Outcome::default())?;
     let text = report(seconds, &before, &points, &after)?;
     std::fs::write(folder.join("soak.md"), &text)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
+use dayfly_host::printable;
 
 /// An error with a hint: what a person can do about it.
 #[derive(Debug)]
@@ -55,12 +56,8 @@ const NOTE: Style = AnsiColor::Green.on_default().bold();
 /// A text that may hold what a guest or a manifest says: its lines stay, and nothing in it moves the
 /// cursor or changes colours.
 fn harmless(text: &str) -> String {
-    let spelled_out = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(spelled_out).collect()
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 /// Prints an error to standard error.

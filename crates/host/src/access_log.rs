@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 
-use crate::body::BoxError;
+use crate::body::{BoxError, is_bodiless};
 use crate::error::{ErrorId, Fault, one_line};
 use crate::guest_log::printable;
 use crate::server::connection::Connection;
@@ -92,10 +92,10 @@ impl Record {
     /// Notes the head of the answer.
     pub(crate) fn answered<B: http_body::Body>(&mut self, response: &mut Response<B>) {
         self.status = Some(response.status().as_u16());
-        let bodiless =
-            matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        // Of these, and of answers to HEAD, nobody takes a body.
-        self.complete = bodiless || self.method == Method::HEAD || response.body().is_end_stream();
+        // Where nobody takes a body, it is all there.
+        self.complete = is_bodiless(response.status())
+            || self.method == Method::HEAD
+            || response.body().is_end_stream();
         let length = response.headers().get(http::header::CONTENT_LENGTH);
         self.promised = length.and_then(|length| length.to_str().ok()?.parse().ok());
         if let Some(answered) = response.extensions_mut().remove() {

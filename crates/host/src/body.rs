@@ -4,8 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
+
+/// Whether answers of this status have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+pub(crate) fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
 
 /// Why a body ended early; its text goes to the log, never to the client.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

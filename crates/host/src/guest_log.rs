@@ -50,7 +50,7 @@ impl LogSink for GuestLog {
 
 /// A line as a terminal may see it: what would move the cursor or change its colours, and so could
 /// forge lines of the host's, is spelled out. Files keep lines as they came.
-pub(crate) fn printable(line: &str) -> Cow<'_, str> {
+pub fn printable(line: &str) -> Cow<'_, str> {
     let harmless = |c: char| !c.is_control() || c == '\t';
     if line.chars().all(harmless) {
         return Cow::Borrowed(line);

@@ -24,7 +24,7 @@ pub use access_log::Answered;
 pub use body::{Body, BoxError};
 pub use dispatch::{ActivateError, Loaded, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
-pub use guest_log::GuestLog;
+pub use guest_log::{GuestLog, printable};
 pub use host::{Host, HostConfig};
 pub use release::{Image, Release};
 pub use server::config::{Http2Limits, ServerConfig};

@@ -3,9 +3,11 @@
 use dayfly_engine::Flavour;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView as _};
-use wasmtime_wasi::p2::ReaddirIterator;
+use wasmtime_wasi::filesystem::{
+    Descriptor, WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _,
+};
 use wasmtime_wasi::p2::bindings::filesystem::types as files2;
+use wasmtime_wasi::p2::{FsError, ReaddirIterator};
 use wasmtime_wasi::p3::bindings::filesystem::types as files3;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
@@ -50,40 +52,22 @@ fn streams(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     use files2::{Host as _, HostDescriptor as _};
     types.func_wrap(
         "[method]descriptor.read-via-stream",
-        |mut store: Store, (file, at): (File, u64)| {
-            let state = store.data_mut();
-            let Some(place) = may_stream(state) else {
-                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
-            };
-            let made = state.filesystem().read_via_stream(file, at);
-            let wrap = |stream| Box::new(Placed::new(stream, place)) as DynInputStream;
-            placed(state, made, wrap)
+        |store: Store, (file, at): (File, u64)| {
+            let wrap = |placed| Box::new(placed) as DynInputStream;
+            stream(store, |files| files.read_via_stream(file, at), wrap)
         },
     )?;
     types.func_wrap(
         "[method]descriptor.write-via-stream",
-        |mut store: Store, (file, at): (File, u64)| {
-            let state = store.data_mut();
-            let Some(place) = may_stream(state) else {
-                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
-            };
-            let made = state.filesystem().write_via_stream(file, at);
-            let wrap = |stream| Box::new(Placed::new(stream, place)) as DynOutputStream;
-            placed(state, made, wrap)
+        |store: Store, (file, at): (File, u64)| {
+            let wrap = |placed| Box::new(placed) as DynOutputStream;
+            stream(store, |files| files.write_via_stream(file, at), wrap)
         },
     )?;
-    types.func_wrap(
-        "[method]descriptor.append-via-stream",
-        |mut store: Store, (file,): (File,)| {
-            let state = store.data_mut();
-            let Some(place) = may_stream(state) else {
-                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
-            };
-            let made = state.filesystem().append_via_stream(file);
-            let wrap = |stream| Box::new(Placed::new(stream, place)) as DynOutputStream;
-            placed(state, made, wrap)
-        },
-    )?;
+    types.func_wrap("[method]descriptor.append-via-stream", |store: Store, (file,): (File,)| {
+        let wrap = |placed| Box::new(placed) as DynOutputStream;
+        stream(store, |files| files.append_via_stream(file), wrap)
+    })?;
     // A listing has all names of its folder in memory.
     types.func_wrap_async("[method]descriptor.read-directory", |mut store, (folder,): (File,)| {
         Box::new(async move {
@@ -150,23 +134,24 @@ pub(crate) fn opened(state: &mut HostState, file: File) -> wasmtime::Result<File
     Ok(file)
 }
 
-fn may_stream(state: &mut HostState) -> Option<Place> {
-    let limit = limit(state).saturating_mul(STREAMS_PER_FILE);
-    state.file_streams().place(limit)
-}
-
-/// Puts a stream that was made into its place.
-fn placed<S: Send + 'static>(
-    state: &mut HostState,
-    made: Result<Resource<S>, wasmtime_wasi::p2::FsError>,
-    wrap: impl FnOnce(S) -> S,
+/// Makes a stream of a file, in a place among the instance's.
+fn stream<S: Send + 'static>(
+    mut store: Store<'_>,
+    make: impl FnOnce(&mut WasiFilesystemCtxView<'_>) -> Result<Resource<S>, FsError>,
+    wrap: impl FnOnce(Placed<S>) -> S,
 ) -> wasmtime::Result<Answer<S>> {
     use files2::Host as _;
-    match made {
-        Ok(stream) => {
-            let stream = wrap(state.table().delete(stream)?);
-            Ok((Ok(state.table().push(stream)?),))
+    let state = store.data_mut();
+    let limit = limit(state).saturating_mul(STREAMS_PER_FILE);
+    let Some(place) = state.file_streams().place(limit) else {
+        return Ok((Err(files2::ErrorCode::Quota),));
+    };
+    let mut files = state.filesystem();
+    match make(&mut files) {
+        Ok(made) => {
+            let placed = Placed::new(files.table.delete(made)?, place);
+            Ok((Ok(files.table.push(wrap(placed))?),))
         }
-        Err(error) => Ok((Err(state.filesystem().convert_error_code(error)?),)),
+        Err(error) => Ok((Err(files.convert_error_code(error)?),)),
     }
 }

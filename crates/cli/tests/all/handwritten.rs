@@ -1,7 +1,7 @@
 //! Handlers of WASI 0.2 written by hand: what compiled guests cannot be made to do, in a few lines
 //! of WebAssembly's text.
 
-use dayfly_testing::App;
+use dayfly_testing::{App, Running};
 
 /// Routes, each with the body of the function that handles it. The functions that it may call, and
 /// what they take:
@@ -41,6 +41,14 @@ pub(crate) fn app(handlers: &[(&str, &str)], grants: &str) -> App {
     handlers.iter().fold(app, |app, (name, body)| {
         app.file(&format!("{name}.wat"), COMPONENT.replace("BODY", body))
     })
+}
+
+/// Asks for each path: the handler fails, and the log has this about it.
+pub(crate) async fn all_fail(server: &Running, expected: &[(&str, &str)]) {
+    for (path, line) in expected {
+        assert_eq!(server.get(path).await.status, 500, "{path}");
+        server.stderr().containing(line).await;
+    }
 }
 
 const COMPONENT: &str = include_str!("handwritten.wat");

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::failure::Failure;
 use super::guest::{Guest, Terms};
+use crate::body::is_bodiless;
 use crate::{Body, BoxError};
 
 /// Told about a failure after the response's headers are gone.
@@ -31,11 +32,6 @@ pub(super) fn of_response(
     terms: Terms,
     late: LateFailure,
 ) -> Result<Body, Failure> {
-    let bodiless = terms.head_only
-        || matches!(
-            parts.status,
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-        );
     let mut stream = Stream {
         queued: VecDeque::new(),
         content,
@@ -46,7 +42,7 @@ pub(super) fn of_response(
         deadline: None,
         late: Some(late),
     };
-    if bodiless {
+    if terms.head_only || is_bodiless(parts.status) {
         if matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
             parts.headers.remove(CONTENT_LENGTH);
         }

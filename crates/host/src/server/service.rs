@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -17,7 +17,7 @@ use super::handler::Handler;
 use super::unread::Impatient;
 use super::worker::Worker;
 use crate::access_log::Record;
-use crate::body::{Body, BodyStream, BoxError};
+use crate::body::{Body, BodyStream, BoxError, is_bodiless};
 use crate::error::{EdgeError, Problem};
 
 /// A connection whose protocol is known, as its requests see it.
@@ -128,7 +128,7 @@ fn check_authority<B>(request: &Request<B>) -> Result<(), Problem> {
 /// Takes the body from an answer that may have none (RFC 9110, sections 9.3.2 and 15), which hyper
 /// does in HTTP/1 only.
 fn strip_body(is_head: bool, response: &mut Response<Body>) {
-    let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless = is_bodiless(response.status());
     if !is_head && !bodiless {
         return;
     }

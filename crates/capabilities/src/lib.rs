@@ -11,6 +11,7 @@ pub mod grants;
 pub mod http;
 pub mod linker;
 mod names;
+mod paced;
 mod refusals;
 pub mod refuse;
 pub mod registry;
@@ -20,4 +21,5 @@ pub mod wasi;
 
 pub use grants::{GrantError, Grants};
 pub use linker::Linkers;
+pub use paced::Paced;
 pub use state::HostState;

@@ -1,12 +1,6 @@
-//! Lines that the host logs because of what a guest did. A guest can make as many of them as it
-//! likes, so each component has one of a kind at once and then one a second, with how many there
-//! were in between.
+//! Lines that the host logs because of what a guest did, at its own pace for each kind and component.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long after a line the next one of its kind may come.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::Paced;
 
 /// How much of a guest's own words stands in a line, in bytes.
 const WORDS: usize = 256;
@@ -34,31 +28,15 @@ impl Refusal {
 
 /// The refusals of one component.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals([Mutex<Kind>; Refusal::KINDS]);
-
-#[derive(Debug, Default)]
-struct Kind {
-    said: Option<Instant>,
-    unsaid: u64,
-}
+pub(crate) struct Refusals([Paced; Refusal::KINDS]);
 
 impl Refusals {
     /// Lets `say` log a refusal if it is time for a line; it is given how many of the kind nothing
     /// was said about, if any.
-    pub(crate) fn note(&self, refusal: Refusal, say: impl FnOnce(Option<u64>)) {
-        if let Some(unsaid) = self.turn(refusal, Instant::now()) {
-            say((unsaid > 0).then_some(unsaid));
+    pub(crate) fn note(&self, refusal: Refusal, say: impl FnOnce(Option<u32>)) {
+        if let Some(count) = self.0[refusal as usize].note() {
+            say(count.checked_sub(1).filter(|unsaid| *unsaid > 0));
         }
-    }
-
-    fn turn(&self, refusal: Refusal, now: Instant) -> Option<u64> {
-        let mut kind = self.0[refusal as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        if kind.said.is_some_and(|said| now.saturating_duration_since(said) < PAUSE) {
-            kind.unsaid += 1;
-            return None;
-        }
-        kind.said = Some(now);
-        Some(std::mem::take(&mut kind.unsaid))
     }
 }
 
@@ -72,15 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_a_second_counts_those_before_it() {
+    fn each_kind_has_a_line_of_its_own() {
         let refusals = Refusals::default();
-        let start = Instant::now();
-        let turn = |refusal, ms| refusals.turn(refusal, start + Duration::from_millis(ms));
-        assert_eq!(turn(Refusal::Import, 0), Some(0));
-        assert_eq!((1..=999).filter_map(|ms| turn(Refusal::Import, ms)).count(), 0);
-        assert_eq!(turn(Refusal::Name, 500), Some(0), "another kind has its own line");
-        assert_eq!(turn(Refusal::Import, 1000), Some(999));
-        assert_eq!(turn(Refusal::Import, 5000), Some(0));
+        let said = |refusal| {
+            let mut said = false;
+            refusals.note(refusal, |_| said = true);
+            said
+        };
+        assert!(said(Refusal::Import) && said(Refusal::Name));
+        assert!(!said(Refusal::Import) && !said(Refusal::Name));
     }
 
     #[test]

@@ -4,9 +4,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -271,31 +269,6 @@ pub(crate) fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
-}
-
-/// Counts requests that were refused because there were too many, for one line of the log a second.
-pub(crate) struct Refusals {
-    began: Instant,
-    requests: AtomicU32,
-    next_ms: AtomicU64,
-}
-
-impl Refusals {
-    const PAUSE_MS: u64 = 1000;
-
-    pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), requests: AtomicU32::new(0), next_ms: AtomicU64::new(0) }
-    }
-
-    /// Counts one more; gives how many there were since the last line if it is time for another.
-    pub(crate) fn note(&self) -> Option<u32> {
-        self.requests.fetch_add(1, Relaxed);
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let next = self.next_ms.load(Relaxed);
-        let due = now >= next
-            && self.next_ms.compare_exchange(next, now + Self::PAUSE_MS, Relaxed, Relaxed).is_ok();
-        due.then(|| self.requests.swap(0, Relaxed))
-    }
 }
 
 /// The response to a request that no route matches.

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use dayfly_capabilities::Paced;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-
-use crate::error::Refusals;
 
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,7 +42,7 @@ pub(super) struct Admission {
     node: Arc<Node>,
     node_line: Line,
     first: Semaphore,
-    slow: Refusals,
+    slow: Paced,
     patience: Duration,
 }
 
@@ -73,7 +72,7 @@ impl Admission {
             node_line: Line::new(node.instances),
             node,
             first: Semaphore::new(1),
-            slow: Refusals::new(),
+            slow: Paced::default(),
             patience: PATIENCE,
         }
     }
@@ -149,13 +148,13 @@ fn warn(component: &str, limit: &str, requests: Option<u32>) {
 struct Line {
     waiting: AtomicU32,
     longest: u32,
-    refusals: Refusals,
+    refusals: Paced,
 }
 
 impl Line {
     fn new(running: u32) -> Self {
         let longest = running.saturating_mul(WAITING_PER_RUNNING);
-        Self { waiting: AtomicU32::new(0), longest, refusals: Refusals::new() }
+        Self { waiting: AtomicU32::new(0), longest, refusals: Paced::default() }
     }
 
     /// Waits for a turn, if there is room to. Fails with how many failed, if that is to be logged.

@@ -94,8 +94,14 @@ impl Line {
         first.max(self.interval.saturating_mul(before))
     }
 
+    fn push(&mut self, waiter: &Arc<Waiter>) {
+        waiter.in_line.store(true, Relaxed);
+        self.waiters.push_back(waiter.clone());
+    }
+
     fn pop(&mut self) -> Option<Arc<Waiter>> {
         let next = self.waiters.pop_front()?;
+        next.in_line.store(false, Relaxed);
         let now = Instant::now();
         if let Some(before) = self.began.replace(now) {
             let interval = now.duration_since(before);
@@ -114,7 +120,7 @@ struct Waiter {
     /// Whom to wake, and when it was polled last.
     polled: Mutex<(Waker, Instant)>,
     may_run: AtomicBool,
-    /// Whether it stands in the line of those that compute for long.
+    /// Whether it stands in one of the lines.
     in_line: AtomicBool,
 }
 
@@ -183,12 +189,13 @@ impl State {
         }
     }
 
+    /// Takes a waiter out of its line; most have been taken out already, when their turn came.
     fn leave(&mut self, waiter: &Arc<Waiter>) {
-        let others = |other: &Arc<Waiter>| !Arc::ptr_eq(other, waiter);
-        if waiter.in_line.swap(false, Relaxed) {
-            self.long.retain(others);
+        if !waiter.in_line.swap(false, Relaxed) {
             return;
         }
+        let others = |other: &Arc<Waiter>| !Arc::ptr_eq(other, waiter);
+        self.long.retain(others);
         for line in &mut self.fresh {
             line.waiters.retain(others);
         }
@@ -327,7 +334,7 @@ fn begin(lane: Lane, waker: &Waker) -> Result<Place, TooSlow> {
             return Err(TooSlow);
         }
         let waiting = Waiting::new(Kind::Short, core.clone(), waker);
-        line.waiters.push_back(waiting.waiter.clone());
+        line.push(&waiting.waiter);
         Ok(Place::Waiting(waiting))
     })
 }
@@ -399,12 +406,11 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.core.state().leave(&self.waiter);
+        // It may have its turn without having used it.
         match self.kind {
-            Kind::Short if self.waiter.may_run.load(Relaxed) => self.core.end_short(),
-            Kind::Short => {}
-            // It may hold the turn without having used it.
-            Kind::Long if self.waiter.may_run.load(Relaxed) => self.core.end_long(&self.waiter),
-            Kind::Long => {}
+            _ if !self.waiter.may_run.load(Relaxed) => {}
+            Kind::Short => self.core.end_short(),
+            Kind::Long => self.core.end_long(&self.waiter),
         }
     }
 }

@@ -7,9 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use dayfly_capabilities::Paced;
 use tokio::sync::Notify;
-
-use crate::error::Refusals;
 
 /// The time after which a measurement says nothing any more.
 const FRESH: Duration = Duration::from_millis(100);
@@ -27,7 +26,7 @@ pub(super) struct Lag {
     /// What the last pulse took, and when it came.
     last_us: AtomicU64,
     came_us: AtomicU64,
-    refusals: Refusals,
+    refusals: Paced,
     pulse: Notify,
 }
 
@@ -40,7 +39,7 @@ impl Lag {
             sent_us: AtomicU64::new(0),
             last_us: AtomicU64::new(0),
             came_us: AtomicU64::new(0),
-            refusals: Refusals::new(),
+            refusals: Paced::default(),
             pulse: Notify::new(),
         }
     }

@@ -314,10 +314,10 @@ fn header(text: &str) -> Checked {
     if text.is_empty() || !text.bytes().all(token) {
         return Err(no("is not made of letters, digits and `-`"));
     }
-    match HOST_HEADERS.iter().find(|name| text.eq_ignore_ascii_case(name)) {
-        Some(_) => Err(no_hint("is set by the host itself", "remove it")),
-        None => Ok(()),
+    if HOST_HEADERS.iter().any(|name| text.eq_ignore_ascii_case(name)) {
+        return Err(no_hint("is set by the host itself", "remove it"));
     }
+    Ok(())
 }
 
 fn header_value(text: &str) -> Checked {

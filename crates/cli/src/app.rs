@@ -1,6 +1,6 @@
 //! From what a user names on the command line to an app that the host can activate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use dayfly_model::{App, ComponentId, Executor, FileGrant, HttpTarget, Limits, Tr
 
 use crate::harden::Needs;
 use crate::report::{self, Several};
+use crate::source::Source;
 
 /// Which app.
 #[derive(Args, Clone)]
@@ -115,25 +116,21 @@ impl AppArgs {
         Ok(app)
     }
 
-    /// Prepares the components that triggers name, and the app's folders.
-    pub(crate) fn release(&self, app: App) -> Result<Release> {
-        let (state, logs) = self.folders(&app);
-        let variables = self.variables(&app)?;
-        let (mut images, mut failed) = (Vec::new(), Vec::new());
-        for (component, executor) in targets(&app) {
-            match image(&app, component, executor, &logs) {
-                Ok(image) => images.push(image),
-                Err(error) => failed.push(error),
-            }
-        }
-        match failed.len() {
-            0 => Ok(Release { app, images, variables, state }),
-            1 => Err(failed.remove(0)),
-            _ => {
-                let texts: Vec<String> = failed.iter().map(|error| format!("{error:#}")).collect();
-                Err(anyhow!(Several(texts.join("\n       "))))
-            }
-        }
+    /// Finds the components that triggers name, and the app's folders; nothing is read.
+    pub(crate) fn release(&self, app: &Arc<App>) -> Result<Release> {
+        let (state, logs) = self.folders(app);
+        let variables = self.variables(app)?;
+        let images = targets(app).into_iter().map(|(id, executor)| {
+            let source = Source::find(app, id, executor)?;
+            Ok(Image {
+                component: id.clone(),
+                executor: executor.clone(),
+                source: Box::new(source),
+                log: Arc::new(GuestLog::new(&id.0, Some(&logs))),
+            })
+        });
+        let images = report::all(images)?;
+        Ok(Release { app: app.clone(), images, variables, state })
     }
 
     fn folders(&self, app: &App) -> (PathBuf, PathBuf) {
@@ -153,11 +150,20 @@ impl AppArgs {
         for component in app.components.values() {
             needs.outbound |= !component.allowed_outbound_hosts.is_empty();
             for grant in &component.files {
-                let FileGrant::Mount { source, writable, .. } = grant else { continue };
-                let list = if *writable { &mut needs.write } else { &mut needs.read };
-                list.push(app.root.join(source));
+                match grant {
+                    FileGrant::Glob(glob) => needs.read.push(app.root.join(fixed_part(glob))),
+                    FileGrant::Mount { source, writable, .. } => {
+                        let list = if *writable { &mut needs.write } else { &mut needs.read };
+                        list.push(app.root.join(source));
+                    }
+                }
+            }
+            if let dayfly_model::Source::File(file) = &component.source {
+                // Its folder, because a build puts a new file into it.
+                needs.read.push(folder_of(&app.root.join(file)));
             }
         }
+        needs.tidy();
     }
 
     fn variables(&self, app: &App) -> Result<BTreeMap<String, String>> {
@@ -220,32 +226,41 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
 
 /// The components that HTTP triggers name, and how they are called, each pair once.
 pub(crate) fn targets(app: &App) -> Vec<(&ComponentId, &Executor)> {
-    let mut targets = Vec::new();
-    for trigger in &app.triggers {
-        let TriggerKind::Http(http) = &trigger.kind else { continue };
-        let HttpTarget::Component { component, executor } = &http.target else { continue };
-        if !targets.contains(&(component, executor)) {
-            targets.push((component, executor));
-        }
-    }
-    targets
+    let mut seen = HashSet::new();
+    let targets = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
+        TriggerKind::Http(http) => match &http.target {
+            HttpTarget::Component { component, executor } => Some((component, executor)),
+            HttpTarget::Static(_) => None,
+        },
+        TriggerKind::Other { .. } => None,
+    });
+    targets.filter(|target| seen.insert(*target)).collect()
 }
 
-fn image(app: &App, id: &ComponentId, executor: &Executor, logs: &Path) -> Result<Image> {
-    let component = app
-        .components
-        .get(id)
-        .ok_or_else(|| anyhow!("a trigger names component `{id}`, which the app does not have"))?;
-    let prepared = dayfly_forge::prepare(&dayfly_forge::Job::new(app, component, executor))
-        .map_err(|error| {
-            let hint = error.hint();
-            report::hint(error, hint)
-        })?;
-    Ok(Image {
-        component: id.clone(),
-        executor: executor.clone(),
-        wasm: prepared.wasm,
-        shape: prepared.shape,
-        log: Arc::new(GuestLog::new(&id.0, Some(logs))),
-    })
+/// The folders of a glob before its first wildcard.
+fn fixed_part(glob: &str) -> PathBuf {
+    let is_fixed = |part: &&str| !part.contains(['*', '?', '[']);
+    glob.split('/').take_while(is_fixed).collect()
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_are_read_below_their_fixed_part() {
+        let part = |glob| fixed_part(glob).display().to_string();
+        assert_eq!(part("assets/**/*.png"), "assets");
+        assert_eq!(part("a/b/c.txt"), "a/b/c.txt");
+        assert_eq!(part("*.txt"), "");
+        assert_eq!(part("a/b[0-9]/c"), "a");
+    }
 }

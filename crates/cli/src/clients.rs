@@ -1,4 +1,4 @@
-//! The bounds of the server's clients, and the descriptors that their connections take.
+//! The bounds of the server's clients.
 
 use std::time::Duration;
 
@@ -6,9 +6,7 @@ use clap::Args;
 use dayfly_host::ServerConfig;
 use dayfly_model::manifest::{parse_duration, parse_size};
 
-/// Descriptors that serving takes beside its clients' connections: files and connections of
-/// guests, the runtime's own.
-const OTHER_DESCRIPTORS: u64 = 1024;
+use crate::descriptors::{self, OTHER_DESCRIPTORS};
 
 /// What the server grants its clients.
 #[derive(Args)]
@@ -68,7 +66,8 @@ impl ClientArgs {
         config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);
         config.max_uri_bytes = self.max_uri_size.unwrap_or(config.max_uri_bytes);
         let wanted = self.max_connections.map_or(config.max_connections as u64, u64::from).max(1);
-        let possible = descriptors(wanted + OTHER_DESCRIPTORS).saturating_sub(OTHER_DESCRIPTORS);
+        let possible =
+            descriptors::raise(wanted + OTHER_DESCRIPTORS).saturating_sub(OTHER_DESCRIPTORS);
         if possible < wanted {
             tracing::warn!(
                 wanted,
@@ -79,27 +78,4 @@ impl ClientArgs {
         }
         config.max_connections = usize::try_from(possible.clamp(1, wanted)).unwrap_or(usize::MAX);
     }
-}
-
-/// Raises the soft limit of open files to what is wanted, as far as the hard one allows, and tells
-/// what it is then.
-#[cfg(unix)]
-fn descriptors(wanted: u64) -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else {
-        return u64::MAX;
-    };
-    if current >= wanted {
-        return current;
-    }
-    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
-        Ok(()) => raised,
-        Err(_) => current,
-    }
-}
-
-#[cfg(not(unix))]
-fn descriptors(_wanted: u64) -> u64 {
-    u64::MAX
 }

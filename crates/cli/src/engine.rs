@@ -11,8 +11,9 @@ use directories::ProjectDirs;
 /// How guests are compiled and where artifacts are kept.
 #[derive(Args, Clone)]
 pub(crate) struct EngineArgs {
-    /// How code is made: `auto` (cached, else compiled), `jit` (compiled, nothing kept), `aot`
-    /// (compiled ahead and kept), `baseline` (compiled fast, runs slower), `interpreter`
+    /// How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
+    /// components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept), `baseline`
+    /// (compiled fast, runs slower), `interpreter`
     #[arg(long, env = "DAYFLY_ENGINE", default_value = "auto", value_name = "MODE",
           value_parser = mode_parser())]
     engine: Mode,

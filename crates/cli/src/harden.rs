@@ -38,6 +38,16 @@ pub(crate) struct Needs {
     pub(crate) outbound: bool,
 }
 
+impl Needs {
+    /// Names each file and folder once.
+    pub(crate) fn tidy(&mut self) {
+        for list in [&mut self.read, &mut self.write, &mut self.unlink] {
+            list.sort_unstable();
+            list.dedup();
+        }
+    }
+}
+
 /// What is in force, a name each, and what is not, with the reason.
 #[derive(Debug, Default)]
 pub(crate) struct InForce {

@@ -5,12 +5,15 @@
 mod app;
 mod clients;
 mod commands;
+mod descriptors;
 mod engine;
 mod harden;
 mod logging;
 mod oneshot;
 mod output;
 mod report;
+mod residency;
+mod source;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

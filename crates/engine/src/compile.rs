@@ -1,8 +1,5 @@
-//! Compiles components, on threads of the engine's own.
+//! Compiles components, on threads that live as long as that takes.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use rayon::ThreadPool;
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::CodeBuilder;
 use wasmtime::component::Component;
@@ -12,22 +9,24 @@ use crate::{EngineConfig, EngineError, Mode};
 /// Stack of one thread: Cranelift recurses on what it compiles.
 const STACK_BYTES: usize = 8 << 20;
 
-/// What compiles. Its threads are started by the first compilation, and stay until it rests.
+/// What compiles.
 pub(crate) struct Compiler {
     mode: Mode,
     threads: usize,
-    pool: Mutex<Option<Arc<ThreadPool>>>,
+}
+
+/// Who waits for a compilation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// Somebody.
+    Normal,
+    /// Nobody: it takes what the machine has left.
+    Low,
 }
 
 impl Compiler {
     pub(crate) fn new(config: &EngineConfig) -> Compiler {
-        let threads = config.compile_threads;
-        Compiler { mode: config.mode, threads, pool: Mutex::default() }
-    }
-
-    /// Ends the threads, when what they compile now is done.
-    pub(crate) fn rest(&self) {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Compiler { mode: config.mode, threads: config.compile_threads }
     }
 
     /// Code in memory.
@@ -35,8 +34,9 @@ impl Compiler {
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
+        priority: Priority,
     ) -> Result<Component, EngineError> {
-        self.run(engine, wasm, |builder| builder.compile_component())
+        self.run(engine, wasm, priority, |builder| builder.compile_component())
     }
 
     /// Code as an artifact.
@@ -44,17 +44,19 @@ impl Compiler {
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
+        priority: Priority,
     ) -> Result<Vec<u8>, EngineError> {
-        self.run(engine, wasm, |builder| builder.compile_component_serialized())
+        self.run(engine, wasm, priority, |builder| builder.compile_component_serialized())
     }
 
     fn run<T: Send>(
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
+        priority: Priority,
         compile: impl FnOnce(&mut CodeBuilder<'_>) -> wasmtime::Result<T> + Send,
     ) -> Result<T, EngineError> {
-        let compiled = self.pool()?.install(|| {
+        let compiled = self.pool(priority)?.install(|| {
             let mut builder = CodeBuilder::new(engine);
             builder.wasm_binary(wasm, None)?;
             compile(&mut builder)
@@ -80,17 +82,29 @@ impl Compiler {
         }
     }
 
-    fn pool(&self) -> Result<Arc<ThreadPool>, EngineError> {
-        let mut kept = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = &*kept {
-            return Ok(pool.clone());
-        }
-        let pool = rayon::ThreadPoolBuilder::new()
+    fn pool(&self, priority: Priority) -> Result<rayon::ThreadPool, EngineError> {
+        rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .stack_size(STACK_BYTES)
             .thread_name(|i| format!("dayfly-compile-{i}"))
+            .start_handler(move |_| {
+                if priority == Priority::Low {
+                    step_back();
+                }
+            })
             .build()
-            .map_err(|e| EngineError::Threads { threads: self.threads, source: e.into() })?;
-        Ok(kept.insert(Arc::new(pool)).clone())
+            .map_err(|e| EngineError::Threads { threads: self.threads, source: e.into() })
     }
+}
+
+/// The niceness of threads that nobody waits for: beside busy ones they get a tenth of a core, so that
+/// even a machine that is always busy gets its better code.
+#[cfg(target_os = "linux")]
+const LOW: i32 = 10;
+
+/// Lets other threads go first; where that cannot be had, this one is as the others.
+fn step_back() {
+    // On Linux a priority is a thread's; elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, LOW);
 }

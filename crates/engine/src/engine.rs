@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 
 use crate::cache::{self, ArtifactKey};
 use crate::code::{self, CodeInner};
-use crate::compile::Compiler;
+use crate::compile::{Compiler, Priority};
 use crate::config::wasmtime_config;
 use crate::{
     ArtifactCache, CacheError, Code, Digest, EngineConfig, EngineError, Flavour, Mode, Origin,
@@ -33,6 +33,7 @@ struct Inner {
     built: [OnceLock<Built>; Flavour::ALL.len()],
     building: Mutex<()>,
     loaded: Mutex<HashMap<(Digest, Counted), Slot>>,
+    baseline: OnceLock<Engine>,
 }
 
 struct Built {
@@ -74,6 +75,7 @@ impl Engine {
             built: Default::default(),
             building: Mutex::new(()),
             loaded: Mutex::default(),
+            baseline: OnceLock::new(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -141,7 +143,7 @@ impl Engine {
     /// When the component is not valid, or not supported in this mode. A cache that fails is no
     /// error: it is passed by.
     pub fn load(&self, wasm: &[u8]) -> Result<Code, EngineError> {
-        self.load_as(wasm, false)
+        self.load_as(wasm, false, Priority::Normal)
     }
 
     /// As [`Engine::load`], of code that counts its instructions: for guests with a bound on them.
@@ -149,17 +151,57 @@ impl Engine {
     /// # Errors
     /// As [`Engine::load`].
     pub fn load_counted(&self, wasm: &[u8]) -> Result<Code, EngineError> {
-        self.load_as(wasm, true)
+        self.load_as(wasm, true, Priority::Normal)
     }
 
-    fn load_as(&self, wasm: &[u8], counted: Counted) -> Result<Code, EngineError> {
+    /// As [`Engine::load`] or [`Engine::load_counted`], compiling with what the machine has left:
+    /// for code that another's stands in for.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_behind(&self, wasm: &[u8], counted: bool) -> Result<Code, EngineError> {
+        self.load_as(wasm, counted, Priority::Low)
+    }
+
+    /// The engine whose code can answer until this one's is compiled, some six times sooner: with
+    /// [`Mode::Auto`] it compiles by [`Mode::Baseline`] and keeps nothing. It cannot compile every
+    /// component; and there is none where address space is too limited for as many instances.
+    ///
+    /// # Errors
+    /// As [`Engine::wasmtime`].
+    pub fn baseline(&self, flavour: Flavour) -> Result<Option<&Engine>, EngineError> {
+        if self.mode() != Mode::Auto {
+            return Ok(None);
+        }
+        let baseline = match self.inner.baseline.get() {
+            Some(baseline) => baseline,
+            None => {
+                let config = EngineConfig {
+                    mode: Mode::Baseline,
+                    cache_dir: None,
+                    ..self.inner.config.clone()
+                };
+                let baseline = Engine::new(config)?;
+                self.inner.baseline.get_or_init(|| baseline)
+            }
+        };
+        let enough = baseline.max_instances(flavour)? >= self.max_instances(flavour)?;
+        Ok(enough.then_some(baseline))
+    }
+
+    fn load_as(
+        &self,
+        wasm: &[u8],
+        counted: Counted,
+        priority: Priority,
+    ) -> Result<Code, EngineError> {
         let digest = Digest::of(wasm);
         let slot = self.slot(digest, counted);
         let mut slot = lock(&slot);
         if let Some(code) = slot.upgrade() {
             return Ok(Code::from(code));
         }
-        let code = Arc::new(self.load_new(digest, wasm, counted)?);
+        let code = Arc::new(self.load_new(digest, wasm, counted, priority)?);
         *slot = Arc::downgrade(&code);
         Ok(Code::from(code))
     }
@@ -201,6 +243,7 @@ impl Engine {
         digest: Digest,
         wasm: &[u8],
         counted: Counted,
+        priority: Priority,
     ) -> Result<CodeInner, EngineError> {
         let flavour = Flavour::of(wasm)?.counted(counted);
         let built = self.built(flavour)?;
@@ -210,11 +253,11 @@ impl Engine {
         let start = Instant::now();
         let component = match &self.inner.cache {
             Some(Ok(cache)) => {
-                let image = self.inner.compiler.artifact(&built.engine, wasm)?;
+                let image = self.inner.compiler.artifact(&built.engine, wasm, priority)?;
                 let key = ArtifactKey::new(digest, &built.fingerprint);
                 keep(cache, &key, &built.engine, &image)?
             }
-            _ => self.inner.compiler.component(&built.engine, wasm)?,
+            _ => self.inner.compiler.component(&built.engine, wasm, priority)?,
         };
         Ok(CodeInner {
             artifact_bytes: size(&component),
@@ -244,13 +287,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::load`].
     pub fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.inner.compiler.artifact(self.wasmtime(Flavour::of(wasm)?)?, wasm)
-    }
-
-    /// Ends the threads that compile; the next compilation starts new ones. Threads inherit what
-    /// the thread that starts them may do, so a process that gives up rights calls this before.
-    pub fn rest(&self) {
-        self.inner.compiler.rest();
+        let engine = self.wasmtime(Flavour::of(wasm)?)?;
+        self.inner.compiler.artifact(engine, wasm, Priority::Normal)
     }
 
     /// A store for one instance of this flavour; as [`Code::store`], which cannot fail.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 /// How a component's code is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// From the artifact cache when it is there, else Cranelift now, and into the cache.
+    /// From the artifact cache when it is there, else Cranelift, and into the cache; while that
+    /// takes long, a server answers with code of [`Engine::baseline`](crate::Engine::baseline).
     #[default]
     Auto,
     /// Cranelift at each start; neither reads nor writes the artifact cache.

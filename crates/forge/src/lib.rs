@@ -18,6 +18,8 @@ mod sections;
 mod splice;
 
 pub use inspect::{InterfaceName, ItemKind, World, inspect};
-pub use pipeline::{ForgeError, Job, Prepared, Unshaped, prepare, prepare_bytes, prepare_unshaped};
+pub use pipeline::{
+    ForgeError, Job, Prepared, Unshaped, find, prepare, prepare_bytes, prepare_unshaped,
+};
 pub use progress::{Phase, PhaseReport};
 pub use shape::{ShapeError, detect_shape, shapes};

@@ -2,7 +2,7 @@
 //!
 //! Freezing, composing, optimising, compiling and packaging are phases of later versions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dayfly_model::{App, Component, Executor, HandlerShape, Source};
 
@@ -117,6 +117,14 @@ impl ForgeError {
             }
         }
     }
+}
+
+/// Finds the file of a component; it is not opened.
+///
+/// # Errors
+/// When it is not there, or the source is none that this version serves.
+pub fn find(job: &Job<'_>) -> Result<PathBuf, ForgeError> {
+    resolve::find(job).map_err(|error| job.failed(error))
 }
 
 /// Prepares a component that must answer events.

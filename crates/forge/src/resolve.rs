@@ -91,11 +91,11 @@ impl ResolveError {
     }
 }
 
-/// Reads the job's source; says whether it had to be translated from text.
+/// The file that the job's source is.
 ///
 /// # Errors
-/// When it cannot be had, or is no WebAssembly.
-pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
+/// When it is no file, or a script.
+pub(crate) fn file(job: &Job<'_>) -> Result<PathBuf, ResolveError> {
     let path = match job.source {
         Source::File(path) => job.root.join(path),
         Source::Url { url, .. } => {
@@ -110,6 +110,25 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
         let what = format!("in {language} (`{}`)", path.display());
         return Err(ResolveError::Unserved { what });
     }
+    Ok(path)
+}
+
+/// The file that the job's source is, if it is there; it is not opened.
+///
+/// # Errors
+/// When it is not there, or no file.
+pub(crate) fn find(job: &Job<'_>) -> Result<PathBuf, ResolveError> {
+    let path = file(job)?;
+    let metadata = path.metadata().map_err(failed(&path, job.build_commands))?;
+    if metadata.is_dir() { Err(ResolveError::Folder { path }) } else { Ok(path) }
+}
+
+/// Reads the job's source; says whether it had to be translated from text.
+///
+/// # Errors
+/// When it cannot be had, or is no WebAssembly.
+pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
+    let path = file(job)?;
     let (bytes, translated) =
         binary(read(&path, job.build_commands)?).map_err(|error| match error {
             ResolveError::Text(mut error) => {
@@ -121,16 +140,20 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
     Ok((bytes, translated))
 }
 
-fn read(path: &Path, build_commands: &[String]) -> Result<Vec<u8>, ResolveError> {
-    let failed = |source: io::Error| match source.kind() {
+fn failed(path: &Path, build_commands: &[String]) -> impl Fn(io::Error) -> ResolveError {
+    move |source| match source.kind() {
         io::ErrorKind::NotFound => ResolveError::Missing {
             path: path.to_owned(),
             build_commands: build_commands.to_owned(),
         },
         _ => ResolveError::Io { path: path.to_owned(), source },
-    };
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
+    }
+}
+
+fn read(path: &Path, build_commands: &[String]) -> Result<Vec<u8>, ResolveError> {
+    let failed = failed(path, build_commands);
+    let file = File::open(path).map_err(&failed)?;
+    let metadata = file.metadata().map_err(&failed)?;
     if metadata.is_dir() {
         return Err(ResolveError::Folder { path: path.to_owned() });
     }

@@ -4,7 +4,7 @@ use std::thread;
 
 use dayfly_engine::Engine;
 
-use crate::dispatch::{ActivateError, Components, Loaded};
+use crate::dispatch::{ActivateError, Components, Loaded, ResidencyConfig};
 use crate::release::Release;
 use crate::triggers::{TRIGGERS, Trigger};
 use crate::{Outcome, ServeError, ServerConfig, Shutdown};
@@ -16,6 +16,8 @@ pub struct HostConfig {
     pub http: ServerConfig,
     /// How many instances may run at once, of all components together.
     pub max_instances: u32,
+    /// What components take while none of their instances runs.
+    pub residency: ResidencyConfig,
 }
 
 /// An app that is ready to be woken.
@@ -25,31 +27,28 @@ pub struct Host {
 }
 
 impl Host {
-    /// Honours the grants of a release and lets its triggers listen; nothing is served yet.
+    /// Lets a release's triggers listen; nothing is served yet, and no component is opened.
     ///
     /// # Errors
-    /// If a grant cannot be honoured, an address is taken, or a component has a shape that no
-    /// trigger can wake.
+    /// If an address is taken, or two triggers claim the same event.
     pub fn activate(
         engine: &Engine,
-        mut release: Release,
+        release: Release,
         config: &HostConfig,
     ) -> Result<Self, ActivateError> {
-        let components =
-            Components::activate(engine, &mut release, config.max_instances, config.http.max_lag)?;
+        let app = release.app.clone();
+        let components = Components::new(engine, release, config)?;
+        let index = components.index();
         let mut triggers = Vec::new();
         for kind in TRIGGERS {
-            triggers.extend((kind.start)(&release.app, &components, config)?);
+            triggers.extend((kind.start)(&app, &index, config)?);
         }
         Ok(Self { components, triggers })
     }
 
     /// Loads every component now instead of with its first event, and tells about each before it
-    /// starts.
-    ///
-    /// # Errors
-    /// The first component that does not compile or link.
-    pub fn preload(&self, starting: impl FnMut(&str)) -> Result<Vec<Loaded>, ActivateError> {
+    /// starts. A component that cannot be loaded does not keep the others from it.
+    pub fn preload(&self, starting: impl FnMut(&str)) -> Vec<Result<Loaded, ActivateError>> {
         self.components.preload(starting)
     }
 
@@ -69,9 +68,12 @@ impl Host {
     /// # Errors
     /// The first trigger that could not go on; the others are ended.
     pub fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
+        let Self { components, triggers } = self;
         thread::scope(|scope| {
-            let running: Vec<_> = self
-                .triggers
+            scope.spawn(|| components.keep());
+            // However this ends, or the scope would wait for it.
+            let _end = Ending(&components);
+            let running: Vec<_> = triggers
                 .into_iter()
                 .map(|trigger| {
                     let shutdown = shutdown.clone();
@@ -91,5 +93,14 @@ impl Host {
             }
             Ok(Outcome { unfinished })
         })
+    }
+}
+
+/// Lets the keeper of components end when it is dropped.
+struct Ending<'a>(&'a Components);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }

@@ -1,12 +1,15 @@
-//! What the host is given to serve: an app, the compiled-to-be bytes of its components, and where
-//! their output goes. Whoever calls has resolved and componentised them.
+//! What the host is given to serve: an app, where the code of its components comes from, and where
+//! their output goes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_model::{App, ComponentId, Executor, HandlerShape};
+
+use crate::BoxError;
 
 /// One component as the host gets it, for the triggers that call it in one way.
 pub struct Image {
@@ -14,18 +17,79 @@ pub struct Image {
     pub component: ComponentId,
     /// How its triggers call it.
     pub executor: Executor,
-    /// A component's bytes; never native code.
+    /// Where its code comes from.
+    pub source: Box<dyn ImageSource>,
+    /// Where its lines of output go.
+    pub log: Arc<dyn LogSink>,
+}
+
+/// Where a component's code comes from. Nothing is read before the component is needed; both
+/// methods block.
+pub trait ImageSource: Send + Sync {
+    /// What tells one version of the code from another; it reads none of it.
+    ///
+    /// # Errors
+    /// If the code is not there.
+    fn stamp(&self) -> io::Result<Stamp>;
+
+    /// Makes it a component.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, with its causes.
+    fn prepare(&self) -> Result<Prepared, BoxError>;
+}
+
+/// A component that the engine can take.
+pub struct Prepared {
+    /// The component's bytes; never native code.
     pub wasm: Vec<u8>,
     /// How it takes an event.
     pub shape: HandlerShape,
-    /// Where its lines of output go.
-    pub log: Arc<dyn LogSink>,
+}
+
+/// A version of a file: two that are equal have the same content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The version that a file has now.
+    ///
+    /// # Errors
+    /// If there is none.
+    #[cfg(unix)]
+    pub fn of(path: &Path) -> io::Result<Stamp> {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = path.metadata()?;
+        Ok(Stamp {
+            file: (file.dev(), file.ino()),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
+    }
+
+    /// The version that a file has now.
+    ///
+    /// # Errors
+    /// If there is none.
+    #[cfg(not(unix))]
+    pub fn of(path: &Path) -> io::Result<Stamp> {
+        let file = path.metadata()?;
+        let since = file.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let modified = (since.as_secs().cast_signed(), i64::from(since.subsec_nanos()));
+        Ok(Stamp { file: (0, 0), bytes: file.len(), modified, changed: (0, 0) })
+    }
 }
 
 /// An app, ready to be activated.
 pub struct Release {
     /// The app.
-    pub app: App,
+    pub app: Arc<App>,
     /// An image for each component and way of calling it that a trigger names.
     pub images: Vec<Image>,
     /// A value for each variable of the app.

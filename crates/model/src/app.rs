@@ -133,7 +133,7 @@ pub enum HttpTarget {
 }
 
 /// How a component takes an HTTP request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Executor {
     /// As its exports say: an HTTP handler of any version, or a command by CGI.
     Detected,

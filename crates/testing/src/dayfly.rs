@@ -18,7 +18,7 @@ use crate::tree::shared_cache;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command line of the binary. It listens on a free port, keeps its state in a folder of its
-/// own, and shares the tests' artifact cache, unless told otherwise.
+/// own, compiles ahead of time, and shares the tests' artifact cache, unless told otherwise.
 pub struct Dayfly {
     command: Command,
     state: TempDir,
@@ -38,6 +38,8 @@ impl Dayfly {
         command
             .env("DAYFLY_CACHE_DIR", shared_cache())
             .env("DAYFLY_STATE_DIR", state.path())
+            // Else each process would begin to compile a large guest in full, and end before.
+            .env("DAYFLY_ENGINE", "aot")
             .env("DAYFLY_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,21 +1,24 @@
 //! `dayfly up`: serves one app on this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use dayfly_engine::{Engine, Origin};
-use dayfly_host::{Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
+use dayfly_forge::ForgeError;
+use dayfly_host::{ActivateError, Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
 use dayfly_model::App;
 
-use crate::app::AppArgs;
+use crate::app::{AppArgs, folder_of};
 use crate::clients::ClientArgs;
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
 use crate::report;
+use crate::residency::ResidencyArgs;
 
 /// Serve an app, each request in a fresh instance.
 #[derive(Args)]
@@ -66,19 +69,23 @@ pub(crate) struct Up {
     quiet: bool,
 
     #[command(flatten)]
-    clients: ClientArgs,
-
-    #[command(flatten)]
     engine: EngineArgs,
 
     #[command(flatten)]
     log: LogArgs,
+
+    // Those with a heading of their own come last: it would hold for what follows.
+    #[command(flatten)]
+    residency: ResidencyArgs,
+
+    #[command(flatten)]
+    clients: ClientArgs,
 }
 
 impl Up {
     pub(crate) fn run(self) -> Result<ExitCode> {
         self.log.start()?;
-        let app = self.app.load()?;
+        let app = Arc::new(self.app.load()?);
         if app.triggers.is_empty() {
             return Err(anyhow!(
                 "app `{}` has no trigger, so nothing would ever wake it",
@@ -87,20 +94,19 @@ impl Up {
         }
         let engine = self.engine.build(self.max_instances)?;
         let needs = self.needs(&app, &engine);
-        let name = app.name.clone();
-        let release = self.app.release(app)?;
-        let host = Host::activate(&engine, release, &self.config()).map_err(|error| {
-            let hint = error.hint();
-            report::hint(error, hint)
-        })?;
+        let release = self.app.release(&app)?;
+        let components = release.images.len();
+        let host = Host::activate(&engine, release, &self.config(components)).map_err(hinted)?;
         if !host.is_woken() {
             return Err(anyhow!(
-                "nothing would ever wake app `{name}`: all of its routes are private"
+                "nothing would ever wake app `{}`: all of its routes are private",
+                app.name
             ));
         }
-        self.preload(&host)?;
+        if self.residency.checks(components) {
+            self.preload(&host)?;
+        }
         // The threads that serve are started after this, and bound by it.
-        engine.rest();
         self.harden.apply(&needs)?;
         // Before anybody is told that it serves: a signal ends a start at once, but not a request.
         let shutdown = Shutdown::on_signals()?;
@@ -131,7 +137,7 @@ impl Up {
         needs
     }
 
-    fn config(&self) -> HostConfig {
+    fn config(&self, components: usize) -> HostConfig {
         let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         let mut http = ServerConfig {
             listen: self.listen.clone(),
@@ -141,7 +147,8 @@ impl Up {
             ..ServerConfig::default()
         };
         self.clients.apply(&mut http);
-        HostConfig { http, max_instances: self.max_instances }
+        let residency = self.residency.config(components, &http, self.max_instances);
+        HostConfig { http, max_instances: self.max_instances, residency }
     }
 
     fn preload(&self, host: &Host) -> Result<()> {
@@ -152,7 +159,8 @@ impl Up {
                 report::note("Loading", component);
             }
         };
-        for loaded in host.preload(starting)? {
+        let loaded = host.preload(starting).into_iter().map(|loaded| loaded.map_err(hinted));
+        for loaded in report::all(loaded)? {
             if let (Origin::Compiled(took), true) = (loaded.origin, notes) {
                 report::note("Compiled", format!("{} in {took:.2?}", loaded.component));
             }
@@ -161,10 +169,12 @@ impl Up {
     }
 }
 
-/// The folder that a file lies in.
-fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
+fn hinted(error: ActivateError) -> anyhow::Error {
+    let hint = match &error {
+        ActivateError::Prepare(source) => {
+            source.downcast_ref::<ForgeError>().and_then(ForgeError::hint)
+        }
+        _ => error.hint().map(str::to_owned),
+    };
+    report::hint(error, hint)
 }

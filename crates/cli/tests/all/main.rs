@@ -26,6 +26,7 @@ mod manifests;
 mod outbound;
 mod protocol;
 mod refusals;
+mod residency;
 mod routes;
 mod shares;
 mod sockets;

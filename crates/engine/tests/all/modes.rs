@@ -40,6 +40,23 @@ fn modes_of_one_compiler_share_artifacts_and_others_do_not() {
     }
 }
 
+#[test]
+fn only_auto_has_a_baseline_and_it_keeps_nothing() {
+    for mode in MODES {
+        assert!(engine(mode, None).baseline(Flavour::Sequential).unwrap().is_none(), "{mode}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let auto = engine(Mode::Auto, Some(folder.path()));
+    let baseline = auto.baseline(Flavour::Sequential).unwrap().expect("there is room for two");
+    assert_eq!(baseline.mode(), Mode::Baseline);
+    let stands_in = baseline.load(&answer(3)).unwrap();
+    assert!(auto.load_cached(stands_in.digest(), stands_in.flavour()).unwrap().is_none());
+    let code = auto.load_behind(&answer(3), false).unwrap();
+    assert_eq!((ask(&stands_in), ask(&code)), (3, 3));
+    drop(code);
+    assert!(auto.load_cached(stands_in.digest(), stands_in.flavour()).unwrap().is_some());
+}
+
 /// CPython needs exceptions; garbage-collected languages need structs; tail calls come with both.
 #[test]
 fn baseline_names_what_it_lacks() {

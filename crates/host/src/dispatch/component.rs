@@ -1,30 +1,29 @@
-//! One component that serves requests: its bounds, its grants, and its code once it is resident.
+//! One component that serves requests: its bounds, and what a request takes of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use dayfly_capabilities::{GrantError, Grants, HostState, Linkers};
-use dayfly_engine::{Code, Engine, EngineError, Origin};
-use dayfly_model::{ComponentId, Executor, HandlerShape};
+use dayfly_capabilities::{GrantError, HostState};
+use dayfly_engine::{EngineError, Origin};
+use dayfly_model::{ComponentId, Executor, HandlerShape, Limits};
 use http::{Method, Request};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::sync::{OnceCell, oneshot};
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
-use super::admission::{Admission, Full, Node};
+use super::admission::{Admission, Full};
 use super::failure::Failure;
 use super::guest::{Answer, Guest, Terms, Work, respond};
+use super::loading::{NotLoaded, Place, Resident, Runner, Shared};
+use super::residency::{Evicted, LastUse};
 use super::turns::Lane;
 use super::{cgi, http02, http03};
 use crate::release::Image;
-use crate::{Answered, Body, Connection, ServeError};
+use crate::{Answered, Body, BoxError, Connection, ServeError};
 
 /// Why an app could not be made ready to serve.
 #[derive(Debug, Error)]
@@ -49,6 +48,9 @@ pub enum ActivateError {
         /// Its shape.
         shape: HandlerShape,
     },
+    /// A component's source cannot be had, or is no component.
+    #[error(transparent)]
+    Prepare(BoxError),
     /// A component does not compile.
     #[error("failed to compile component `{component}`")]
     Compile {
@@ -57,6 +59,9 @@ pub enum ActivateError {
         /// What the engine said.
         source: EngineError,
     },
+    /// The thread that was to load a component did not.
+    #[error("failed to load a component on a thread of its own")]
+    Thread(#[source] std::io::Error),
     /// A component's imports do not fit what this version defines.
     #[error("failed to link component `{component}`: {reason}")]
     Link {
@@ -83,28 +88,14 @@ pub struct Loaded {
 }
 
 pub(crate) struct ComponentHost {
-    engine: Engine,
-    linkers: Arc<Linkers>,
-    image: Image,
-    grants: Arc<Grants>,
-    admission: Admission,
+    pub(super) shared: Arc<Shared>,
+    pub(super) image: Image,
+    pub(super) limits: Limits,
+    pub(super) admission: Admission,
+    pub(super) place: Place,
+    name: Arc<str>,
     max_wait: Duration,
-    resident: OnceCell<Resident>,
-}
-
-/// A component whose code is mapped and linked.
-struct Resident {
-    code: Code,
-    runner: Runner,
-}
-
-/// How a component of one shape is called.
-#[derive(Clone)]
-enum Runner {
-    Http02(ProxyPre<HostState>),
-    Http03(ServicePre<HostState>),
-    Command02(CommandPre<HostState>),
-    Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
+    last_use: LastUse,
 }
 
 impl ActivateError {
@@ -119,99 +110,46 @@ impl ActivateError {
 
 impl ComponentHost {
     pub(super) fn new(
-        engine: &Engine,
-        linkers: &Arc<Linkers>,
+        shared: &Arc<Shared>,
         image: Image,
-        grants: Arc<Grants>,
-        node: &Arc<Node>,
-        most: u32,
+        limits: Limits,
+        admission: Admission,
         max_wait: Duration,
-    ) -> Result<Self, ActivateError> {
-        if !serves_shape(image.shape) {
-            let component = grants.component.to_string();
-            return Err(ActivateError::Unserved { component, shape: image.shape });
-        }
-        Ok(Self {
-            engine: engine.clone(),
-            linkers: linkers.clone(),
+    ) -> Self {
+        Self {
+            shared: shared.clone(),
+            name: image.component.0.as_str().into(),
             image,
-            admission: Admission::new(grants.limits.concurrency.min(most), node.clone()),
+            limits,
+            admission,
+            place: Place::default(),
             max_wait,
-            grants,
-            resident: OnceCell::new(),
-        })
+            last_use: LastUse::default(),
+        }
     }
 
-    /// Whether this is the component that a trigger means.
-    pub(super) fn serves(&self, component: &ComponentId, executor: &Executor) -> bool {
-        self.image.component == *component && self.image.executor == *executor
+    /// Which component it is, and how it is called.
+    pub(super) fn is(&self) -> (&ComponentId, &Executor) {
+        (&self.image.component, &self.image.executor)
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.grants.component
+        &self.name
+    }
+
+    pub(super) fn last_use(&self) -> &LastUse {
+        &self.last_use
+    }
+
+    /// Gives the code up, unless a request runs in it.
+    pub(super) fn evict(&self) -> Evicted {
+        self.place.evict()
     }
 
     /// Loads the component now, on this thread.
-    pub(super) fn load_blocking(&self) -> Result<Loaded, ActivateError> {
-        let resident = match self.resident.get() {
-            Some(resident) => resident,
-            None => {
-                // A request may have been faster; what it loaded is the same.
-                let _ = self.resident.set(self.load()?);
-                self.resident
-                    .get()
-                    .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?
-            }
-        };
-        Ok(Loaded { component: self.grants.component.clone(), origin: resident.code.origin() })
-    }
-
-    fn load(&self) -> Result<Resident, ActivateError> {
-        let component = || self.grants.component.to_string();
-        let code = match self.grants.limits.instructions {
-            None => self.engine.load(&self.image.wasm),
-            Some(_) => self.engine.load_counted(&self.image.wasm),
-        };
-        let code =
-            code.map_err(|source| ActivateError::Compile { component: component(), source })?;
-        if let Ok(Some(share)) = self.engine.share(&code) {
-            self.admission.shrink(share);
-        }
-        let runner = self.link(&code).map_err(|error| ActivateError::Link {
-            component: component(),
-            reason: format!("{error:#}"),
-        })?;
-        Ok(Resident { code, runner })
-    }
-
-    fn link(&self, code: &Code) -> wasmtime::Result<Runner> {
-        let pre = self.linkers.link(code)?;
-        Ok(match self.image.shape {
-            HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?),
-            HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?),
-            HandlerShape::Command03 => {
-                Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
-            }
-            _ => Runner::Command02(CommandPre::new(pre)?),
-        })
-    }
-
-    /// The component's code; the first request loads it, all others wait for that.
-    async fn resident(self: &Arc<Self>) -> Result<&Resident, Failure> {
-        if let Some(resident) = self.resident.get() {
-            return Ok(resident);
-        }
-        self.resident
-            .get_or_try_init(|| async {
-                let host = self.clone();
-                let loaded = tokio::task::spawn_blocking(move || host.load()).await;
-                match loaded {
-                    Ok(Ok(resident)) => Ok(resident),
-                    Ok(Err(error)) => Err(Failure::Load(chain(&error))),
-                    Err(error) => Err(Failure::Load(error.to_string())),
-                }
-            })
-            .await
+    pub(super) fn preload(self: &Arc<Self>) -> Result<Loaded, ActivateError> {
+        let origin = self.load_blocking()?.code.origin();
+        Ok(Loaded { component: self.name.clone(), origin })
     }
 
     /// Answers one request.
@@ -223,10 +161,10 @@ impl ComponentHost {
     ) -> http::Response<Body> {
         match self.try_handle(request, connection, executor).await {
             Ok(mut response) => {
-                Answered::attach(&mut response, &self.grants.component);
+                Answered::attach(&mut response, &self.name);
                 response
             }
-            Err(failure) => failure.respond(&self.grants.component),
+            Err(failure) => failure.respond(&self.name),
         }
     }
 
@@ -236,7 +174,7 @@ impl ComponentHost {
         connection: &Connection,
         executor: &Executor,
     ) -> Result<http::Response<Body>, Failure> {
-        let limits = &self.grants.limits;
+        let limits = &self.limits;
         let length = request.body().size_hint().lower();
         if length > limits.body_bytes {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
@@ -245,7 +183,11 @@ impl ComponentHost {
             Full::Component => Failure::ComponentFull,
             Full::Node => Failure::NodeFull,
         })?;
-        let resident = self.resident().await?;
+        self.shared.residency.touch(&self.last_use);
+        let resident = self.resident(limits.time).await.map_err(|error| match error {
+            NotLoaded::Failed(text) => Failure::Load(text),
+            NotLoaded::Slow => Failure::Loading,
+        })?;
         let terms = Terms {
             time: limits.time,
             output_bytes: limits.output_bytes,
@@ -253,10 +195,10 @@ impl ComponentHost {
         };
         let bound = Bound::new(limits.body_bytes, request.body());
         let (sender, receiver) = oneshot::channel();
-        let running = self.start(resident, request, &bound, connection, executor, sender);
+        let running = start(&resident, request, &bound, connection, executor, sender);
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
-        let guest = Guest::new(running, limits.cpu, lane, permit);
-        let component = self.grants.component.clone();
+        let guest = Guest::new(running, limits.cpu, lane, (permit, resident));
+        let component = self.name.clone();
         let late = Box::new(move |failure: Failure| failure.log(&component));
         let response = respond(guest, receiver, terms, late).await;
         if matches!(response, Err(Failure::Slow)) {
@@ -267,40 +209,39 @@ impl ComponentHost {
         }
         response
     }
+}
 
-    /// A guest that handles `request`, not yet started.
-    fn start(
-        &self,
-        resident: &Resident,
-        request: Request<Incoming>,
-        bound: &Bound,
-        connection: &Connection,
-        executor: &Executor,
-        sender: oneshot::Sender<Answer>,
-    ) -> Work {
-        let code = resident.code.clone();
-        let grants = self.grants.clone();
-        match resident.runner.clone() {
-            Runner::Http02(pre) => {
-                let request = request.map(|body| bound.apply(body));
-                let scheme = connection.scheme;
-                Box::pin(http02::run(code, pre, HostState::new(grants), request, scheme, sender))
-            }
-            Runner::Http03(pre) => {
-                let request = request.map(|body| bound.apply(body));
-                let scheme = connection.scheme;
-                Box::pin(http03::run(code, pre, HostState::new(grants), request, scheme, sender))
-            }
-            Runner::Command02(pre) => {
-                let call = cgi::Call::new(&request, connection, executor);
-                let body = bound.apply(request.into_body());
-                Box::pin(cgi::run02(code, pre, grants, call, body, sender))
-            }
-            Runner::Command03(pre) => {
-                let call = cgi::Call::new(&request, connection, executor);
-                let body = bound.apply(request.into_body());
-                Box::pin(cgi::run03(code, pre, grants, call, body, sender))
-            }
+/// A guest that handles `request`, not yet started.
+fn start(
+    resident: &Resident,
+    request: Request<Incoming>,
+    bound: &Bound,
+    connection: &Connection,
+    executor: &Executor,
+    sender: oneshot::Sender<Answer>,
+) -> Work {
+    let Resident { code, grants, runner, .. } = resident;
+    let (code, grants) = (code.clone(), grants.clone());
+    match runner.clone() {
+        Runner::Http02(pre) => {
+            let request = request.map(|body| bound.apply(body));
+            let scheme = connection.scheme;
+            Box::pin(http02::run(code, pre, HostState::new(grants), request, scheme, sender))
+        }
+        Runner::Http03(pre) => {
+            let request = request.map(|body| bound.apply(body));
+            let scheme = connection.scheme;
+            Box::pin(http03::run(code, pre, HostState::new(grants), request, scheme, sender))
+        }
+        Runner::Command02(pre) => {
+            let call = cgi::Call::new(&request, connection, executor);
+            let body = bound.apply(request.into_body());
+            Box::pin(cgi::run02(code, pre, grants, call, body, sender))
+        }
+        Runner::Command03(pre) => {
+            let call = cgi::Call::new(&request, connection, executor);
+            let body = bound.apply(request.into_body());
+            Box::pin(cgi::run03(code, pre, grants, call, body, sender))
         }
     }
 }
@@ -340,16 +281,4 @@ impl Bound {
     fn was_passed(&self) -> bool {
         self.passed.as_ref().is_some_and(|passed| passed.load(Relaxed))
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

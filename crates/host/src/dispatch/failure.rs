@@ -37,7 +37,9 @@ pub(super) enum Failure {
     #[error("the guest wrote another number of bytes than its `Content-Length` says")]
     Length,
     #[error("the component could not be loaded: {0}")]
-    Load(String),
+    Load(Arc<str>),
+    #[error("the component was not loaded in time")]
+    Loading,
     #[error("the request's body is larger than {0} bytes")]
     BodyTooLarge(u64),
     #[error("the request cannot be passed on: {0}")]
@@ -88,7 +90,7 @@ impl Failure {
             Self::Request(_) => Problem::Malformed,
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
             Self::ComponentFull => Problem::TenantBusy,
-            Self::NodeFull | Self::Slow => Problem::NodeBusy,
+            Self::NodeFull | Self::Slow | Self::Loading => Problem::NodeBusy,
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use wasmtime_wasi_http::WasiBody;
 use super::admission::Permit;
 use super::body::{self, LateFailure};
 use super::failure::Failure;
+use super::loading::Resident;
 use super::turns::{Lane, Place, SHORT};
 use crate::Body;
 
@@ -27,14 +29,20 @@ pub(super) struct Guest {
     work: Metered<Work>,
     place: Place,
     answered: bool,
-    _permit: Permit,
+    /// Its leave to run, and the code that it runs.
+    _held: (Permit, Arc<Resident>),
 }
 
 impl Guest {
     /// A guest that has not begun, and may use the CPU for so long.
-    pub(super) fn new(work: Work, cpu: Duration, lane: Lane, permit: Permit) -> Self {
+    pub(super) fn new(
+        work: Work,
+        cpu: Duration,
+        lane: Lane,
+        held: (Permit, Arc<Resident>),
+    ) -> Self {
         let work = Metered::new(cpu, work);
-        Self { work, place: Place::Fresh(lane), answered: false, _permit: permit }
+        Self { work, place: Place::Fresh(lane), answered: false, _held: held }
     }
 
     /// Whether others should not wait for it.

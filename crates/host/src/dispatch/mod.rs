@@ -9,53 +9,104 @@ mod failure;
 mod guest;
 mod http02;
 mod http03;
+mod loading;
+mod residency;
 mod turns;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use dayfly_capabilities::{Grants, Linkers};
+use dayfly_capabilities::Linkers;
 use dayfly_engine::Engine;
 use dayfly_model::{ComponentId, Executor};
 
+use crate::host::HostConfig;
 use crate::release::Release;
-use admission::Node;
+use admission::{Admission, Node};
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
 pub(crate) use component::ComponentHost;
 pub use component::{ActivateError, Loaded, serves_shape};
+use loading::Shared;
+use residency::Residency;
+pub use residency::ResidencyConfig;
 
 /// The components of one app that its triggers wake.
-pub(crate) struct Components(Vec<Arc<ComponentHost>>);
+pub(crate) struct Components {
+    hosts: Vec<Arc<ComponentHost>>,
+    residency: Arc<Residency>,
+}
+
+/// Components by what triggers name.
+pub(crate) struct Index<'a>(HashMap<(&'a ComponentId, &'a Executor), &'a Arc<ComponentHost>>);
 
 impl Components {
-    /// Honours the grants of a release's components; their code is loaded with their first event,
-    /// or by [`Self::preload`]. `max_instances` bounds the instances of all of them together,
-    /// `max_wait` what a component's requests wait for a processor.
-    pub(crate) fn activate(
+    /// The components of a release. Nothing of them is opened yet: their first event does that, or
+    /// [`Self::preload`].
+    pub(crate) fn new(
         engine: &Engine,
-        release: &mut Release,
-        max_instances: u32,
-        max_wait: Duration,
+        release: Release,
+        config: &HostConfig,
     ) -> Result<Self, ActivateError> {
-        let linkers = Arc::new(Linkers::default());
-        let node = Node::new(max_instances);
-        // One of several leaves the others a quarter.
-        let alone = release.images.len() == 1;
-        let most = if alone { u32::MAX } else { max_instances.saturating_mul(3).div_ceil(4) };
+        let node = Node::new(config.max_instances);
+        let residency = Residency::new(config.residency);
         let Release { app, images, variables, state } = release;
-        let hosts = std::mem::take(images).into_iter().map(|image| {
-            let component = app
+        // One of several leaves the others a quarter.
+        let alone = images.len() == 1;
+        let share = config.max_instances.saturating_mul(3).div_ceil(4);
+        let most = if alone { u32::MAX } else { share };
+        let shared = Arc::new(Shared {
+            engine: engine.clone(),
+            linkers: Linkers::default(),
+            baseline_linkers: Linkers::default(),
+            app,
+            variables,
+            state,
+            residency: residency.clone(),
+        });
+        let hosts = images.into_iter().map(|image| {
+            let component = shared
+                .app
                 .components
                 .get(&image.component)
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
-            let grants = Grants::prepare(app, component, variables, state, image.log.clone())?;
-            ComponentHost::new(engine, &linkers, image, Arc::new(grants), &node, most, max_wait)
-                .map(Arc::new)
+            let limits = component.limits.clone();
+            let admission = Admission::new(limits.concurrency.min(most), node.clone());
+            let max_wait = config.http.max_lag;
+            Ok(Arc::new(ComponentHost::new(&shared, image, limits, admission, max_wait)))
         });
-        hosts.collect::<Result<_, _>>().map(Self)
+        Ok(Self { hosts: hosts.collect::<Result<_, ActivateError>>()?, residency })
     }
 
+    /// For those who look for many of them.
+    pub(crate) fn index(&self) -> Index<'_> {
+        Index(self.hosts.iter().map(|host| (host.is(), host)).collect())
+    }
+
+    /// Loads every component, one after the other, and tells about each before it starts.
+    pub(crate) fn preload(
+        &self,
+        mut starting: impl FnMut(&str),
+    ) -> Vec<Result<Loaded, ActivateError>> {
+        let load = |host: &Arc<ComponentHost>| {
+            starting(host.name());
+            host.preload()
+        };
+        self.hosts.iter().map(load).collect()
+    }
+
+    /// Sends away what nobody asks for, on this thread, until [`Self::end`].
+    pub(crate) fn keep(&self) {
+        self.residency.keep();
+    }
+
+    /// Lets [`Self::keep`] return.
+    pub(crate) fn end(&self) {
+        self.residency.end();
+    }
+}
+
+impl Index<'_> {
     /// The component that a trigger means.
     pub(crate) fn find(
         &self,
@@ -63,21 +114,8 @@ impl Components {
         executor: &Executor,
     ) -> Result<Arc<ComponentHost>, ActivateError> {
         self.0
-            .iter()
-            .find(|host| host.serves(component, executor))
-            .cloned()
+            .get(&(component, executor))
+            .map(|host| Arc::clone(host))
             .ok_or_else(|| ActivateError::UnknownComponent(component.to_string()))
-    }
-
-    /// Loads every component, one after the other, and tells about each before it starts.
-    pub(crate) fn preload(
-        &self,
-        mut starting: impl FnMut(&str),
-    ) -> Result<Vec<Loaded>, ActivateError> {
-        let load = |host: &Arc<ComponentHost>| {
-            starting(host.name());
-            host.load_blocking()
-        };
-        self.0.iter().map(load).collect()
     }
 }

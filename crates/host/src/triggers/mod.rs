@@ -4,7 +4,7 @@ pub(crate) mod http;
 
 use dayfly_model::App;
 
-use crate::dispatch::{ActivateError, Components};
+use crate::dispatch::{ActivateError, Index};
 use crate::host::HostConfig;
 use crate::{Outcome, ServeError, Shutdown};
 
@@ -16,7 +16,7 @@ pub struct TriggerType {
     pub(crate) start: Start,
 }
 
-type Start = fn(&App, &Components, &HostConfig) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
+type Start = fn(&App, &Index<'_>, &HostConfig) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
 
 /// Every kind of trigger that this build serves: what a new one adds is one line here.
 pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER];

@@ -3,7 +3,8 @@
 use super::{command, printed};
 
 async fn help(name: &str) -> String {
-    let shown = command(&[name, "--help"]).env_remove("DAYFLY_CACHE_DIR").ends().await;
+    let shown = command(&[name, "--help"]).env_remove("DAYFLY_CACHE_DIR");
+    let shown = shown.env_remove("DAYFLY_ENGINE").ends().await;
     // The command line's library pads empty lines.
     shown.stdout.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }

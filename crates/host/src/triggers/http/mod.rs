@@ -10,7 +10,7 @@ use dayfly_model::{App, Executor, HttpTarget, HttpTrigger, StaticResponse, Trigg
 use hyper::body::Incoming;
 
 use super::{Trigger, TriggerType};
-use crate::dispatch::{ActivateError, ComponentHost, Components};
+use crate::dispatch::{ActivateError, ComponentHost, Index};
 use crate::host::HostConfig;
 use crate::{Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
 use headers::RouteHeaders;
@@ -22,7 +22,7 @@ pub(super) const TRIGGER: TriggerType = TriggerType { name: "http", start };
 /// Listens and builds the route table.
 fn start(
     app: &App,
-    components: &Components,
+    components: &Index<'_>,
     config: &HostConfig,
 ) -> Result<Option<Box<dyn Trigger>>, ActivateError> {
     let mut routes = Vec::new();
@@ -85,7 +85,7 @@ impl Target {
     fn new(
         trigger: &HttpTrigger,
         route: &Route,
-        components: &Components,
+        components: &Index<'_>,
     ) -> Result<Self, ActivateError> {
         Ok(match &trigger.target {
             HttpTarget::Static(response) => Self::Static(response.clone()),

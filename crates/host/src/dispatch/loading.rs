@@ -1,0 +1,447 @@
+//! A component's way into memory: from its source by the artifact cache or the compiler to code
+//! that is linked, with its grants opened. One event starts it, and the others wait.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dayfly_capabilities::{Grants, HostState, Linkers};
+use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode};
+use dayfly_model::{App, HandlerShape};
+use tokio::sync::{oneshot, watch};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use super::component::{ActivateError, ComponentHost, serves_shape};
+use super::residency::{Evicted, Residency};
+use crate::release::{Prepared, Stamp};
+
+/// A smaller component is compiled about as fast in full, in bytes.
+const WORTH_A_BASELINE: usize = 96 << 10;
+
+/// After how long a component that could not be loaded is tried again, though its file is the same.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// What a resident component takes beside its code, in bytes: what links it, and the tables by which
+/// the runtime finds its functions. Measured at a hello of 59 kB.
+const OVERHEAD_BYTES: u64 = 128 << 10;
+
+/// What the components of an app share.
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) linkers: Linkers,
+    /// For the code of the engine's baseline.
+    pub(super) baseline_linkers: Linkers,
+    pub(super) app: Arc<App>,
+    pub(super) variables: std::collections::BTreeMap<String, String>,
+    pub(super) state: std::path::PathBuf,
+    pub(super) residency: Arc<Residency>,
+}
+
+/// A component whose code is mapped and linked, and whose grants are open.
+pub(super) struct Resident {
+    pub(super) code: Code,
+    pub(super) grants: Arc<Grants>,
+    pub(super) runner: Runner,
+    /// Whether its code only stands in for better code.
+    stands_in: bool,
+    /// Whether the better code was asked for.
+    followed: AtomicBool,
+}
+
+/// How a component of one shape is called.
+#[derive(Clone)]
+pub(super) enum Runner {
+    Http02(ProxyPre<HostState>),
+    Http03(ServicePre<HostState>),
+    Command02(CommandPre<HostState>),
+    Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
+}
+
+/// Where a component's code is.
+#[derive(Default)]
+pub(super) struct Place(Mutex<Whereabouts>);
+
+#[derive(Default)]
+struct Whereabouts {
+    state: State,
+    /// What its file was when it was last prepared: it need not be read again.
+    known: Option<Known>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Away,
+    Loading(Waiting),
+    Here(Arc<Resident>),
+    Failed(Failed),
+}
+
+/// What loading came to; the text of what failed, for the log.
+type Outcome = Result<Arc<Resident>, Arc<str>>;
+
+type Waiting = watch::Receiver<Option<Outcome>>;
+
+struct Failed {
+    text: Arc<str>,
+    stamp: Option<Stamp>,
+    when: Instant,
+}
+
+/// A version of a source, and the component that came of it.
+#[derive(Clone, Copy)]
+struct Known {
+    stamp: Stamp,
+    digest: Digest,
+    flavour: Flavour,
+    shape: HandlerShape,
+}
+
+/// What a look at a component's source found.
+enum Found {
+    Code(Code, HandlerShape),
+    Uncompiled(Prepared),
+}
+
+/// What a request finds.
+enum Look {
+    Here(Arc<Resident>),
+    Wait(Waiting),
+    Load(Waiting, watch::Sender<Option<Outcome>>),
+    Failed(Arc<str>),
+}
+
+/// Why there is no code for a request.
+pub(super) enum NotLoaded {
+    /// It cannot be had; the text says why.
+    Failed(Arc<str>),
+    /// It was not there in time.
+    Slow,
+}
+
+impl Resident {
+    /// What it takes, in bytes.
+    fn bytes(&self) -> u64 {
+        self.code.artifact_bytes() + OVERHEAD_BYTES
+    }
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Whereabouts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The code if it is here.
+    pub(super) fn here(&self) -> Option<Arc<Resident>> {
+        match &self.lock().state {
+            State::Here(resident) => Some(resident.clone()),
+            _ => None,
+        }
+    }
+
+    /// Gives the code up, unless a request runs in it.
+    pub(super) fn evict(&self) -> Evicted {
+        let mut place = self.lock();
+        match &place.state {
+            // Only under this lock could it get another owner.
+            State::Here(resident) if Arc::strong_count(resident) > 1 => Evicted::InUse,
+            State::Here(_) => match std::mem::take(&mut place.state) {
+                State::Here(resident) => Evicted::Now(resident),
+                _ => Evicted::Already,
+            },
+            _ => Evicted::Already,
+        }
+    }
+
+    /// Puts code in place of another, if that is still here.
+    fn replace(&self, old: &Weak<Resident>, new: Resident) -> bool {
+        let mut place = self.lock();
+        match &place.state {
+            State::Here(resident) if Arc::as_ptr(resident) == old.as_ptr() => {
+                let old = std::mem::replace(&mut place.state, State::Here(Arc::new(new)));
+                drop(place);
+                drop(old);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn look(&self, stamp: impl FnOnce() -> Option<Stamp>) -> Look {
+        let mut place = self.lock();
+        match &place.state {
+            State::Here(resident) => return Look::Here(resident.clone()),
+            // Who loaded it may have ended with the server that it was for.
+            State::Loading(waiting) if waiting.has_changed().is_ok() => {
+                return Look::Wait(waiting.clone());
+            }
+            State::Failed(failed) if failed.when.elapsed() < RETRY && failed.stamp == stamp() => {
+                return Look::Failed(failed.text.clone());
+            }
+            _ => {}
+        }
+        let (sender, waiting) = watch::channel(None);
+        place.state = State::Loading(waiting.clone());
+        Look::Load(waiting, sender)
+    }
+}
+
+impl ComponentHost {
+    /// The component's code; the first request loads it, all others wait for that, for so long.
+    pub(super) async fn resident(
+        self: &Arc<Self>,
+        patience: Duration,
+    ) -> Result<Arc<Resident>, NotLoaded> {
+        let mut waiting = match self.place.look(|| self.image.source.stamp().ok()) {
+            Look::Here(resident) => return Ok(self.in_use(resident)),
+            Look::Failed(text) => return Err(NotLoaded::Failed(text)),
+            Look::Wait(waiting) => waiting,
+            Look::Load(waiting, sender) => {
+                // A task of its own: the client that caused it may leave.
+                tokio::spawn(self.clone().load(sender));
+                waiting
+            }
+        };
+        let outcome = match tokio::time::timeout(patience, waiting.wait_for(Option::is_some)).await
+        {
+            Ok(Ok(outcome)) => outcome.clone(),
+            Ok(Err(_)) => None,
+            Err(_) => return Err(NotLoaded::Slow),
+        };
+        match outcome {
+            Some(Ok(resident)) => Ok(self.in_use(resident)),
+            Some(Err(text)) => Err(NotLoaded::Failed(text)),
+            None => Err(NotLoaded::Failed("loading was given up".into())),
+        }
+    }
+
+    /// The same; the first event that finds code which stands in for better code causes that.
+    fn in_use(self: &Arc<Self>, resident: Arc<Resident>) -> Arc<Resident> {
+        if resident.stands_in && !resident.followed.swap(true, Relaxed) {
+            tokio::spawn(self.clone().follow(Arc::downgrade(&resident)));
+        }
+        resident
+    }
+
+    async fn load(self: Arc<Self>, sender: watch::Sender<Option<Outcome>>) {
+        let outcome = self.clone().try_load().await;
+        sender.send_replace(Some(self.settle(outcome).map_err(|error| chain(&error).into())));
+    }
+
+    async fn try_load(self: Arc<Self>) -> Result<Resident, ActivateError> {
+        let residency = &self.shared.residency;
+        let host = self.clone();
+        let leave = residency.loads.acquire().await;
+        let found = on_thread(move || match host.find()? {
+            Found::Code(code, shape) => host.link(code, shape).map(Ok),
+            Found::Uncompiled(prepared) => Ok(Err(prepared)),
+        });
+        let prepared = match found.await?? {
+            Ok(resident) => return Ok(resident),
+            Err(prepared) => prepared,
+        };
+        drop(leave);
+        let _leave = residency.compiles.acquire().await;
+        let host = self.clone();
+        on_thread(move || host.compile(&prepared)).await?
+    }
+
+    /// Compiles the component in full, behind what is served, and puts the result in place of the
+    /// code that stands in for it. Requests that run stay where they are.
+    async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
+        let _leave = self.shared.residency.followers.acquire().await;
+        let host = self.clone();
+        let began = Instant::now();
+        let followed = on_thread(move || match host.find()? {
+            Found::Code(code, shape) => host.link(code, shape),
+            Found::Uncompiled(Prepared { wasm, shape }) => {
+                let code = host.shared.engine.load_behind(&wasm, host.is_counted());
+                host.link(code.map_err(|error| host.uncompiled(error))?, shape)
+            }
+        });
+        match followed.await.flatten() {
+            Ok(resident) => {
+                let bytes = resident.bytes();
+                if self.place.replace(&stand_in, resident) {
+                    self.shared.residency.resize(&self, bytes);
+                }
+                tracing::debug!(component = self.name(), took = ?began.elapsed(), "compiled in full");
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(component = self.name(), error, "stays with its baseline code");
+            }
+        }
+    }
+
+    /// Loads the component now, on this thread.
+    pub(super) fn load_blocking(self: &Arc<Self>) -> Result<Arc<Resident>, ActivateError> {
+        if let Some(resident) = self.place.here() {
+            return Ok(resident);
+        }
+        let loaded = self.find().and_then(|found| match found {
+            Found::Code(code, shape) => self.link(code, shape),
+            Found::Uncompiled(prepared) => self.compile(&prepared),
+        });
+        self.settle(loaded)
+    }
+
+    /// Notes what came of loading.
+    fn settle(
+        self: &Arc<Self>,
+        loaded: Result<Resident, ActivateError>,
+    ) -> Result<Arc<Resident>, ActivateError> {
+        let loaded = loaded.map(Arc::new);
+        self.place.lock().state = match &loaded {
+            Ok(resident) => State::Here(resident.clone()),
+            Err(error) => State::Failed(Failed {
+                text: chain(error).into(),
+                stamp: self.image.source.stamp().ok(),
+                when: Instant::now(),
+            }),
+        };
+        if let Ok(resident) = &loaded {
+            tracing::debug!(component = self.name(), origin = ?resident.code.origin(), "loaded");
+            self.shared.residency.touch(self.last_use());
+            self.shared.residency.add(self, resident.bytes());
+        }
+        loaded
+    }
+
+    /// Looks for the code in the cache. A source that is as it was is not read again.
+    fn find(&self) -> Result<Found, ActivateError> {
+        let stamp = self.image.source.stamp().ok();
+        let known = self.place.lock().known.filter(|known| Some(known.stamp) == stamp);
+        if let Some(Known { digest, flavour, shape, .. }) = known
+            && let Some(code) = self.cached(digest, flavour)?
+        {
+            return Ok(Found::Code(code, shape));
+        }
+        let prepared = self.image.source.prepare().map_err(ActivateError::Prepare)?;
+        let shape = prepared.shape;
+        if !serves_shape(shape) {
+            return Err(ActivateError::Unserved { component: self.name().into(), shape });
+        }
+        let flavour = Flavour::of(&prepared.wasm).map_err(|error| self.uncompiled(error))?;
+        let flavour = flavour.counted(self.is_counted());
+        let digest = Digest::of(&prepared.wasm);
+        self.place.lock().known = stamp.map(|stamp| Known { stamp, digest, flavour, shape });
+        Ok(match self.cached(digest, flavour)? {
+            Some(code) => Found::Code(code, shape),
+            None => Found::Uncompiled(prepared),
+        })
+    }
+
+    fn cached(&self, digest: Digest, flavour: Flavour) -> Result<Option<Code>, ActivateError> {
+        let found = self.shared.engine.load_cached(digest, flavour);
+        found.map_err(|error| self.uncompiled(error))
+    }
+
+    fn uncompiled(&self, source: EngineError) -> ActivateError {
+        ActivateError::Compile { component: self.name().into(), source }
+    }
+
+    fn compile(&self, prepared: &Prepared) -> Result<Resident, ActivateError> {
+        let engine = &self.shared.engine;
+        let Prepared { wasm, shape } = prepared;
+        let load = |engine: &Engine| match self.limits.instructions {
+            None => engine.load(wasm),
+            Some(_) => engine.load_counted(wasm),
+        };
+        if wasm.len() >= WORTH_A_BASELINE
+            && let Ok(flavour) = Flavour::of(wasm)
+            && let Ok(Some(baseline)) = engine.baseline(flavour.counted(self.is_counted()))
+            && let Ok(code) = load(baseline)
+        {
+            return self.link_by(code, *shape, baseline, &self.shared.baseline_linkers);
+        }
+        self.link(load(engine).map_err(|error| self.uncompiled(error))?, *shape)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.limits.instructions.is_some()
+    }
+
+    /// Opens the grants and links the code.
+    fn link(&self, code: Code, shape: HandlerShape) -> Result<Resident, ActivateError> {
+        self.link_by(code, shape, &self.shared.engine, &self.shared.linkers)
+    }
+
+    fn link_by(
+        &self,
+        code: Code,
+        shape: HandlerShape,
+        engine: &Engine,
+        linkers: &Linkers,
+    ) -> Result<Resident, ActivateError> {
+        let Shared { app, variables, state, .. } = &*self.shared;
+        let component = app
+            .components
+            .get(&self.image.component)
+            .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
+        let grants = Grants::prepare(app, component, variables, state, self.image.log.clone())?;
+        if let Ok(Some(share)) = engine.share(&code) {
+            self.admission.shrink(share);
+        }
+        let runner = runner(linkers, &code, shape).map_err(|error| ActivateError::Link {
+            component: self.name().into(),
+            reason: format!("{error:#}"),
+        })?;
+        Ok(Resident {
+            stands_in: engine.mode() == Mode::Baseline && self.shared.engine.mode() == Mode::Auto,
+            followed: AtomicBool::new(false),
+            code,
+            grants: Arc::new(grants),
+            runner,
+        })
+    }
+}
+
+fn runner(linkers: &Linkers, code: &Code, shape: HandlerShape) -> wasmtime::Result<Runner> {
+    let pre = linkers.link(code)?;
+    Ok(match shape {
+        HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?),
+        HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?),
+        HandlerShape::Command03 => {
+            Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
+        }
+        _ => Runner::Command02(CommandPre::new(pre)?),
+    })
+}
+
+/// Does work that blocks on a thread of its own: those of the runtime are for guests' files, and a
+/// guest can have many.
+fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, ActivateError>> {
+    let (done, outcome) = oneshot::channel();
+    let started = thread::Builder::new().name("dayfly-load".to_owned()).spawn(move || {
+        let _ = done.send(work());
+    });
+    async move {
+        started.map_err(ActivateError::Thread)?;
+        outcome.await.map_err(|_| ActivateError::Thread(std::io::Error::other("it panicked")))
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut shown = text.clone();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let said = source.to_string();
+        // A transparent error repeats its source.
+        if said != shown {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        shown = said;
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,235 @@
+//! Which components are in memory. Each is loaded by its first event and leaves when nobody has
+//! asked for it for a while, or when others need the room: those that were used last stay. One that
+//! runs is never taken away.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use super::component::ComponentHost;
+use super::loading::Resident;
+
+/// Components that are read, verified and linked at one time.
+const LOADS: usize = 4;
+
+/// What resident components may take together, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct ResidencyConfig {
+    /// Memory of their code and what belongs to it, in bytes.
+    pub bytes: u64,
+    /// How many there may be: each takes a descriptor and some of the process's mappings.
+    pub count: usize,
+    /// How long one stays that nobody asks for.
+    pub idle: Duration,
+}
+
+/// The resident components of a node.
+pub(super) struct Residency {
+    config: ResidencyConfig,
+    began: Instant,
+    here: Mutex<Here>,
+    /// Tells the keeper that there is something to keep, or that all is over.
+    changed: Condvar,
+    /// Leave to read and link a component.
+    pub(super) loads: Semaphore,
+    /// Leave to compile one: a single compilation takes every core, and memory by the gigabyte.
+    pub(super) compiles: Semaphore,
+    /// Leave to compile one that answers already.
+    pub(super) followers: Semaphore,
+}
+
+#[derive(Default)]
+struct Here {
+    entries: Vec<Entry>,
+    bytes: u64,
+    ended: bool,
+}
+
+struct Entry {
+    host: Weak<ComponentHost>,
+    bytes: u64,
+}
+
+/// When a component was last asked for, in milliseconds since its residency began.
+#[derive(Default)]
+pub(super) struct LastUse(AtomicU64);
+
+impl Residency {
+    pub(super) fn new(config: ResidencyConfig) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            began: Instant::now(),
+            here: Mutex::default(),
+            changed: Condvar::new(),
+            loads: Semaphore::new(LOADS),
+            compiles: Semaphore::new(1),
+            followers: Semaphore::new(1),
+        })
+    }
+
+    /// Notes that a component is used now.
+    pub(super) fn touch(&self, last_use: &LastUse) {
+        let now = self.now();
+        // Cores that serve the same component would otherwise take the line from each other.
+        if last_use.0.load(Relaxed) != now {
+            last_use.0.store(now, Relaxed);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Adds a component that was just loaded, and sends others away if they are too many now.
+    pub(super) fn add(&self, host: &Arc<ComponentHost>, bytes: u64) {
+        let mut here = self.lock();
+        here.entries.push(Entry { host: Arc::downgrade(host), bytes });
+        here.bytes += bytes;
+        if here.entries.len() == 1 {
+            self.changed.notify_all();
+        }
+        let over = here.bytes > self.config.bytes || here.entries.len() > self.config.count;
+        let gone = if over { self.make_room(&mut here, host) } else { Vec::new() };
+        drop(here);
+        // Unmapping takes time, which the others need not wait for.
+        drop(gone);
+    }
+
+    /// Notes that a component takes more or less than it did.
+    pub(super) fn resize(&self, host: &Arc<ComponentHost>, bytes: u64) {
+        let host = Arc::as_ptr(host);
+        let here = &mut *self.lock();
+        if let Some(entry) = here.entries.iter_mut().find(|entry| entry.host.as_ptr() == host) {
+            here.bytes = here.bytes - entry.bytes + bytes;
+            entry.bytes = bytes;
+        }
+    }
+
+    /// Sends away those that were used least lately, some more than needed: finding them looks at
+    /// all.
+    fn make_room(&self, here: &mut Here, newest: &Arc<ComponentHost>) -> Vec<Arc<Resident>> {
+        let few = |most: u64| most - most / 16;
+        let (bytes, count) = (few(self.config.bytes), few(self.config.count as u64));
+        let newest = Arc::as_ptr(newest);
+        here.entries.sort_by_cached_key(|entry| entry.last_use());
+        let mut gone = Vec::new();
+        here.retain(|left, entry| {
+            let fits = left.bytes <= bytes && left.count <= count;
+            if fits || entry.host.as_ptr() == newest {
+                return true;
+            }
+            match entry.evict() {
+                Evicted::InUse => true,
+                Evicted::Already => false,
+                Evicted::Now(resident) => {
+                    gone.push(resident);
+                    false
+                }
+            }
+        });
+        tracing::debug!(
+            components = gone.len(),
+            resident = here.entries.len(),
+            bytes = here.bytes,
+            "sent away to make room"
+        );
+        gone
+    }
+
+    /// Sends away those that nobody asks for, until [`Self::end`]. It blocks: it has a thread of its
+    /// own, which sleeps while nothing is resident.
+    pub(super) fn keep(&self) {
+        let pause = (self.config.idle / 8).clamp(Duration::from_millis(50), Duration::from_mins(1));
+        let mut here = self.lock();
+        while !here.ended {
+            here = if here.entries.is_empty() {
+                self.changed.wait(here).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let waited = self.changed.wait_timeout(here, pause);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
+            let gone = self.remove_idle(&mut here);
+            if !gone.is_empty() {
+                drop(here);
+                tracing::debug!(components = gone.len(), "sent away after idling");
+                drop(gone);
+                here = self.lock();
+            }
+        }
+    }
+
+    fn remove_idle(&self, here: &mut Here) -> Vec<Arc<Resident>> {
+        let idle = u64::try_from(self.config.idle.as_millis()).unwrap_or(u64::MAX);
+        let now = self.now();
+        let mut gone = Vec::new();
+        here.retain(|_, entry| {
+            if now.saturating_sub(entry.last_use()) < idle {
+                return true;
+            }
+            match entry.evict() {
+                Evicted::InUse => true,
+                Evicted::Already => false,
+                Evicted::Now(resident) => {
+                    gone.push(resident);
+                    false
+                }
+            }
+        });
+        gone
+    }
+
+    /// Lets the keeper end.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Here> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is left while some are sent away.
+#[derive(Clone, Copy)]
+struct Left {
+    bytes: u64,
+    count: u64,
+}
+
+impl Here {
+    /// Keeps the entries that `stays` says, and tells it how much is left so far.
+    fn retain(&mut self, mut stays: impl FnMut(Left, &Entry) -> bool) {
+        let mut left = Left { bytes: self.bytes, count: self.entries.len() as u64 };
+        self.entries.retain(|entry| {
+            let stays = stays(left, entry);
+            if !stays {
+                left.bytes -= entry.bytes;
+                left.count -= 1;
+            }
+            stays
+        });
+        self.bytes = left.bytes;
+    }
+}
+
+/// What came of sending a component away.
+pub(super) enum Evicted {
+    /// A request runs in it.
+    InUse,
+    /// It was no longer there.
+    Already,
+    /// It is gone once this is dropped.
+    Now(Arc<Resident>),
+}
+
+impl Entry {
+    fn last_use(&self) -> u64 {
+        self.host.upgrade().map_or(0, |host| host.last_use().0.load(Relaxed))
+    }
+
+    fn evict(&self) -> Evicted {
+        self.host.upgrade().map_or(Evicted::Already, |host| host.evict())
+    }
+}

@@ -50,8 +50,9 @@ async fn check() {
               Print what was found as JSON
 
           --engine <MODE>
-              How code is made: `auto` (cached, else compiled), `jit` (compiled, nothing kept), `aot`
-              (compiled ahead and kept), `baseline` (compiled fast, runs slower), `interpreter`
+              How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
+              components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept),
+              `baseline` (compiled fast, runs slower), `interpreter`
 
               [env: DAYFLY_ENGINE=]
               [default: auto]
@@ -103,8 +104,9 @@ async fn run() {
 
     Options:
           --engine <MODE>
-              How code is made: `auto` (cached, else compiled), `jit` (compiled, nothing kept), `aot`
-              (compiled ahead and kept), `baseline` (compiled fast, runs slower), `interpreter`
+              How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
+              components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept),
+              `baseline` (compiled fast, runs slower), `interpreter`
 
               [env: DAYFLY_ENGINE=]
               [default: auto]
@@ -185,8 +187,9 @@ async fn call() {
               Print the result, or the list, as JSON
 
           --engine <MODE>
-              How code is made: `auto` (cached, else compiled), `jit` (compiled, nothing kept), `aot`
-              (compiled ahead and kept), `baseline` (compiled fast, runs slower), `interpreter`
+              How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
+              components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept),
+              `baseline` (compiled fast, runs slower), `interpreter`
 
               [env: DAYFLY_ENGINE=]
               [default: auto]
@@ -292,8 +295,9 @@ async fn doctor() {
               Print the facts as JSON
 
           --engine <MODE>
-              How code is made: `auto` (cached, else compiled), `jit` (compiled, nothing kept), `aot`
-              (compiled ahead and kept), `baseline` (compiled fast, runs slower), `interpreter`
+              How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
+              components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept),
+              `baseline` (compiled fast, runs slower), `interpreter`
 
               [env: DAYFLY_ENGINE=]
               [default: auto]

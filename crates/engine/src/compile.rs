@@ -1,4 +1,4 @@
-//! Compiles components, on threads that live as long as that takes.
+//! Compiles components, on threads that live as long as that takes and leave the cores to others.
 
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::CodeBuilder;
@@ -15,15 +15,6 @@ pub(crate) struct Compiler {
     threads: usize,
 }
 
-/// Who waits for a compilation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Priority {
-    /// Somebody.
-    Normal,
-    /// Nobody: it takes what the machine has left.
-    Low,
-}
-
 impl Compiler {
     pub(crate) fn new(config: &EngineConfig) -> Compiler {
         Compiler { mode: config.mode, threads: config.compile_threads }
@@ -34,9 +25,8 @@ impl Compiler {
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
-        priority: Priority,
     ) -> Result<Component, EngineError> {
-        self.run(engine, wasm, priority, |builder| builder.compile_component())
+        self.run(engine, wasm, |builder| builder.compile_component())
     }
 
     /// Code as an artifact.
@@ -44,19 +34,17 @@ impl Compiler {
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
-        priority: Priority,
     ) -> Result<Vec<u8>, EngineError> {
-        self.run(engine, wasm, priority, |builder| builder.compile_component_serialized())
+        self.run(engine, wasm, |builder| builder.compile_component_serialized())
     }
 
     fn run<T: Send>(
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
-        priority: Priority,
         compile: impl FnOnce(&mut CodeBuilder<'_>) -> wasmtime::Result<T> + Send,
     ) -> Result<T, EngineError> {
-        let compiled = self.pool(priority)?.install(|| {
+        let compiled = self.pool()?.install(|| {
             let mut builder = CodeBuilder::new(engine);
             builder.wasm_binary(wasm, None)?;
             compile(&mut builder)
@@ -82,27 +70,23 @@ impl Compiler {
         }
     }
 
-    fn pool(&self, priority: Priority) -> Result<rayon::ThreadPool, EngineError> {
+    fn pool(&self) -> Result<rayon::ThreadPool, EngineError> {
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .stack_size(STACK_BYTES)
             .thread_name(|i| format!("dayfly-compile-{i}"))
-            .start_handler(move |_| {
-                if priority == Priority::Low {
-                    step_back();
-                }
-            })
+            .start_handler(|_| step_back())
             .build()
             .map_err(|e| EngineError::Threads { threads: self.threads, source: e.into() })
     }
 }
 
-/// The niceness of threads that nobody waits for: beside busy ones they get a tenth of a core, so that
-/// even a machine that is always busy gets its better code.
+/// The niceness of threads that compile: what serves goes first, and beside it they get a tenth of a
+/// core, so that even a machine that is always busy gets its code.
 #[cfg(target_os = "linux")]
 const LOW: i32 = 10;
 
-/// Lets other threads go first; where that cannot be had, this one is as the others.
+/// Lets threads that serve go first; where that cannot be had, this one is as they are.
 fn step_back() {
     // On Linux a priority is a thread's; elsewhere it would be the whole process's.
     #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 
 use crate::cache::{self, ArtifactKey};
 use crate::code::{self, CodeInner};
-use crate::compile::{Compiler, Priority};
+use crate::compile::Compiler;
 use crate::config::wasmtime_config;
 use crate::{
     ArtifactCache, CacheError, Code, Digest, EngineConfig, EngineError, Flavour, Mode, Origin,
@@ -143,7 +143,7 @@ impl Engine {
     /// When the component is not valid, or not supported in this mode. A cache that fails is no
     /// error: it is passed by.
     pub fn load(&self, wasm: &[u8]) -> Result<Code, EngineError> {
-        self.load_as(wasm, false, Priority::Normal)
+        self.load_as(wasm, false)
     }
 
     /// As [`Engine::load`], of code that counts its instructions: for guests with a bound on them.
@@ -151,16 +151,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::load`].
     pub fn load_counted(&self, wasm: &[u8]) -> Result<Code, EngineError> {
-        self.load_as(wasm, true, Priority::Normal)
-    }
-
-    /// As [`Engine::load`] or [`Engine::load_counted`], compiling with what the machine has left:
-    /// for code that another's stands in for.
-    ///
-    /// # Errors
-    /// As [`Engine::load`].
-    pub fn load_behind(&self, wasm: &[u8], counted: bool) -> Result<Code, EngineError> {
-        self.load_as(wasm, counted, Priority::Low)
+        self.load_as(wasm, true)
     }
 
     /// The engine whose code can answer until this one's is compiled, some six times sooner: with
@@ -189,19 +180,14 @@ impl Engine {
         Ok(enough.then_some(baseline))
     }
 
-    fn load_as(
-        &self,
-        wasm: &[u8],
-        counted: Counted,
-        priority: Priority,
-    ) -> Result<Code, EngineError> {
+    fn load_as(&self, wasm: &[u8], counted: Counted) -> Result<Code, EngineError> {
         let digest = Digest::of(wasm);
         let slot = self.slot(digest, counted);
         let mut slot = lock(&slot);
         if let Some(code) = slot.upgrade() {
             return Ok(Code::from(code));
         }
-        let code = Arc::new(self.load_new(digest, wasm, counted, priority)?);
+        let code = Arc::new(self.load_new(digest, wasm, counted)?);
         *slot = Arc::downgrade(&code);
         Ok(Code::from(code))
     }
@@ -243,7 +229,6 @@ impl Engine {
         digest: Digest,
         wasm: &[u8],
         counted: Counted,
-        priority: Priority,
     ) -> Result<CodeInner, EngineError> {
         let flavour = Flavour::of(wasm)?.counted(counted);
         let built = self.built(flavour)?;
@@ -253,11 +238,11 @@ impl Engine {
         let start = Instant::now();
         let component = match &self.inner.cache {
             Some(Ok(cache)) => {
-                let image = self.inner.compiler.artifact(&built.engine, wasm, priority)?;
+                let image = self.inner.compiler.artifact(&built.engine, wasm)?;
                 let key = ArtifactKey::new(digest, &built.fingerprint);
                 keep(cache, &key, &built.engine, &image)?
             }
-            _ => self.inner.compiler.component(&built.engine, wasm, priority)?,
+            _ => self.inner.compiler.component(&built.engine, wasm)?,
         };
         Ok(CodeInner {
             artifact_bytes: size(&component),
@@ -288,7 +273,7 @@ impl Engine {
     /// As [`Engine::load`].
     pub fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
         let engine = self.wasmtime(Flavour::of(wasm)?)?;
-        self.inner.compiler.artifact(engine, wasm, Priority::Normal)
+        self.inner.compiler.artifact(engine, wasm)
     }
 
     /// A store for one instance of this flavour; as [`Code::store`], which cannot fail.

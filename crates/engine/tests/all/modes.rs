@@ -51,7 +51,7 @@ fn only_auto_has_a_baseline_and_it_keeps_nothing() {
     assert_eq!(baseline.mode(), Mode::Baseline);
     let stands_in = baseline.load(&answer(3)).unwrap();
     assert!(auto.load_cached(stands_in.digest(), stands_in.flavour()).unwrap().is_none());
-    let code = auto.load_behind(&answer(3), false).unwrap();
+    let code = auto.load(&answer(3)).unwrap();
     assert_eq!((ask(&stands_in), ask(&code)), (3, 3));
     drop(code);
     assert!(auto.load_cached(stands_in.digest(), stands_in.flavour()).unwrap().is_some());

@@ -258,10 +258,7 @@ impl ComponentHost {
         let began = Instant::now();
         let followed = on_thread(move || match host.find()? {
             Found::Code(code, shape) => host.link(code, shape),
-            Found::Uncompiled(Prepared { wasm, shape }) => {
-                let code = host.shared.engine.load_behind(&wasm, host.is_counted());
-                host.link(code.map_err(|error| host.uncompiled(error))?, shape)
-            }
+            Found::Uncompiled(prepared) => host.compile_in_full(&prepared),
         });
         match followed.await.flatten() {
             Ok(resident) => {
@@ -345,21 +342,27 @@ impl ComponentHost {
         ActivateError::Compile { component: self.name().into(), source }
     }
 
+    /// Makes code that can answer: soon, if in full takes long.
     fn compile(&self, prepared: &Prepared) -> Result<Resident, ActivateError> {
-        let engine = &self.shared.engine;
         let Prepared { wasm, shape } = prepared;
-        let load = |engine: &Engine| match self.limits.instructions {
-            None => engine.load(wasm),
-            Some(_) => engine.load_counted(wasm),
-        };
         if wasm.len() >= WORTH_A_BASELINE
             && let Ok(flavour) = Flavour::of(wasm)
-            && let Ok(Some(baseline)) = engine.baseline(flavour.counted(self.is_counted()))
-            && let Ok(code) = load(baseline)
+            && let Ok(Some(baseline)) =
+                self.shared.engine.baseline(flavour.counted(self.is_counted()))
+            && let Ok(code) = self.compile_by(baseline, wasm)
         {
             return self.link_by(code, *shape, baseline, &self.shared.baseline_linkers);
         }
-        self.link(load(engine).map_err(|error| self.uncompiled(error))?, *shape)
+        self.compile_in_full(prepared)
+    }
+
+    fn compile_in_full(&self, prepared: &Prepared) -> Result<Resident, ActivateError> {
+        let code = self.compile_by(&self.shared.engine, &prepared.wasm);
+        self.link(code.map_err(|error| self.uncompiled(error))?, prepared.shape)
+    }
+
+    fn compile_by(&self, engine: &Engine, wasm: &[u8]) -> Result<Code, EngineError> {
+        if self.is_counted() { engine.load_counted(wasm) } else { engine.load(wasm) }
     }
 
     fn is_counted(&self) -> bool {

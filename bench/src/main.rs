@@ -11,6 +11,7 @@ mod neighbours;
 mod open_loop;
 mod overload;
 mod peer;
+mod plain;
 mod report;
 mod soak;
 
@@ -38,6 +39,13 @@ enum Bench {
     Native {
         /// Its port
         port: u16,
+    },
+    /// The least that a host of guests can do (used by the benchmark itself)
+    Minimal {
+        /// Its port
+        port: u16,
+        /// The guest: a `wasi:http` 0.2 handler
+        guest: PathBuf,
     },
     /// An instance and a call without a network, beside Wasmtime as it comes
     InProcess(in_process::InProcess),
@@ -84,6 +92,7 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Bench::Native { port }) => native::serve(port),
+        Some(Bench::Minimal { port, guest }) => native::minimal(port, &guest),
         Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Soak(timed)) => timed.run(soak::run),

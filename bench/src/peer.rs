@@ -41,6 +41,11 @@ impl Peer {
             },
             Self::dayfly(root, "dayfly", "target/guests/rust-hello.wasm", "")?,
             Self {
+                name: "minimal host",
+                program: std::env::current_exe()?,
+                arguments: words(format!("minimal {PORT} {guest}")),
+            },
+            Self {
                 name: "wasmtime serve",
                 program: wasmtime,
                 arguments: words(format!("serve -S cli --addr 127.0.0.1:{PORT} {guest}")),

@@ -16,6 +16,7 @@ pub mod shape;
 mod names;
 mod sections;
 mod splice;
+mod unshim;
 
 pub use inspect::{InterfaceName, ItemKind, World, inspect};
 pub use pipeline::{

@@ -12,6 +12,7 @@ use crate::progress::{Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
 use crate::resolve::{self, ResolveError};
 use crate::shape::{self, ShapeError};
+use crate::unshim;
 
 /// One component to prepare: what it is called, where its code is, and how it will be called.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +177,7 @@ fn phases(
     let wasm =
         progress.bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint))?;
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
+    let wasm = progress.bytes(Phase::Unshim, || Ok::<_, Failure>(unshim::unshim(wasm)))?;
     let world = progress.read(Phase::Inspect, &wasm, inspect::inspect)?;
     Ok(Unshaped { wasm, world, phases: progress.finish() })
 }

@@ -12,6 +12,8 @@ pub enum Phase {
     Componentise,
     /// Gives the names of served release candidates the form that links.
     Rename,
+    /// Lets core modules call the host directly.
+    Unshim,
     /// Reads what the component imports and exports, and how it takes events.
     Inspect,
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Phase {
             Self::Resolve => "resolve",
             Self::Componentise => "componentise",
             Self::Rename => "rename",
+            Self::Unshim => "unshim",
             Self::Inspect => "inspect",
         })
     }

@@ -8,3 +8,4 @@ mod rename;
 mod resolve;
 mod shape;
 mod support;
+mod unshim;

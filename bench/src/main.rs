@@ -5,6 +5,7 @@
 
 mod graph;
 mod in_process;
+mod instructions;
 mod load;
 mod native;
 mod neighbours;
@@ -49,6 +50,8 @@ enum Bench {
     },
     /// An instance and a call without a network, beside Wasmtime as it comes
     InProcess(in_process::InProcess),
+    /// Instructions a request, beside those that are recorded; an error if they grew
+    Instructions(instructions::Instructions),
     /// Goodput while requests come up to three times as fast as they can be served
     Overload(Timed),
     /// The gallery of hostile guests, faulty clients and ordinary load mixed, for long
@@ -94,6 +97,7 @@ fn main() -> Result<()> {
         Some(Bench::Native { port }) => native::serve(port),
         Some(Bench::Minimal { port, guest }) => native::minimal(port, &guest),
         Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
+        Some(Bench::Instructions(options)) => instructions::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Soak(timed)) => timed.run(soak::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),

@@ -24,6 +24,9 @@ pub(crate) struct Running {
     pub(crate) port: u16,
 }
 
+/// How long a server may take until it answers: under callgrind it compiles slowly.
+const START: Duration = Duration::from_secs(600);
+
 const PORT: &str = "{port}";
 
 impl Peer {
@@ -64,6 +67,17 @@ impl Peer {
         Ok(Self { name, program, arguments: line.split(' ').map(str::to_owned).collect() })
     }
 
+    /// The same program, run by another.
+    pub(crate) fn under(mut self, program: &str, arguments: &[&str]) -> Self {
+        let own = std::mem::replace(&mut self.program, PathBuf::from(program));
+        let own = own.display().to_string();
+        let mut all: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        all.push(own);
+        all.append(&mut self.arguments);
+        self.arguments = all;
+        self
+    }
+
     pub(crate) fn command_line(&self) -> String {
         format!("{} {}", self.program.display(), self.arguments.join(" "))
     }
@@ -95,7 +109,7 @@ fn found(root: &Path, path: &str, remedy: &str) -> Result<PathBuf> {
 
 impl Running {
     fn wait(&mut self, name: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{name} ended before it answered: {status}");
@@ -106,6 +120,15 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         bail!("{name} does not answer")
+    }
+
+    /// Ends it in good order.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let process = self.child.id().to_string();
+        crate::output(Command::new("kill").args(["-INT", &process]))?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
     }
 
     /// CPU time used so far, all threads together.

@@ -55,7 +55,7 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// What CI runs: check, fuzz, then test
+    /// What CI runs: check, fuzz, count instructions, then test
     Ci,
     /// Run the benchmarks; further words go to them
     Bench {
@@ -100,5 +100,6 @@ fn ci(tree: &Tree) -> Result<()> {
     setup::run(tree)?;
     checks::run(tree)?;
     fuzz::run(tree, &[], 60)?;
+    tests::bench(tree, &["instructions".to_owned()])?;
     tests::run(tree, &[])
 }

@@ -31,6 +31,8 @@ const PACKAGES: &[&str] = &[
     "nghttp2-client",
     "openssl",
     "wrk",
+    // Counts instructions.
+    "valgrind",
 ];
 
 pub fn install() -> Result<()> {

@@ -15,6 +15,7 @@ mod peer;
 mod plain;
 mod report;
 mod soak;
+mod start;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,6 +57,8 @@ enum Bench {
     Overload(Timed),
     /// The gallery of hostile guests, faulty clients and ordinary load mixed, for long
     Soak(Timed),
+    /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
+    Start(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
     Neighbours(Timed),
 }
@@ -100,6 +103,7 @@ fn main() -> Result<()> {
         Some(Bench::Instructions(options)) => instructions::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Soak(timed)) => timed.run(soak::run),
+        Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),
     }

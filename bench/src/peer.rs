@@ -16,6 +16,7 @@ pub(crate) struct Peer {
     pub(crate) name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
+    home: Option<PathBuf>,
 }
 
 /// A server that answers.
@@ -33,7 +34,6 @@ impl Peer {
     /// Every peer that a round measures. All must be there.
     pub(crate) fn all(root: &Path) -> Result<Vec<Self>> {
         let guest = found(root, "target/guests/rust-hello.wasm", "cargo xtask guests rust-hello")?;
-        let wasmtime = found(root, "target/tools/venv/bin/wasmtime", "cargo xtask setup")?;
         let guest = guest.display();
         let words = |text: String| text.split(' ').map(str::to_owned).collect();
         Ok(vec![
@@ -41,19 +41,32 @@ impl Peer {
                 name: "native hyper",
                 program: std::env::current_exe()?,
                 arguments: words(format!("native {PORT}")),
+                home: None,
             },
             Self::dayfly(root, "dayfly", "target/guests/rust-hello.wasm", "")?,
             Self {
                 name: "minimal host",
                 program: std::env::current_exe()?,
                 arguments: words(format!("minimal {PORT} {guest}")),
+                home: None,
             },
-            Self {
-                name: "wasmtime serve",
-                program: wasmtime,
-                arguments: words(format!("serve -S cli --addr 127.0.0.1:{PORT} {guest}")),
-            },
+            Self::wasmtime(root, "target/guests/rust-hello.wasm", "")?,
         ])
+    }
+
+    /// `wasmtime serve` with a guest; `flags` begin with a space.
+    pub(crate) fn wasmtime(root: &Path, guest: &str, flags: &str) -> Result<Self> {
+        let program = found(root, "target/tools/venv/bin/wasmtime", "cargo xtask setup")?;
+        let guest = found(root, guest, "cargo xtask guests")?;
+        let line = format!("serve{flags} -S cli --addr 127.0.0.1:{PORT} {}", guest.display());
+        let arguments = line.split(' ').map(str::to_owned).collect();
+        Ok(Self { name: "wasmtime serve", program, arguments, home: None })
+    }
+
+    /// The same with another home: where its cache lies, if it asks the environment.
+    pub(crate) fn with_home(mut self, home: &Path) -> Self {
+        self.home = Some(home.to_owned());
+        self
     }
 
     /// Dayfly on one thread, with an app or a guest of this repository; `flags` begin with a space.
@@ -64,7 +77,12 @@ impl Peer {
             "up {} --quiet --threads 1 --access-log off --listen 127.0.0.1:{PORT}{flags}",
             app.display()
         );
-        Ok(Self { name, program, arguments: line.split(' ').map(str::to_owned).collect() })
+        Ok(Self {
+            name,
+            program,
+            arguments: line.split(' ').map(str::to_owned).collect(),
+            home: None,
+        })
     }
 
     /// The same program, run by another.
@@ -84,8 +102,19 @@ impl Peer {
 
     /// Starts the server and waits until it answers.
     pub(crate) fn start(&self) -> Result<Running> {
+        let mut running = self.spawn()?;
+        running.wait(self.name)?;
+        Ok(running)
+    }
+
+    /// Starts the server, and does not wait.
+    pub(crate) fn spawn(&self) -> Result<Running> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let home = self.home.iter().flat_map(|home| {
+            ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"].map(|name| (name, home))
+        });
         let child = Command::new("taskset")
+            .envs(home)
             .args(["-c", SERVER_CORE])
             .arg(&self.program)
             .args(self.arguments.iter().map(|word| word.replace(PORT, &port.to_string())))
@@ -95,9 +124,7 @@ impl Peer {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("failed to start {}", self.name))?;
-        let mut running = Running { child, port };
-        running.wait(self.name)?;
-        Ok(running)
+        Ok(Running { child, port })
     }
 }
 

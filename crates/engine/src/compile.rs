@@ -81,10 +81,11 @@ impl Compiler {
     }
 }
 
-/// The niceness of threads that compile: what serves goes first, and beside it they get a tenth of a
-/// core, so that even a machine that is always busy gets its code.
+/// The niceness of threads that compile: what serves goes first, and beside it they get a quarter of a
+/// core. With less they would hold the process's locks on its memory for long: at 10 requests waited
+/// more than a second for a thread that could not go on.
 #[cfg(target_os = "linux")]
-const LOW: i32 = 10;
+const LOW: i32 = 4;
 
 /// Lets threads that serve go first; where that cannot be had, this one is as they are.
 fn step_back() {

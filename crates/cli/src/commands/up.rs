@@ -92,7 +92,8 @@ impl Up {
                 app.name
             ));
         }
-        let engine = self.engine.build(self.max_instances)?;
+        let engine =
+            self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
         let needs = self.needs(&app, &engine);
         let release = self.app.release(&app)?;
         let components = release.images.len();

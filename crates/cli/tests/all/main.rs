@@ -18,6 +18,7 @@ mod handwritten;
 mod harden;
 mod headers;
 mod hostile;
+mod http2;
 mod instances;
 mod killed;
 mod limits;

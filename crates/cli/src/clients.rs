@@ -6,8 +6,6 @@ use clap::Args;
 use dayfly_host::{Http2Limits, ServerConfig};
 use dayfly_model::manifest::{parse_duration, parse_size};
 
-use crate::descriptors::{self, OTHER_DESCRIPTORS};
-
 /// What the server grants its clients.
 #[derive(Args)]
 #[command(next_help_heading = "Clients")]
@@ -98,8 +96,7 @@ fn window(text: &str) -> Result<u32, String> {
 }
 
 impl ClientArgs {
-    /// Puts the bounds into a server's configuration. As many connections are granted as the
-    /// process may open, if nobody says how many.
+    /// Puts the bounds into a server's configuration, but for that of connections.
     pub(crate) fn apply(&self, config: &mut ServerConfig) {
         let set = |to: &mut Duration, flag: Option<Duration>| *to = flag.unwrap_or(*to);
         set(&mut config.handshake_timeout, self.handshake_timeout);
@@ -111,18 +108,11 @@ impl ClientArgs {
         config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);
         config.max_uri_bytes = self.max_uri_size.unwrap_or(config.max_uri_bytes);
         self.http2.apply(&mut config.http2);
-        let wanted = self.max_connections.map_or(config.max_connections as u64, u64::from).max(1);
-        let possible =
-            descriptors::raise(wanted + OTHER_DESCRIPTORS).saturating_sub(OTHER_DESCRIPTORS);
-        if possible < wanted {
-            tracing::warn!(
-                wanted,
-                possible = possible.max(1),
-                "this process may not open enough files for so many connections: raise its limit \
-                 (`ulimit -Hn`, `LimitNOFILE=` of systemd)"
-            );
-        }
-        config.max_connections = usize::try_from(possible.clamp(1, wanted)).unwrap_or(usize::MAX);
+    }
+
+    /// The connections that are wanted.
+    pub(crate) fn wanted(&self, config: &ServerConfig) -> u64 {
+        self.max_connections.map_or(config.max_connections as u64, u64::from).max(1)
     }
 }
 

@@ -119,7 +119,7 @@ const MODULES: &[Attack] = &[
 ];
 
 const LIMITS: &str = "limits = { memory = \"32MiB\", tables = 50000, cpu = \"200ms\", \
-    time = \"1s\", output = \"4MiB\", log = \"64KiB\", files = 16, sockets = 8, outbound = 20 }";
+    time = \"1s\", output = \"1MiB\", log = \"64KiB\", files = 16, sockets = 8, outbound = 20 }";
 
 /// An app with the component that is attacked on every path, and a neighbour.
 fn beside_a_neighbour(guest: &str, grants: &str) -> App {

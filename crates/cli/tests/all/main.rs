@@ -9,6 +9,7 @@ mod cgi;
 mod clients;
 mod command_line;
 mod commands;
+mod descriptors;
 mod ending;
 mod examples;
 mod failures;

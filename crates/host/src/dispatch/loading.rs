@@ -383,7 +383,8 @@ impl ComponentHost {
             .components
             .get(&self.image.component)
             .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
-        let grants = Grants::prepare(app, component, variables, state, self.image.log.clone())?;
+        let (log, descriptors) = (self.image.log.clone(), self.descriptors.clone());
+        let grants = Grants::prepare(app, component, variables, state, log, descriptors)?;
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::manifest::{parse_duration, parse_size, parse_stack};
 
+/// The default of what is streamed. Nothing of it is held, so it costs no memory however long it is;
+/// this is about what a guest can pass on within the default of its CPU time.
+const STREAMED_BYTES: u64 = 16 << 30;
+
 /// How much one component may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -52,8 +56,8 @@ impl Default for Limits {
             instructions: None,
             time: Duration::from_secs(30),
             concurrency: 1024,
-            body_bytes: u64::MAX,
-            output_bytes: u64::MAX,
+            body_bytes: STREAMED_BYTES,
+            output_bytes: STREAMED_BYTES,
             header_bytes: 128 << 10,
             log_bytes: 1 << 20,
             log_rate_bytes: 4 << 20,

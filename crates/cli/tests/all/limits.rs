@@ -125,6 +125,21 @@ async fn a_body_that_does_not_tell_its_length_is_bounded_too() {
 }
 
 #[tokio::test]
+async fn a_body_has_a_bound_by_default() {
+    let app = App::of("rust-http");
+    let server = dayfly().up(app.folder()).await;
+    for (length, status) in [(16_u64 << 30, "200"), ((16 << 30) + 1, "413")] {
+        let mut stream = server.connect().await;
+        let head = format!("POST /hello HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{length}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn output_beyond_the_limit_breaks_off() {
     let (_app, server) = limited("output = \"1MiB\"").await;
     assert_eq!(server.get("/large?bytes=1048576").await.body.len(), 1 << 20);

@@ -256,13 +256,13 @@ fn start(
 /// How long a request's body may be, and whether it turned out longer.
 struct Bound {
     bytes: usize,
-    /// Only where the body does not tell its length and there is a limit.
+    /// Only where the body does not tell its length.
     passed: Option<Arc<AtomicBool>>,
 }
 
 impl Bound {
     fn new(limit: u64, body: &Incoming) -> Self {
-        let unknown = body.size_hint().upper().is_none() && limit != u64::MAX;
+        let unknown = body.size_hint().upper().is_none();
         Self {
             bytes: usize::try_from(limit).unwrap_or(usize::MAX),
             passed: unknown.then(Arc::default),

@@ -4,7 +4,7 @@ use wasmparser::{Validator, WasmFeatures};
 use wasmtime::CodeBuilder;
 use wasmtime::component::Component;
 
-use crate::{EngineConfig, EngineError, Mode};
+use crate::{EngineConfig, EngineError, Mode, Weight};
 
 /// Stack of one thread: Cranelift recurses on what it compiles.
 const STACK_BYTES: usize = 8 << 20;
@@ -56,6 +56,8 @@ impl Compiler {
         priority: Priority,
         compile: impl FnOnce(&mut CodeBuilder<'_>) -> wasmtime::Result<T> + Send,
     ) -> Result<T, EngineError> {
+        // It cannot be interrupted once it has begun.
+        Weight::of(wasm)?;
         let compiled = self.pool(priority)?.install(|| {
             let mut builder = CodeBuilder::new(engine);
             builder.wasm_binary(wasm, None)?;

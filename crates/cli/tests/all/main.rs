@@ -9,6 +9,7 @@ mod cgi;
 mod clients;
 mod command_line;
 mod commands;
+mod compiling;
 mod descriptors;
 mod ending;
 mod examples;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_capabilities::{Grants, HostState, Linkers};
-use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode};
+use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Weight};
 use dayfly_model::{App, HandlerShape};
 use tokio::sync::{oneshot, watch};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -238,14 +238,17 @@ impl ComponentHost {
         let leave = residency.loads.acquire().await;
         let found = on_thread(move || match host.find()? {
             Found::Code(code, shape) => host.link(code, shape).map(Ok),
-            Found::Uncompiled(prepared) => Ok(Err(prepared)),
+            Found::Uncompiled(prepared) => {
+                let weight = Weight::of(&prepared.wasm).map_err(|error| host.uncompiled(error))?;
+                Ok(Err((prepared, weight)))
+            }
         });
-        let prepared = match found.await?? {
+        let (prepared, weight) = match found.await?? {
             Ok(resident) => return Ok(resident),
-            Err(prepared) => prepared,
+            Err(uncompiled) => uncompiled,
         };
         drop(leave);
-        let _leave = residency.compiles.acquire().await;
+        let _leave = residency.compiles(weight).acquire().await;
         let host = self.clone();
         on_thread(move || host.compile(&prepared)).await?
     }

@@ -10,6 +10,9 @@ const LOGS_EACH: u64 = 2;
 /// What the runtime holds for one resident component.
 const RESIDENT_EACH: u64 = 1;
 
+/// What guests have in any case, where a quarter of all is not less.
+const FEW: u64 = 1024;
+
 /// What is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Descriptors {
@@ -32,11 +35,12 @@ impl Descriptors {
         OWN + self.components * LOGS_EACH
     }
 
-    /// Where there is too little, guests and components get a quarter at most, and clients the rest.
+    /// Where there is too little, guests get what clients leave, but some in any case.
     fn within(&self, limit: u64) -> Self {
         let left = limit - self.own().min(limit / 2);
-        let guests = self.guests.min(left / 4);
         let components = self.components.min(left / 4 / RESIDENT_EACH);
+        let unclaimed = left.saturating_sub(self.connections + components * RESIDENT_EACH);
+        let guests = self.guests.min(unclaimed.max(FEW.min(left / 4)));
         let rest = left - guests - components * RESIDENT_EACH;
         Self {
             connections: self.connections.min(rest).max(1),
@@ -89,6 +93,7 @@ mod tests {
             assert!(connections + guests + components <= limit.max(3), "{limit}");
             assert!(connections >= guests, "{limit}: clients come first");
         }
+        assert_eq!(WANTED.within(20_000), Descriptors { guests: 2804, ..WANTED });
         // As many as a login often has.
         let few = Descriptors { connections: 256, guests: 128, components: 100 };
         assert_eq!(WANTED.within(1024), Descriptors { connections: 284, ..few });

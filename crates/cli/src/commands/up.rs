@@ -60,7 +60,7 @@ pub(crate) struct Up {
     max_instances: u32,
 
     /// How many files, sockets and connections all guests may hold open together; a component leaves
-    /// a quarter of it to the others [default: 8 for each instance]
+    /// a quarter of it to the others [default: 8 for each instance, or what clients leave]
     #[arg(long, env = "DAYFLY_MAX_DESCRIPTORS", value_name = "N")]
     max_descriptors: Option<u32>,
 
@@ -177,7 +177,9 @@ impl Up {
             components: components as u64,
         };
         let possible = wanted.share_out();
-        if possible.connections < wanted.connections || possible.guests < wanted.guests {
+        // Guests make do with less than their default; what was asked for is missed.
+        let too_few_for_guests = self.max_descriptors.is_some() && possible.guests < wanted.guests;
+        if possible.connections < wanted.connections || too_few_for_guests {
             tracing::warn!(
                 connections = possible.connections,
                 guests = possible.guests,

@@ -17,6 +17,8 @@ const FUNCTION: u64 = 4_000_000;
 /// The most that a component may weigh: some ten minutes of a core. JavaScript's and Python's
 /// engines weigh a tenth.
 const COMPONENT: u64 = 128_000_000;
+/// The locals that a valid function may have, its parameters among them.
+const LOCALS: u32 = 51_000;
 /// What is compiled within seconds.
 const LIGHT: u64 = 4_000_000;
 
@@ -270,6 +272,10 @@ impl<'a> Function<'a> {
         };
         for operator in body.get_operators_reader()? {
             function.add(&operator?);
+            // Heavy enough: what is open is kept in memory, and there could be millions of it.
+            if function.place_weight() > FUNCTION {
+                break;
+            }
         }
         Ok(function.total())
     }
@@ -278,7 +284,11 @@ impl<'a> Function<'a> {
     fn total(&self) -> u64 {
         let for_each = 20 + self.locals / 4 + self.instructions + 4 * self.moved;
         let loops = self.loops * self.loops / 25 + 2 * self.depths + 32 * self.changed;
-        for_each + loops + self.followed / 2 + self.place * self.place / 500
+        for_each + loops + self.followed / 2 + self.place_weight()
+    }
+
+    fn place_weight(&self) -> u64 {
+        self.place * self.place / 500
     }
 
     fn add(&mut self, operator: &Operator<'_>) {
@@ -288,7 +298,9 @@ impl<'a> Function<'a> {
             Op::LocalGet { local_index: local }
             | Op::LocalSet { local_index: local }
             | Op::LocalTee { local_index: local } => {
-                self.followed += self.spans.note(*local, self.place);
+                if *local < LOCALS {
+                    self.followed += self.spans.note(*local, self.place);
+                }
                 if let Some(scope) = self.scopes.last_mut() {
                     scope.uses += 1;
                 }

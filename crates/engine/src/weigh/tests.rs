@@ -94,3 +94,25 @@ fn what_cannot_be_read_is_the_compilers_to_judge() {
         Weight::of(&module[..end]).unwrap();
     }
 }
+
+#[test]
+fn invalid_code_takes_no_memory() {
+    // The last local that could have a number, and more blocks than anybody closes.
+    let locals = [&[0x20, 0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x1a, 0x0b]].concat();
+    let blocks = [0x02, 0x40].repeat(1 << 20);
+    for (code, heavy) in [(locals, false), (blocks, true)] {
+        let length = |length: usize| -> Vec<u8> {
+            let byte = |n: usize| (length >> (7 * n) & 0x7f) as u8 | if n < 4 { 0x80 } else { 0 };
+            (0..5).map(byte).collect()
+        };
+        let body = [&length(code.len() + 1)[..], &[0], &code].concat();
+        let module = [
+            &b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a"[..],
+            &length(body.len() + 1),
+            &[1],
+            &body,
+        ]
+        .concat();
+        assert_eq!(Weight::of(&module).is_err(), heavy);
+    }
+}

@@ -119,8 +119,8 @@ const MODULES: &[Attack] = &[
     attack("/injected-header", &[500], "", "CGI"),
 ];
 
-const LIMITS: &str = "limits = { memory = \"32MiB\", tables = 50000, cpu = \"200ms\", \
-    time = \"1s\", output = \"1MiB\", log = \"64KiB\", files = 16, sockets = 8, outbound = 20 }";
+const LIMITS: &str = "limits = { memory = \"32MiB\", tables = 50000, cpu = \"400ms\", \
+    time = \"2s\", output = \"1MiB\", log = \"64KiB\", files = 16, sockets = 8, outbound = 20 }";
 
 /// What a server may have grown by after all attacks: code that is read, pools that stay warm.
 const GROWN_BYTES: u64 = 64 << 20;

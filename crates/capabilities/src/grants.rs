@@ -9,8 +9,9 @@ use dayfly_model::template::MissingVariable;
 use dayfly_model::{App, Component, Limits};
 use thiserror::Error;
 
+use crate::descriptors::{Descriptor, Share};
 use crate::names::Names;
-use crate::refusals::Refusals;
+use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{http, variables, wasi};
@@ -60,13 +61,15 @@ pub struct Grants {
     pub(crate) names: Arc<Names>,
     /// Its variables.
     pub variables: variables::Grant,
+    /// Its share of what all guests may hold open.
+    descriptors: Share,
     /// What the log says of what it was refused.
     pub(crate) refusals: Refusals,
 }
 
 impl Grants {
     /// Opens what a component's manifest grants it. `values` are the app's variables; `state` is
-    /// the app's folder for what Dayfly keeps.
+    /// the app's folder for what Dayfly keeps; `descriptors` is what it may hold open.
     ///
     /// # Errors
     /// If something that is granted is not there.
@@ -76,6 +79,7 @@ impl Grants {
         values: &BTreeMap<String, String>,
         state: &Path,
         log: Arc<dyn LogSink>,
+        descriptors: Share,
     ) -> Result<Self, GrantError> {
         let name = &component.id.0;
         let hosts = component
@@ -92,9 +96,10 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
-            http: http::Grant::new(names.clone()),
+            http: http::Grant::new(names.clone(), descriptors.clone()),
             names,
             variables,
+            descriptors,
             refusals: Refusals::default(),
         })
     }
@@ -113,15 +118,33 @@ impl Grants {
         log: Arc<dyn LogSink>,
     ) -> Result<Self, wasi::FilesError> {
         let names = Arc::new(Names::new(Arc::new(hosts)));
+        let descriptors = Share::unbounded();
         Ok(Self {
             component: name.into(),
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
-            http: http::Grant::new(names.clone()),
+            http: http::Grant::new(names.clone(), descriptors.clone()),
             names,
             variables: variables::Grant::default(),
+            descriptors,
             refusals: Refusals::default(),
         })
+    }
+
+    /// Leave to hold one more file, socket or connection open.
+    pub(crate) fn take_descriptor(&self) -> Option<Descriptor> {
+        let taken = self.descriptors.take();
+        if taken.is_none() {
+            self.refusals.note(Refusal::Descriptor, |unsaid| {
+                let component = &self.component;
+                tracing::warn!(
+                    %component, unsaid,
+                    "refused: guests hold as many files, sockets and connections as they may \
+                     (`--max-descriptors`)"
+                );
+            });
+        }
+        taken
     }
 }

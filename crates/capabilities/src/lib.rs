@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod candidates;
+mod descriptors;
 pub mod grants;
 pub mod http;
 pub mod linker;
@@ -19,6 +20,7 @@ pub mod state;
 pub mod variables;
 pub mod wasi;
 
+pub use descriptors::{Descriptors, Share};
 pub use grants::{GrantError, Grants};
 pub use linker::Linkers;
 pub use paced::Paced;

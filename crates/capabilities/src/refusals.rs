@@ -20,10 +20,12 @@ pub(crate) enum Refusal {
     Component,
     /// A connection beyond those that may be open.
     Connection,
+    /// A file or socket beyond what all guests may hold open.
+    Descriptor,
 }
 
 impl Refusal {
-    const KINDS: usize = Self::Connection as usize + 1;
+    const KINDS: usize = Self::Descriptor as usize + 1;
 }
 
 /// The refusals of one component.

@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 
 use crate::Grants;
+use crate::descriptors::Descriptor;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
 use crate::wasi::open::Open;
@@ -22,6 +23,7 @@ pub struct HostState {
     open_files: Open,
     file_streams: Open,
     streaming: Streaming,
+    sockets: Vec<Descriptor>,
     stdio: Stdio,
     invocation: Invocation,
     wasi: Option<WasiCtx>,
@@ -50,6 +52,7 @@ impl HostState {
             open_files: Open::default(),
             file_streams: Open::default(),
             streaming: Streaming::default(),
+            sockets: Vec::new(),
             stdio,
             invocation,
             wasi: None,
@@ -99,6 +102,21 @@ impl HostState {
     /// The connections whose streams it has.
     pub(crate) fn streaming(&mut self) -> &mut Streaming {
         &mut self.streaming
+    }
+
+    /// Takes a descriptor for one more socket beside those that the instance still holds; false if
+    /// there is none.
+    pub(crate) fn hold_socket(&mut self, held: usize) -> bool {
+        self.release_sockets(held);
+        let taken = self.grants.take_descriptor();
+        let took = taken.is_some();
+        self.sockets.extend(taken);
+        took
+    }
+
+    /// Gives back the descriptors of all sockets but those that the instance still holds.
+    pub(crate) fn release_sockets(&mut self, held: usize) {
+        self.sockets.truncate(held);
     }
 
     /// What the instance may still put into headers and requests.

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use dayfly_host::ServerConfig;
+use dayfly_host::{Http2Limits, ServerConfig};
 use dayfly_model::manifest::{parse_duration, parse_size};
-
-use crate::descriptors::{self, OTHER_DESCRIPTORS};
 
 /// What the server grants its clients.
 #[derive(Args)]
@@ -15,6 +13,11 @@ pub(crate) struct ClientArgs {
     /// Connections at once; beyond, the one that is idle longest is closed, or new ones wait
     #[arg(long, env = "DAYFLY_MAX_CONNECTIONS", value_name = "N")]
     max_connections: Option<u32>,
+
+    /// How long a TLS handshake may take, and a connection until its first byte [default: 10s]
+    #[arg(long, env = "DAYFLY_HANDSHAKE_TIMEOUT", value_name = "TIME",
+          value_parser = parse_duration)]
+    handshake_timeout: Option<Duration>,
 
     /// How long the head of a request may take [default: 10s]
     #[arg(long, env = "DAYFLY_HEADER_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
@@ -44,6 +47,37 @@ pub(crate) struct ClientArgs {
     /// Size of a request's target: path and query [default: 16KiB]
     #[arg(long, env = "DAYFLY_MAX_URI_SIZE", value_name = "SIZE", value_parser = head_size)]
     max_uri_size: Option<usize>,
+
+    #[command(flatten)]
+    http2: Http2Args,
+}
+
+/// What the server grants the clients of HTTP/2 beside.
+#[derive(Args)]
+struct Http2Args {
+    /// HTTP/2: requests of one connection at once [default: 128]
+    #[arg(long, env = "DAYFLY_MAX_STREAMS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_streams: Option<u32>,
+
+    /// HTTP/2: requests that a client takes back before they are looked at; beyond, the connection
+    /// ends [default: 32]
+    #[arg(long, env = "DAYFLY_MAX_STREAM_RESETS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_stream_resets: Option<u32>,
+
+    /// HTTP/2: requests of a connection that may break the protocol; beyond, it ends [default: 256]
+    #[arg(long, env = "DAYFLY_MAX_STREAM_ERRORS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_stream_errors: Option<u32>,
+
+    /// HTTP/2: what a client may send ahead of one request's body [default: 256KiB]
+    #[arg(long, env = "DAYFLY_STREAM_WINDOW", value_name = "SIZE", value_parser = window)]
+    stream_window: Option<u32>,
+
+    /// HTTP/2: what a client may send ahead on one connection [default: 1MiB]
+    #[arg(long, env = "DAYFLY_CONNECTION_WINDOW", value_name = "SIZE", value_parser = window)]
+    connection_window: Option<u32>,
 }
 
 fn head_size(text: &str) -> Result<usize, String> {
@@ -53,11 +87,19 @@ fn head_size(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A connection begins with a window of almost 64 KiB, which can only be made larger.
+fn window(text: &str) -> Result<u32, String> {
+    match parse_size(text)? {
+        bytes @ 0x1_0000..=0x4000_0000 => Ok(u32::try_from(bytes).unwrap_or(u32::MAX)),
+        _ => Err("is not between 64KiB and 1GiB".to_owned()),
+    }
+}
+
 impl ClientArgs {
-    /// Puts the bounds into a server's configuration. As many connections are granted as the
-    /// process may open, if nobody says how many.
+    /// Puts the bounds into a server's configuration, but for that of connections.
     pub(crate) fn apply(&self, config: &mut ServerConfig) {
         let set = |to: &mut Duration, flag: Option<Duration>| *to = flag.unwrap_or(*to);
+        set(&mut config.handshake_timeout, self.handshake_timeout);
         set(&mut config.header_timeout, self.header_timeout);
         set(&mut config.idle_timeout, self.idle_timeout);
         set(&mut config.write_timeout, self.write_timeout);
@@ -65,17 +107,23 @@ impl ClientArgs {
         config.max_header_bytes = self.max_header_size.unwrap_or(config.max_header_bytes);
         config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);
         config.max_uri_bytes = self.max_uri_size.unwrap_or(config.max_uri_bytes);
-        let wanted = self.max_connections.map_or(config.max_connections as u64, u64::from).max(1);
-        let possible =
-            descriptors::raise(wanted + OTHER_DESCRIPTORS).saturating_sub(OTHER_DESCRIPTORS);
-        if possible < wanted {
-            tracing::warn!(
-                wanted,
-                possible = possible.max(1),
-                "this process may not open enough files for so many connections: raise its limit \
-                 (`ulimit -Hn`, `LimitNOFILE=` of systemd)"
-            );
-        }
-        config.max_connections = usize::try_from(possible.clamp(1, wanted)).unwrap_or(usize::MAX);
+        self.http2.apply(&mut config.http2);
+    }
+
+    /// The connections that are wanted.
+    pub(crate) fn wanted(&self, config: &ServerConfig) -> u64 {
+        self.max_connections.map_or(config.max_connections as u64, u64::from).max(1)
+    }
+}
+
+impl Http2Args {
+    fn apply(&self, limits: &mut Http2Limits) {
+        let set = |to: &mut u32, flag: Option<u32>| *to = flag.unwrap_or(*to);
+        set(&mut limits.max_concurrent_streams, self.max_streams);
+        set(&mut limits.stream_window_bytes, self.stream_window);
+        set(&mut limits.connection_window_bytes, self.connection_window);
+        let set = |to: &mut usize, flag: Option<u32>| *to = flag.map_or(*to, |n| n as usize);
+        set(&mut limits.max_pending_reset_streams, self.max_stream_resets);
+        set(&mut limits.max_local_error_reset_streams, self.max_stream_errors);
     }
 }

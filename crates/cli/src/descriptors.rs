@@ -1,13 +1,59 @@
-//! How many files the process may have open, connections among them.
+//! How many files the process may have open, and who may have how many of them: clients, guests and
+//! resident components. None of them can take what is set aside for another.
 
-/// Descriptors that serving takes beside its clients' connections and resident components: files
-/// and connections of guests, the runtime's own.
-pub(crate) const OTHER_DESCRIPTORS: u64 = 1024;
+/// Descriptors of the process itself: listeners, the runtime's own, what is open for a moment.
+const OWN: u64 = 512;
+
+/// The log files of one component.
+const LOGS_EACH: u64 = 2;
+
+/// What the runtime holds for one resident component.
+const RESIDENT_EACH: u64 = 1;
+
+/// What guests have in any case, where a quarter of all is not less.
+const FEW: u64 = 1024;
+
+/// What is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Descriptors {
+    /// Clients' connections.
+    pub(crate) connections: u64,
+    /// Files, sockets and connections of all guests together.
+    pub(crate) guests: u64,
+    /// Resident components.
+    pub(crate) components: u64,
+}
+
+impl Descriptors {
+    /// What there is of what is wanted. The soft limit of open files is raised for it.
+    pub(crate) fn share_out(&self) -> Self {
+        let wanted = self.own().saturating_add(self.connections).saturating_add(self.guests);
+        self.within(raise(wanted.saturating_add(self.components * RESIDENT_EACH)))
+    }
+
+    fn own(&self) -> u64 {
+        OWN + self.components * LOGS_EACH
+    }
+
+    /// Where there is too little, guests get what clients leave, but some in any case.
+    fn within(&self, limit: u64) -> Self {
+        let left = limit - self.own().min(limit / 2);
+        let components = self.components.min(left / 4 / RESIDENT_EACH);
+        let unclaimed = left.saturating_sub(self.connections + components * RESIDENT_EACH);
+        let guests = self.guests.min(unclaimed.max(FEW.min(left / 4)));
+        let rest = left - guests - components * RESIDENT_EACH;
+        Self {
+            connections: self.connections.min(rest).max(1),
+            guests: guests.max(1),
+            components: components.max(1),
+        }
+    }
+}
 
 /// Raises the soft limit of open files to what is wanted, as far as the hard one allows, and tells
 /// what it is then.
 #[cfg(unix)]
-pub(crate) fn raise(wanted: u64) -> u64 {
+fn raise(wanted: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else {
         return u64::MAX;
@@ -23,6 +69,33 @@ pub(crate) fn raise(wanted: u64) -> u64 {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn raise(_wanted: u64) -> u64 {
+fn raise(_wanted: u64) -> u64 {
     u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Descriptors = Descriptors { connections: 16_384, guests: 8000, components: 100 };
+
+    #[test]
+    fn what_is_wanted_is_had_where_there_is_enough() {
+        assert_eq!(WANTED.within(1 << 20), WANTED);
+        assert_eq!(WANTED.within(u64::MAX), WANTED);
+    }
+
+    #[test]
+    fn what_is_lacking_is_lacking_to_all() {
+        for limit in [0, 1, 64, 256, 1024, 4096, 20_000] {
+            let Descriptors { connections, guests, components } = WANTED.within(limit);
+            assert!(connections.min(guests).min(components) >= 1);
+            assert!(connections + guests + components <= limit.max(3), "{limit}");
+            assert!(connections >= guests, "{limit}: clients come first");
+        }
+        assert_eq!(WANTED.within(20_000), Descriptors { guests: 2804, ..WANTED });
+        // As many as a login often has.
+        let few = Descriptors { connections: 256, guests: 128, components: 100 };
+        assert_eq!(WANTED.within(1024), Descriptors { connections: 284, ..few });
+    }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use dayfly_engine::{Engine, EngineConfig, Mode};
-use dayfly_model::manifest::parse_size;
+use dayfly_model::Limits;
+use dayfly_model::manifest::parse_stack;
 use directories::ProjectDirs;
 
 /// How guests are compiled and where artifacts are kept.
@@ -26,17 +27,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, env = "DAYFLY_CACHE_SIZE", default_value_t = 4096, value_name = "MIB")]
     cache_size: u64,
 
-    /// Stack that a guest may use
-    #[arg(long, env = "DAYFLY_STACK", default_value = "1MiB", value_name = "SIZE",
-          value_parser = stack_size)]
-    stack: u64,
-}
-
-fn stack_size(text: &str) -> Result<u64, String> {
-    match parse_size(text)? {
-        bytes @ 0x1_0000..=0x400_0000 => Ok(bytes),
-        _ => Err("is not between 64KiB and 64MiB".to_owned()),
-    }
+    /// Stack that every guest may use, whatever its limits say [default: the largest `stack` among
+    /// the limits, 1MiB]
+    #[arg(long, env = "DAYFLY_STACK", value_name = "SIZE", value_parser = parse_stack)]
+    stack: Option<u64>,
 }
 
 pub(crate) fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode> {
@@ -45,15 +39,22 @@ pub(crate) fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode
 }
 
 impl EngineArgs {
-    /// An engine for at most `max_instances` at once.
-    pub(crate) fn build(&self, max_instances: u32) -> Result<Engine> {
+    /// An engine for at most `max_instances` at once. Its instances have the largest stack that any
+    /// of the `limits` asks for.
+    pub(crate) fn build<'a>(
+        &self,
+        max_instances: u32,
+        limits: impl IntoIterator<Item = &'a Limits>,
+    ) -> Result<Engine> {
+        let asked = limits.into_iter().map(|limits| limits.stack_bytes).max();
+        let defaults = EngineConfig::default();
         let config = EngineConfig {
             mode: self.engine,
             cache_dir: self.cache_dir.clone().or_else(default_cache),
             cache_bytes: self.cache_size.saturating_mul(1 << 20),
             max_instances,
-            max_stack_bytes: self.stack,
-            ..EngineConfig::default()
+            max_stack_bytes: self.stack.or(asked).unwrap_or(defaults.max_stack_bytes),
+            ..defaults
         };
         Engine::new(config).map_err(|error| anyhow!(error))
     }

@@ -4,16 +4,13 @@ use std::fs;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use dayfly_host::{ResidencyConfig, ServerConfig};
+use dayfly_host::ResidencyConfig;
 use dayfly_model::manifest::{parse_duration, parse_size};
-
-use crate::descriptors::{self, OTHER_DESCRIPTORS};
 
 /// Of an app with more components, none is loaded before its first request, unless asked for.
 const FEW_COMPONENTS: usize = 16;
 
 /// What the runtime holds for one resident component.
-const DESCRIPTORS_EACH: u64 = 1;
 const MAPPINGS_EACH: u64 = 5;
 /// What a pool of instances holds for each of them, and what the process holds beside.
 const MAPPINGS_PER_INSTANCE: u64 = 4;
@@ -63,14 +60,14 @@ impl ResidencyArgs {
         }
     }
 
-    /// The bounds for an app of so many components, whose clients are bounded already.
+    /// The bounds for an app of so many components, with descriptors for so many of them.
     pub(crate) fn config(
         &self,
         components: usize,
-        http: &ServerConfig,
+        descriptors: u64,
         max_instances: u32,
     ) -> ResidencyConfig {
-        let count = most(http.max_connections as u64, max_instances, components as u64);
+        let count = descriptors.min(most(max_instances));
         if count < components as u64 {
             tracing::info!(
                 components,
@@ -87,14 +84,11 @@ impl ResidencyArgs {
     }
 }
 
-/// How many components may be resident, of so many.
-fn most(connections: u64, max_instances: u32, components: u64) -> u64 {
-    let others = connections + OTHER_DESCRIPTORS;
-    let open = descriptors::raise(others + components * DESCRIPTORS_EACH);
+/// How many components may be resident, by what they map.
+fn most(max_instances: u32) -> u64 {
     let instances = u64::from(max_instances) * MAPPINGS_PER_INSTANCE;
     let mappings = mappings().saturating_sub(instances + OTHER_MAPPINGS);
-    let most = (open.saturating_sub(others) / DESCRIPTORS_EACH).min(mappings / MAPPINGS_EACH);
-    most.max(1)
+    (mappings / MAPPINGS_EACH).max(1)
 }
 
 /// The mappings that a process may have.

@@ -4,7 +4,7 @@ use wasmparser::{Validator, WasmFeatures};
 use wasmtime::CodeBuilder;
 use wasmtime::component::Component;
 
-use crate::{EngineConfig, EngineError, Mode};
+use crate::{EngineConfig, EngineError, Mode, Weight};
 
 /// Stack of one thread: Cranelift recurses on what it compiles.
 const STACK_BYTES: usize = 8 << 20;
@@ -44,6 +44,8 @@ impl Compiler {
         wasm: &[u8],
         compile: impl FnOnce(&mut CodeBuilder<'_>) -> wasmtime::Result<T> + Send,
     ) -> Result<T, EngineError> {
+        // It cannot be interrupted once it has begun.
+        Weight::of(wasm)?;
         let compiled = self.pool()?.install(|| {
             let mut builder = CodeBuilder::new(engine);
             builder.wasm_binary(wasm, None)?;

@@ -18,6 +18,21 @@ pub enum EngineError {
     /// Whose fault: the tenant's.
     #[error("the component is not valid")]
     Invalid(#[source] wasmtime::Error),
+    /// Compiling it would take too long. Whose fault: the tenant's.
+    #[error(
+        "the {what} at byte {at} would keep the compiler busy for too long: it weighs {weight}, and \
+         may weigh {limit} (hint: split functions that have thousands of locals, branches or loops)"
+    )]
+    TooHeavy {
+        /// What is too heavy: a function, or all up to it.
+        what: &'static str,
+        /// Where the function begins in the component.
+        at: usize,
+        /// What it weighs, in units of about one instruction.
+        weight: u64,
+        /// What it may weigh.
+        limit: u64,
+    },
     /// The compiler refused the component, though it is valid. Whose fault: the tenant's, or the
     /// operator's choice of a mode.
     #[error("failed to compile the component with the `{mode}` engine{}", unsupported_hint(*.mode))]

@@ -29,6 +29,7 @@ mod mode;
 mod native;
 mod pool;
 pub mod ticker;
+mod weigh;
 
 pub use cache::{ArtifactCache, CacheError, CacheStats};
 pub use code::{Code, Digest, Origin};
@@ -39,3 +40,4 @@ pub use flavour::Flavour;
 pub use limiter::{Bounds, MemoryLimiter, StoreData};
 pub use metered::{CpuLimitExceeded, Metered, metered_blocking};
 pub use mode::{Mode, ParseModeError};
+pub use weigh::Weight;

@@ -16,6 +16,8 @@ pub struct HostConfig {
     pub http: ServerConfig,
     /// How many instances may run at once, of all components together.
     pub max_instances: u32,
+    /// How many files, sockets and connections all guests may hold open together.
+    pub max_descriptors: u64,
     /// What components take while none of their instances runs.
     pub residency: ResidencyConfig,
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::manifest::{parse_duration, parse_size};
+use crate::manifest::{parse_duration, parse_size, parse_stack};
+
+/// The default of what is streamed. Nothing of it is held, so it costs no memory however long it is;
+/// this is about what a guest can pass on within the default of its CPU time.
+const STREAMED_BYTES: u64 = 16 << 30;
 
 /// How much one component may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +15,9 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Elements of one instance's tables, all together.
     pub table_elements: u64,
+    /// Stack of one instance, in bytes. Wasmtime bounds stacks for a whole engine, so every instance
+    /// that a process runs has the largest that any of its components asks for.
+    pub stack_bytes: u64,
     /// CPU time of one request.
     pub cpu: Duration,
     /// WebAssembly instructions of one request, counted alike on every machine; `None` counts none.
@@ -44,12 +51,13 @@ impl Default for Limits {
         Self {
             memory_bytes: 256 << 20,
             table_elements: 1_000_000,
+            stack_bytes: 1 << 20,
             cpu: Duration::from_secs(10),
             instructions: None,
             time: Duration::from_secs(30),
             concurrency: 1024,
-            body_bytes: u64::MAX,
-            output_bytes: u64::MAX,
+            body_bytes: STREAMED_BYTES,
+            output_bytes: STREAMED_BYTES,
             header_bytes: 128 << 10,
             log_bytes: 1 << 20,
             log_rate_bytes: 4 << 20,
@@ -63,9 +71,10 @@ impl Default for Limits {
 
 impl Limits {
     /// The names of all limits, as a manifest spells them.
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 16] = [
         "memory",
         "tables",
+        "stack",
         "cpu",
         "instructions",
         "time",
@@ -89,6 +98,7 @@ impl Limits {
         match name {
             "memory" => self.memory_bytes = parse_size(text)?,
             "tables" => self.table_elements = number(text)?,
+            "stack" => self.stack_bytes = parse_stack(text)?,
             "cpu" => self.cpu = parse_duration(text)?,
             "instructions" => self.instructions = Some(number(text)?),
             "time" => self.time = parse_duration(text)?,
@@ -131,7 +141,8 @@ mod tests {
         let mut seen = vec![Limits::default()];
         for name in Limits::NAMES {
             let mut limits = Limits::default();
-            let set = ["7B", "7ms", "7"].iter().any(|text| limits.set(name, text).is_ok());
+            let set =
+                ["7B", "7ms", "7", "700KiB"].iter().any(|text| limits.set(name, text).is_ok());
             assert!(set && !seen.contains(&limits), "{name}");
             seen.push(limits);
         }
@@ -144,6 +155,7 @@ mod tests {
         assert_eq!(said("concurrency", "9999999999"), "is too large");
         assert_eq!(said("files", "many"), "is not a whole number");
         assert!(said("memory", "64").contains("has no unit"));
-        assert!(said("speed", "64").contains("memory, tables, cpu"));
+        assert_eq!(said("stack", "4KiB"), "is not between 64KiB and 64MiB");
+        assert!(said("speed", "64").contains("memory, tables, stack"));
     }
 }

@@ -120,6 +120,14 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     measures::parse_size(text).map_err(|mistake| mistake.to_string())
 }
 
+/// Reads the size of a stack as manifests spell it (`2MiB`), in bytes.
+///
+/// # Errors
+/// What is wrong with the text, a sentence fragment.
+pub fn parse_stack(text: &str) -> Result<u64, String> {
+    measures::parse_stack(text).map_err(|mistake| mistake.to_string())
+}
+
 /// Reads a duration as manifests spell it (`500ms`).
 ///
 /// # Errors

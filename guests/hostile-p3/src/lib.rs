@@ -4,7 +4,11 @@ use std::hint::black_box;
 use std::mem::forget;
 
 use wasip3::clocks::monotonic_clock::{now, wait_for};
+use wasip3::filesystem;
+use wasip3::filesystem::preopens::get_directories;
+use wasip3::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
 use wasip3::http::types::{ErrorCode, Fields, Request, Response};
+use wasip3::sockets::types::{IpAddressFamily, TcpSocket, UdpSocket};
 use wasip3::wit_bindgen::{StreamWriter, spawn_local};
 use wasip3::{wit_future, wit_stream};
 
@@ -53,6 +57,9 @@ impl wasip3::exports::http::handler::Guest for Handler {
             "/fields" => loop {
                 forget(Fields::new());
             },
+            "/hold-files" => hold(files().await),
+            "/hold-sockets" => hold(sockets()),
+            "/one-by-one" => respond(&one_by_one().await, async |_| {}),
             "/thousand-left-open" => {
                 for _ in 0..1000 {
                     forget(wit_stream::new::<u8>());
@@ -101,6 +108,61 @@ fn memory() -> usize {
         pieces.push(vec![1_u8; 64 << 10]);
         black_box(&pieces);
     }
+}
+
+/// Opens the granted file as often as it can; what it has then, and how that ended.
+async fn files() -> (Vec<Descriptor>, String) {
+    let mut opened = Vec::new();
+    loop {
+        match open().await {
+            Ok(file) => opened.push(file),
+            Err(error) => {
+                let text = format!("{} {error:?}", opened.len());
+                return (opened, text);
+            }
+        }
+    }
+}
+
+async fn open() -> Result<Descriptor, filesystem::types::ErrorCode> {
+    let folders = get_directories();
+    let flags = (PathFlags::empty(), OpenFlags::empty(), DescriptorFlags::READ);
+    folders[0].0.open_at(flags.0, "file".to_owned(), flags.1, flags.2).await
+}
+
+/// Makes sockets as long as it can; what it has then, and how that ended.
+fn sockets() -> (Vec<TcpSocket>, String) {
+    let mut made = Vec::new();
+    loop {
+        match TcpSocket::create(IpAddressFamily::Ipv4) {
+            Ok(socket) => made.push(socket),
+            Err(error) => {
+                let text = format!("{} {error:?}", made.len());
+                return (made, text);
+            }
+        }
+    }
+}
+
+/// Opens the file and makes a socket a hundred times, and keeps none of them.
+async fn one_by_one() -> String {
+    for round in 0..100 {
+        let file = open().await;
+        let tcp = TcpSocket::create(IpAddressFamily::Ipv4);
+        let udp = UdpSocket::create(IpAddressFamily::Ipv4);
+        if file.is_err() || tcp.is_err() || udp.is_err() {
+            return format!("{round} {file:?} {tcp:?} {udp:?}");
+        }
+    }
+    "100".to_owned()
+}
+
+/// Says how it went to take something, and keeps that until it is ended.
+fn hold<T: 'static>((held, text): (T, String)) -> Answer {
+    respond(&text, async move |_sender| {
+        wait_for(HOUR).await;
+        drop(held);
+    })
 }
 
 /// Answers at once; the body is `text`, then what `more` writes.

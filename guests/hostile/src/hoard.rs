@@ -6,11 +6,12 @@ use std::mem::forget;
 use wasip2::cli::{environment, stdout};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::filesystem::preopens::get_directories;
-use wasip2::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
 use wasip2::sockets::network::IpAddressFamily;
-use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket};
+use wasip2::sockets::tcp::TcpSocket;
+use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 
 /// What is asked for in one piece.
 pub fn memory() -> String {
@@ -69,16 +70,20 @@ pub fn requests(target: &str) -> String {
     sent.to_string()
 }
 
-/// Opens the first granted folder's file `file` as often as it can.
-pub fn files() -> String {
+/// Opens the first granted folder's file `file` as often as it can; what it has then, and how that
+/// ended.
+pub fn files() -> (Vec<Descriptor>, String) {
     let folders = get_directories();
-    let Some((folder, _)) = folders.first() else { return "no folder".to_owned() };
     let mut opened = Vec::new();
+    let Some((folder, _)) = folders.first() else { return (opened, "no folder".to_owned()) };
     loop {
         let flags = (PathFlags::empty(), OpenFlags::empty(), DescriptorFlags::READ);
         match folder.open_at(flags.0, "file", flags.1, flags.2) {
             Ok(file) => opened.push(file),
-            Err(error) => return format!("{} {error:?}", opened.len()),
+            Err(error) => {
+                let text = format!("{} {error:?}", opened.len());
+                return (opened, text);
+            }
         }
     }
 }
@@ -90,14 +95,33 @@ pub fn folders() {
     }
 }
 
-pub fn sockets() -> String {
+/// Makes sockets as long as it can; what it has then, and how that ended.
+pub fn sockets() -> (Vec<TcpSocket>, String) {
     let mut made = Vec::new();
     loop {
         match tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4) {
             Ok(socket) => made.push(socket),
-            Err(error) => return format!("{} {error:?}", made.len()),
+            Err(error) => {
+                let text = format!("{} {error:?}", made.len());
+                return (made, text);
+            }
         }
     }
+}
+
+/// Opens the file and makes a socket a hundred times, and keeps none of them.
+pub fn one_by_one() -> String {
+    let folders = get_directories();
+    let flags = (PathFlags::empty(), OpenFlags::empty(), DescriptorFlags::READ);
+    for round in 0..100 {
+        let file = folders[0].0.open_at(flags.0, "file", flags.1, flags.2);
+        let tcp = tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4);
+        let udp = udp_create_socket::create_udp_socket(IpAddressFamily::Ipv4);
+        if file.is_err() || tcp.is_err() || udp.is_err() {
+            return format!("{round} {file:?} {tcp:?} {udp:?}");
+        }
+    }
+    "100".to_owned()
 }
 
 pub fn lookups() -> String {

@@ -32,6 +32,13 @@ pub fn endless(out: ResponseOutparam) {
     while stream.blocking_write_and_flush(&[b'x'; 4096]).is_ok() {}
 }
 
+/// Says how it went to take something, and keeps that until it is ended.
+pub fn hold<T>(out: ResponseOutparam, (_held, text): (T, String)) {
+    let (_body, stream) = begin(out, 200, Fields::new());
+    let _ = stream.blocking_write_and_flush(text.as_bytes());
+    subscribe_duration(3_600_000_000_000).block();
+}
+
 /// A body without end, a byte at a time.
 pub fn trickle(out: ResponseOutparam) {
     let (_body, stream) = begin(out, 200, Fields::new());

@@ -56,12 +56,12 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         |mut store, (folder, path_flags, path, open_flags, flags, _): OpenAt| {
             Box::new(async move {
                 let state: &mut HostState = store.data_mut();
-                let Some(_place) = may_open_file(state) else {
+                let Some(opening) = may_open_file(state) else {
                     return Ok::<Opened, _>((Err(ErrorCode::Quota),));
                 };
                 let mut files = state.filesystem();
                 match files.open_at(folder, path_flags, path, open_flags, flags).await {
-                    Ok(descriptor) => Ok((Ok(opened(state, descriptor)?),)),
+                    Ok(descriptor) => Ok((Ok(opened(state, descriptor, opening)?),)),
                     Err(error) => Ok((Err(files.convert_error_code(error)?),)),
                 }
             })

@@ -9,7 +9,6 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::dial::{DialError, Dialer};
-use crate::names::Names;
 
 /// How long an unused connection is kept: not so long that those of one component keep another
 /// from opening any.
@@ -32,7 +31,7 @@ static TLS: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
     Ok(builder.with_no_client_auth())
 });
 
-pub(super) fn new(names: Arc<Names>) -> Result<Client, Error> {
+pub(super) fn new(dialer: Dialer) -> Result<Client, Error> {
     let tls = TLS.as_ref().map_err(|error| {
         tracing::error!(%error, "the platform's certificate roots cannot be read");
         Error::ConfigurationError
@@ -41,7 +40,7 @@ pub(super) fn new(names: Arc<Names>) -> Result<Client, Error> {
         .with_tls_config(tls.clone())
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(Dialer::new(names));
+        .wrap_connector(dialer);
     Ok(legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 
+use crate::descriptors::{Descriptor, Share};
 use crate::names::{LookupError, Names};
 
 /// How long one address may take to answer.
@@ -31,7 +32,7 @@ const ADDRESSES: usize = 8;
 /// How many connections of one component may be open.
 const PER_COMPONENT: usize = 256;
 
-/// How many may be open in all. The command sets descriptors aside for twice as many.
+/// How many may be open in all.
 static CONNECTIONS: Semaphore = Semaphore::const_new(512);
 
 /// How long a request waits for one of them.
@@ -79,11 +80,12 @@ impl DialError {
 pub(super) struct Dialer {
     names: Arc<Names>,
     connections: Arc<Semaphore>,
+    descriptors: Share,
 }
 
 impl Dialer {
-    pub(super) fn new(names: Arc<Names>) -> Self {
-        Self { names, connections: Arc::new(Semaphore::new(PER_COMPONENT)) }
+    pub(super) fn new(names: Arc<Names>, descriptors: Share) -> Self {
+        Self { names, connections: Arc::new(Semaphore::new(PER_COMPONENT)), descriptors }
     }
 }
 
@@ -97,8 +99,8 @@ impl tower_service::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { names, connections } = self.clone();
-        Box::pin(async move { dial(&names, connections, &uri).await.map(TokioIo::new) })
+        let dialer = self.clone();
+        Box::pin(async move { dialer.dial(&uri).await.map(TokioIo::new) })
     }
 }
 
@@ -111,47 +113,50 @@ pub(super) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
     Some((scheme, host, port))
 }
 
-async fn dial(
-    names: &Names,
-    connections: Arc<Semaphore>,
-    uri: &Uri,
-) -> Result<Connection, DialError> {
-    let (scheme, host, port) = target(uri).ok_or(DialError::NoHost)?;
-    let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
-    let addresses = names.resolve(host).await?;
-    let mut last = DialError::AddressRefused;
-    let turn = timeout(WAIT, Turn::take(connections)).await.map_err(|_| DialError::Limit)?;
-    for address in addresses.into_iter().take(ADDRESSES) {
-        if !scope.permits(address) {
-            continue;
-        }
-        match timeout(CONNECT, TcpStream::connect((address, port))).await {
-            Ok(Ok(stream)) => {
-                // Small requests must not wait for Nagle; failing to say so costs only time.
-                let _ = stream.set_nodelay(true);
-                return Ok(Connection { stream, _turn: turn });
+impl Dialer {
+    async fn dial(self, uri: &Uri) -> Result<Connection, DialError> {
+        let names = &self.names;
+        let (scheme, host, port) = target(uri).ok_or(DialError::NoHost)?;
+        let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
+        let addresses = names.resolve(host).await?;
+        let mut last = DialError::AddressRefused;
+        let turn = self.turn().await?;
+        for address in addresses.into_iter().take(ADDRESSES) {
+            if !scope.permits(address) {
+                continue;
             }
-            Ok(Err(error)) => last = DialError::Connect(error),
-            Err(_) => last = DialError::ConnectTimeout,
+            match timeout(CONNECT, TcpStream::connect((address, port))).await {
+                Ok(Ok(stream)) => {
+                    // Small requests must not wait for Nagle; failing to say so costs only time.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(Connection { stream, _turn: turn });
+                }
+                Ok(Err(error)) => last = DialError::Connect(error),
+                Err(_) => last = DialError::ConnectTimeout,
+            }
         }
+        Err(last)
     }
-    Err(last)
+
+    /// Waits for a connection of the component's and one of all, and takes a descriptor for it. The
+    /// semaphores are never closed.
+    async fn turn(&self) -> Result<Turn, DialError> {
+        let turns = async {
+            // A component that has its share waits for its own, and keeps no one else from theirs.
+            let own = self.connections.clone().acquire_owned().await.ok();
+            (own, CONNECTIONS.acquire().await.ok())
+        };
+        let (own, shared) = timeout(WAIT, turns).await.map_err(|_| DialError::Limit)?;
+        let descriptor = self.descriptors.take().ok_or(DialError::Limit)?;
+        Ok(Turn { _own: own, _shared: shared, _descriptor: descriptor })
+    }
 }
 
 /// Leave for one open connection.
 struct Turn {
     _own: Option<OwnedSemaphorePermit>,
     _shared: Option<SemaphorePermit<'static>>,
-}
-
-impl Turn {
-    /// The semaphores are never closed.
-    async fn take(own: Arc<Semaphore>) -> Self {
-        // A component that has its share waits for its own, and keeps no one else from theirs.
-        let _own = own.acquire_owned().await.ok();
-        let _shared = CONNECTIONS.acquire().await.ok();
-        Self { _own, _shared }
-    }
+    _descriptor: Descriptor,
 }
 
 /// A connection, which gives its turn back when it is closed.
@@ -219,13 +224,14 @@ mod tests {
     use tower_service::Service as _;
 
     use super::*;
+    use crate::Descriptors;
 
     #[tokio::test]
     async fn connections_that_are_open_are_bounded() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hosts = Arc::new(OutboundHosts::parse([url.as_str()]).unwrap());
-        let mut dialer = Dialer::new(Arc::new(Names::new(hosts.clone())));
+        let mut dialer = Dialer::new(Arc::new(Names::new(hosts.clone())), Share::unbounded());
         let uri: Uri = format!("{url}/").parse().unwrap();
         let mut open = Vec::new();
         for _ in 0..PER_COMPONENT {
@@ -237,8 +243,29 @@ mod tests {
         assert!(matches!(refused.explain(), Error::ConnectionLimitReached), "{refused}");
         tokio::time::resume();
         // Another component has connections of its own.
-        let mut another = Dialer::new(Arc::new(Names::new(hosts)));
+        let mut another = Dialer::new(Arc::new(Names::new(hosts)), Share::unbounded());
         assert!(another.call(uri.clone()).await.is_ok());
+        open.pop();
+        assert!(dialer.call(uri).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn connections_share_what_guests_may_hold_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hosts = Arc::new(OutboundHosts::parse([url.as_str()]).unwrap());
+        let names = Arc::new(Names::new(hosts));
+        let descriptors = Descriptors::new(4);
+        let mut dialer = Dialer::new(names.clone(), descriptors.share());
+        let uri: Uri = format!("{url}/").parse().unwrap();
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(dialer.call(uri.clone()).await.unwrap());
+        }
+        let refused = dialer.call(uri.clone()).await.err().expect("one too many");
+        assert!(matches!(refused.explain(), Error::ConnectionLimitReached), "{refused}");
+        let mut another = Dialer::new(names, descriptors.share());
+        assert!(another.call(uri.clone()).await.is_ok(), "the others have theirs");
         open.pop();
         assert!(dialer.call(uri).await.is_ok());
     }

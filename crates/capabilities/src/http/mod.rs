@@ -12,8 +12,10 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime_wasi_http::Error;
 
+use dial::Dialer;
 pub use host::Outbound;
 
+use crate::descriptors::Share;
 use crate::names::Names;
 use crate::registry::Capability;
 
@@ -32,17 +34,20 @@ pub const CAPABILITY: Capability = Capability {
 /// shared would hand one of them a connection to an address that only another was granted.
 pub struct Grant {
     names: Arc<Names>,
+    descriptors: Share,
     client: OnceLock<Result<client::Client, Error>>,
 }
 
 impl Grant {
-    /// A share that reaches the hosts of `names` and nothing else.
-    pub(crate) fn new(names: Arc<Names>) -> Self {
-        Self { names, client: OnceLock::new() }
+    /// A share that reaches the hosts of `names` and nothing else, with connections of
+    /// `descriptors`.
+    pub(crate) fn new(names: Arc<Names>, descriptors: Share) -> Self {
+        Self { names, descriptors, client: OnceLock::new() }
     }
 
     /// The component's connections, made with the first request.
     fn client(&self) -> Result<&client::Client, &Error> {
-        self.client.get_or_init(|| client::new(self.names.clone())).as_ref()
+        let new = || client::new(Dialer::new(self.names.clone(), self.descriptors.clone()));
+        self.client.get_or_init(new).as_ref()
     }
 }

@@ -2,7 +2,8 @@
 //! again over wasmtime-wasi's with a look at the instance's limits first.
 
 use dayfly_engine::Flavour;
-use wasmtime::component::Linker;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2;
 use wasmtime_wasi::p2::bindings::sockets as sockets2;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -19,6 +20,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
     linker.allow_shadowing(true);
     bounded_files::link(linker, flavour)?;
     sockets(linker)?;
+    closing(linker, flavour)?;
     if flavour.is_concurrent() {
         concurrent_sockets(linker)?;
         tcp::link(linker)?;
@@ -61,9 +63,24 @@ fn sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     )
 }
 
+/// Defines the end of sockets again.
+fn closing(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    let (tcp, udp) = (ResourceType::host::<p2::TcpSocket>(), ResourceType::host::<p2::UdpSocket>());
+    let closed_tcp = closed::<p2::TcpSocket>;
+    linker.instance("wasi:sockets/tcp@0.2.12")?.resource("tcp-socket", tcp, closed_tcp)?;
+    let closed_udp = closed::<p2::UdpSocket>;
+    linker.instance("wasi:sockets/udp@0.2.12")?.resource("udp-socket", udp, closed_udp)?;
+    if flavour.is_concurrent() {
+        let udp = ResourceType::host::<UdpSocket>();
+        let mut types = linker.instance("wasi:sockets/types@0.3.0")?;
+        types.resource("udp-socket", udp, closed::<UdpSocket>)?;
+    }
+    Ok(())
+}
+
 fn concurrent_sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     use sockets3::{Host as _, HostTcpSocket, HostUdpSocket};
-    let over = || sockets3::ErrorCode::Other(Some("the instance's limit is reached".to_owned()));
+    let over = || sockets3::ErrorCode::Other(Some("as many sockets as may be are open".to_owned()));
     let mut types = linker.instance("wasi:sockets/types@0.3.0")?;
     types.func_wrap(
         "[static]tcp-socket.create",
@@ -95,15 +112,29 @@ fn concurrent_sockets(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     )
 }
 
-/// Whether the instance may open one more socket; it counts as one outbound connection.
+/// Whether the instance may open one more socket, and all guests together; it counts as one outbound
+/// connection.
 fn may_open_socket(state: &mut HostState) -> bool {
-    let limit = state.grants().limits.sockets;
-    let held = held::<TcpSocket>(state)
+    let (held, limit) = (held_sockets(state), state.grants().limits.sockets);
+    held < limit as usize && state.hold_socket(held) && state.spend_outbound()
+}
+
+/// How many sockets the instance holds, and connections whose streams outlived theirs.
+pub(super) fn held_sockets(state: &mut HostState) -> usize {
+    held::<TcpSocket>(state)
         + held::<UdpSocket>(state)
         + held::<p2::TcpSocket>(state)
         + held::<p2::UdpSocket>(state)
-        + state.streaming().left();
-    held < limit as usize && state.spend_outbound()
+        + state.streaming().left()
+}
+
+/// Closes a socket, and gives back its descriptor.
+fn closed<S: 'static>(mut store: StoreContextMut<'_, HostState>, rep: u32) -> wasmtime::Result<()> {
+    let state = store.data_mut();
+    state.table().delete(Resource::<S>::new_own(rep))?;
+    let held = held_sockets(state);
+    state.release_sockets(held);
+    Ok(())
 }
 
 /// How many resources of a kind the instance holds. It looks at all of them: opening is rare and

@@ -2,7 +2,7 @@
 
 use dayfly_engine::Flavour;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, LinkerInstance, Resource};
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime_wasi::filesystem::{
     Descriptor, WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _,
 };
@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::{FsError, ReaddirIterator};
 use wasmtime_wasi::p3::bindings::filesystem::types as files3;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
-use super::open::{Place, Placed};
+use super::open::{Opening, Placed};
 use crate::HostState;
 
 /// How many streams an instance may hold for each file that it may: most runtimes keep one to read
@@ -33,17 +33,18 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
         |mut store, (folder, path_flags, path, open_flags, flags): OpenAt2| {
             Box::new(async move {
                 let state: &mut HostState = store.data_mut();
-                let Some(_place) = may_open_file(state) else {
+                let Some(opening) = may_open_file(state) else {
                     return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
                 };
                 let mut files = state.filesystem();
                 match files.open_at(folder, path_flags, path, open_flags, flags).await {
-                    Ok(descriptor) => Ok((Ok(opened(state, descriptor)?),)),
+                    Ok(descriptor) => Ok((Ok(opened(state, descriptor, opening)?),)),
                     Err(error) => Ok((Err(files.convert_error_code(error)?),)),
                 }
             })
         },
     )?;
+    types.resource("descriptor", ResourceType::host::<Descriptor>(), closed)?;
     streams(&mut types)?;
     if flavour.is_concurrent() { concurrent(linker) } else { Ok(()) }
 }
@@ -87,12 +88,14 @@ fn streams(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
 
 fn concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     use files3::{Host as _, HostDescriptorWithStore};
-    linker.instance("wasi:filesystem/types@0.3.0")?.func_wrap_concurrent(
+    let mut types = linker.instance("wasi:filesystem/types@0.3.0")?;
+    types.resource("descriptor", ResourceType::host::<Descriptor>(), closed)?;
+    types.func_wrap_concurrent(
         "[method]descriptor.open-at",
         |accessor, (folder, path_flags, path, open_flags, flags): OpenAt3| {
             Box::pin(async move {
                 // Held until it is open: a guest may open many at once.
-                let Some(_place) = accessor.with(|mut access| may_open_file(access.get())) else {
+                let Some(opening) = accessor.with(|mut access| may_open_file(access.get())) else {
                     return Ok((Err(files3::ErrorCode::Quota),));
                 };
                 let files = accessor.with_getter::<WasiFilesystem>(HostState::filesystem);
@@ -101,7 +104,8 @@ fn concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
                 );
                 match made.await {
                     Ok(descriptor) => {
-                        let file = accessor.with(|mut access| opened(access.get(), descriptor))?;
+                        let file = accessor
+                            .with(|mut access| opened(access.get(), descriptor, opening))?;
                         Ok((Ok(file),))
                     }
                     Err(error) => {
@@ -115,22 +119,39 @@ fn concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     )
 }
 
+/// Closes a file, and gives back its descriptor at once if nothing else keeps it open.
+fn closed(mut store: Store<'_>, rep: u32) -> wasmtime::Result<()> {
+    let state = store.data_mut();
+    state.table().delete(File::new_own(rep))?;
+    state.open_files().count();
+    Ok(())
+}
+
 fn limit(state: &HostState) -> usize {
     state.grants().limits.files as usize
 }
 
 /// A place for one more file or folder, if the instance may open one: it has neither as many handles,
-/// of which those of granted folders are some, nor as many files that anything keeps open.
-pub(crate) fn may_open_file(state: &mut HostState) -> Option<Place> {
+/// of which those of granted folders are some, nor as many files that anything keeps open; and if all
+/// guests together may.
+pub(crate) fn may_open_file(state: &mut HostState) -> Option<Opening> {
     let limit = limit(state);
     let handles = state.table().iter_mut().filter(|entry| entry.is::<Descriptor>()).count();
-    if handles < limit { state.open_files().place(limit) } else { None }
+    if handles >= limit || state.open_files().count() >= limit {
+        return None;
+    }
+    let descriptor = state.grants().take_descriptor()?;
+    state.open_files().opening(limit, descriptor)
 }
 
 /// Counts what was opened, for as long as anything refers to it.
-pub(crate) fn opened(state: &mut HostState, file: File) -> wasmtime::Result<File> {
+pub(crate) fn opened(
+    state: &mut HostState,
+    file: File,
+    opening: Opening,
+) -> wasmtime::Result<File> {
     let (table, open) = state.table_and_open_files();
-    open.add(table.get(&file)?);
+    open.add(table.get(&file)?, opening);
     Ok(file)
 }
 

@@ -12,17 +12,25 @@ use wasmtime_wasi_io::streams::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, StreamResult,
 };
 
-/// Things that are open until nobody refers to them.
+use crate::descriptors::Descriptor as Held;
+
+/// Things that are open until nobody refers to them, each with its descriptor where it has one.
 #[derive(Default)]
-pub(crate) struct Open(Vec<Weak<dyn Any + Send + Sync>>);
+pub(crate) struct Open(Vec<(Weak<dyn Any + Send + Sync>, Option<Held>)>);
 
 /// A place among them, for as long as it is held: while a file is being opened, say.
 pub(crate) type Place = Arc<dyn Any + Send + Sync>;
 
+/// A file that is being opened: its place, and its descriptor.
+pub(crate) struct Opening {
+    _place: Place,
+    descriptor: Held,
+}
+
 impl Open {
-    /// How many are open.
+    /// How many are open. The descriptors of those that are no more are given back.
     pub(super) fn count(&mut self) -> usize {
-        self.0.retain(|open| open.strong_count() > 0);
+        self.0.retain(|(open, _)| open.strong_count() > 0);
         self.0.len()
     }
 
@@ -32,21 +40,27 @@ impl Open {
             return None;
         }
         let place: Place = Arc::new(());
-        self.0.push(Arc::downgrade(&place));
+        self.wait_for(place.clone());
         Some(place)
+    }
+
+    /// A place for a file that is about to be opened by this descriptor.
+    pub(super) fn opening(&mut self, limit: usize, descriptor: Held) -> Option<Opening> {
+        Some(Opening { _place: self.place(limit)?, descriptor })
     }
 
     /// Counts what someone else refers to.
     pub(super) fn wait_for(&mut self, place: Place) {
-        self.0.push(Arc::downgrade(&place));
+        self.0.push((Arc::downgrade(&place), None));
     }
 
     /// Counts a file or folder that was opened.
-    pub(super) fn add(&mut self, descriptor: &Descriptor) {
-        self.wait_for(match descriptor {
+    pub(super) fn add(&mut self, opened: &Descriptor, opening: Opening) {
+        let opened: Place = match opened {
             Descriptor::File(file) => file.file.clone(),
             Descriptor::Dir(folder) => folder.dir.clone(),
-        });
+        };
+        self.0.push((Arc::downgrade(&opened), Some(opening.descriptor)));
     }
 }
 

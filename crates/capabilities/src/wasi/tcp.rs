@@ -14,6 +14,7 @@ use wasmtime::component::{
 use wasmtime_wasi::p3::bindings::sockets::types::{ErrorCode, HostTcpSocketWithStore};
 use wasmtime_wasi::sockets::{TcpSocket, WasiSockets, WasiSocketsView as _};
 
+use super::bounded::held_sockets;
 use super::open::Open;
 use crate::HostState;
 
@@ -70,6 +71,8 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 fn drop_socket(state: &mut HostState, rep: u32) -> wasmtime::Result<()> {
     state.table().delete(Socket::new_own(rep))?;
     state.streaming().leave(rep);
+    let held = held_sockets(state);
+    state.release_sockets(held);
     Ok(())
 }
 

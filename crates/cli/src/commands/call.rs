@@ -72,8 +72,8 @@ impl Call {
     pub(crate) fn run(self) -> Result<ExitCode> {
         logging::start_quietly();
         let prepared = oneshot::prepare(&self.file)?;
-        let engine = self.engine.build(oneshot::INSTANCES)?;
         let limits = self.grants.limits();
+        let engine = self.engine.build(oneshot::INSTANCES, [&limits])?;
         let code = oneshot::load(&engine, &prepared.wasm, &limits)?;
         let exports = exports::list(code.component());
         let Some(call) = &self.function else {

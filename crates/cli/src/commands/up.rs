@@ -14,11 +14,15 @@ use dayfly_model::App;
 
 use crate::app::{AppArgs, folder_of};
 use crate::clients::ClientArgs;
+use crate::descriptors::Descriptors;
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
 use crate::report;
 use crate::residency::ResidencyArgs;
+
+/// What guests may hold open, for each instance that may run: few have any files, some have many.
+const DESCRIPTORS_PER_INSTANCE: u32 = 8;
 
 /// Serve an app, each request in a fresh instance.
 #[derive(Args)]
@@ -54,6 +58,11 @@ pub(crate) struct Up {
     /// How many instances may run at once
     #[arg(long, env = "DAYFLY_MAX_INSTANCES", default_value_t = 1000, value_name = "N")]
     max_instances: u32,
+
+    /// How many files, sockets and connections all guests may hold open together; a component leaves
+    /// a quarter of it to the others [default: 8 for each instance, or what clients leave]
+    #[arg(long, env = "DAYFLY_MAX_DESCRIPTORS", value_name = "N")]
+    max_descriptors: Option<u32>,
 
     /// How many seconds running requests may take to finish after the first SIGINT or SIGTERM
     #[arg(long, env = "DAYFLY_GRACE", default_value_t = 30, value_name = "SECONDS")]
@@ -92,7 +101,8 @@ impl Up {
                 app.name
             ));
         }
-        let engine = self.engine.build(self.max_instances)?;
+        let engine =
+            self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
         let needs = self.needs(&app, &engine);
         let release = self.app.release(&app)?;
         let components = release.images.len();
@@ -147,8 +157,39 @@ impl Up {
             ..ServerConfig::default()
         };
         self.clients.apply(&mut http);
-        let residency = self.residency.config(components, &http, self.max_instances);
-        HostConfig { http, max_instances: self.max_instances, residency }
+        let Descriptors { connections, guests, components: resident } =
+            self.descriptors(&http, components);
+        http.max_connections = usize::try_from(connections).unwrap_or(usize::MAX);
+        HostConfig {
+            http,
+            max_instances: self.max_instances,
+            max_descriptors: guests,
+            residency: self.residency.config(components, resident, self.max_instances),
+        }
+    }
+
+    /// Who may have how many of the files that the process may open.
+    fn descriptors(&self, http: &ServerConfig, components: usize) -> Descriptors {
+        let each_instance = self.max_instances.saturating_mul(DESCRIPTORS_PER_INSTANCE);
+        let wanted = Descriptors {
+            connections: self.clients.wanted(http),
+            guests: self.max_descriptors.unwrap_or(each_instance).into(),
+            components: components as u64,
+        };
+        let possible = wanted.share_out();
+        // Guests make do with less than their default; what was asked for is missed.
+        let too_few_for_guests = self.max_descriptors.is_some() && possible.guests < wanted.guests;
+        if possible.connections < wanted.connections || too_few_for_guests {
+            tracing::warn!(
+                connections = possible.connections,
+                guests = possible.guests,
+                "this process may not open enough files for {} connections and {} files and sockets \
+                 of guests: raise its limit (`ulimit -Hn`, `LimitNOFILE=` of systemd)",
+                wanted.connections,
+                wanted.guests,
+            );
+        }
+        possible
     }
 
     fn preload(&self, host: &Host) -> Result<()> {

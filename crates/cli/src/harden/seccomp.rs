@@ -3,13 +3,17 @@
 //! It is a list of what is refused rather than of what is allowed: which calls the C library and the
 //! kernel's own fast paths take differs between versions, and a server that dies after an upgrade
 //! would soon be run without any filter.
+//!
+//! A list by number is only good for one numbering. A call by another architecture's, such as that
+//! of 32-bit programs, ends the process: each filter asks for the architecture first. The kernel
+//! tells nothing of the third numbering of x86-64, x32, but by the number itself.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter_all_threads,
+    SeccompRule, apply_filter_all_threads, sock_filter,
 };
 
 /// Refused whatever the arguments are: other programs and processes, privileges, mounts, modules
@@ -109,13 +113,20 @@ const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6
 
 /// Filters the system calls of all threads, now and later.
 pub(super) fn restrict() -> Result<()> {
-    // Filters stack. `clone3` hides its flags from filters; told that there is none, C libraries
-    // fall back to `clone`, whose flags the second filter sees.
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    for program in [program(clone3, libc::ENOSYS)?, program(refused()?, libc::EPERM)?] {
+    for program in programs()? {
         apply_filter_all_threads(&program).context("the kernel refused the filter")?;
     }
     Ok(())
+}
+
+/// The filters. The kernel asks each of them, and takes the strictest answer.
+fn programs() -> Result<Vec<BpfProgram>> {
+    // `clone3` hides its flags from filters; told that there is none, C libraries fall back to
+    // `clone`, whose flags the second filter sees.
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let mut programs = vec![program(clone3, libc::ENOSYS)?, program(refused()?, libc::EPERM)?];
+    programs.extend(x32());
+    Ok(programs)
 }
 
 /// Whether the kernel has it.
@@ -158,3 +169,23 @@ fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: libc::c_int) -> Result
     )?;
     Ok(filter.try_into()?)
 }
+
+/// A filter that refuses all calls by the numbers of x32, each of which has this bit; no program of
+/// ours makes any. Elsewhere than on x86-64 there are none.
+fn x32() -> Option<BpfProgram> {
+    const X32: u32 = 0x4000_0000;
+    let statement = |code: u32, k| sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    cfg!(target_arch = "x86_64").then(|| {
+        vec![
+            // The number is the first word of what a filter sees.
+            statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+            sock_filter { jf: 1, ..statement(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, X32) },
+            statement(libc::BPF_RET | libc::BPF_K, refuse),
+            statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -125,6 +125,21 @@ async fn a_body_that_does_not_tell_its_length_is_bounded_too() {
 }
 
 #[tokio::test]
+async fn a_body_has_a_bound_by_default() {
+    let app = App::of("rust-http");
+    let server = dayfly().up(app.folder()).await;
+    for (length, status) in [(16_u64 << 30, "200"), ((16 << 30) + 1, "413")] {
+        let mut stream = server.connect().await;
+        let head = format!("POST /hello HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{length}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn output_beyond_the_limit_breaks_off() {
     let (_app, server) = limited("output = \"1MiB\"").await;
     assert_eq!(server.get("/large?bytes=1048576").await.body.len(), 1 << 20);
@@ -213,6 +228,60 @@ async fn instructions_are_bounded_on_wasi_0_3() {
     assert_eq!(answer.status, 504);
     cause(&server, &answer.error_id(), "instructions").await;
     server.stop().await;
+}
+
+/// Calls itself so many times, with 64 bytes of stack or more each, and writes an answer.
+fn deep(calls: u32) -> String {
+    include_str!("deep.wat").replace("CALLS", &calls.to_string())
+}
+
+/// An app with a command that needs some 6 MiB of stack and one that needs some 100 KiB, and these
+/// limits for the first.
+fn needing_stack(limits: &str) -> App {
+    let component = |name: &str, limits: &str| {
+        format!(
+            "[[trigger.http]]\nroute = \"/{name}\"\ncomponent = \"{name}\"\n\
+             executor = {{ type = \"wagi\" }}\n\
+             [component.{name}]\nsource = \"{name}.wat\"\nlimits = {{ {limits} }}\n"
+        )
+    };
+    App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n{}{}",
+        component("deep", limits),
+        component("shallow", "")
+    ))
+    .file("deep.wat", deep(100_000))
+    .file("shallow.wat", deep(1600))
+}
+
+/// What each of them gets, with these flags.
+async fn with_stack(app: &App, flags: &[&str]) -> [u16; 2] {
+    let server = dayfly().arg("up").args(flags).arg(app.folder()).serve().await;
+    let statuses = [server.get("/deep").await.status, server.get("/shallow").await.status];
+    if statuses.contains(&500) {
+        server.stderr().containing("call stack exhausted").await;
+    }
+    server.stop().await;
+    statuses
+}
+
+#[tokio::test]
+async fn a_manifest_asks_for_the_stack_that_its_component_needs() {
+    assert_eq!(with_stack(&needing_stack(""), &[]).await, [500, 200]);
+    let more = needing_stack("stack = \"32MiB\"");
+    assert_eq!(with_stack(&more, &[]).await, [200, 200]);
+    assert_eq!(with_stack(&more, &["--limit", "stack=64KiB"]).await, [500, 500]);
+    assert_eq!(with_stack(&more, &["--stack", "64KiB"]).await, [500, 500]);
+    assert_eq!(with_stack(&needing_stack(""), &["--limit", "stack=32MiB"]).await, [200, 200]);
+}
+
+#[tokio::test]
+async fn a_command_has_the_stack_that_a_flag_says() {
+    let app = needing_stack("");
+    for (limit, status) in [("stack=1MiB", 134), ("stack=32MiB", 0)] {
+        let run = dayfly().args(["run", "--limit", limit]).arg(app.path("deep.wat"));
+        run.ends().await.with(status);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! HTTPS: certificates from files, HTTP/2 by ALPN.
 
+use std::time::{Duration, Instant};
+
 use dayfly_testing::{App, Certificate, Running, program, run};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::dayfly;
 
@@ -64,4 +67,22 @@ async fn a_certificate_that_cannot_be_served_is_named() {
         let stderr = command.arg(app.folder()).ends().await.with(1);
         assert!(stderr.contains(&named.display().to_string()), "{stderr}");
     }
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_ended() {
+    let (app, certificate) = (App::of("rust-hello"), Certificate::new());
+    let command = dayfly().args(["up", "--handshake-timeout", "300ms", "--tls-cert"]);
+    let command = command.arg(certificate.chain()).arg("--tls-key").arg(certificate.key());
+    let server = command.arg(app.folder()).serve().await;
+    // Nothing at all, and the first bytes of a handshake.
+    for begun in [&b""[..], &[22, 3, 1]] {
+        let began = Instant::now();
+        let mut stream = server.connect().await;
+        stream.write_all(begun).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
+    assert_eq!(curl(&server, &certificate, &[], "/").await, "hello world");
+    server.stop().await;
 }

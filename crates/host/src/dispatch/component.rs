@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use dayfly_capabilities::{GrantError, HostState};
+use dayfly_capabilities::{GrantError, HostState, Share};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits};
 use http::{Method, Request};
@@ -92,10 +92,21 @@ pub(crate) struct ComponentHost {
     pub(super) image: Image,
     pub(super) limits: Limits,
     pub(super) admission: Admission,
+    pub(super) descriptors: Share,
     pub(super) place: Place,
     name: Arc<str>,
     max_wait: Duration,
     last_use: LastUse,
+}
+
+/// What bounds a component.
+pub(super) struct Bounds {
+    pub(super) limits: Limits,
+    pub(super) admission: Admission,
+    /// How long what is ready may wait for a core.
+    pub(super) max_wait: Duration,
+    /// What its instances may hold open together.
+    pub(super) descriptors: Share,
 }
 
 impl ActivateError {
@@ -109,19 +120,15 @@ impl ActivateError {
 }
 
 impl ComponentHost {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        image: Image,
-        limits: Limits,
-        admission: Admission,
-        max_wait: Duration,
-    ) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, image: Image, bounds: Bounds) -> Self {
+        let Bounds { limits, admission, max_wait, descriptors } = bounds;
         Self {
             shared: shared.clone(),
             name: image.component.0.as_str().into(),
             image,
             limits,
             admission,
+            descriptors,
             place: Place::default(),
             max_wait,
             last_use: LastUse::default(),
@@ -249,13 +256,13 @@ fn start(
 /// How long a request's body may be, and whether it turned out longer.
 struct Bound {
     bytes: usize,
-    /// Only where the body does not tell its length and there is a limit.
+    /// Only where the body does not tell its length.
     passed: Option<Arc<AtomicBool>>,
 }
 
 impl Bound {
     fn new(limit: u64, body: &Incoming) -> Self {
-        let unknown = body.size_hint().upper().is_none() && limit != u64::MAX;
+        let unknown = body.size_hint().upper().is_none();
         Self {
             bytes: usize::try_from(limit).unwrap_or(usize::MAX),
             passed: unknown.then(Arc::default),

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_capabilities::{Grants, HostState, Linkers};
-use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode};
+use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Weight};
 use dayfly_model::{App, HandlerShape};
 use tokio::sync::{oneshot, watch};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -238,14 +238,17 @@ impl ComponentHost {
         let leave = residency.loads.acquire().await;
         let found = on_thread(move || match host.find()? {
             Found::Code(code, shape) => host.link(code, shape).map(Ok),
-            Found::Uncompiled(prepared) => Ok(Err(prepared)),
+            Found::Uncompiled(prepared) => {
+                let weight = Weight::of(&prepared.wasm).map_err(|error| host.uncompiled(error))?;
+                Ok(Err((prepared, weight)))
+            }
         });
-        let prepared = match found.await?? {
+        let (prepared, weight) = match found.await?? {
             Ok(resident) => return Ok(resident),
-            Err(prepared) => prepared,
+            Err(uncompiled) => uncompiled,
         };
         drop(leave);
-        let _leave = residency.compiles.acquire().await;
+        let _leave = residency.compiles(weight).acquire().await;
         let host = self.clone();
         on_thread(move || host.compile(&prepared)).await?
     }
@@ -256,16 +259,20 @@ impl ComponentHost {
         let _leave = self.shared.residency.followers.acquire().await;
         let host = self.clone();
         let began = Instant::now();
-        let followed = on_thread(move || match host.find()? {
-            Found::Code(code, shape) => host.link(code, shape),
-            Found::Uncompiled(prepared) => host.compile_in_full(&prepared),
+        let followed = on_thread(move || {
+            let resident = match host.find()? {
+                Found::Code(code, shape) => host.link(code, shape),
+                Found::Uncompiled(prepared) => host.compile_in_full(&prepared),
+            }?;
+            let bytes = resident.bytes();
+            // Here, because unmapping what is replaced takes time.
+            if host.place.replace(&stand_in, resident) {
+                host.shared.residency.resize(&host, bytes);
+            }
+            Ok(())
         });
         match followed.await.flatten() {
-            Ok(resident) => {
-                let bytes = resident.bytes();
-                if self.place.replace(&stand_in, resident) {
-                    self.shared.residency.resize(&self, bytes);
-                }
+            Ok(()) => {
                 tracing::debug!(component = self.name(), took = ?began.elapsed(), "compiled in full");
             }
             Err(error) => {
@@ -386,7 +393,8 @@ impl ComponentHost {
             .components
             .get(&self.image.component)
             .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
-        let grants = Grants::prepare(app, component, variables, state, self.image.log.clone())?;
+        let (log, descriptors) = (self.image.log.clone(), self.descriptors.clone());
+        let grants = Grants::prepare(app, component, variables, state, log, descriptors)?;
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }

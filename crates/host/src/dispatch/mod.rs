@@ -16,7 +16,7 @@ mod turns;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dayfly_capabilities::Linkers;
+use dayfly_capabilities::{Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{ComponentId, Executor};
 
@@ -25,6 +25,7 @@ use crate::release::Release;
 use admission::{Admission, Node};
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
+use component::Bounds;
 pub(crate) use component::ComponentHost;
 pub use component::{ActivateError, Loaded, serves_shape};
 use loading::Shared;
@@ -64,6 +65,9 @@ impl Components {
             state,
             residency: residency.clone(),
         });
+        let descriptors = Descriptors::new(config.max_descriptors);
+        // A component that is called in several ways is one.
+        let mut shares: HashMap<ComponentId, Share> = HashMap::new();
         let hosts = images.into_iter().map(|image| {
             let component = shared
                 .app
@@ -73,7 +77,10 @@ impl Components {
             let limits = component.limits.clone();
             let admission = Admission::new(limits.concurrency.min(most), node.clone());
             let max_wait = config.http.max_lag;
-            Ok(Arc::new(ComponentHost::new(&shared, image, limits, admission, max_wait)))
+            let share =
+                shares.entry(image.component.clone()).or_insert_with(|| descriptors.share());
+            let bounds = Bounds { limits, admission, max_wait, descriptors: share.clone() };
+            Ok(Arc::new(ComponentHost::new(&shared, image, bounds)))
         });
         Ok(Self { hosts: hosts.collect::<Result<_, ActivateError>>()?, residency })
     }

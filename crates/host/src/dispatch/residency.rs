@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use dayfly_engine::Weight;
 use tokio::sync::Semaphore;
 
 use super::component::ComponentHost;
@@ -35,7 +36,9 @@ pub(super) struct Residency {
     /// Leave to read and link a component.
     pub(super) loads: Semaphore,
     /// Leave to compile one: a single compilation takes every core, and memory by the gigabyte.
-    pub(super) compiles: Semaphore,
+    heavy: Semaphore,
+    /// The same for one that takes no more than seconds, so that it need not wait for minutes.
+    light: Semaphore,
     /// Leave to compile one that answers already.
     pub(super) followers: Semaphore,
 }
@@ -64,9 +67,15 @@ impl Residency {
             here: Mutex::default(),
             changed: Condvar::new(),
             loads: Semaphore::new(LOADS),
-            compiles: Semaphore::new(1),
+            heavy: Semaphore::new(1),
+            light: Semaphore::new(1),
             followers: Semaphore::new(1),
         })
+    }
+
+    /// Where a component of this weight waits for its turn to be compiled.
+    pub(super) fn compiles(&self, weight: Weight) -> &Semaphore {
+        if weight.is_light() { &self.light } else { &self.heavy }
     }
 
     /// Notes that a component is used now.

@@ -1,7 +1,7 @@
 //! Formats of strings: names, digests, sizes, durations and the like, each with its check.
 
 use super::form::{Format, Mistake};
-use super::measures::{parse_duration, parse_size};
+use super::measures::{parse_duration, parse_size, parse_stack};
 use crate::route::Route;
 use crate::template::{Template, is_variable_name};
 
@@ -51,6 +51,7 @@ formats! {
     GLOB, "a glob", "A pattern for paths below the manifest's folder: `*`, `?`, `[a-z]`, and `**` for any folders.", Some("."), glob;
     GUEST_PATH, "a guest path", "An absolute path as the guest sees it.", Some("^/"), guest_path;
     SIZE, "a size", "A number with `B`, `KiB`, `MiB`, `GiB`, `KB`, `MB` or `GB`.", Some("^[0-9]+(B|[KMG]i?B)$"), |text| parse_size(text).map(drop);
+    STACK, "a size of a stack", "A size from `64KiB` to `64MiB`.", Some("^[0-9]+(B|[KMG]i?B)$"), |text| parse_stack(text).map(drop);
     DURATION, "a duration", "A number with `us`, `ms`, `s`, `m` or `h`.", Some("^[0-9]+(us|ms|s|m|h)$"), |text| parse_duration(text).map(drop);
     EXECUTOR, "an executor", "`http` (also called `spin`), or `wagi` for a command called by CGI.", Some("^(spin|http|wagi)$"),
         |text| one_of(text, &["http", "spin", "wagi"]);

@@ -43,6 +43,14 @@ pub(super) fn parse_size(text: &str) -> Result<u64, Mistake> {
     }
 }
 
+/// Reads the size of a stack: with less no guest runs, and more is a mistake.
+pub(super) fn parse_stack(text: &str) -> Result<u64, Mistake> {
+    match parse_size(text)? {
+        bytes @ 0x1_0000..=0x400_0000 => Ok(bytes),
+        _ => Err(no("is not between 64KiB and 64MiB")),
+    }
+}
+
 /// Reads a duration, more than zero and at most a week.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, Mistake> {
     let (number, unit) = measure(text, "500ms")?;

@@ -70,10 +70,10 @@ async fn check() {
               [default: 4096]
 
           --stack <SIZE>
-              Stack that a guest may use
+              Stack that every guest may use, whatever its limits say [default: the largest `stack`
+              among the limits, 1MiB]
 
               [env: DAYFLY_STACK=]
-              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -124,10 +124,10 @@ async fn run() {
               [default: 4096]
 
           --stack <SIZE>
-              Stack that a guest may use
+              Stack that every guest may use, whatever its limits say [default: the largest `stack`
+              among the limits, 1MiB]
 
               [env: DAYFLY_STACK=]
-              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -207,10 +207,10 @@ async fn call() {
               [default: 4096]
 
           --stack <SIZE>
-              Stack that a guest may use
+              Stack that every guest may use, whatever its limits say [default: the largest `stack`
+              among the limits, 1MiB]
 
               [env: DAYFLY_STACK=]
-              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -315,10 +315,10 @@ async fn doctor() {
               [default: 4096]
 
           --stack <SIZE>
-              Stack that a guest may use
+              Stack that every guest may use, whatever its limits say [default: the largest `stack`
+              among the limits, 1MiB]
 
               [env: DAYFLY_STACK=]
-              [default: 1MiB]
 
       -h, --help
               Print help (see a summary with '-h')

@@ -264,7 +264,8 @@ impl Client {
         let start = Instant::now();
         self.runtime.block_on(async {
             let request = Request::get(path).header("host", "bench").body(Empty::new())?;
-            let answer = self.sender.borrow_mut().send_request(request).await?;
+            let sent = self.sender.borrow_mut().send_request(request);
+            let answer = sent.await?;
             let status = answer.status();
             let body = answer.into_body().collect().await?.to_bytes();
             ensure!(status.is_success(), "{path}: {status}: {body:?}");

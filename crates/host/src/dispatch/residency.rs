@@ -126,17 +126,7 @@ impl Residency {
         let mut gone = Vec::new();
         here.retain(|left, entry| {
             let fits = left.bytes <= bytes && left.count <= count;
-            if fits || entry.host.as_ptr() == newest {
-                return true;
-            }
-            match entry.evict() {
-                Evicted::InUse => true,
-                Evicted::Already => false,
-                Evicted::Now(resident) => {
-                    gone.push(resident);
-                    false
-                }
-            }
+            fits || entry.host.as_ptr() == newest || !entry.leaves(&mut gone)
         });
         tracing::debug!(
             components = gone.len(),
@@ -174,17 +164,7 @@ impl Residency {
         let now = self.now();
         let mut gone = Vec::new();
         here.retain(|_, entry| {
-            if now.saturating_sub(entry.last_use()) < idle {
-                return true;
-            }
-            match entry.evict() {
-                Evicted::InUse => true,
-                Evicted::Already => false,
-                Evicted::Now(resident) => {
-                    gone.push(resident);
-                    false
-                }
-            }
+            now.saturating_sub(entry.last_use()) < idle || !entry.leaves(&mut gone)
         });
         gone
     }
@@ -238,7 +218,14 @@ impl Entry {
         self.host.upgrade().map_or(0, |host| host.last_use().0.load(Relaxed))
     }
 
-    fn evict(&self) -> Evicted {
-        self.host.upgrade().map_or(Evicted::Already, |host| host.evict())
+    /// Sends the component away, if no request runs in it; it is gone once what is put into `gone`
+    /// is dropped.
+    fn leaves(&self, gone: &mut Vec<Arc<Resident>>) -> bool {
+        match self.host.upgrade().map_or(Evicted::Already, |host| host.evict()) {
+            Evicted::InUse => return false,
+            Evicted::Already => {}
+            Evicted::Now(resident) => gone.push(resident),
+        }
+        true
     }
 }

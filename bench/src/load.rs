@@ -14,6 +14,7 @@ pub(crate) struct Load {
     pub(crate) seconds: u64,
     pub(crate) connections: u32,
     pub(crate) path: &'static str,
+    pub(crate) scheme: &'static str,
 }
 
 /// What one run of one server gave.
@@ -51,7 +52,7 @@ impl Load {
                 .args(["-c", CLIENT_CORE, "wrk", "-t1", "--latency"])
                 .arg(format!("-c{}", self.connections))
                 .arg(format!("-d{seconds}s"))
-                .arg(format!("http://127.0.0.1:{}{}", server.port, self.path)),
+                .arg(format!("{}://127.0.0.1:{}{}", self.scheme, server.port, self.path)),
         )
     }
 }

@@ -6,6 +6,7 @@
 mod graph;
 mod in_process;
 mod instructions;
+mod kinds;
 mod load;
 mod native;
 mod neighbours;
@@ -57,6 +58,8 @@ enum Bench {
     Overload(Timed),
     /// The gallery of hostile guests, faulty clients and ordinary load mixed, for long
     Soak(Timed),
+    /// Other handlers than a hello, other protocols
+    Kinds(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
     Start(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -103,6 +106,7 @@ fn main() -> Result<()> {
         Some(Bench::Instructions(options)) => instructions::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Soak(timed)) => timed.run(soak::run),
+        Some(Bench::Kinds(timed)) => timed.run(kinds::run),
         Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),
@@ -131,7 +135,7 @@ fn serve(options: &Serve) -> Result<()> {
         return Ok(());
     }
     let (seconds, connections) = (options.seconds, options.connections);
-    let load = Load { seconds, connections, path: "/" };
+    let load = Load { seconds, connections, path: "/", scheme: "http" };
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); peers.len()];
     for round in 1..=options.rounds {
         for (peer, samples) in peers.iter().zip(&mut samples) {

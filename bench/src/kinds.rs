@@ -1,0 +1,164 @@
+//! Requests a second of other handlers than a hello, and over other protocols.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::load::{CLIENT_CORE, Load, Sample};
+use crate::output;
+use crate::peer::{Peer, Running};
+
+const ROUNDS: usize = 3;
+const CONNECTIONS: u32 = 32;
+
+/// A kind of handler, and what asks it.
+struct Kind {
+    name: &'static str,
+    guest: &'static str,
+    path: &'static str,
+    client: Client,
+    /// The flags by which `wasmtime serve` serves it, if it does; they begin with a space.
+    wasmtime: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Wrk,
+    Tls,
+    Http2,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::new("hello", "rust-hello", "/", Client::Wrk, Some("")),
+    Kind::new("hello over TLS", "rust-hello", "/", Client::Tls, None),
+    Kind::new("hello over HTTP/2", "rust-hello", "/", Client::Http2, None),
+    Kind::new(
+        "WASI 0.3",
+        "rust-p3-echo",
+        "/hello",
+        Client::Wrk,
+        Some(" -W component-model-async -S p3 --max-instance-reuse-count 1"),
+    ),
+    Kind::new("a command by CGI", "rust-command", "/", Client::Wrk, None),
+    Kind::new("1 MiB streamed", "rust-http", "/large?bytes=1048576", Client::Wrk, Some("")),
+    Kind::new("JavaScript, 12 MB", "js-componentize", "/", Client::Wrk, Some("")),
+    Kind::new("Python, 18 MB", "python-http", "/", Client::Wrk, Some("")),
+];
+
+impl Kind {
+    const fn new(
+        name: &'static str,
+        guest: &'static str,
+        path: &'static str,
+        client: Client,
+        wasmtime: Option<&'static str>,
+    ) -> Self {
+        Self { name, guest, path, client, wasmtime }
+    }
+
+    fn guest(&self) -> String {
+        format!("target/guests/{}.wasm", self.guest)
+    }
+}
+
+/// Measures each kind, Dayfly and `wasmtime serve` in turn, and writes `kinds.md`.
+pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
+    let seconds = seconds.div_ceil(2);
+    let certificate = root.join("target/bench/kinds");
+    std::fs::create_dir_all(&certificate)?;
+    self_sign(&certificate)?;
+    let mut text = format!(
+        "# Other handlers, one core\n\nA fresh instance a request; {CONNECTIONS} connections, \
+         {ROUNDS} alternating rounds of {seconds} s; medians.\n\n\
+         | | requests/s | CPU a request | `wasmtime serve` | times |\n| --- | --- | --- | --- | --- |\n"
+    );
+    for kind in &KINDS {
+        let tls = match kind.client {
+            Client::Tls => {
+                format!(" --tls-cert {0}/cert.pem --tls-key {0}/key.pem", certificate.display())
+            }
+            _ => String::new(),
+        };
+        let flags = format!("{tls} --engine aot");
+        let dayfly = Peer::dayfly(root, "dayfly", &kind.guest(), &flags)?;
+        let wasmtime =
+            kind.wasmtime.map(|flags| Peer::wasmtime(root, &kind.guest(), flags)).transpose()?;
+        let (mut own, mut other) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            own.push(kind.ask(&dayfly.start()?, seconds)?);
+            if let Some(peer) = &wasmtime {
+                other.push(kind.ask(&peer.start()?, seconds)?);
+            }
+        }
+        let rate = median(&own, |sample| sample.rate);
+        write!(text, "| {} | {rate:.0} | {:.0} µs |", kind.name, median(&own, |it| it.cpu_us))?;
+        if other.is_empty() {
+            text += " | |\n";
+        } else {
+            let other = median(&other, |sample| sample.rate);
+            writeln!(text, " {other:.0} | {:.2} |", rate / other)?;
+        }
+        eprintln!("{}: {rate:.0} requests/s", kind.name);
+    }
+    std::fs::write(folder.join("kinds.md"), &text)?;
+    print!("{text}");
+    Ok(())
+}
+
+impl Kind {
+    fn ask(&self, server: &Running, seconds: u64) -> Result<Sample> {
+        let scheme = if self.client == Client::Tls { "https" } else { "http" };
+        if self.client == Client::Http2 {
+            return h2load(server, seconds);
+        }
+        Load { seconds, connections: CONNECTIONS, path: self.path, scheme }.run(server)
+    }
+}
+
+/// HTTP/2 without TLS, eight connections with four streams each.
+fn h2load(server: &Running, seconds: u64) -> Result<Sample> {
+    let ask = |seconds: u64| {
+        output(
+            Command::new("taskset")
+                .args(["-c", CLIENT_CORE, "h2load", "-c8", "-m4"])
+                .args([format!("-D{seconds}"), format!("http://127.0.0.1:{}/", server.port)]),
+        )
+    };
+    ask(1)?;
+    let before = server.cpu()?;
+    let report = ask(seconds)?;
+    let cpu = server.cpu()? - before;
+    let found =
+        |line: &str| line.split_once("finished in ")?.1.split(", ").nth(1).map(str::to_owned);
+    let rate = report.lines().find_map(found).context("h2load tells no rate")?;
+    let rate: f64 = rate.trim_end_matches(" req/s").parse()?;
+    Ok(Sample {
+        rate,
+        cpu_us: cpu.as_secs_f64() * 1e6 / (rate * seconds as f64),
+        p99_ms: f64::NAN,
+        memory_mib: server.memory()? as f64 / f64::from(1 << 20),
+    })
+}
+
+/// A certificate for this benchmark alone.
+fn self_sign(folder: &Path) -> Result<()> {
+    let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+    output(
+        Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .arg("-keyout")
+            .arg(key)
+            .arg("-out")
+            .arg(certificate),
+    )?;
+    Ok(())
+}
+
+fn median(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(get).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -50,6 +50,11 @@ enum Bench {
         /// The guest: a `wasi:http` 0.2 handler
         guest: PathBuf,
     },
+    /// Ten thousand slow clients (used by the benchmark itself)
+    SlowClients {
+        /// The port of their server
+        port: u16,
+    },
     /// An instance and a call without a network, beside Wasmtime as it comes
     InProcess(in_process::InProcess),
     /// Instructions a request, beside those that are recorded; an error if they grew
@@ -102,6 +107,7 @@ fn main() -> Result<()> {
     match cli.command {
         Some(Bench::Native { port }) => native::serve(port),
         Some(Bench::Minimal { port, guest }) => native::minimal(port, &guest),
+        Some(Bench::SlowClients { port }) => neighbours::slow_clients(port),
         Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
         Some(Bench::Instructions(options)) => instructions::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),

@@ -3,14 +3,16 @@
 //! body and is polled there, as the client takes what it writes. Whoever drops the body, drops
 //! the guest: a client that leaves ends it.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dayfly_engine::Metered;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
@@ -21,6 +23,15 @@ use super::loading::Resident;
 use super::turns::{Lane, Place, SHORT};
 use crate::Body;
 
+/// The CPU time of a core's guests after which its runtime looks for I/O and timers, whatever else is
+/// ready: it would look after so many tasks only, be they short or long.
+const LOOK: Duration = Duration::from_millis(1);
+
+thread_local! {
+    /// The CPU time of this core's guests since the runtime was last made to look.
+    static SINCE_LOOK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
 /// What a guest does: with its store and its instance, once it has begun.
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
@@ -29,6 +40,8 @@ pub(super) struct Guest {
     work: Metered<Work>,
     place: Place,
     answered: bool,
+    /// Whether it waits for the runtime to look for I/O.
+    gave_way: bool,
     /// Its leave to run, and the code that it runs.
     _held: (Permit, Arc<Resident>),
 }
@@ -42,7 +55,18 @@ impl Guest {
         held: (Permit, Arc<Resident>),
     ) -> Self {
         let work = Metered::new(cpu, work);
-        Self { work, place: Place::Fresh(lane), answered: false, _held: held }
+        Self { work, place: Place::Fresh(lane), answered: false, gave_way: false, _held: held }
+    }
+
+    /// Lets the runtime look for I/O first, if guests have had the core for long enough: tokio wakes
+    /// what yields only after a look, and runs what else is ready before.
+    fn gives_way(&mut self, cx: &mut Context<'_>) -> bool {
+        // One whose slice was over has yielded by itself.
+        if std::mem::take(&mut self.gave_way) || self.work.was_preempted() {
+            SINCE_LOOK.set(Duration::ZERO);
+        }
+        self.gave_way = SINCE_LOOK.get() > LOOK && pin!(yield_now()).poll(cx).is_pending();
+        self.gave_way
     }
 
     /// Whether others should not wait for it.
@@ -56,11 +80,16 @@ impl Future for Guest {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if this.gives_way(cx) {
+            return Poll::Pending;
+        }
         let in_no_hurry = this.computes_for_long();
         if ready!(this.place.poll(in_no_hurry, cx)).is_err() {
             return Poll::Ready(Err(Failure::Slow));
         }
+        let before = this.work.spent();
         let poll = Pin::new(&mut this.work).poll(cx);
+        SINCE_LOOK.set(SINCE_LOOK.get() + (this.work.spent() - before));
         let in_no_hurry = this.computes_for_long();
         this.place.polled(this.work.was_preempted(), in_no_hurry, cx.waker());
         poll

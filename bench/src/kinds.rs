@@ -42,7 +42,7 @@ const KINDS: [Kind; 8] = [
         Some(" -W component-model-async -S p3 --max-instance-reuse-count 1"),
     ),
     Kind::new("a command by CGI", "rust-command", "/", Client::Wrk, None),
-    Kind::new("1 MiB streamed", "rust-http", "/large?bytes=1048576", Client::Wrk, Some("")),
+    Kind::new("1 MiB streamed", "rust-http", "/large?bytes=1048576", Client::Wrk, None),
     Kind::new("JavaScript, 12 MB", "js-componentize", "/", Client::Wrk, Some("")),
     Kind::new("Python, 18 MB", "python-http", "/", Client::Wrk, Some("")),
 ];

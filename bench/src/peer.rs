@@ -1,6 +1,7 @@
 //! The servers that are measured, each a process of its own on the first core.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -141,12 +142,22 @@ impl Running {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{name} ended before it answered: {status}");
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            if self.answers() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         bail!("{name} does not answer")
+    }
+
+    /// Whether it reacts to a request: it may accept connections long before that.
+    fn answers(&self) -> bool {
+        let asked = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(START))?;
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+            stream.read(&mut [0])
+        });
+        asked.is_ok()
     }
 
     /// Ends it in good order.

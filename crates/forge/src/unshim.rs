@@ -36,9 +36,16 @@ impl From<wasmparser::BinaryReaderError> for Unsuited {
 
 type Suited<T> = Result<T, Unsuited>;
 
+/// Larger components stay as they are, in bytes: their code uses its memory more than instances of
+/// them cost, and a memory that is another module's is reached through one more pointer.
+const LARGEST: usize = 1 << 20;
+
 /// Takes the shim out of `wasm`, if it has one; says whether it had. Bytes that are not suited are
 /// handed back as they came: whatever is wrong with them is others' to say.
 pub(crate) fn unshim(wasm: Vec<u8>) -> (Vec<u8>, bool) {
+    if wasm.len() > LARGEST {
+        return (wasm, false);
+    }
     match rewritten(&wasm) {
         Ok(rewritten) => (rewritten, true),
         Err(Unsuited) => (wasm, false),

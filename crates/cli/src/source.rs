@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use dayfly_engine::Stamp;
 use dayfly_forge::Job;
-use dayfly_host::{BoxError, ImageSource, Prepared, Stamp};
+use dayfly_host::{BoxError, ImageSource, Prepared};
 use dayfly_model::{App, ComponentId, Executor};
 
 use crate::report;
@@ -38,7 +39,7 @@ impl Source {
 
 impl ImageSource for Source {
     fn stamp(&self) -> io::Result<Stamp> {
-        Stamp::of(&self.file)
+        self.file.metadata().map(|file| Stamp::of(&file))
     }
 
     fn prepare(&self) -> Result<Prepared, BoxError> {

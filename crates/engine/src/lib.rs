@@ -28,6 +28,7 @@ mod metered;
 mod mode;
 mod native;
 mod pool;
+mod stamp;
 pub mod ticker;
 mod weigh;
 
@@ -40,4 +41,5 @@ pub use flavour::Flavour;
 pub use limiter::{Bounds, MemoryLimiter, StoreData};
 pub use metered::{CpuLimitExceeded, Metered, metered_blocking};
 pub use mode::{Mode, ParseModeError};
+pub use stamp::Stamp;
 pub use weigh::Weight;

@@ -244,16 +244,27 @@ struct Chain<'a>(Option<&'a (dyn std::error::Error + Send + Sync + 'static)>);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(first) = self.0 else { return f.write_str("-") };
-        let mut text = first.to_string();
-        let mut next = first.source();
-        while let Some(error) = next {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            next = error.source();
-        }
+        let Some(error) = self.0 else { return f.write_str("-") };
+        let text = chain(error);
         f.write_str(&one_line(&text))
     }
+}
+
+/// An error and its causes, one behind the other; a transparent one repeats its source and is left out.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut shown = text.clone();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let said = source.to_string();
+        if said != shown {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        shown = said;
+        cause = source.source();
+    }
+    text
 }
 
 /// What a line of the log shows of a cause at most, in bytes.

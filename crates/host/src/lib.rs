@@ -26,7 +26,7 @@ pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use guest_log::{GuestLog, printable};
 pub use host::{Host, HostConfig};
-pub use release::{Image, ImageSource, Prepared, Release, Stamp};
+pub use release::{Image, ImageSource, Prepared, Release};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};
 pub use server::handler::Handler;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dayfly_capabilities::wasi::stdio::LogSink;
+use dayfly_engine::Stamp;
 use dayfly_model::{App, ComponentId, Executor, HandlerShape};
 
 use crate::BoxError;
@@ -45,45 +46,6 @@ pub struct Prepared {
     pub wasm: Vec<u8>,
     /// How it takes an event.
     pub shape: HandlerShape,
-}
-
-/// A version of a file: two that are equal have the same content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    file: (u64, u64),
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// The version that a file has now.
-    ///
-    /// # Errors
-    /// If there is none.
-    #[cfg(unix)]
-    pub fn of(path: &Path) -> io::Result<Stamp> {
-        use std::os::unix::fs::MetadataExt as _;
-        let file = path.metadata()?;
-        Ok(Stamp {
-            file: (file.dev(), file.ino()),
-            bytes: file.len(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        })
-    }
-
-    /// The version that a file has now.
-    ///
-    /// # Errors
-    /// If there is none.
-    #[cfg(not(unix))]
-    pub fn of(path: &Path) -> io::Result<Stamp> {
-        let file = path.metadata()?;
-        let since = file.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let modified = (since.as_secs().cast_signed(), i64::from(since.subsec_nanos()));
-        Ok(Stamp { file: (0, 0), bytes: file.len(), modified, changed: (0, 0) })
-    }
 }
 
 /// An app, ready to be activated.

@@ -1,23 +1,22 @@
 //! Finds an artifact and verifies it.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use rustix::fs::{self, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::format::{self, HEAD_BYTES, Reject, TRAILER_BYTES};
 use super::{ArtifactCache, ArtifactKey};
+use crate::Stamp;
+use crate::stamp::now_seconds;
 
 /// An artifact that is used again after this long is marked as used. It is then verified once more,
 /// because the mark changes the file's stamp.
 const TOUCH_SECONDS: i64 = 6 * 3600;
-/// A file that was changed more recently might be changed again without another time stamp.
-const SETTLED: Duration = Duration::from_secs(2);
 /// More would be remembered than a process can have loaded.
 const MAX_VERIFIED: usize = 100_000;
 /// Fits into the second-level cache, so that what was read is hashed from there.
@@ -27,31 +26,6 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// again. A change of a file changes its stamp: the kernel sets the change time, no user can.
 #[derive(Default)]
 pub(super) struct Verified(HashMap<ArtifactKey, Stamp>);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    changed_seconds: i64,
-    changed_nanos: i64,
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Stamp {
-        Stamp {
-            device: file.dev(),
-            inode: file.ino(),
-            bytes: file.size(),
-            changed_seconds: file.ctime(),
-            changed_nanos: file.ctime_nsec(),
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        now_seconds().saturating_sub(self.changed_seconds) > SETTLED.as_secs() as i64
-    }
-}
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -125,11 +99,6 @@ fn touch(file: &File) -> rustix::io::Result<()> {
     let keep = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT };
     let now = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW };
     fs::futimens(file, &Timestamps { last_access: keep, last_modification: now })
-}
-
-fn now_seconds() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Checks all of a file: about 3 GB/s with AVX2.

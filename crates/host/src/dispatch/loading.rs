@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_capabilities::{Grants, HostState, Linkers};
-use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Weight};
+use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Stamp, Weight};
 use dayfly_model::{App, HandlerShape};
 use tokio::sync::{oneshot, watch};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -17,7 +17,8 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
 use super::residency::{Evicted, Residency};
-use crate::release::{Prepared, Stamp};
+use crate::error::chain;
+use crate::release::Prepared;
 
 /// A smaller component is compiled about as fast in full, in bytes.
 const WORTH_A_BASELINE: usize = 96 << 10;
@@ -333,7 +334,9 @@ impl ComponentHost {
         let flavour = Flavour::of(&prepared.wasm).map_err(|error| self.uncompiled(error))?;
         let flavour = flavour.counted(self.is_counted());
         let digest = Digest::of(&prepared.wasm);
-        self.place.lock().known = stamp.map(|stamp| Known { stamp, digest, flavour, shape });
+        // One that was written just now may change again under the same stamp.
+        let settled = stamp.filter(Stamp::is_settled);
+        self.place.lock().known = settled.map(|stamp| Known { stamp, digest, flavour, shape });
         Ok(match self.cached(digest, flavour)? {
             Some(code) => Found::Code(code, shape),
             None => Found::Uncompiled(prepared),
@@ -437,22 +440,4 @@ fn on_thread<T: Send + 'static>(
         started.map_err(ActivateError::Thread)?;
         outcome.await.map_err(|_| ActivateError::Thread(std::io::Error::other("it panicked")))
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut shown = text.clone();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let said = source.to_string();
-        // A transparent error repeats its source.
-        if said != shown {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        shown = said;
-        cause = source.source();
-    }
-    text
 }

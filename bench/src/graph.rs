@@ -20,6 +20,39 @@ pub(crate) struct Graph<'a> {
     pub(crate) lines: Vec<Line>,
 }
 
+/// Draws a bar for each name, from zero, with its value behind it.
+pub(crate) fn bars(file: &Path, title: &str, values: &[(&str, f64)]) -> Result<()> {
+    draw_bars(file, title, values)
+        .map_err(|error| anyhow!("failed to draw `{}`: {error}", file.display()))
+}
+
+fn draw_bars(
+    file: &Path,
+    title: &str,
+    values: &[(&str, f64)],
+) -> Result<(), Box<dyn std::error::Error>> {
+    const ROW: i32 = 34;
+    const LEFT: i32 = 150;
+    const WIDTH: f64 = 480.0;
+    let rows = i32::try_from(values.len())?;
+    let height = u32::try_from(60 + ROW * rows)?;
+    let area = SVGBackend::new(file, (760, height)).into_drawing_area();
+    area.fill(&WHITE)?;
+    area.draw(&Text::new(title.to_owned(), (12, 14), ("sans-serif", 18)))?;
+    let most = values.iter().map(|(_, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
+    for (row, (name, value)) in (0..rows).zip(values) {
+        let top = 48 + ROW * row;
+        let right = LEFT + (value / most * WIDTH).round() as i32;
+        let colour = COLOURS[usize::from(!name.contains("dayfly"))];
+        area.draw(&Text::new((*name).to_owned(), (12, top + 4), ("sans-serif", 15)))?;
+        area.draw(&Rectangle::new([(LEFT, top), (right, top + ROW - 12)], colour.filled()))?;
+        let said = format!("{value:.0}");
+        area.draw(&Text::new(said, (right + 8, top + 4), ("sans-serif", 15)))?;
+    }
+    area.present()?;
+    Ok(())
+}
+
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 90, 160), RGBColor(200, 80, 0), RGBColor(0, 130, 70), RGBColor(130, 60, 150)];
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::Serve;
+use crate::graph;
 use crate::load::Sample;
 
 pub(crate) fn write(
@@ -33,6 +34,13 @@ pub(crate) fn write(
     fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
     fs::write(folder.join("serve.md"), &table)?;
     fs::write(folder.join("serve.json"), serde_json::to_string_pretty(&json)? + "\n")?;
+    let rates: Vec<(&str, f64)> = names
+        .iter()
+        .zip(samples)
+        .map(|(name, samples)| (*name, median(samples, |sample| sample.rate)))
+        .collect();
+    let title = "Hello, one core, a fresh instance a request: requests a second";
+    graph::bars(&folder.join("serve.svg"), title, &rates)?;
     print!("{table}");
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! One component's share of every capability, made once and shared by all its instances.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use dayfly_model::outbound::{OutboundError, OutboundHosts};
@@ -9,7 +7,9 @@ use dayfly_model::template::MissingVariable;
 use dayfly_model::{App, Component, Limits};
 use thiserror::Error;
 
+use crate::backends::Backends;
 use crate::descriptors::{Descriptor, Share};
+use crate::dial::Dialer;
 use crate::names::Names;
 use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
@@ -68,25 +68,26 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Opens what a component's manifest grants it. `values` are the app's variables; `state` is
-    /// the app's folder for what Dayfly keeps; `descriptors` is what it may hold open.
+    /// Opens what a component's manifest grants it. `backends` are the app's; `descriptors` is what
+    /// the component may hold open.
     ///
     /// # Errors
     /// If something that is granted is not there.
     pub fn prepare(
         app: &App,
         component: &Component,
-        values: &BTreeMap<String, String>,
-        state: &Path,
+        backends: &Backends,
         log: Arc<dyn LogSink>,
         descriptors: Share,
     ) -> Result<Self, GrantError> {
         let name = &component.id.0;
+        let Backends { variables: values, state, .. } = backends;
         let hosts = component
             .allowed_outbound_hosts
             .resolve(values)
             .map_err(|source| GrantError::Hosts { component: name.clone(), source })?;
         let names = Arc::new(Names::new(Arc::new(hosts)));
+        let dialer = Dialer::new(names.clone(), descriptors.clone());
         let wasi = wasi::Grant::prepare(component, names.clone(), &app.root, state)
             .map_err(|source| GrantError::Files { component: name.clone(), source })?;
         let variables = variables::Grant::prepare(component, values)
@@ -96,7 +97,7 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
-            http: http::Grant::new(names.clone(), descriptors.clone()),
+            http: http::Grant::new(dialer),
             names,
             variables,
             descriptors,
@@ -119,12 +120,13 @@ impl Grants {
     ) -> Result<Self, wasi::FilesError> {
         let names = Arc::new(Names::new(Arc::new(hosts)));
         let descriptors = Share::unbounded();
+        let dialer = Dialer::new(names.clone(), descriptors.clone());
         Ok(Self {
             component: name.into(),
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
-            http: http::Grant::new(names.clone(), descriptors.clone()),
+            http: http::Grant::new(dialer),
             names,
             variables: variables::Grant::default(),
             descriptors,

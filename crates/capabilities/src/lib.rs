@@ -6,8 +6,10 @@
 //! guest first asks for them. What nobody granted is refused by [`refuse`].
 #![deny(missing_docs)]
 
+pub mod backends;
 mod candidates;
 mod descriptors;
+mod dial;
 pub mod grants;
 pub mod http;
 pub mod linker;
@@ -20,6 +22,7 @@ pub mod state;
 pub mod variables;
 pub mod wasi;
 
+pub use backends::Backends;
 pub use descriptors::{Descriptors, Share};
 pub use grants::{GrantError, Grants};
 pub use linker::Linkers;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use dayfly_capabilities::registry;
+use dayfly_capabilities::{Backends, registry};
 use dayfly_capabilities::variables::Providers;
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
-use dayfly_model::{App, ComponentId, Executor, FileGrant, HttpTarget, Limits, TriggerKind};
+use dayfly_model::{App, ComponentId, Executor, FileGrant, HttpTarget, Limits, RuntimeConfig, TriggerKind};
 
 use crate::harden::Needs;
 use crate::report::{self, Several};
@@ -130,7 +130,8 @@ impl AppArgs {
             })
         });
         let images = report::all(images)?;
-        Ok(Release { app: app.clone(), images, variables, state })
+        let backends = Backends::new(variables, state, RuntimeConfig::default());
+        Ok(Release { app: app.clone(), images, backends })
     }
 
     fn folders(&self, app: &App) -> (PathBuf, PathBuf) {

@@ -1,11 +1,10 @@
 //! What the host is given to serve: an app, where the code of its components comes from, and where
 //! their output goes.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use dayfly_capabilities::Backends;
 use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_engine::Stamp;
 use dayfly_model::{App, ComponentId, Executor, HandlerShape};
@@ -54,8 +53,6 @@ pub struct Release {
     pub app: Arc<App>,
     /// An image for each component and way of calling it that a trigger names.
     pub images: Vec<Image>,
-    /// A value for each variable of the app.
-    pub variables: BTreeMap<String, String>,
-    /// The app's folder for what Dayfly keeps.
-    pub state: PathBuf,
+    /// What stands behind the components' grants.
+    pub backends: Backends,
 }

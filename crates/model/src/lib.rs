@@ -12,6 +12,7 @@ mod module;
 pub mod outbound;
 pub mod place;
 pub mod route;
+pub mod runtime_config;
 pub mod shape;
 pub mod template;
 
@@ -22,5 +23,6 @@ pub use manifest::{Manifest, ManifestError, ManifestErrors};
 pub use outbound::{AddressScope, OutboundHosts, Protocol};
 pub use place::Place;
 pub use route::{DuplicateRoute, Route, RouteError, RouteMatch, RouteTable};
+pub use runtime_config::RuntimeConfig;
 pub use shape::HandlerShape;
 pub use template::Template;

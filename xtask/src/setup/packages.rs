@@ -1,4 +1,5 @@
-//! Debian's packages: the WebAssembly compilers for Rust and C, and the clients of the tests.
+//! Debian's packages: the WebAssembly compilers for Rust and C, the clients of the tests, and the
+//! servers that they start.
 
 use std::process::Command;
 
@@ -31,9 +32,24 @@ const PACKAGES: &[&str] = &[
     "nghttp2-client",
     "openssl",
     "wrk",
+    // Servers that the end-to-end tests start, each with a folder and a port of its own.
+    "mariadb-server-core",
+    "mosquitto",
+    "postgresql",
+    "redis-server",
     // Counts instructions.
     "valgrind",
 ];
+
+/// Installs packages, and lets none of them start a service meanwhile: the tests start their own.
+const INSTALL: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"
+fi
+apt-get --quiet install --yes --no-install-recommends "$@"
+"#;
 
 pub fn install() -> Result<()> {
     // One question for all of them, since it is the usual case.
@@ -46,9 +62,8 @@ pub fn install() -> Result<()> {
         bail!("this set-up knows Debian's apt-get only; install by hand: {}", missing.join(" "));
     }
     progress(&format!("installing Debian packages: {}", missing.join(" ")));
-    run_quietly(apt_get()?.arg("update"))?;
-    let install = ["install", "--yes", "--no-install-recommends"];
-    run_quietly(apt_get()?.args(install).args(&missing)).context(
+    run_quietly(as_root()?.args(["apt-get", "--quiet", "update"]))?;
+    run_quietly(as_root()?.args(["sh", "-c", INSTALL, "sh"]).args(&missing)).context(
         "failed to install Debian packages (Debian 12 or later, with its security updates)",
     )
 }
@@ -58,8 +73,8 @@ fn are_installed(names: &[&str]) -> bool {
     states.is_some_and(|states| states.lines().all(|state| state.ends_with(" installed")))
 }
 
-/// `apt-get`, through sudo unless this is root already.
-fn apt_get() -> Result<Command> {
+/// What runs a program as root, through sudo unless this is root already.
+fn as_root() -> Result<Command> {
     let user = answer(Command::new("id").arg("-u")).unwrap_or_default();
     let mut command = match (user.trim(), find("sudo")) {
         ("0", _) => Command::new("env"),
@@ -70,6 +85,6 @@ fn apt_get() -> Result<Command> {
         }
         (_, None) => bail!("installing Debian packages needs root, and there is no `sudo`"),
     };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+    command.arg("DEBIAN_FRONTEND=noninteractive");
     Ok(command)
 }

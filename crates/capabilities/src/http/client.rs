@@ -8,7 +8,8 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::dial::{DialError, Dialer};
+use crate::dial::{DialError, Dialer};
+use crate::names::LookupError;
 
 /// How long an unused connection is kept: not so long that those of one component keep another
 /// from opening any.
@@ -54,7 +55,7 @@ pub(super) fn explain(error: &legacy::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(source) = cause {
         if let Some(dial) = source.downcast_ref::<DialError>() {
-            return dial.explain();
+            return explain_dial(dial);
         }
         if let Some(tls) = source.downcast_ref::<rustls::Error>() {
             return explain_tls(tls);
@@ -68,6 +69,21 @@ pub(super) fn explain(error: &legacy::Error) -> Error {
     }
     tracing::debug!(error = ?error, "an outbound request failed");
     if error.is_connect() { Error::ConnectionRefused } else { Error::ConnectionTerminated }
+}
+
+fn explain_dial(error: &DialError) -> Error {
+    match error {
+        DialError::NoHost => Error::HttpRequestUriInvalid,
+        DialError::NotGranted => Error::HttpRequestDenied,
+        DialError::AddressRefused => Error::DestinationIpProhibited,
+        DialError::Resolve(LookupError::Timeout) => Error::DnsTimeout,
+        DialError::Resolve(_) => {
+            Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
+        }
+        DialError::Limit => Error::ConnectionLimitReached,
+        DialError::ConnectTimeout => Error::ConnectionTimeout,
+        DialError::Connect(_) => Error::ConnectionRefused,
+    }
 }
 
 fn explain_tls(error: &rustls::Error) -> Error {

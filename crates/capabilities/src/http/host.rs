@@ -13,7 +13,8 @@ use wasmtime::component::Linker;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use super::body::Timed;
-use super::{bounded02, bounded03, client, dial};
+use super::{bounded02, bounded03, client};
+use crate::dial;
 use crate::refusals::{Refusal, shortened};
 use crate::{Grants, HostState};
 

@@ -5,18 +5,15 @@ pub(crate) mod bounded02;
 mod bounded03;
 pub(crate) mod budget;
 mod client;
-mod dial;
 mod host;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use wasmtime_wasi_http::Error;
 
-use dial::Dialer;
 pub use host::Outbound;
 
-use crate::descriptors::Share;
-use crate::names::Names;
+use crate::dial::Dialer;
 use crate::registry::Capability;
 
 /// This capability's line in the registry.
@@ -33,21 +30,18 @@ pub const CAPABILITY: Capability = Capability {
 /// One component's share of outbound HTTP. Its connections are its own: a pool that components
 /// shared would hand one of them a connection to an address that only another was granted.
 pub struct Grant {
-    names: Arc<Names>,
-    descriptors: Share,
+    dialer: Dialer,
     client: OnceLock<Result<client::Client, Error>>,
 }
 
 impl Grant {
-    /// A share that reaches the hosts of `names` and nothing else, with connections of
-    /// `descriptors`.
-    pub(crate) fn new(names: Arc<Names>, descriptors: Share) -> Self {
-        Self { names, descriptors, client: OnceLock::new() }
+    /// A share that reaches what `dialer` connects to and nothing else.
+    pub(crate) fn new(dialer: Dialer) -> Self {
+        Self { dialer, client: OnceLock::new() }
     }
 
     /// The component's connections, made with the first request.
     fn client(&self) -> Result<&client::Client, &Error> {
-        let new = || client::new(Dialer::new(self.names.clone(), self.descriptors.clone()));
-        self.client.get_or_init(new).as_ref()
+        self.client.get_or_init(|| client::new(self.dialer.clone())).as_ref()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dayfly_capabilities::{Grants, HostState, Linkers};
+use dayfly_capabilities::{Backends, Grants, HostState, Linkers};
 use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Stamp, Weight};
 use dayfly_model::{App, HandlerShape};
 use tokio::sync::{oneshot, watch};
@@ -37,8 +37,7 @@ pub(super) struct Shared {
     /// For the code of the engine's baseline.
     pub(super) baseline_linkers: Linkers,
     pub(super) app: Arc<App>,
-    pub(super) variables: std::collections::BTreeMap<String, String>,
-    pub(super) state: std::path::PathBuf,
+    pub(super) backends: Backends,
     pub(super) residency: Arc<Residency>,
 }
 
@@ -391,13 +390,13 @@ impl ComponentHost {
         engine: &Engine,
         linkers: &Linkers,
     ) -> Result<Resident, ActivateError> {
-        let Shared { app, variables, state, .. } = &*self.shared;
+        let Shared { app, backends, .. } = &*self.shared;
         let component = app
             .components
             .get(&self.image.component)
             .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
         let (log, descriptors) = (self.image.log.clone(), self.descriptors.clone());
-        let grants = Grants::prepare(app, component, variables, state, log, descriptors)?;
+        let grants = Grants::prepare(app, component, backends, log, descriptors)?;
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }

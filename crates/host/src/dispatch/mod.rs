@@ -51,7 +51,7 @@ impl Components {
     ) -> Result<Self, ActivateError> {
         let node = Node::new(config.max_instances);
         let residency = Residency::new(config.residency);
-        let Release { app, images, variables, state } = release;
+        let Release { app, images, backends } = release;
         // One of several leaves the others a quarter.
         let alone = images.len() == 1;
         let share = config.max_instances.saturating_mul(3).div_ceil(4);
@@ -61,8 +61,7 @@ impl Components {
             linkers: Linkers::default(),
             baseline_linkers: Linkers::default(),
             app,
-            variables,
-            state,
+            backends,
             residency: residency.clone(),
         });
         let descriptors = Descriptors::new(config.max_descriptors);

@@ -1,7 +1,7 @@
-//! Opens connections for the client. The grant is checked twice: here, on each address that a
-//! name resolved to, because a name says nothing about where it leads; and before, on the request.
-//! Open connections are bounded, for each component and in all, those that wait for their next
-//! request included.
+//! Opens TCP connections to what a component was granted, for every capability that reaches other
+//! machines. The grant is checked on each address that a name resolved to, because a name says
+//! nothing about where it leads. Open connections are bounded, for each component and in all, those
+//! that wait for their next use included.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -18,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use wasmtime_wasi_http::Error;
 
 use crate::descriptors::{Descriptor, Share};
 use crate::names::{LookupError, Names};
@@ -40,7 +39,7 @@ const WAIT: Duration = Duration::from_secs(3);
 
 /// Why no connection was opened.
 #[derive(Debug, ThisError)]
-pub(super) enum DialError {
+pub(crate) enum DialError {
     #[error("the URI has no host")]
     NoHost,
     #[error("the host is not granted")]
@@ -57,34 +56,16 @@ pub(super) enum DialError {
     Connect(#[source] std::io::Error),
 }
 
-impl DialError {
-    /// What a guest is told.
-    pub(super) fn explain(&self) -> Error {
-        match self {
-            Self::NoHost => Error::HttpRequestUriInvalid,
-            Self::NotGranted => Error::HttpRequestDenied,
-            Self::AddressRefused => Error::DestinationIpProhibited,
-            Self::Resolve(LookupError::Timeout) => Error::DnsTimeout,
-            Self::Resolve(_) => {
-                Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
-            }
-            Self::Limit => Error::ConnectionLimitReached,
-            Self::ConnectTimeout => Error::ConnectionTimeout,
-            Self::Connect(_) => Error::ConnectionRefused,
-        }
-    }
-}
-
 /// Connects to what one component was granted.
 #[derive(Clone)]
-pub(super) struct Dialer {
+pub(crate) struct Dialer {
     names: Arc<Names>,
     connections: Arc<Semaphore>,
     descriptors: Share,
 }
 
 impl Dialer {
-    pub(super) fn new(names: Arc<Names>, descriptors: Share) -> Self {
+    pub(crate) fn new(names: Arc<Names>, descriptors: Share) -> Self {
         Self { names, connections: Arc::new(Semaphore::new(PER_COMPONENT)), descriptors }
     }
 }
@@ -100,12 +81,15 @@ impl tower_service::Service<Uri> for Dialer {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialer = self.clone();
-        Box::pin(async move { dialer.dial(&uri).await.map(TokioIo::new) })
+        Box::pin(async move {
+            let (scheme, host, port) = target(&uri).ok_or(DialError::NoHost)?;
+            dialer.connect(scheme, host, port).await.map(TokioIo::new)
+        })
     }
 }
 
 /// The scheme, host and port of a request; the port is the scheme's where none is named.
-pub(super) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
+pub(crate) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
     let scheme = uri.scheme_str()?;
     let host = uri.host()?;
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
@@ -114,9 +98,15 @@ pub(super) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
 }
 
 impl Dialer {
-    async fn dial(self, uri: &Uri) -> Result<Connection, DialError> {
+    /// Connects to a port of a host, a name or an address without brackets, if the component was
+    /// granted it for `scheme`.
+    pub(crate) async fn connect(
+        &self,
+        scheme: &str,
+        host: &str,
+        port: u16,
+    ) -> Result<Connection, DialError> {
         let names = &self.names;
-        let (scheme, host, port) = target(uri).ok_or(DialError::NoHost)?;
         let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
         let addresses = names.resolve(host).await?;
         let mut last = DialError::AddressRefused;
@@ -160,7 +150,7 @@ struct Turn {
 }
 
 /// A connection, which gives its turn back when it is closed.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     _turn: Turn,
 }
@@ -240,7 +230,7 @@ mod tests {
         }
         tokio::time::pause();
         let refused = dialer.clone().call(uri.clone()).await.err().expect("one too many");
-        assert!(matches!(refused.explain(), Error::ConnectionLimitReached), "{refused}");
+        assert!(matches!(refused, DialError::Limit), "{refused}");
         tokio::time::resume();
         // Another component has connections of its own.
         let mut another = Dialer::new(Arc::new(Names::new(hosts)), Share::unbounded());
@@ -263,7 +253,7 @@ mod tests {
             open.push(dialer.call(uri.clone()).await.unwrap());
         }
         let refused = dialer.call(uri.clone()).await.err().expect("one too many");
-        assert!(matches!(refused.explain(), Error::ConnectionLimitReached), "{refused}");
+        assert!(matches!(refused, DialError::Limit), "{refused}");
         let mut another = Dialer::new(names, descriptors.share());
         assert!(another.call(uri.clone()).await.is_ok(), "the others have theirs");
         open.pop();

@@ -1,0 +1,153 @@
+//! What an operator says of an app's surroundings: where stores and databases are, which providers
+//! have its variables, whom its clients trust. In Spin's words: `runtime-config.toml`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+/// What stands behind an app's capabilities; the default is what needs no configuration. Paths are
+/// absolute, or relative to the process's working directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuntimeConfig {
+    /// Where Dayfly keeps what the app stores; the command line is asked first.
+    pub state_dir: Option<PathBuf>,
+    /// Where components' log files are; the command line is asked first.
+    pub log_dir: Option<PathBuf>,
+    /// What is behind key-value stores, by label. `default` needs no entry.
+    pub key_value_stores: BTreeMap<String, KeyValueStore>,
+    /// What is behind SQL databases, by label. `default` needs no entry.
+    pub sqlite_databases: BTreeMap<String, SqliteDatabase>,
+    /// Who is asked for the values of variables, first answer wins; the command line is asked
+    /// before them, the process environment after them.
+    pub variables_providers: Vec<VariablesProvider>,
+    /// Who answers language models' prompts.
+    pub llm_compute: Option<LlmCompute>,
+    /// What clients of components trust and show.
+    pub client_tls: Vec<ClientTls>,
+    /// Bounds of outbound HTTP.
+    pub outbound_http: OutboundHttp,
+    /// Bounds of all that goes out.
+    pub outbound_networking: OutboundNetworking,
+    /// PEM files of further authorities that PostgreSQL servers' certificates may come from.
+    pub postgres_root_certificates: Vec<PathBuf>,
+}
+
+/// What is behind a key-value store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyValueStore {
+    /// An embedded SQLite file; `None` for one in the app's state folder, named by the label.
+    Sqlite(Option<PathBuf>),
+    /// A Redis server.
+    Redis(Secret),
+    /// The process's memory; gone when it ends.
+    Memory,
+}
+
+/// What is behind an SQL database.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SqliteDatabase {
+    /// The file; `None` for one in the app's state folder, named by the label.
+    pub path: Option<PathBuf>,
+}
+
+/// Who has values of variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VariablesProvider {
+    /// The process environment under another prefix, and a dotenv file.
+    Environment {
+        /// What stands before the name in capitals, without its underscore.
+        prefix: Option<String>,
+        /// A file of `NAME=VALUE` lines, asked after the environment.
+        dotenv: Option<PathBuf>,
+    },
+    /// These values.
+    Static(BTreeMap<String, Secret>),
+    /// HashiCorp Vault or OpenBao, the key-value engine's version 2.
+    Vault {
+        /// The server, `https://host:8200`.
+        url: String,
+        /// The token that opens it.
+        token: Secret,
+        /// Where the engine is mounted, `secret`.
+        mount: String,
+        /// What stands before the names of secrets.
+        prefix: Option<String>,
+    },
+}
+
+/// Who answers language models' prompts: a server with OpenAI's interface, or Spin's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LlmCompute {
+    /// Which interface the server has.
+    pub api: LlmApi,
+    /// The server.
+    pub url: String,
+    /// The token that opens it.
+    pub auth_token: Secret,
+}
+
+/// The interface of a server of language models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LlmApi {
+    /// `/v1/chat/completions` and `/v1/embeddings`.
+    OpenAi,
+    /// `/infer` and `/embed`, as Spin's `cloud-gpu` has them.
+    Spin,
+}
+
+/// What clients of some components trust and show at some hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// The components.
+    pub components: Vec<String>,
+    /// The hosts, names or addresses without ports.
+    pub hosts: Vec<String>,
+    /// Whether the platform's authorities are trusted.
+    pub platform_roots: bool,
+    /// Whether Mozilla's are.
+    pub webpki_roots: bool,
+    /// A PEM file of further authorities.
+    pub roots: Option<PathBuf>,
+    /// A certificate chain and its private key, PEM files, that the client shows.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Bounds of outbound HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundHttp {
+    /// Whether connections are kept for later requests.
+    pub pooling: bool,
+    /// How many connections may be open, of all components together.
+    pub max_connections: Option<usize>,
+}
+
+/// Bounds of all that goes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutboundNetworking {
+    /// Networks that nobody reaches, whatever a manifest grants.
+    pub blocked: Vec<IpNet>,
+    /// Whether private networks are among them.
+    pub block_private: bool,
+    /// How many sockets of guests may be open.
+    pub max_sockets: Option<usize>,
+    /// How many connections of all kinds may be open.
+    pub max_connections: Option<usize>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl Default for OutboundHttp {
+    fn default() -> Self {
+        Self { pooling: true, max_connections: None }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

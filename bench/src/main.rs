@@ -3,6 +3,7 @@
 //! ratios. `in-process` measures the same without a network, `overload` and `neighbours` what
 //! hostile guests and clients cost others.
 
+mod capabilities;
 mod graph;
 mod in_process;
 mod instructions;
@@ -65,6 +66,8 @@ enum Bench {
     Soak(Timed),
     /// Other handlers than a hello, other protocols
     Kinds(Timed),
+    /// What guests may call beside the native libraries and clients
+    Capabilities(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
     Start(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -113,6 +116,7 @@ fn main() -> Result<()> {
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Soak(timed)) => timed.run(soak::run),
         Some(Bench::Kinds(timed)) => timed.run(kinds::run),
+        Some(Bench::Capabilities(timed)) => timed.run(capabilities::run),
         Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),

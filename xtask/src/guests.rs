@@ -60,6 +60,7 @@ const fn guest(name: &'static str, shape: Shape, recipe: &'static Recipe) -> Gue
 pub const GUESTS: &[Guest] = &[
     guest("rust-hello", Shape::Http02, &rust::COMPONENT),
     guest("rust-http", Shape::Http02, &rust::COMPONENT),
+    guest("rust-interfaces", Shape::Http02, &rust::COMPONENT),
     guest("rust-wstd", Shape::Http02, &rust::PROGRAM),
     guest("rust-spin-2", Shape::Http02, &rust::MODULE),
     guest("rust-spin-3", Shape::Http02, &rust::MODULE),

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dayfly_model::RuntimeConfig;
+use dayfly_model::{App, RuntimeConfig};
+
+use crate::GrantError;
+use crate::key_value::{self, Stores};
 
 /// The backends of one app.
 pub struct Backends {
@@ -15,15 +18,24 @@ pub struct Backends {
     pub state: PathBuf,
     /// What the operator says of the app's surroundings.
     pub config: RuntimeConfig,
+    /// Its key-value stores.
+    pub key_value: Stores,
 }
 
 impl Backends {
     /// Backends as `config` says, with what is kept in `state`; nothing is opened yet.
-    pub fn new(
-        variables: BTreeMap<String, String>,
-        state: PathBuf,
-        config: RuntimeConfig,
-    ) -> Self {
-        Self { variables, state, config }
+    pub fn new(variables: BTreeMap<String, String>, state: PathBuf, config: RuntimeConfig) -> Self {
+        let key_value = Stores::new(&config, &state);
+        Self { variables, state, config, key_value }
+    }
+
+    /// What components were granted and nothing is behind.
+    pub fn missing(&self, app: &App) -> Vec<GrantError> {
+        let grants = app.components.values().map(|component| {
+            let granted = key_value::Grant::prepare(component, &self.key_value);
+            let component = component.id.to_string();
+            granted.err().map(|source| GrantError::KeyValue { component, source })
+        });
+        grants.flatten().collect()
     }
 }

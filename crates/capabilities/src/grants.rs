@@ -10,11 +10,12 @@ use thiserror::Error;
 use crate::backends::Backends;
 use crate::descriptors::{Descriptor, Share};
 use crate::dial::Dialer;
+use crate::key_value::UnknownStore;
 use crate::names::Names;
 use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
-use crate::{http, variables, wasi};
+use crate::{http, key_value, variables, wasi};
 
 /// Why a component's grants could not be honoured.
 #[derive(Debug, Error)]
@@ -43,6 +44,14 @@ pub enum GrantError {
         /// What went wrong.
         source: MissingVariable,
     },
+    /// Its key-value stores.
+    #[error("failed to grant the key-value stores of component `{component}`")]
+    KeyValue {
+        /// The component.
+        component: String,
+        /// What went wrong.
+        source: UnknownStore,
+    },
 }
 
 /// What one component may use, and how much of it.
@@ -61,6 +70,8 @@ pub struct Grants {
     pub(crate) names: Arc<Names>,
     /// Its variables.
     pub variables: variables::Grant,
+    /// Its key-value stores.
+    pub key_value: key_value::Grant,
     /// Its share of what all guests may hold open.
     descriptors: Share,
     /// What the log says of what it was refused.
@@ -90,6 +101,8 @@ impl Grants {
         let dialer = Dialer::new(names.clone(), descriptors.clone());
         let wasi = wasi::Grant::prepare(component, names.clone(), &app.root, state)
             .map_err(|source| GrantError::Files { component: name.clone(), source })?;
+        let key_value = key_value::Grant::prepare(component, &backends.key_value)
+            .map_err(|source| GrantError::KeyValue { component: name.clone(), source })?;
         let variables = variables::Grant::prepare(component, values)
             .map_err(|source| GrantError::Variables { component: name.clone(), source })?;
         Ok(Self {
@@ -100,6 +113,7 @@ impl Grants {
             http: http::Grant::new(dialer),
             names,
             variables,
+            key_value,
             descriptors,
             refusals: Refusals::default(),
         })
@@ -129,6 +143,7 @@ impl Grants {
             http: http::Grant::new(dialer),
             names,
             variables: variables::Grant::default(),
+            key_value: key_value::Grant::default(),
             descriptors,
             refusals: Refusals::default(),
         })

@@ -12,6 +12,7 @@ mod descriptors;
 mod dial;
 pub mod grants;
 pub mod http;
+pub mod key_value;
 pub mod linker;
 mod names;
 mod paced;
@@ -19,6 +20,7 @@ mod refusals;
 pub mod refuse;
 pub mod registry;
 pub mod state;
+mod streamed;
 pub mod variables;
 pub mod wasi;
 

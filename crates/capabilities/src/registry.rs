@@ -29,8 +29,12 @@ impl Capability {
 }
 
 /// Every capability that this build serves.
-pub const CAPABILITIES: &[Capability] =
-    &[crate::wasi::CAPABILITY, crate::http::CAPABILITY, crate::variables::CAPABILITY];
+pub const CAPABILITIES: &[Capability] = &[
+    crate::wasi::CAPABILITY,
+    crate::http::CAPABILITY,
+    crate::variables::CAPABILITY,
+    crate::key_value::CAPABILITY,
+];
 
 /// The capability that serves an interface, named as a component imports it.
 pub fn serving(interface: &str) -> Option<&'static Capability> {
@@ -88,7 +92,8 @@ mod tests {
         assert_eq!(name("wasi:http/types@0.2.0-rc-2023-11-10"), None);
         assert_eq!(name("wasi:http/types"), None);
         assert_eq!(name("wasi:config/store@0.2.0-rc.1"), Some("variables"));
-        assert_eq!(name("fermyon:spin/key-value@2.0.0"), None);
+        assert_eq!(name("fermyon:spin/key-value@2.0.0"), Some("key-value"));
+        assert_eq!(name("fermyon:spin/key-value@2.1.0"), None);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct HostState {
     http: WasiHttpCtx,
     budget: Budget,
     outbound: Outbound,
+    /// How many key-value stores the guest holds.
+    pub(crate) open_stores: u32,
 }
 
 impl HostState {
@@ -59,6 +61,7 @@ impl HostState {
             http,
             budget: Budget::new(limits),
             outbound: Outbound::new(grants.clone()),
+            open_stores: 0,
             grants,
         }
     }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use dayfly_capabilities::{Backends, registry};
 use dayfly_capabilities::variables::Providers;
+use dayfly_capabilities::{Backends, registry};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
-use dayfly_model::{App, ComponentId, Executor, FileGrant, HttpTarget, Limits, RuntimeConfig, TriggerKind};
+use dayfly_model::{
+    App, ComponentId, Executor, FileGrant, HttpTarget, Limits, RuntimeConfig, TriggerKind,
+};
 
 use crate::harden::Needs;
 use crate::report::{self, Several};
@@ -89,6 +91,10 @@ pub(crate) fn set_limits(limits: &mut Limits, values: &[(String, String)]) {
     }
 }
 
+/// How to mend labels that nothing is behind.
+const MISSING: &str = "only `default` needs no definition; define others in the file of \
+    `--runtime-config-file`, such as `[key_value_store.LABEL]`";
+
 impl AppSource {
     /// What the user named.
     pub(crate) fn path(&self) -> &Path {
@@ -131,6 +137,8 @@ impl AppArgs {
         });
         let images = report::all(images)?;
         let backends = Backends::new(variables, state, RuntimeConfig::default());
+        let missing = backends.missing(app).into_iter().map(|error| Err::<(), _>(error.into()));
+        report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
         Ok(Release { app: app.clone(), images, backends })
     }
 

@@ -1,6 +1,8 @@
 //! A handler by spin-sdk 3 with its router: bodies come and go whole. It is built as a core
 //! module, the way in which Spin's own template did, so a host has to componentise it.
 
+mod key_value;
+
 use spin_sdk::http::{Params, Request, Response, Router};
 use spin_sdk::{http_component, variables};
 
@@ -13,6 +15,7 @@ fn handle(request: Request) -> Response {
     router.any("/echo", echo);
     router.any("/headers", headers);
     router.get("/variable/:name", variable);
+    router.any("/kv/:op", key_value::handle);
     router.handle(request)
 }
 
@@ -40,4 +43,19 @@ fn variable(_request: Request, params: Params) -> anyhow::Result<Response> {
         Ok(value) => Response::new(200, value),
         Err(error) => Response::new(502, format!("{error:?}\n")),
     })
+}
+
+/// A parameter of the query, with `%XX` decoded.
+fn query(request: &Request, name: &str) -> Option<String> {
+    let pairs = request.query().split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let decoded = hex.filter(|_| byte == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(byte));
+        rest = if decoded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).ok()
 }

@@ -1,5 +1,7 @@
 //! A handler by spin-sdk 7, which speaks WASI 0.3: `wasi:http/handler@0.3.0`.
 
+mod key_value;
+
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -17,6 +19,9 @@ async fn handle(request: Request) -> Answer {
     let path = request.uri().path().to_owned();
     if let Some(name) = path.strip_prefix("/variable/") {
         return variable(name).await;
+    }
+    if let Some(operation) = path.strip_prefix("/kv/") {
+        return key_value::handle(operation, request).await;
     }
     match path.as_str() {
         "/" | "/hello" => "hello world".into_response(),

@@ -22,6 +22,7 @@ mod headers;
 mod hostile;
 mod http2;
 mod instances;
+mod key_value;
 mod killed;
 mod limits;
 mod logs;

@@ -88,10 +88,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
         &["spin.toml:4:", "trigger.redis", "the `redis` trigger"],
     ),
     (
-        "[component.guest]\nsource = \"x.wasm\"\nkey_value_stores = [\"default\"]\n",
-        &["spin.toml:9:", "component.guest.key_value_stores", "capability"],
-    ),
-    (
         "[component.guest]\nsource = \"x.wasm\"\nsqlite_databases = [\"default\"]\n",
         &["spin.toml:9:", "component.guest.sqlite_databases", "capability"],
     ),
@@ -141,10 +137,10 @@ async fn what_is_not_served_is_named_with_its_key_file_and_line() {
 async fn all_that_is_not_served_is_told_at_once() {
     let app = App::spin(&format!(
         "{HEAD}[[trigger.redis]]\nchannel = \"a\"\ncomponent = \"guest\"\n\
-         [component.guest]\nsource = \"x.wasm\"\nkey_value_stores = [\"default\"]\nai_models = [\"m\"]\n"
+         [component.guest]\nsource = \"x.wasm\"\nai_models = [\"m\"]\n"
     ));
     let stderr = dayfly().up_ends(app.folder()).await.with(1);
-    for word in ["`redis`", "key_value_stores", "ai_models"] {
+    for word in ["`redis`", "ai_models"] {
         assert!(stderr.contains(word), "{stderr}");
     }
 }

@@ -1,0 +1,283 @@
+//! What is behind a label: an embedded file, the process's memory, or a Redis server. Every
+//! operation is bounded here, whatever the backend.
+
+mod database;
+mod memory;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dayfly_model::runtime_config::{KeyValueStore, RuntimeConfig};
+
+use super::error::{check_batch, check_key, check_value, too_large};
+use super::{Error, MAX_CALL_BYTES};
+use database::Database;
+use memory::Memory;
+
+/// How many keys one page holds at most.
+const PAGE: u32 = 1000;
+
+/// The label of the store that needs no configuration.
+const DEFAULT: &str = "default";
+
+/// The stores of an app, by label; components that are granted the same label share one.
+pub struct Stores {
+    configured: BTreeMap<String, KeyValueStore>,
+    /// Where embedded files are that the configuration gives no path.
+    folder: PathBuf,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    stores: BTreeMap<String, Arc<Store>>,
+    /// By path: stores that share a file share its writer.
+    databases: BTreeMap<PathBuf, Arc<Database>>,
+}
+
+impl Stores {
+    /// The stores that `config` describes, with embedded files in the folder `key-value` of the
+    /// app's state.
+    pub fn new(config: &RuntimeConfig, state: &Path) -> Self {
+        Self {
+            configured: config.key_value_stores.clone(),
+            folder: state.join("key-value"),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The store of a label, if there is one. Nothing is opened.
+    pub(super) fn find(&self, label: &str) -> Option<Arc<Store>> {
+        let configured = match self.configured.get(label) {
+            Some(configured) => configured,
+            None if label == DEFAULT => &KeyValueStore::Sqlite(None),
+            None => return None,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = known.stores.get(label) {
+            return Some(store.clone());
+        }
+        let backend = match configured {
+            KeyValueStore::Sqlite(path) => {
+                let path = path.clone().unwrap_or_else(|| self.folder.join(format!("{label}.db")));
+                let new = || Arc::new(Database::new(path.clone()));
+                Backend::Database(known.databases.entry(path.clone()).or_insert_with(new).clone())
+            }
+            KeyValueStore::Memory => Backend::Memory(Memory::default()),
+            KeyValueStore::Redis(_) => return None,
+        };
+        let store = Arc::new(Store { label: label.to_owned(), backend });
+        known.stores.insert(label.to_owned(), store.clone());
+        Some(store)
+    }
+}
+
+/// One store.
+pub struct Store {
+    label: String,
+    backend: Backend,
+}
+
+enum Backend {
+    Database(Arc<Database>),
+    Memory(Memory),
+}
+
+/// Keys in their order, and whether there are none after them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct KeyPage {
+    pub(super) keys: Vec<String>,
+    pub(super) is_last: bool,
+}
+
+/// A change of a store, the whole of which takes effect or nothing.
+#[derive(Debug)]
+enum Change {
+    Set(Vec<(String, Vec<u8>)>),
+    Delete(Vec<String>),
+    /// Adds to a number, none counting as 0.
+    Increment(String, i64),
+    /// Sets a value if the one that is there (or none) is still the first.
+    Swap(String, Option<Vec<u8>>, Vec<u8>),
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changed {
+    Done,
+    /// The number after an increment.
+    Number(i64),
+    /// A swap found another value.
+    Differs,
+}
+
+/// Why a backend did not do as it was asked.
+#[derive(Debug, thiserror::Error)]
+enum BackendError {
+    #[error("the value is no number of 8 bytes")]
+    NotANumber,
+    #[error("the number would be too large")]
+    Overflow,
+    #[error("the store is full")]
+    Full,
+    #[error("the answer is too large")]
+    TooLarge,
+    #[error("failed to open the store's file")]
+    Open(#[source] std::io::Error),
+    #[error("the store's file failed")]
+    Database(#[from] rusqlite::Error),
+    #[error("the store's thread ended")]
+    Ended,
+}
+
+impl Change {
+    /// What it takes of memory while it waits.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Set(pairs) => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
+            Self::Delete(keys) => keys.iter().map(String::len).sum(),
+            Self::Increment(key, _) => key.len(),
+            Self::Swap(key, old, new) => key.len() + old.as_ref().map_or(0, Vec::len) + new.len(),
+        }
+    }
+}
+
+/// The number that a value is, as Spin's embedded store writes it: 8 bytes, the least first.
+fn number(value: Option<&[u8]>) -> Result<i64, BackendError> {
+    let Some(value) = value else { return Ok(0) };
+    let bytes = value.try_into().map_err(|_| BackendError::NotANumber)?;
+    Ok(i64::from_le_bytes(bytes))
+}
+
+impl Store {
+    /// The value of a key.
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        check_key(key)?;
+        let value = match &self.backend {
+            Backend::Database(database) => database.get(&self.label, key).await,
+            Backend::Memory(memory) => Ok(memory.get(key)),
+        };
+        value.map_err(|error| self.explain(&error))
+    }
+
+    /// Whether there is a value.
+    pub(super) async fn exists(&self, key: &str) -> Result<bool, Error> {
+        check_key(key)?;
+        let exists = match &self.backend {
+            Backend::Database(database) => database.exists(&self.label, key),
+            Backend::Memory(memory) => Ok(memory.exists(key)),
+        };
+        exists.map_err(|error| self.explain(&error))
+    }
+
+    /// The keys after `after` in the order of their bytes, as many as one page holds.
+    pub(super) async fn page(&self, after: Option<&str>) -> Result<KeyPage, Error> {
+        let page = match &self.backend {
+            Backend::Database(database) => database.page(&self.label, after, PAGE).await,
+            Backend::Memory(memory) => Ok(memory.page(after, PAGE)),
+        };
+        page.map_err(|error| self.explain(&error))
+    }
+
+    /// All keys, as far as one call may bring them.
+    pub(super) async fn all_keys(&self) -> Result<Vec<String>, Error> {
+        let mut keys = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let page = self.page(keys.last().map(String::as_str)).await?;
+            bytes += page.keys.iter().map(|key| key.len() + size_of::<String>()).sum::<usize>();
+            if bytes > MAX_CALL_BYTES {
+                return Err(too_large());
+            }
+            keys.extend(page.keys);
+            if page.is_last {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// The values of several keys, in the order of the keys.
+    pub(super) async fn get_many(
+        &self,
+        keys: Vec<String>,
+    ) -> Result<Vec<(String, Option<Vec<u8>>)>, Error> {
+        check_batch(keys.iter().map(String::as_str))?;
+        let values = match &self.backend {
+            Backend::Database(database) => database.get_many(&self.label, keys).await,
+            Backend::Memory(memory) => memory.get_many(keys),
+        };
+        values.map_err(|error| self.explain(&error))
+    }
+
+    /// Stores a value; it is on disk when this returns, where the backend has one.
+    pub(super) async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Error> {
+        check_key(&key)?;
+        check_value(&value)?;
+        self.change(Change::Set(vec![(key, value)])).await.map(drop)
+    }
+
+    /// Stores several values, all or none of them.
+    pub(super) async fn set_many(&self, pairs: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
+        check_batch(pairs.iter().map(|(key, _)| key.as_str()))?;
+        pairs.iter().try_for_each(|(_, value)| check_value(value))?;
+        let change = Change::Set(pairs);
+        if change.bytes() > MAX_CALL_BYTES {
+            return Err(too_large());
+        }
+        self.change(change).await.map(drop)
+    }
+
+    /// Removes a key, if it is there.
+    pub(super) async fn delete(&self, key: String) -> Result<(), Error> {
+        check_key(&key)?;
+        self.change(Change::Delete(vec![key])).await.map(drop)
+    }
+
+    /// Removes several keys, as far as they are there.
+    pub(super) async fn delete_many(&self, keys: Vec<String>) -> Result<(), Error> {
+        check_batch(keys.iter().map(String::as_str))?;
+        self.change(Change::Delete(keys)).await.map(drop)
+    }
+
+    /// Adds to a number, and gives back the sum.
+    pub(super) async fn increment(&self, key: String, delta: i64) -> Result<i64, Error> {
+        check_key(&key)?;
+        match self.change(Change::Increment(key, delta)).await? {
+            Changed::Number(number) => Ok(number),
+            Changed::Done | Changed::Differs => Err(Error::Other("no number came back".into())),
+        }
+    }
+
+    /// Stores a value if `seen` is still there (or still nothing), and tells whether it was.
+    pub(super) async fn swap(
+        &self,
+        key: String,
+        seen: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> Result<bool, Error> {
+        check_key(&key)?;
+        check_value(&value)?;
+        Ok(self.change(Change::Swap(key, seen, value)).await? != Changed::Differs)
+    }
+
+    async fn change(&self, change: Change) -> Result<Changed, Error> {
+        let changed = match &self.backend {
+            Backend::Database(database) => database.change(&self.label, change).await,
+            Backend::Memory(memory) => memory.change(change),
+        };
+        changed.map_err(|error| self.explain(&error))
+    }
+
+    /// What a guest is told; what is the operator's to mend goes to the log.
+    fn explain(&self, error: &BackendError) -> Error {
+        match error {
+            BackendError::NotANumber | BackendError::Overflow | BackendError::Full => {
+                Error::Other(error.to_string())
+            }
+            BackendError::TooLarge => too_large(),
+            _ => Error::backend(&self.label, error),
+        }
+    }
+}

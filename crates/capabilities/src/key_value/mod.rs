@@ -1,0 +1,127 @@
+//! Key-value stores: Spin's `key-value` in all its versions and `wasi:keyvalue`. A component opens
+//! the stores whose labels its manifest's `key_value_stores` lists; what is behind a label, the
+//! operator says ([`dayfly_model::RuntimeConfig`]), an embedded file by default.
+
+mod backend;
+mod error;
+mod spin;
+mod spin3;
+mod unversioned;
+mod wasi;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dayfly_engine::Flavour;
+use dayfly_model::Component;
+use thiserror::Error as ThisError;
+use wasmtime::component::{Linker, Resource, ResourceTable};
+
+pub use backend::{Store, Stores};
+pub(crate) use error::Error;
+
+use crate::HostState;
+use crate::registry::Capability;
+
+/// The interfaces of this capability, all of which give nothing without a store.
+const INTERFACES: &[&str] = &[
+    "fermyon:spin/key-value",
+    "fermyon:spin/key-value@2.0.0",
+    "spin:key-value/key-value@3.0.0",
+    "wasi:keyvalue/store@0.2.0-draft2",
+    "wasi:keyvalue/atomics@0.2.0-draft2",
+    "wasi:keyvalue/batch@0.2.0-draft2",
+];
+
+/// This capability's line in the registry.
+pub const CAPABILITY: Capability = Capability {
+    name: "key-value",
+    interfaces: INTERFACES,
+    granted_by: &[("key_value_stores", INTERFACES)],
+    link,
+};
+
+/// The longest key, in bytes.
+pub const MAX_KEY_BYTES: usize = 4096;
+
+/// The largest value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+
+/// What one call may bring back or take along, in bytes: values of a batch, or keys of a list.
+pub const MAX_CALL_BYTES: usize = 8 << 20;
+
+/// How many stores an instance may hold open: few enough that it can still make a response.
+pub const MAX_OPEN: u32 = 256;
+
+/// How many keys a batch may name.
+pub const MAX_BATCH: usize = 10_000;
+
+fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
+    unversioned::link(linker)?;
+    spin::link(linker)?;
+    wasi::link(linker)?;
+    if flavour.is_concurrent() {
+        spin3::link(linker)?;
+    }
+    Ok(())
+}
+
+/// A label that a component was granted and that means no store.
+#[derive(Debug, ThisError)]
+#[error("no store is behind the label `{0}`")]
+pub struct UnknownStore(pub String);
+
+/// One component's stores, by label.
+#[derive(Default)]
+pub struct Grant {
+    stores: BTreeMap<String, Arc<Store>>,
+}
+
+impl Grant {
+    /// The stores whose labels the component's manifest lists; none of them is opened yet.
+    ///
+    /// # Errors
+    /// A label that means no store.
+    pub fn prepare(component: &Component, stores: &Stores) -> Result<Self, UnknownStore> {
+        let granted = component.key_value_stores.iter().map(|label| {
+            let store = stores.find(label).ok_or_else(|| UnknownStore(label.clone()))?;
+            Ok((label.clone(), store))
+        });
+        Ok(Self { stores: granted.collect::<Result<_, UnknownStore>>()? })
+    }
+}
+
+/// A guest's handle of a store.
+struct Opened(Arc<Store>);
+
+/// Opens a store for a guest.
+fn open(state: &mut HostState, label: &str) -> Result<Resource<Opened>, Error> {
+    let store = state.grants().key_value.stores.get(label).cloned().ok_or(Error::AccessDenied)?;
+    if state.open_stores == MAX_OPEN {
+        return Err(Error::TableFull);
+    }
+    let handle = state.table().push(Opened(store)).map_err(|_| Error::TableFull)?;
+    state.open_stores += 1;
+    Ok(handle)
+}
+
+/// Gives a handle back.
+fn close(state: &mut HostState, handle: u32) -> wasmtime::Result<()> {
+    state.table().delete(Resource::<Opened>::new_own(handle))?;
+    state.open_stores -= 1;
+    Ok(())
+}
+
+/// The store behind a handle.
+fn opened(table: &ResourceTable, handle: &Resource<Opened>) -> wasmtime::Result<Arc<Store>> {
+    Ok(table.get(handle)?.0.clone())
+}
+
+/// Defines the resource by which guests hold stores, under an interface's own name.
+fn define_resource(
+    interface: &mut wasmtime::component::LinkerInstance<'_, HostState>,
+    name: &str,
+) -> wasmtime::Result<()> {
+    let ty = wasmtime::component::ResourceType::host::<Opened>();
+    interface.resource(name, ty, |mut state, rep| close(state.data_mut(), rep))
+}

@@ -1,0 +1,83 @@
+//! `fermyon:spin/key-value@2.0.0`.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource};
+
+use super::{Error, Opened, Store, define_resource, open, opened};
+use crate::HostState;
+
+/// The error of versions 2 and 3, which differ in nothing but their names.
+#[derive(Debug, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(super) enum SpinError {
+    #[component(name = "store-table-full")]
+    StoreTableFull,
+    #[component(name = "no-such-store")]
+    #[allow(dead_code, reason = "the interface has it; what is granted is there")]
+    NoSuchStore,
+    #[component(name = "access-denied")]
+    AccessDenied,
+    #[component(name = "other")]
+    Other(String),
+}
+
+impl From<Error> for SpinError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::TableFull => Self::StoreTableFull,
+            Error::AccessDenied => Self::AccessDenied,
+            Error::InvalidStore => Self::Other("the store is not open".to_owned()),
+            Error::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+type State<'a> = StoreContextMut<'a, HostState>;
+type Handle = Resource<Opened>;
+type Answer<T> = wasmtime::Result<(Result<T, SpinError>,)>;
+
+fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<std::sync::Arc<Store>> {
+    opened(state.data_mut().table(), handle)
+}
+
+fn answer<T>(result: Result<T, Error>) -> Answer<T> {
+    Ok((result.map_err(SpinError::from),))
+}
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("fermyon:spin/key-value@2.0.0")?;
+    define_resource(&mut interface, "store")?;
+    interface.func_wrap("[static]store.open", |mut state: State<'_>, (label,): (String,)| {
+        answer(open(state.data_mut(), &label))
+    })?;
+    interface.func_wrap_async(
+        "[method]store.get",
+        |mut state: State<'_>, (handle, key): (Handle, String)| {
+            Box::new(async move { answer(store(&mut state, &handle)?.get(&key).await) })
+        },
+    )?;
+    interface.func_wrap_async(
+        "[method]store.set",
+        |mut state: State<'_>, (handle, key, value): (Handle, String, Vec<u8>)| {
+            Box::new(async move { answer(store(&mut state, &handle)?.set(key, value).await) })
+        },
+    )?;
+    interface.func_wrap_async(
+        "[method]store.delete",
+        |mut state: State<'_>, (handle, key): (Handle, String)| {
+            Box::new(async move { answer(store(&mut state, &handle)?.delete(key).await) })
+        },
+    )?;
+    interface.func_wrap_async(
+        "[method]store.exists",
+        |mut state: State<'_>, (handle, key): (Handle, String)| {
+            Box::new(async move { answer(store(&mut state, &handle)?.exists(&key).await) })
+        },
+    )?;
+    interface.func_wrap_async(
+        "[method]store.get-keys",
+        |mut state: State<'_>, (handle,): (Handle,)| {
+            Box::new(async move { answer(store(&mut state, &handle)?.all_keys().await) })
+        },
+    )
+}

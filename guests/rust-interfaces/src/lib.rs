@@ -1,0 +1,50 @@
+//! A handler of wasi:http 0.2 that calls interfaces which no SDK of today binds: Spin's as they
+//! were before they had versions, and drafts of WASI's. The first segment of a path says which.
+
+#[allow(dead_code, reason = "each guest uses its part")]
+#[path = "../../rust-http/src/exchange.rs"]
+mod exchange;
+mod keyvalue;
+mod old_key_value;
+
+use exchange::{Exchange, Failure};
+use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+
+/// The bindings of all of them.
+mod bindings {
+    wit_bindgen::generate!({ path: "wit", world: "imports", generate_all });
+}
+
+struct Handler;
+
+impl Guest for Handler {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let mut exchange = Exchange::new(request, out);
+        if let Err(failure) = dispatch(&mut exchange) {
+            exchange.fail(failure);
+        }
+    }
+}
+
+fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
+    let path = exchange.path();
+    let (interface, operation) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+    match interface {
+        "old-kv" => old_key_value::call(exchange, operation),
+        "wasi-kv" => keyvalue::call(exchange, operation),
+        _ if path == "/" || path == "/hello" => exchange.text("hello world"),
+        _ => exchange.answer(404, &format!("no such path: {path}\n")),
+    }
+}
+
+/// The request's whole body.
+fn body(exchange: &Exchange) -> Result<Vec<u8>, Failure> {
+    use std::io::Read as _;
+    let (_body, mut stream) = exchange.body()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+wasip2::http::proxy::export!(Handler);

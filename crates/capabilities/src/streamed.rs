@@ -17,13 +17,16 @@ use crate::HostState;
 /// What one fetch brings: items, and where the next begins if there is more.
 type Page<T, P, E> = Result<(Vec<T>, Option<P>), E>;
 
+/// The items, and how they ended.
+pub(crate) type Streamed<T, E> = (StreamReader<T>, FutureReader<Result<(), E>>);
+
 /// Streams what `fetch` brings page after page, first for `None`, then for each place that it says
 /// is next. The stream ends with the first page that names no next place or fails; the future then
 /// resolves.
 pub(crate) fn pages<T, P, E, F, R>(
     mut access: Access<'_, HostState>,
     fetch: F,
-) -> wasmtime::Result<(StreamReader<T>, FutureReader<Result<(), E>>)>
+) -> wasmtime::Result<Streamed<T, E>>
 where
     T: Lower + Lift + Send + Sync + 'static,
     P: Send + Unpin + 'static,

@@ -85,6 +85,9 @@ enum Backend {
     Memory(Memory),
 }
 
+/// Keys with their values, as far as they have one.
+pub(super) type Pairs = Vec<(String, Option<Vec<u8>>)>;
+
 /// Keys in their order, and whether there are none after them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct KeyPage {
@@ -199,10 +202,7 @@ impl Store {
     }
 
     /// The values of several keys, in the order of the keys.
-    pub(super) async fn get_many(
-        &self,
-        keys: Vec<String>,
-    ) -> Result<Vec<(String, Option<Vec<u8>>)>, Error> {
+    pub(super) async fn get_many(&self, keys: Vec<String>) -> Result<Pairs, Error> {
         check_batch(keys.iter().map(String::as_str))?;
         let values = match &self.backend {
             Backend::Database(database) => database.get_many(&self.label, keys).await,

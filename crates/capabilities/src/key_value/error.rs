@@ -45,11 +45,13 @@ pub(super) fn check_value(value: &[u8]) -> Result<(), Error> {
 }
 
 /// Whether a batch may name so many keys.
-pub(super) fn check_batch<'k>(keys: impl ExactSizeIterator<Item = &'k str>) -> Result<(), Error> {
+pub(super) fn check_batch<'k>(
+    mut keys: impl ExactSizeIterator<Item = &'k str>,
+) -> Result<(), Error> {
     if keys.len() > MAX_BATCH {
         return Err(Error::other(format!("a batch may name {MAX_BATCH} keys at most")));
     }
-    keys.map(check_key).collect()
+    keys.try_for_each(check_key)
 }
 
 /// The answer would be, or the request is, larger than one call may be.

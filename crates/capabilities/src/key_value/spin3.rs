@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Accessor, FutureReader, Linker, Resource, StreamReader};
+use wasmtime::component::{Accessor, Linker, Resource};
 
 use super::spin::SpinError;
 use super::{Error, Opened, Store, define_resource, open, opened};
@@ -11,7 +11,7 @@ use crate::{HostState, streamed};
 type Access<'a> = &'a Accessor<HostState>;
 type Handle = Resource<Opened>;
 type Answer<T> = wasmtime::Result<(Result<T, SpinError>,)>;
-type Keys = (StreamReader<String>, FutureReader<Result<(), SpinError>>);
+type Keys = streamed::Streamed<String, SpinError>;
 
 fn store(access: Access<'_>, handle: &Handle) -> wasmtime::Result<Arc<Store>> {
     access.with(|mut access| opened(access.get().table(), handle))

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tokio::sync::Semaphore;
 
 use super::writer::Writer;
-use super::{BackendError, Change, Changed, KeyPage};
+use super::{BackendError, Change, Changed, KeyPage, Pairs};
 use crate::key_value::MAX_CALL_BYTES;
 
 /// The largest value that is read on the thread that asks, in bytes.
@@ -112,7 +112,7 @@ impl Database {
         self: &Arc<Self>,
         label: &str,
         keys: Vec<String>,
-    ) -> Result<Vec<(String, Option<Vec<u8>>)>, BackendError> {
+    ) -> Result<Pairs, BackendError> {
         let label = label.to_owned();
         let pairs = self.long_read(move |connection| {
             // One state of the store for all of them.

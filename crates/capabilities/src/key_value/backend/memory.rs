@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{BackendError, Change, Changed, KeyPage, number};
+use super::{BackendError, Change, Changed, KeyPage, Pairs, number};
 use crate::key_value::MAX_CALL_BYTES;
 
 /// How much a store may hold, keys and values and what each costs beside them.
@@ -44,10 +44,7 @@ impl Memory {
         KeyPage { keys: page, is_last: keys.next().is_none() }
     }
 
-    pub(super) fn get_many(
-        &self,
-        keys: Vec<String>,
-    ) -> Result<Vec<(String, Option<Vec<u8>>)>, BackendError> {
+    pub(super) fn get_many(&self, keys: Vec<String>) -> Result<Pairs, BackendError> {
         let values = self.lock();
         let mut bytes = 0;
         let pairs = keys.into_iter().map(|key| {
@@ -91,7 +88,7 @@ impl Values {
         let pairs: BTreeMap<String, Vec<u8>> = pairs.into_iter().collect();
         let more: usize = pairs.iter().map(|(key, value)| cost(key, value)).sum();
         let replaced: usize =
-            pairs.iter().filter_map(|(key, _)| Some(cost(key, self.values.get(key)?))).sum();
+            pairs.keys().filter_map(|key| Some(cost(key, self.values.get(key)?))).sum();
         if (self.bytes + more).saturating_sub(replaced) > MAX_BYTES {
             return Err(BackendError::Full);
         }

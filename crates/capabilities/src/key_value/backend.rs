@@ -88,11 +88,11 @@ enum Backend {
 /// Keys with their values, as far as they have one.
 pub(super) type Pairs = Vec<(String, Option<Vec<u8>>)>;
 
-/// Keys in their order, and whether there are none after them.
+/// Some of the keys, and where the others begin, if there are any; the backend knows how to read it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct KeyPage {
     pub(super) keys: Vec<String>,
-    pub(super) is_last: bool,
+    pub(super) next: Option<String>,
 }
 
 /// A change of a store, the whole of which takes effect or nothing.
@@ -175,27 +175,27 @@ impl Store {
         exists.map_err(|error| self.explain(&error))
     }
 
-    /// The keys after `after` in the order of their bytes, as many as one page holds.
-    pub(super) async fn page(&self, after: Option<&str>) -> Result<KeyPage, Error> {
+    /// As many keys as one page holds, from the place that an earlier page named as next.
+    pub(super) async fn page(&self, from: Option<&str>) -> Result<KeyPage, Error> {
         let page = match &self.backend {
-            Backend::Database(database) => database.page(&self.label, after, PAGE).await,
-            Backend::Memory(memory) => Ok(memory.page(after, PAGE)),
+            Backend::Database(database) => database.page(&self.label, from, PAGE).await,
+            Backend::Memory(memory) => Ok(memory.page(from, PAGE)),
         };
         page.map_err(|error| self.explain(&error))
     }
 
     /// All keys, as far as one call may bring them.
     pub(super) async fn all_keys(&self) -> Result<Vec<String>, Error> {
-        let mut keys = Vec::new();
-        let mut bytes = 0;
+        let (mut keys, mut bytes, mut next) = (Vec::new(), 0, None);
         loop {
-            let page = self.page(keys.last().map(String::as_str)).await?;
+            let page = self.page(next.as_deref()).await?;
             bytes += page.keys.iter().map(|key| key.len() + size_of::<String>()).sum::<usize>();
             if bytes > MAX_CALL_BYTES {
                 return Err(too_large());
             }
             keys.extend(page.keys);
-            if page.is_last {
+            next = page.next;
+            if next.is_none() {
                 return Ok(keys);
             }
         }
@@ -278,6 +278,87 @@ impl Store {
             }
             BackendError::TooLarge => too_large(),
             _ => Error::backend(&self.label, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stores(folder: &Path) -> Stores {
+        let config = RuntimeConfig {
+            key_value_stores: BTreeMap::from([
+                ("one".to_owned(), KeyValueStore::Sqlite(Some(folder.join("shared.db")))),
+                ("two".to_owned(), KeyValueStore::Sqlite(Some(folder.join("shared.db")))),
+                ("gone".to_owned(), KeyValueStore::Memory),
+            ]),
+            ..RuntimeConfig::default()
+        };
+        Stores::new(&config, folder)
+    }
+
+    #[tokio::test]
+    async fn labels_are_stores_of_their_own_even_in_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores(folder.path());
+        assert!(stores.find("other").is_none());
+        for label in ["default", "one", "two", "gone"] {
+            let store = stores.find(label).unwrap();
+            assert_eq!(store.get("key").await.unwrap(), None, "{label}");
+            store.set("key".into(), label.into()).await.unwrap();
+        }
+        for label in ["default", "one", "two", "gone"] {
+            let store = stores.find(label).unwrap();
+            assert_eq!(store.get("key").await.unwrap(), Some(label.into()));
+            assert_eq!(store.all_keys().await.unwrap(), ["key"]);
+        }
+        assert!(folder.path().join("key-value/default.db").exists());
+        assert!(!folder.path().join("key-value/one.db").exists());
+    }
+
+    #[tokio::test]
+    async fn changes_at_once_are_all_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = stores(folder.path()).find("default").unwrap();
+        let adding = (0..200).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.increment("n".into(), 1).await })
+        });
+        for added in adding.collect::<Vec<_>>() {
+            added.await.unwrap().unwrap();
+        }
+        assert_eq!(store.increment("n".into(), 0).await.unwrap(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_cannot_be_made_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = stores(folder.path()).find("default").unwrap();
+        store.set("text".into(), b"no number".to_vec()).await.unwrap();
+        let changes = (0..50).map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                match number % 2 {
+                    0 => store.set(format!("k{number}"), Vec::new()).await.is_ok(),
+                    _ => store.increment("text".into(), 1).await.is_err(),
+                }
+            })
+        });
+        for as_expected in changes.collect::<Vec<_>>() {
+            assert!(as_expected.await.unwrap());
+        }
+        assert_eq!(store.all_keys().await.unwrap().len(), 26);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_none_fails_with_few_words() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("key-value/default.db")).unwrap();
+        let store = stores(folder.path()).find("default").unwrap();
+        for failed in [store.get("a").await.err(), store.set("a".into(), vec![]).await.err()] {
+            let Some(Error::Other(text)) = failed else { panic!("{failed:?}") };
+            assert_eq!(text, "the store failed");
         }
     }
 }

@@ -64,12 +64,11 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 /// Streams the keys, a page at a time; the next page is asked for when the guest has taken one.
 fn keys(access: Access<'_>, handle: &Handle) -> wasmtime::Result<(Keys,)> {
     let store = store(access, handle)?;
-    let pages = move |after: Option<String>| {
+    let pages = move |from: Option<String>| {
         let store = store.clone();
         async move {
-            let page = store.page(after.as_deref()).await.map_err(SpinError::from)?;
-            let next = if page.is_last { None } else { page.keys.last().cloned() };
-            Ok((page.keys, next))
+            let page = store.page(from.as_deref()).await.map_err(SpinError::from)?;
+            Ok((page.keys, page.next))
         }
     };
     Ok((access.with(|access| streamed::pages(access, pages))?,))

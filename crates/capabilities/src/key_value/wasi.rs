@@ -108,10 +108,7 @@ fn link_store(interface: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
         |mut state: State<'_>, (handle, cursor): (Handle, Option<String>)| {
             Box::new(async move {
                 let page = store(&mut state, &handle)?.page(cursor.as_deref()).await;
-                answer(page.map(|page| {
-                    let cursor = if page.is_last { None } else { page.keys.last().cloned() };
-                    KeyResponse { keys: page.keys, cursor }
-                }))
+                answer(page.map(|page| KeyResponse { keys: page.keys, cursor: page.next }))
             })
         },
     )

@@ -101,9 +101,10 @@ impl Database {
             )?;
             let keys = statement.query_map(params![label, after, most + 1], |row| row.get(0))?;
             let mut keys = keys.collect::<Result<Vec<String>, _>>()?;
-            let is_last = keys.len() <= most as usize;
+            let has_more = keys.len() > most as usize;
             keys.truncate(most as usize);
-            Ok(KeyPage { keys, is_last })
+            let next = if has_more { keys.last().cloned() } else { None };
+            Ok(KeyPage { keys, next })
         })
         .await
     }

@@ -40,8 +40,9 @@ impl Memory {
         let values = self.lock();
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut keys = values.values.range::<str, _>((begin, Bound::Unbounded)).map(|(key, _)| key);
-        let page = keys.by_ref().take(most as usize).cloned().collect();
-        KeyPage { keys: page, is_last: keys.next().is_none() }
+        let page: Vec<String> = keys.by_ref().take(most as usize).cloned().collect();
+        let next = keys.next().and_then(|_| page.last().cloned());
+        KeyPage { keys: page, next }
     }
 
     pub(super) fn get_many(&self, keys: Vec<String>) -> Result<Pairs, BackendError> {
@@ -104,5 +105,42 @@ impl Values {
         if let Some(value) = self.values.remove(key) {
             self.bytes -= key.len() + value.len() + OVERHEAD;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(memory: &Memory, key: &str, value: Vec<u8>) -> Result<Changed, BackendError> {
+        memory.change(Change::Set(vec![(key.to_owned(), value)]))
+    }
+
+    #[test]
+    fn what_is_full_takes_nothing_more_but_what_is_smaller() {
+        let memory = Memory::default();
+        let half = MAX_BYTES / 2 - OVERHEAD - 1;
+        set(&memory, "a", vec![0; half]).unwrap();
+        set(&memory, "b", vec![0; half]).unwrap();
+        assert!(matches!(set(&memory, "c", Vec::new()), Err(BackendError::Full)));
+        let twice = vec![("a".to_owned(), vec![0; half]), ("a".to_owned(), vec![0; half + 1])];
+        assert!(matches!(memory.change(Change::Set(twice)), Err(BackendError::Full)));
+        set(&memory, "a", vec![0; half - OVERHEAD - 1]).unwrap();
+        set(&memory, "c", Vec::new()).unwrap();
+        memory.change(Change::Delete(["a", "b", "c", "d"].map(str::to_owned).to_vec())).unwrap();
+        assert_eq!(memory.lock().bytes, 0);
+    }
+
+    #[test]
+    fn pages_follow_one_another() {
+        let memory = Memory::default();
+        for number in 0..5 {
+            set(&memory, &format!("k{number}"), Vec::new()).unwrap();
+        }
+        let first = memory.page(None, 3);
+        assert_eq!((first.keys.len(), first.next.as_deref()), (3, Some("k2")));
+        let second = memory.page(first.next.as_deref(), 3);
+        assert_eq!(second, KeyPage { keys: vec!["k3".into(), "k4".into()], next: None });
+        assert_eq!(memory.page(Some("k4"), 3).keys, Vec::<String>::new());
     }
 }

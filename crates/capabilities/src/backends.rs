@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dayfly_model::{App, RuntimeConfig};
 
 use crate::GrantError;
 use crate::key_value::{self, Stores};
+
+use crate::http::Internal;
 
 /// The backends of one app.
 pub struct Backends {
@@ -20,13 +23,15 @@ pub struct Backends {
     pub config: RuntimeConfig,
     /// Its key-value stores.
     pub key_value: Stores,
+    /// The way from the app's components to one another.
+    pub internal: Arc<Internal>,
 }
 
 impl Backends {
     /// Backends as `config` says, with what is kept in `state`; nothing is opened yet.
     pub fn new(variables: BTreeMap<String, String>, state: PathBuf, config: RuntimeConfig) -> Self {
         let key_value = Stores::new(&config, &state);
-        Self { variables, state, config, key_value }
+        Self { variables, state, config, key_value, internal: Arc::default() }
     }
 
     /// What components were granted and nothing is behind.

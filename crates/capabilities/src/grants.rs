@@ -92,7 +92,7 @@ impl Grants {
         descriptors: Share,
     ) -> Result<Self, GrantError> {
         let name = &component.id.0;
-        let Backends { variables: values, state, .. } = backends;
+        let Backends { variables: values, state, internal, .. } = backends;
         let hosts = component
             .allowed_outbound_hosts
             .resolve(values)
@@ -110,7 +110,7 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
-            http: http::Grant::new(dialer),
+            http: http::Grant::new(dialer, internal.clone()),
             names,
             variables,
             key_value,
@@ -140,7 +140,7 @@ impl Grants {
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
-            http: http::Grant::new(dialer),
+            http: http::Grant::new(dialer, Arc::default()),
             names,
             variables: variables::Grant::default(),
             key_value: key_value::Grant::default(),

@@ -16,8 +16,10 @@ pub(crate) enum Refusal {
     Destination,
     /// A name that it does not grant.
     Name,
-    /// A call to another component.
+    /// A call of a component that is not there.
     Component,
+    /// A call beyond `limits.depth`.
+    Depth,
     /// A connection beyond those that may be open.
     Connection,
     /// A file or socket beyond what all guests may hold open.

@@ -66,6 +66,13 @@ impl HostState {
         }
     }
 
+    /// The same behind so many calls between components.
+    #[must_use]
+    pub fn at_depth(mut self, depth: u32) -> Self {
+        self.outbound.set_depth(depth);
+        self
+    }
+
     /// The share of the instance's component.
     pub fn grants(&self) -> &Grants {
         &self.grants

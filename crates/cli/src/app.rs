@@ -157,7 +157,7 @@ impl AppArgs {
             needs.write.push(folder);
         }
         for component in app.components.values() {
-            needs.outbound |= !component.allowed_outbound_hosts.is_empty();
+            needs.outbound |= component.allowed_outbound_hosts.leaves_the_app();
             for grant in &component.files {
                 match grant {
                     FileGrant::Glob(glob) => needs.read.push(app.root.join(fixed_part(glob))),
@@ -229,6 +229,7 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
     match feature {
         Feature::Trigger(name) => triggers::serves(name),
         Feature::Capability(name) => registry::serves(name),
+        Feature::ServiceChaining => true,
         _ => false,
     }
 }

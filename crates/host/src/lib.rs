@@ -18,6 +18,7 @@ pub mod guest_log;
 pub mod host;
 pub mod release;
 pub mod server;
+mod task;
 pub mod triggers;
 
 pub use access_log::Answered;

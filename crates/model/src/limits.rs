@@ -42,6 +42,9 @@ pub struct Limits {
     pub sockets: u32,
     /// Outbound requests and connections that one instance makes, from its start to its end.
     pub outbound: u32,
+    /// Calls of other components behind one another, from the request that came from outside to the
+    /// last that this component may make.
+    pub depth: u32,
     /// Resources, futures and streams that one instance holds: each kind of handle together.
     pub resources: u32,
 }
@@ -64,6 +67,7 @@ impl Default for Limits {
             files: 256,
             sockets: 64,
             outbound: 1000,
+            depth: 8,
             resources: 10_000,
         }
     }
@@ -71,7 +75,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The names of all limits, as a manifest spells them.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 17] = [
         "memory",
         "tables",
         "stack",
@@ -87,6 +91,7 @@ impl Limits {
         "files",
         "sockets",
         "outbound",
+        "depth",
         "resources",
     ];
 
@@ -111,6 +116,7 @@ impl Limits {
             "files" => self.files = number(text)?,
             "sockets" => self.sockets = number(text)?,
             "outbound" => self.outbound = number(text)?,
+            "depth" => self.depth = number(text)?,
             "resources" => self.resources = number(text)?,
             _ => {
                 return Err(format!(

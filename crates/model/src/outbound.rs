@@ -182,11 +182,31 @@ impl OutboundHosts {
         self.patterns().any(|pattern| pattern.admits_self(scheme))
     }
 
+    /// Whether an entry is there to reach the app itself or its components.
+    #[must_use]
+    pub fn names_components(&self) -> bool {
+        self.patterns().any(HostPattern::is_internal)
+    }
+
+    /// Whether any entry grants more than the app itself and its components. One with a variable
+    /// in it may.
+    #[must_use]
+    pub fn leaves_the_app(&self) -> bool {
+        self.entries.iter().any(|entry| match entry {
+            Entry::Pattern(pattern) => !pattern.is_internal(),
+            Entry::Template(_) => true,
+        })
+    }
+
     /// Whether a name may be looked up: one that an entry covers, for any scheme and port; or, where
-    /// an entry grants addresses, any, because only a look-up can tell which names lead to them.
+    /// an entry grants addresses, any, because only a look-up can tell which names lead to them. Those
+    /// of the app's components are nobody else's to know.
     #[must_use]
     pub fn may_resolve(&self, name: &str) -> bool {
         let Some(host @ Host::Name(_)) = Host::of_request(name) else { return false };
+        if service_of(name).is_some() {
+            return false;
+        }
         self.patterns().any(|pattern| pattern.grants_addresses() || pattern.scope(&host).is_some())
     }
 
@@ -202,6 +222,12 @@ impl fmt::Display for OutboundHosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.entries().collect::<Vec<_>>().join(", "))
     }
+}
+
+/// Whether a host means the app itself: what a guest writes where its library wants a host.
+#[must_use]
+pub fn is_self(host: &str) -> bool {
+    ["self", "self.alt"].iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
 /// The component that a service-chaining host (`cart.spin.internal`) names, in lower case and

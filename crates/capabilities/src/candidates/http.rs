@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{FieldMap, RequestOptions, WasiHttpCtxView};
 
 use super::release;
 use crate::HostState;
-use crate::http::bounded02;
+use crate::http::{bounded02, relative};
 
 /// Why a request failed, as 2023-10-18 knew it.
 #[derive(ComponentType, Lift, Lower)]
@@ -223,6 +223,7 @@ fn handle(
         None => None,
     };
     let lent = options.as_ref().map(|options| Resource::new_borrow(options.rep()));
+    relative::complete(http.table, &request)?;
     let handled = outgoing_handler::Host::handle(http, request, lent);
     if let Some(options) = options {
         http.table.delete(options)?;

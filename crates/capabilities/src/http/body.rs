@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::Error;
 
-pub(super) struct Timed {
-    incoming: Incoming,
+pub(super) struct Timed<B> {
+    body: B,
     patience: Duration,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl Timed {
-    pub(super) fn new(incoming: Incoming, patience: Duration) -> Self {
-        Self { incoming, patience, deadline: Box::pin(sleep(patience)) }
+impl<B> Timed<B> {
+    pub(super) fn new(body: B, patience: Duration) -> Self {
+        Self { body, patience, deadline: Box::pin(sleep(patience)) }
     }
 }
 
-impl Body for Timed {
+impl<B: Body<Data = Bytes, Error: Into<Error>> + Unpin> Body for Timed<B> {
     type Data = Bytes;
     type Error = Error;
 
@@ -30,11 +29,11 @@ impl Body for Timed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 let next = Instant::now() + self.patience;
                 self.deadline.as_mut().reset(next);
-                Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
                 Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
@@ -44,10 +43,10 @@ impl Body for Timed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.body.size_hint()
     }
 }

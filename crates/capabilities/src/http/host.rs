@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dayfly_engine::Flavour;
-use dayfly_model::outbound::service_of;
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy;
 use tokio::time::timeout;
@@ -13,7 +14,8 @@ use wasmtime::component::Linker;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use super::body::Timed;
-use super::{bounded02, bounded03, client};
+use super::internal::{self, Callee};
+use super::{bounded02, bounded03, client, relative};
 use crate::dial;
 use crate::refusals::{Refusal, shortened};
 use crate::{Grants, HostState};
@@ -41,8 +43,10 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
     }
     linker.allow_shadowing(true);
     bounded02::link(linker)?;
+    relative::link02(linker)?;
     if flavour.is_concurrent() {
         bounded03::link(linker)?;
+        relative::link03(linker)?;
     }
     linker.allow_shadowing(false);
     Ok(())
@@ -58,11 +62,17 @@ impl WasiHttpView for HostState {
 pub struct Outbound {
     grants: Arc<Grants>,
     made: u32,
+    /// How many calls between components led to the instance.
+    depth: u32,
 }
 
 impl Outbound {
     pub(crate) fn new(grants: Arc<Grants>) -> Self {
-        Self { grants, made: 0 }
+        Self { grants, made: 0, depth: 0 }
+    }
+
+    pub(crate) fn set_depth(&mut self, depth: u32) {
+        self.depth = depth;
     }
 
     /// Takes one of the requests and connections that the instance may make; false if none is left.
@@ -100,11 +110,12 @@ impl WasiHttpHooks for Outbound {
     ) -> Sent {
         let grants = self.grants.clone();
         let left = self.spend();
+        let depth = self.depth;
         Box::new(async move {
             if !left {
                 return Err(Error::ConnectionLimitReached);
             }
-            let response = send(&grants, request, options.unwrap_or_default()).await?;
+            let response = send(&grants, request, options.unwrap_or_default(), depth).await?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, sent))
@@ -116,16 +127,20 @@ async fn send(
     grants: &Grants,
     request: http::Request<WasiBody>,
     options: RequestOptions,
+    depth: u32,
 ) -> Result<http::Response<WasiBody>, Error> {
-    let (scheme, host, port) = dial::target(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
-    if service_of(host).is_some() {
-        grants.refusals.note(Refusal::Component, |unsaid| {
-            tracing::warn!(
-                component = %grants.component, host = shortened(host), unsaid,
-                "this version serves no calls between components (`*.spin.internal`)"
-            );
-        });
-        return Err(Error::DestinationNotFound);
+    let uri = request.uri().clone();
+    let (scheme, host, port) = dial::target(&uri).ok_or(Error::HttpRequestUriInvalid)?;
+    let connect = options.connect_timeout.unwrap_or_default();
+    let patience = options.first_byte_timeout.unwrap_or(PATIENCE).saturating_add(connect);
+    let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
+    if let Some(callee) = Callee::of(host) {
+        let calling = internal::call(grants, callee, request, (scheme, host, port), depth)?;
+        let response = timeout(patience, calling).await;
+        let response = response.map_err(|_| Error::ConnectionReadTimeout)??;
+        // What lies ready comes in time.
+        let ready = response.body().size_hint().exact().is_some();
+        return Ok(if ready { response } else { timed(response, between) });
     }
     if grants.names.hosts().check(scheme, host, port).is_none() {
         grants.refusals.note(Refusal::Destination, |unsaid| {
@@ -137,15 +152,19 @@ async fn send(
         return Err(Error::HttpRequestDenied);
     }
     let client = grants.http.client().map_err(|_| Error::ConfigurationError)?;
-    let connect = options.connect_timeout.unwrap_or_default();
-    let patience = options.first_byte_timeout.unwrap_or(PATIENCE).saturating_add(connect);
-    let response = match timeout(patience, client.request(request)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(failed(grants, &error)),
-        Err(_) => return Err(Error::ConnectionReadTimeout),
-    };
-    let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
-    Ok(response.map(|body| Timed::new(body, between).boxed_unsync()))
+    match timeout(patience, client.request(request)).await {
+        Ok(Ok(response)) => Ok(timed(response, between)),
+        Ok(Err(error)) => Err(failed(grants, &error)),
+        Err(_) => Err(Error::ConnectionReadTimeout),
+    }
+}
+
+/// A response whose body may take so long for each piece.
+fn timed<B>(response: http::Response<B>, between: Duration) -> http::Response<WasiBody>
+where
+    B: Body<Data = Bytes, Error: Into<Error>> + Unpin + Send + 'static,
+{
+    response.map(|body| Timed::new(body, between).boxed_unsync())
 }
 
 /// What the guest is told; the operator is told of what is the operator's to change.

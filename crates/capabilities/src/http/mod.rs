@@ -1,4 +1,5 @@
-//! Outbound HTTP: `wasi:http` 0.2 and 0.3, to the hosts that `allowed_outbound_hosts` grants.
+//! Outbound HTTP: `wasi:http` 0.2 and 0.3, to the hosts that `allowed_outbound_hosts` grants, and to
+//! the app's own components.
 
 mod body;
 pub(crate) mod bounded02;
@@ -6,12 +7,15 @@ mod bounded03;
 pub(crate) mod budget;
 mod client;
 mod host;
+mod internal;
+pub(crate) mod relative;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime_wasi_http::Error;
 
 pub use host::Outbound;
+pub use internal::{Call, Callee, Calling, Internal, Services};
 
 use crate::dial::Dialer;
 use crate::registry::Capability;
@@ -31,13 +35,14 @@ pub const CAPABILITY: Capability = Capability {
 /// shared would hand one of them a connection to an address that only another was granted.
 pub struct Grant {
     dialer: Dialer,
+    internal: Arc<Internal>,
     client: OnceLock<Result<client::Client, Error>>,
 }
 
 impl Grant {
-    /// A share that reaches what `dialer` connects to and nothing else.
-    pub(crate) fn new(dialer: Dialer) -> Self {
-        Self { dialer, client: OnceLock::new() }
+    /// A share that reaches what `dialer` connects to and the components behind `internal`.
+    pub(crate) fn new(dialer: Dialer, internal: Arc<Internal>) -> Self {
+        Self { dialer, internal, client: OnceLock::new() }
     }
 
     /// The component's connections, made with the first request.

@@ -6,6 +6,7 @@ mod cache;
 mod cancelled;
 mod candidates;
 mod cgi;
+mod chaining;
 mod clients;
 mod command_line;
 mod commands;

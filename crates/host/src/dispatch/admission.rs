@@ -1,5 +1,9 @@
 //! Admission: how many instances run at once, of one component and in all. What cannot run yet
 //! waits its turn in a bounded line; what finds the line full is turned away.
+//!
+//! A call between components holds its caller's place while it waits for another one. So that callers
+//! cannot take all there are, the node's places are divided by depth where an app makes such calls, and
+//! so that they cannot wait for one another for long, calls have little patience (decision 9).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,19 +17,53 @@ use tokio::time::timeout;
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a call between components waits.
+const PATIENCE_OF_CALLS: Duration = Duration::from_secs(1);
+
+/// How many depths have places of their own; what is deeper shares those of the last.
+const DEPTHS: usize = 5;
+
 /// How many requests may wait, for each that may run.
 const WAITING_PER_RUNNING: u32 = 4;
 
 /// The bound that all components of a node share.
 pub(super) struct Node {
-    running: Arc<Semaphore>,
+    /// By depth: those of requests from outside first. At least one.
+    running: Vec<Arc<Semaphore>>,
     instances: u32,
 }
 
 impl Node {
     /// At most `instances` at once.
     pub(super) fn new(instances: u32) -> Arc<Self> {
-        Arc::new(Self { running: Arc::new(Semaphore::new(instances as usize)), instances })
+        Self::divided(vec![instances])
+    }
+
+    /// At most `instances` at once, of components that call one another: half of them answer
+    /// requests from outside, and half of what is left is for each depth of calls.
+    pub(super) fn of_callers(instances: u32) -> Arc<Self> {
+        let mut left = instances;
+        let mut shares = Vec::with_capacity(DEPTHS);
+        for depth in 1..=DEPTHS {
+            let share = if depth == DEPTHS { left } else { left.div_ceil(2) };
+            left -= share;
+            // One at each depth, or there could never be a call; the pool itself says no otherwise.
+            shares.push(share.max(1));
+        }
+        Self::divided(shares)
+    }
+
+    fn divided(shares: Vec<u32>) -> Arc<Self> {
+        let running = |share: &u32| Arc::new(Semaphore::new(*share as usize));
+        Arc::new(Self {
+            running: shares.iter().map(running).collect(),
+            instances: shares.iter().sum(),
+        })
+    }
+
+    /// The places of a depth.
+    fn at(&self, depth: u32) -> &Arc<Semaphore> {
+        &self.running[(depth as usize).min(self.running.len() - 1)]
     }
 }
 
@@ -41,6 +79,7 @@ pub(super) struct Admission {
     line: Line,
     node: Arc<Node>,
     node_line: Line,
+    calls_line: Line,
     first: Semaphore,
     slow: Paced,
     patience: Duration,
@@ -70,6 +109,7 @@ impl Admission {
             surplus: AtomicU32::new(0),
             line: Line::new(running),
             node_line: Line::new(node.instances),
+            calls_line: Line::new(node.instances),
             node,
             first: Semaphore::new(1),
             slow: Paced::default(),
@@ -77,21 +117,25 @@ impl Admission {
         }
     }
 
-    /// Waits for leave to run, first come, first served. `component` is for the log.
-    pub(super) async fn enter(&self, component: &str) -> Result<Permit, Full> {
-        let mut own = self.own_place(component).await?;
+    /// Waits for leave to run behind so many calls between components, first come, first served.
+    /// `component` is for the log.
+    pub(super) async fn enter(&self, component: &str, depth: u32) -> Result<Permit, Full> {
+        let mut own = self.own_place(component, depth).await?;
         while self.is_surplus() {
             own.forget();
-            own = self.own_place(component).await?;
+            own = self.own_place(component, depth).await?;
         }
-        let node = match self.node.running.clone().try_acquire_owned() {
+        let places = self.node.at(depth);
+        let node = match places.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
                 let turn = async {
-                    let _first = self.first.acquire().await?;
-                    self.node.running.clone().acquire_owned().await
+                    // Calls wait for nobody that came from outside.
+                    let _first = if depth == 0 { Some(self.first.acquire().await?) } else { None };
+                    places.clone().acquire_owned().await
                 };
-                let turn = self.node_line.wait(self.patience, turn).await;
+                let line = if depth == 0 { &self.node_line } else { &self.calls_line };
+                let turn = line.wait(self.patience(depth), turn).await;
                 turn.map_err(|requests| {
                     warn(component, "`--max-instances`", requests);
                     Full::Node
@@ -103,12 +147,16 @@ impl Admission {
 }
 
 impl Admission {
-    async fn own_place(&self, component: &str) -> Result<OwnedSemaphorePermit, Full> {
+    fn patience(&self, depth: u32) -> Duration {
+        if depth == 0 { self.patience } else { self.patience.min(PATIENCE_OF_CALLS) }
+    }
+
+    async fn own_place(&self, component: &str, depth: u32) -> Result<OwnedSemaphorePermit, Full> {
         match self.running.clone().try_acquire_owned() {
             Ok(permit) => Ok(permit),
             Err(_) => {
                 let turn = self.running.clone().acquire_owned();
-                let turn = self.line.wait(self.patience, turn).await;
+                let turn = self.line.wait(self.patience(depth), turn).await;
                 turn.map_err(|requests| {
                     warn(component, "`limits.concurrency`", requests);
                     Full::Component
@@ -201,7 +249,7 @@ mod tests {
     async fn wait(admission: &Arc<Admission>, times: u32) -> Vec<Waiting> {
         let enter = |_| {
             let admission = admission.clone();
-            tokio::spawn(async move { admission.enter("a").await })
+            tokio::spawn(async move { admission.enter("a", 0).await })
         };
         let waiting = (0..times).map(enter).collect();
         tokio::task::yield_now().await;
@@ -214,9 +262,9 @@ mod tests {
         let node = Admission::new(100, Node::new(1));
         for (admission, full) in [(own, Full::Component), (node, Full::Node)] {
             let admission = Arc::new(admission);
-            let first = admission.enter("a").await.unwrap();
+            let first = admission.enter("a", 0).await.unwrap();
             let waiting = wait(&admission, WAITING_PER_RUNNING).await;
-            assert_eq!(admission.enter("a").await.err(), Some(full));
+            assert_eq!(admission.enter("a", 0).await.err(), Some(full));
             drop(first);
             for waiter in waiting {
                 drop(waiter.await.unwrap().unwrap());
@@ -230,9 +278,9 @@ mod tests {
     async fn a_wait_has_an_end_and_leaving_frees_the_place() {
         let patience = Duration::from_millis(20);
         let admission = Admission { patience, ..Admission::new(1, Node::new(1)) };
-        let _held = admission.enter("a").await.unwrap();
-        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
-        assert!(timeout(Duration::from_millis(1), admission.enter("a")).await.is_err());
+        let _held = admission.enter("a", 0).await.unwrap();
+        assert_eq!(admission.enter("a", 0).await.err(), Some(Full::Component));
+        assert!(timeout(Duration::from_millis(1), admission.enter("a", 0)).await.is_err());
         assert_eq!(admission.line.waiting.load(Ordering::Relaxed), 0);
     }
 
@@ -242,18 +290,18 @@ mod tests {
             Admission { patience: Duration::from_millis(20), ..Admission::new(4, Node::new(9)) };
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(admission.enter("a").await.unwrap());
+            held.push(admission.enter("a", 0).await.unwrap());
         }
         admission.shrink(2);
-        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
+        assert_eq!(admission.enter("a", 0).await.err(), Some(Full::Component));
         held.pop();
-        assert_eq!(admission.enter("a").await.err(), Some(Full::Component), "two still run");
+        assert_eq!(admission.enter("a", 0).await.err(), Some(Full::Component), "two still run");
         held.pop();
-        held.push(admission.enter("a").await.unwrap());
-        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
+        held.push(admission.enter("a", 0).await.unwrap());
+        assert_eq!(admission.enter("a", 0).await.err(), Some(Full::Component));
         drop(held);
-        let _two = (admission.enter("a").await.unwrap(), admission.enter("a").await.unwrap());
-        assert_eq!(admission.enter("a").await.err(), Some(Full::Component));
+        let _two = (admission.enter("a", 0).await.unwrap(), admission.enter("a", 0).await.unwrap());
+        assert_eq!(admission.enter("a", 0).await.err(), Some(Full::Component));
     }
 
     #[tokio::test]
@@ -263,7 +311,7 @@ mod tests {
         let (many, few) = (Arc::new(many), Arc::new(few));
         let mut running = Vec::new();
         for _ in 0..20 {
-            running.push(many.enter("a").await.unwrap());
+            running.push(many.enter("a", 0).await.unwrap());
         }
         let many = wait(&many, 80).await;
         let few = wait(&few, 2).await;
@@ -275,5 +323,45 @@ mod tests {
         }
         assert!(few.iter().all(Waiting::is_finished), "two of four turns");
         assert_eq!(many.iter().filter(|waiter| waiter.is_finished()).count(), 2);
+    }
+
+    #[tokio::test]
+    async fn callers_leave_room_for_whom_they_call() {
+        let node = Node::of_callers(32);
+        assert_eq!(node.instances, 32);
+        let patience = Duration::from_millis(20);
+        let caller = Admission { patience, ..Admission::new(100, node.clone()) };
+        let callee = Admission { patience, ..Admission::new(100, node) };
+        let mut held = Vec::new();
+        for (depth, places) in [16, 8, 4, 2, 2].into_iter().enumerate() {
+            let depth = u32::try_from(depth).unwrap();
+            for _ in 0..places {
+                held.push(caller.enter("a", depth).await.unwrap());
+            }
+            assert_eq!(caller.enter("a", depth).await.err(), Some(Full::Node));
+            assert_eq!(callee.enter("b", depth).await.err(), Some(Full::Node));
+        }
+        held.pop();
+        drop(callee.enter("b", 100).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_small_node_has_a_place_at_each_depth() {
+        let node = Node::of_callers(1);
+        let admission = Admission::new(10, node);
+        let mut held = Vec::new();
+        for depth in 0..DEPTHS {
+            held.push(admission.enter("a", u32::try_from(depth).unwrap()).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_component_that_calls_itself_at_its_bound_is_told_soon() {
+        let admission = Arc::new(Admission::new(1, Node::of_callers(100)));
+        let _held = admission.enter("a", 0).await.unwrap();
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        assert_eq!(admission.enter("a", 1).await.err(), Some(Full::Component));
+        assert!(began.elapsed() < Duration::from_secs(2));
     }
 }

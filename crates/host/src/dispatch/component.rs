@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dayfly_capabilities::{GrantError, HostState, Share};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits};
 use http::{Method, Request};
-use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -87,6 +87,28 @@ pub struct Loaded {
     pub origin: Origin,
 }
 
+/// How a request came.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// The connection that it came by, or that stands for the caller.
+    pub(crate) connection: &'a Connection,
+    /// How its route calls the component.
+    pub(crate) executor: &'a Executor,
+    /// How many calls between components lie before it.
+    pub(crate) depth: u32,
+}
+
+/// The body of a request: a client's or a calling component's.
+pub(crate) trait RequestBody:
+    http_body::Body<Data = Bytes, Error: std::error::Error + Into<HttpError> + Send + Sync>
+    + Send
+    + 'static
+{
+}
+
+impl RequestBody for Incoming {}
+impl RequestBody for WasiBody {}
+
 pub(crate) struct ComponentHost {
     pub(super) shared: Arc<Shared>,
     pub(super) image: Image,
@@ -160,13 +182,12 @@ impl ComponentHost {
     }
 
     /// Answers one request.
-    pub(crate) async fn handle(
+    pub(crate) async fn handle<B: RequestBody>(
         self: &Arc<Self>,
-        request: Request<Incoming>,
-        connection: &Connection,
-        executor: &Executor,
+        request: Request<B>,
+        arrival: Arrival<'_>,
     ) -> http::Response<Body> {
-        match self.try_handle(request, connection, executor).await {
+        match self.try_handle(request, arrival).await {
             Ok(mut response) => {
                 Answered::attach(&mut response, &self.name);
                 response
@@ -175,21 +196,21 @@ impl ComponentHost {
         }
     }
 
-    async fn try_handle(
+    async fn try_handle<B: RequestBody>(
         self: &Arc<Self>,
-        request: Request<Incoming>,
-        connection: &Connection,
-        executor: &Executor,
+        request: Request<B>,
+        arrival: Arrival<'_>,
     ) -> Result<http::Response<Body>, Failure> {
         let limits = &self.limits;
         let length = request.body().size_hint().lower();
         if length > limits.body_bytes {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
-        let permit = self.admission.enter(self.name()).await.map_err(|full| match full {
-            Full::Component => Failure::ComponentFull,
-            Full::Node => Failure::NodeFull,
-        })?;
+        let permit =
+            self.admission.enter(self.name(), arrival.depth).await.map_err(|full| match full {
+                Full::Component => Failure::ComponentFull,
+                Full::Node => Failure::NodeFull,
+            })?;
         self.shared.residency.touch(&self.last_use);
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),
@@ -202,8 +223,10 @@ impl ComponentHost {
         };
         let bound = Bound::new(limits.body_bytes, request.body());
         let (sender, receiver) = oneshot::channel();
-        let running = start(&resident, request, &bound, connection, executor, sender);
+        let running = start(&resident, request, &bound, arrival, sender);
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
+        // What a guest that runs waits for does not wait for those that have not begun.
+        let lane = if arrival.depth == 0 { Some(lane) } else { None };
         let guest = Guest::new(running, limits.cpu, lane, (permit, resident));
         let component = self.name.clone();
         let late = Box::new(move |failure: Failure| failure.log(&component));
@@ -219,34 +242,33 @@ impl ComponentHost {
 }
 
 /// A guest that handles `request`, not yet started.
-fn start(
+fn start<B: RequestBody>(
     resident: &Resident,
-    request: Request<Incoming>,
+    request: Request<B>,
     bound: &Bound,
-    connection: &Connection,
-    executor: &Executor,
+    arrival: Arrival<'_>,
     sender: oneshot::Sender<Answer>,
 ) -> Work {
     let Resident { code, grants, runner, .. } = resident;
     let (code, grants) = (code.clone(), grants.clone());
+    let scheme = arrival.connection.scheme;
+    let state = |grants| HostState::new(grants).at_depth(arrival.depth);
     match runner.clone() {
         Runner::Http02(pre) => {
             let request = request.map(|body| bound.apply(body));
-            let scheme = connection.scheme;
-            Box::pin(http02::run(code, pre, HostState::new(grants), request, scheme, sender))
+            Box::pin(http02::run(code, pre, state(grants), request, scheme, sender))
         }
         Runner::Http03(pre) => {
             let request = request.map(|body| bound.apply(body));
-            let scheme = connection.scheme;
-            Box::pin(http03::run(code, pre, HostState::new(grants), request, scheme, sender))
+            Box::pin(http03::run(code, pre, state(grants), request, scheme, sender))
         }
         Runner::Command02(pre) => {
-            let call = cgi::Call::new(&request, connection, executor);
+            let call = cgi::Call::new(&request, arrival);
             let body = bound.apply(request.into_body());
             Box::pin(cgi::run02(code, pre, grants, call, body, sender))
         }
         Runner::Command03(pre) => {
-            let call = cgi::Call::new(&request, connection, executor);
+            let call = cgi::Call::new(&request, arrival);
             let body = bound.apply(request.into_body());
             Box::pin(cgi::run03(code, pre, grants, call, body, sender))
         }
@@ -261,7 +283,7 @@ struct Bound {
 }
 
 impl Bound {
-    fn new(limit: u64, body: &Incoming) -> Self {
+    fn new(limit: u64, body: &impl http_body::Body) -> Self {
         let unknown = body.size_hint().upper().is_none();
         Self {
             bytes: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -270,11 +292,11 @@ impl Bound {
     }
 
     /// A request's body as a guest may read it.
-    fn apply(&self, body: Incoming) -> WasiBody {
+    fn apply<B: RequestBody>(&self, body: B) -> WasiBody {
         let passed = self.passed.clone();
         Limited::new(body, self.bytes)
-            .map_err(move |error| match error.downcast::<hyper::Error>() {
-                Ok(error) => HttpError::Hyper(*error),
+            .map_err(move |error| match error.downcast::<B::Error>() {
+                Ok(error) => (*error).into(),
                 Err(_) => {
                     if let Some(passed) = &passed {
                         passed.store(true, Relaxed);

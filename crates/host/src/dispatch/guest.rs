@@ -47,15 +47,17 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// A guest that has not begun, and may use the CPU for so long.
+    /// A guest that has not begun, and may use the CPU for so long. Without a lane it need not wait
+    /// to begin.
     pub(super) fn new(
         work: Work,
         cpu: Duration,
-        lane: Lane,
+        lane: Option<Lane>,
         held: (Permit, Arc<Resident>),
     ) -> Self {
         let work = Metered::new(cpu, work);
-        Self { work, place: Place::Fresh(lane), answered: false, gave_way: false, _held: held }
+        let place = lane.map_or(Place::Free, Place::Fresh);
+        Self { work, place, answered: false, gave_way: false, _held: held }
     }
 
     /// Lets the runtime look for I/O first, if guests have had the core for long enough: tokio wakes

@@ -16,9 +16,10 @@ mod turns;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::{Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
-use dayfly_model::{ComponentId, Executor};
+use dayfly_model::{Component, ComponentId, Executor};
 
 use crate::host::HostConfig;
 use crate::release::Release;
@@ -26,8 +27,8 @@ use admission::{Admission, Node};
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
 use component::Bounds;
-pub(crate) use component::ComponentHost;
 pub use component::{ActivateError, Loaded, serves_shape};
+pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 use loading::Shared;
 use residency::Residency;
 pub use residency::ResidencyConfig;
@@ -36,10 +37,14 @@ pub use residency::ResidencyConfig;
 pub(crate) struct Components {
     hosts: Vec<Arc<ComponentHost>>,
     residency: Arc<Residency>,
+    internal: Arc<Internal>,
 }
 
 /// Components by what triggers name.
-pub(crate) struct Index<'a>(HashMap<(&'a ComponentId, &'a Executor), &'a Arc<ComponentHost>>);
+pub(crate) struct Index<'a> {
+    hosts: HashMap<(&'a ComponentId, &'a Executor), &'a Arc<ComponentHost>>,
+    internal: &'a Internal,
+}
 
 impl Components {
     /// The components of a release. Nothing of them is opened yet: their first event does that, or
@@ -49,9 +54,14 @@ impl Components {
         release: Release,
         config: &HostConfig,
     ) -> Result<Self, ActivateError> {
-        let node = Node::new(config.max_instances);
         let residency = Residency::new(config.residency);
         let Release { app, images, backends } = release;
+        let internal = backends.internal.clone();
+        let calls = |component: &Component| component.allowed_outbound_hosts.names_components();
+        let node = match app.components.values().any(calls) {
+            true => Node::of_callers(config.max_instances),
+            false => Node::new(config.max_instances),
+        };
         // One of several leaves the others a quarter.
         let alone = images.len() == 1;
         let share = config.max_instances.saturating_mul(3).div_ceil(4);
@@ -81,12 +91,13 @@ impl Components {
             let bounds = Bounds { limits, admission, max_wait, descriptors: share.clone() };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds)))
         });
-        Ok(Self { hosts: hosts.collect::<Result<_, ActivateError>>()?, residency })
+        Ok(Self { hosts: hosts.collect::<Result<_, ActivateError>>()?, residency, internal })
     }
 
     /// For those who look for many of them.
     pub(crate) fn index(&self) -> Index<'_> {
-        Index(self.hosts.iter().map(|host| (host.is(), host)).collect())
+        let hosts = self.hosts.iter().map(|host| (host.is(), host)).collect();
+        Index { hosts, internal: &self.internal }
     }
 
     /// Loads every component, one after the other, and tells about each before it starts.
@@ -119,9 +130,14 @@ impl Index<'_> {
         component: &ComponentId,
         executor: &Executor,
     ) -> Result<Arc<ComponentHost>, ActivateError> {
-        self.0
+        self.hosts
             .get(&(component, executor))
             .map(|host| Arc::clone(host))
             .ok_or_else(|| ActivateError::UnknownComponent(component.to_string()))
+    }
+
+    /// The way of the components' calls of one another.
+    pub(crate) fn internal(&self) -> &Internal {
+        self.internal
     }
 }

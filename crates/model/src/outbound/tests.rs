@@ -63,6 +63,18 @@ fn names() {
 }
 
 #[test]
+fn what_stays_within_the_app() {
+    let inside = hosts(&["http://self", "http://cart.spin.internal", "https://*.spin.internal"]);
+    assert!(inside.names_components() && !inside.leaves_the_app());
+    assert!(!inside.may_resolve("cart.spin.internal"));
+    assert!(!hosts(&["*://*:*"]).names_components());
+    for entry in ["http://example.com", "*://*:*", "http://{{ host }}"] {
+        assert!(hosts(&["http://self", entry]).leaves_the_app(), "{entry}");
+    }
+    assert!(is_self("self") && is_self("Self.Alt") && !is_self("self.example"));
+}
+
+#[test]
 fn the_app_itself() {
     assert!(hosts(&["http://self"]).check_self("http"));
     assert!(!hosts(&["http://self"]).check_self("https"));

@@ -9,6 +9,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
 
+use crate::dispatch::Arrival;
 use crate::triggers::http::headers;
 use crate::{Connection, Peer};
 
@@ -16,14 +17,14 @@ use crate::{Connection, Peer};
 const ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
 
 /// The arguments and variables of one call.
-pub(crate) struct Call(Invocation);
+pub(crate) struct Call {
+    invocation: Invocation,
+    depth: u32,
+}
 
 impl Call {
-    pub(crate) fn new<B: Body>(
-        request: &Request<B>,
-        connection: &Connection,
-        executor: &Executor,
-    ) -> Self {
+    pub(crate) fn new<B: Body>(request: &Request<B>, arrival: Arrival<'_>) -> Self {
+        let Arrival { connection, executor, depth } = arrival;
         let argv = match executor {
             Executor::Wagi { argv, .. } => argv,
             Executor::Detected => ARGV,
@@ -33,11 +34,12 @@ impl Call {
         variables.request(request, connection);
         variables.server(request, connection);
         variables.headers(request.headers());
-        Self(Invocation { arguments, environment: variables.0 })
+        Self { invocation: Invocation { arguments, environment: variables.0 }, depth }
     }
 
-    pub(super) fn into_invocation(self) -> Invocation {
-        self.0
+    /// The call's arguments and variables, and how many calls lie before it.
+    pub(super) fn into_parts(self) -> (Invocation, u32) {
+        (self.invocation, self.depth)
     }
 }
 

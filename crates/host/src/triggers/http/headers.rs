@@ -1,5 +1,5 @@
 //! The headers that Spin hands to its guests (`spin-path-info` and its kin), so that apps which
-//! read them find them; and static responses.
+//! read them find them; the host by which components reach one another; and static responses.
 //!
 //! What depends on the route alone is made once, when the route is.
 
@@ -21,7 +21,7 @@ const COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-component-rout
 const CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
 
 /// What the hosts end in by which components of an app reach one another.
-const INTERNAL: &str = ".spin.internal";
+pub(super) const INTERNAL: &str = ".spin.internal";
 
 /// What the headers of a route's parameters begin with.
 const MATCH: &str = "spin-path-match-";
@@ -55,7 +55,6 @@ impl RouteHeaders {
         params: &[(&str, &str)],
         rest: Option<&str>,
     ) {
-        hide_internal_host(request.headers_mut());
         let url = value(&full_url(request, connection));
         // HTTP/1.0 may leave the host out; guests are made for requests that have one.
         let hostless = request.uri().authority().is_none();
@@ -84,7 +83,7 @@ impl RouteHeaders {
 
 /// Takes away a host that only components of the app have for one another: what comes from outside
 /// must not look as if it came from inside.
-fn hide_internal_host(headers: &mut HeaderMap) {
+pub(super) fn hide_internal_host(headers: &mut HeaderMap) {
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.');
     let end = name.len().checked_sub(INTERNAL.len()).and_then(|at| name.get(at..));

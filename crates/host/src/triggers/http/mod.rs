@@ -1,5 +1,6 @@
 //! The HTTP trigger: a server, and the routes that lead its requests to components.
 
+mod calls;
 pub(crate) mod headers;
 mod well_known;
 
@@ -10,9 +11,10 @@ use dayfly_model::{App, Executor, HttpTarget, HttpTrigger, StaticResponse, Trigg
 use hyper::body::Incoming;
 
 use super::{Trigger, TriggerType};
-use crate::dispatch::{ActivateError, ComponentHost, Index};
+use crate::dispatch::{ActivateError, Arrival, ComponentHost, Index, RequestBody};
 use crate::host::HostConfig;
 use crate::{Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
+use calls::Calls;
 use headers::RouteHeaders;
 use well_known::AppFacts;
 
@@ -33,19 +35,25 @@ fn start(
             routes.push((route.clone(), Target::new(http, route, components)?));
         }
     }
-    if routes.is_empty() {
-        return Ok(None);
-    }
+    let is_private = routes.is_empty();
     let routes = RouteTable::new(routes)
         .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
-    let app = AppFacts { name: app.name.clone(), version: app.version.clone() };
+    let facts = AppFacts { name: app.name.clone(), version: app.version.clone() };
+    let router = Arc::new(Router { app: facts, routes });
+    let mut calls = Calls::new(app, components)?;
+    if is_private {
+        components.internal().connect(Arc::new(calls));
+        return Ok(None);
+    }
     let server = Server::bind(config.http.clone())?;
-    Ok(Some(Box::new(Http { server, router: Router { app, routes } })))
+    calls.lead_to(&router, server.urls().next());
+    components.internal().connect(Arc::new(calls));
+    Ok(Some(Box::new(Http { server, router })))
 }
 
 struct Http {
     server: Server,
-    router: Router,
+    router: Arc<Router>,
 }
 
 impl Trigger for Http {
@@ -65,7 +73,7 @@ impl Trigger for Http {
 
     fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
         let Self { server, router } = *self;
-        server.run(Arc::new(router), shutdown)
+        server.run(router, shutdown)
     }
 }
 
@@ -106,10 +114,12 @@ impl Target {
 }
 
 impl Router {
-    async fn answer(
+    /// Answers a request behind so many calls between components.
+    async fn answer<B: RequestBody>(
         &self,
-        mut request: http::Request<Incoming>,
+        mut request: http::Request<B>,
         connection: &Connection,
+        depth: u32,
     ) -> http::Response<Body> {
         let uri = request.uri().clone();
         if let Some(answer) = well_known::answer(&self.app, uri.path()) {
@@ -122,7 +132,7 @@ impl Router {
             Target::Static(response) => headers::static_response(response),
             Target::Component { host, executor, headers } => {
                 headers.apply(&mut request, connection, &found.params, found.rest);
-                host.handle(request, connection, executor).await
+                host.handle(request, Arrival { connection, executor, depth }).await
             }
         }
     }
@@ -131,9 +141,10 @@ impl Router {
 impl Handler for Router {
     async fn handle(
         &self,
-        request: http::Request<Incoming>,
+        mut request: http::Request<Incoming>,
         connection: &Arc<Connection>,
     ) -> http::Response<Body> {
-        self.answer(request, connection).await
+        headers::hide_internal_host(request.headers_mut());
+        self.answer(request, connection, 0).await
     }
 }

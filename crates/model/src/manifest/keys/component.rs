@@ -104,6 +104,7 @@ static LIMITS: Table = Table::new(
         Key::new("files", COUNT, "Files and folders that one instance holds open, those that only a stream keeps open included; twice as many file streams.").default("256"),
         Key::new("sockets", COUNT, "Sockets that one instance holds open.").default("64"),
         Key::new("outbound", COUNT, "Outbound requests and connections that one instance makes.").default("1000"),
+        Key::new("depth", COUNT, "Calls of the app's components behind one another, from the request that came from outside to the last that this component may make.").default("8"),
         Key::new("resources", COUNT, "Resources, futures and streams that one instance holds.").default("10000"),
     ],
 );

@@ -29,6 +29,8 @@ pub enum Shape {
     Http03,
     /// A core module with a `_start`, or a component with `wasi:cli/run`.
     Command,
+    /// Spin 1's handler.
+    SpinHttp,
     /// Typed functions of a world of its own.
     Typed,
 }
@@ -62,6 +64,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-http", Shape::Http02, &rust::COMPONENT),
     guest("rust-interfaces", Shape::Http02, &rust::COMPONENT),
     guest("rust-wstd", Shape::Http02, &rust::PROGRAM),
+    guest("rust-spin-1", Shape::SpinHttp, &rust::COMPONENT),
     guest("rust-spin-2", Shape::Http02, &rust::MODULE),
     guest("rust-spin-3", Shape::Http02, &rust::MODULE),
     guest("rust-spin-5", Shape::Http02, &rust::COMPONENT),
@@ -135,6 +138,7 @@ impl fmt::Display for Shape {
             Shape::Http02 => "wasi:http 0.2",
             Shape::Http03 => "wasi:http 0.3",
             Shape::Command => "command",
+            Shape::SpinHttp => "fermyon:spin/inbound-http",
             Shape::Typed => "typed exports",
         })
     }

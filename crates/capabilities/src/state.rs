@@ -73,6 +73,11 @@ impl HostState {
         self
     }
 
+    /// How many calls between components led to the instance.
+    pub(crate) fn depth(&self) -> u32 {
+        self.outbound.depth()
+    }
+
     /// The share of the instance's component.
     pub fn grants(&self) -> &Grants {
         &self.grants

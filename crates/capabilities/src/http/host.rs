@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHtt
 
 use super::body::Timed;
 use super::internal::{self, Callee};
-use super::{bounded02, bounded03, client, relative};
+use super::{bounded02, bounded03, client, relative, spin};
 use crate::dial;
 use crate::refusals::{Refusal, shortened};
 use crate::{Grants, HostState};
@@ -49,7 +49,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
         relative::link03(linker)?;
     }
     linker.allow_shadowing(false);
-    Ok(())
+    spin::link(linker)
 }
 
 impl WasiHttpView for HostState {
@@ -69,6 +69,10 @@ pub struct Outbound {
 impl Outbound {
     pub(crate) fn new(grants: Arc<Grants>) -> Self {
         Self { grants, made: 0, depth: 0 }
+    }
+
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
     }
 
     pub(crate) fn set_depth(&mut self, depth: u32) {
@@ -123,7 +127,8 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-async fn send(
+/// Sends a request, within what the component was granted. `depth` is its instance's.
+pub(super) async fn send(
     grants: &Grants,
     request: http::Request<WasiBody>,
     options: RequestOptions,

@@ -1,4 +1,4 @@
-//! Outbound HTTP: `wasi:http` 0.2 and 0.3, to the hosts that `allowed_outbound_hosts` grants, and to
+//! Outbound HTTP: `wasi:http` 0.2 and 0.3 and Spin's first interface, to the hosts that `allowed_outbound_hosts` grants, and to
 //! the app's own components.
 
 mod body;
@@ -9,6 +9,8 @@ mod client;
 mod host;
 mod internal;
 pub(crate) mod relative;
+mod spin;
+pub mod whole;
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,10 +25,15 @@ use crate::registry::Capability;
 /// This capability's line in the registry.
 pub const CAPABILITY: Capability = Capability {
     name: "http",
-    interfaces: &["wasi:http/*@0.2", "wasi:http/*@0.3"],
+    interfaces: &[
+        "wasi:http/*@0.2",
+        "wasi:http/*@0.3",
+        "fermyon:spin/http",
+        "fermyon:spin/http-types",
+    ],
     granted_by: &[(
         "allowed_outbound_hosts",
-        &["wasi:http/outgoing-handler@0.2", "wasi:http/client@0.3"],
+        &["wasi:http/outgoing-handler@0.2", "wasi:http/client@0.3", "fermyon:spin/http"],
     )],
     link: host::link,
 };

@@ -36,6 +36,7 @@ mod routes;
 mod shares;
 mod sockets;
 mod sources;
+mod spin_one;
 mod streaming;
 mod tls;
 mod variables;

@@ -21,7 +21,7 @@ use super::guest::{Answer, Guest, Terms, Work, respond};
 use super::loading::{NotLoaded, Place, Resident, Runner, Shared};
 use super::residency::{Evicted, LastUse};
 use super::turns::Lane;
-use super::{cgi, http02, http03};
+use super::{cgi, http02, http03, spin_http};
 use crate::release::Image;
 use crate::{Answered, Body, BoxError, Connection, ServeError};
 
@@ -75,7 +75,11 @@ pub enum ActivateError {
 /// Whether this version can wake components of that shape.
 pub fn serves_shape(shape: HandlerShape) -> bool {
     use HandlerShape as Shape;
-    matches!(shape, Shape::Http02 | Shape::Http03 | Shape::Command02 | Shape::Command03)
+    match shape {
+        Shape::Http02 | Shape::Http03 | Shape::SpinHttp | Shape::Command02 | Shape::Command03 => {
+            true
+        }
+    }
 }
 
 /// What came of loading a component.
@@ -261,6 +265,10 @@ fn start<B: RequestBody>(
         Runner::Http03(pre) => {
             let request = request.map(|body| bound.apply(body));
             Box::pin(http03::run(code, pre, state(grants), request, scheme, sender))
+        }
+        Runner::SpinHttp(pre) => {
+            let request = request.map(|body| bound.apply(body));
+            Box::pin(spin_http::run(code, pre, state(grants), request, sender))
         }
         Runner::Command02(pre) => {
             let call = cgi::Call::new(&request, arrival);

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
 use super::residency::{Evicted, Residency};
+use super::spin_http::SpinHttpPre;
 use crate::error::chain;
 use crate::release::Prepared;
 
@@ -57,6 +58,7 @@ pub(super) struct Resident {
 pub(super) enum Runner {
     Http02(ProxyPre<HostState>),
     Http03(ServicePre<HostState>),
+    SpinHttp(SpinHttpPre),
     Command02(CommandPre<HostState>),
     Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
 }
@@ -419,6 +421,7 @@ fn runner(linkers: &Linkers, code: &Code, shape: HandlerShape) -> wasmtime::Resu
     Ok(match shape {
         HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?),
         HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?),
+        HandlerShape::SpinHttp => Runner::SpinHttp(SpinHttpPre::new(pre)?),
         HandlerShape::Command03 => {
             Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
         }

@@ -11,6 +11,7 @@ mod http02;
 mod http03;
 mod loading;
 mod residency;
+mod spin_http;
 mod turns;
 
 use std::collections::HashMap;

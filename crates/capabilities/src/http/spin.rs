@@ -1,0 +1,142 @@
+//! `fermyon:spin/http`, which every SDK of Spin 1 has: requests whose bodies come and go whole.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Request};
+use http_body_util::{BodyExt as _, Full, Limited};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Linker, Lower};
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody};
+
+use super::host;
+use super::whole::{Request as Asked, Response as Answered};
+use crate::HostState;
+
+/// The interface that [`link`] defines.
+const INTERFACE: &str = "fermyon:spin/http";
+
+/// The longest response that a guest gets, in bytes: the host holds it whole.
+const RESPONSE_BYTES: u64 = 16 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lower)]
+#[component(enum)]
+#[repr(u8)]
+enum HttpError {
+    #[component(name = "success")]
+    #[allow(dead_code, reason = "the interface has it")]
+    Success,
+    #[component(name = "destination-not-allowed")]
+    DestinationNotAllowed,
+    #[component(name = "invalid-url")]
+    InvalidUrl,
+    #[component(name = "request-error")]
+    Request,
+    #[component(name = "runtime-error")]
+    Runtime,
+    #[component(name = "too-many-requests")]
+    TooManyRequests,
+}
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    linker.instance(INTERFACE)?.func_wrap_async(
+        "send-request",
+        |store: StoreContextMut<'_, HostState>, (asked,): (Asked,)| {
+            Box::new(async move { Ok((send(store, asked).await,)) })
+        },
+    )
+}
+
+async fn send(
+    mut store: StoreContextMut<'_, HostState>,
+    asked: Asked,
+) -> Result<Answered, HttpError> {
+    let state = store.data_mut();
+    if !state.spend_outbound() {
+        return Err(HttpError::TooManyRequests);
+    }
+    let request = request(asked)?;
+    let (grants, depth) = (state.shared_grants(), state.depth());
+    let limit = RESPONSE_BYTES.min(grants.limits.memory_bytes);
+    let response = host::send(&grants, request, RequestOptions::default(), depth).await?;
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
+    let body = body.map_err(|error| {
+        let component = &grants.component;
+        tracing::debug!(%component, %error, "the body of an outbound response was not read");
+        HttpError::Runtime
+    })?;
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    let headers = parts.headers.iter().filter_map(text).collect();
+    let body = body.to_bytes().to_vec();
+    Ok(Answered { status: parts.status.as_u16(), headers: Some(headers), body: Some(body) })
+}
+
+/// The request as a client sends it. Headers that are the connection's to set are left out.
+fn request(asked: Asked) -> Result<Request<WasiBody>, HttpError> {
+    let Asked { method, uri, headers, body, .. } = asked;
+    let uri = if uri.starts_with('/') { format!("http://self{uri}") } else { uri };
+    let uri: http::Uri = uri.parse().map_err(|_| HttpError::InvalidUrl)?;
+    let body = Full::new(Bytes::from(body.unwrap_or_default())).map_err(Error::from);
+    let mut request = Request::new(body.boxed_unsync());
+    *request.method_mut() = method.into();
+    *request.uri_mut() = uri;
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name).map_err(|_| HttpError::Request)?;
+        let value = HeaderValue::try_from(value).map_err(|_| HttpError::Request)?;
+        if name != CONTENT_LENGTH && !DEFAULT_FORBIDDEN_HEADERS.contains(&name) {
+            request.headers_mut().try_append(name, value).map_err(|_| HttpError::Request)?;
+        }
+    }
+    Ok(request)
+}
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::HttpRequestDenied | Error::DestinationIpProhibited => {
+                Self::DestinationNotAllowed
+            }
+            Error::HttpRequestUriInvalid => Self::InvalidUrl,
+            Error::ConnectionLimitReached | Error::LoopDetected => Self::TooManyRequests,
+            _ => Self::Runtime,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::whole::Method;
+    use super::*;
+
+    fn asked(uri: &str, headers: &[(&str, &str)]) -> Asked {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let (headers, params) = (headers.collect(), Vec::new());
+        Asked { method: Method::Post, uri: uri.to_owned(), headers, params, body: None }
+    }
+
+    #[test]
+    fn a_path_alone_is_the_apps_own() {
+        let request = request(asked("/a?b=c", &[])).unwrap();
+        assert_eq!(request.uri(), "http://self/a?b=c");
+        assert_eq!(request.method(), http::Method::POST);
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_left_out() {
+        let headers =
+            [("Content-Length", "5"), ("transfer-encoding", "chunked"), ("Host", "x"), ("a", "b")];
+        let request = request(asked("http://example.com", &headers)).unwrap();
+        assert_eq!(request.headers().len(), 1);
+        assert_eq!(request.headers()["a"], "b");
+    }
+
+    #[test]
+    fn what_is_malformed_is_the_guests_mistake() {
+        let error = |uri, headers: &[(&str, &str)]| request(asked(uri, headers)).err();
+        assert_eq!(error("http://exa mple", &[]), Some(HttpError::InvalidUrl));
+        assert_eq!(error("http://example.com", &[("a b", "")]), Some(HttpError::Request));
+        assert_eq!(error("http://example.com", &[("a", "b\r\nc: d")]), Some(HttpError::Request));
+    }
+}

@@ -1,0 +1,121 @@
+//! A handler of `fermyon:spin/inbound-http`, as Spin 1 had them: bodies come and go whole.
+
+use dayfly_capabilities::HostState;
+use dayfly_capabilities::http::whole;
+use dayfly_engine::Code;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use tokio::sync::oneshot;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
+
+use super::failure::Failure;
+use super::guest::Answer;
+
+const INTERFACE: &str = "fermyon:spin/inbound-http";
+
+/// The longest request body, in bytes: the host holds it whole.
+const BODY_BYTES: u64 = 16 << 20;
+
+/// A linked component, and where its handler is.
+#[derive(Clone)]
+pub(super) struct SpinHttpPre {
+    pre: InstancePre<HostState>,
+    handle: ComponentExportIndex,
+}
+
+impl SpinHttpPre {
+    pub(super) fn new(pre: InstancePre<HostState>) -> wasmtime::Result<Self> {
+        let component = pre.component();
+        let ty = component.component_type();
+        // Some versions, or none; all are the same.
+        let mut exports = ty.exports(component.engine());
+        let is_handler = |name: &str| name.split('@').next() == Some(INTERFACE);
+        let handle = exports.find(|(name, _)| is_handler(name)).and_then(|(name, _)| {
+            let instance = component.get_export_index(None, name)?;
+            component.get_export_index(Some(&instance), "handle-request")
+        });
+        let handle =
+            handle.ok_or_else(|| wasmtime::format_err!("`{INTERFACE}` has no `handle-request`"))?;
+        drop(exports);
+        Ok(Self { pre, handle })
+    }
+}
+
+pub(super) async fn run(
+    code: Code,
+    SpinHttpPre { pre, handle }: SpinHttpPre,
+    state: HostState,
+    request: Request<WasiBody>,
+    sender: oneshot::Sender<Answer>,
+) -> Result<(), Failure> {
+    let Some(method) = whole::Method::of(request.method()) else {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        let _ = sender.send(Ok(response));
+        return Ok(());
+    };
+    let limit = BODY_BYTES.min(state.grants().limits.memory_bytes);
+    let request = received(method, request, limit).await?;
+    let mut store = code.store(state);
+    let called = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        let handle =
+            instance.get_typed_func::<(whole::Request,), (whole::Response,)>(&mut store, handle)?;
+        handle.call_async(&mut store, (request,)).await
+    };
+    match called.await {
+        Ok((answer,)) => {
+            // Nobody listens any more if the request timed out.
+            let _ = sender.send(response(answer));
+            Ok(())
+        }
+        Err(error) => Err(Failure::of_call(error, &mut store)),
+    }
+}
+
+/// The request with its whole body.
+async fn received(
+    method: whole::Method,
+    request: Request<WasiBody>,
+    limit: u64,
+) -> Result<whole::Request, Failure> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
+    let body = body.map_err(|error| match error.downcast::<Error>() {
+        Ok(error) => Failure::Request(wasmtime::Error::from(*error)),
+        Err(_) => Failure::BodyTooLarge(limit),
+    })?;
+    let uri = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let headers = parts.headers.iter().map(text).collect();
+    let body = Some(body.to_bytes().to_vec());
+    Ok(whole::Request { method, uri, headers, params: Vec::new(), body })
+}
+
+/// The response as a server sends it. Headers that are the connection's to set are left out.
+fn response(answer: whole::Response) -> Answer {
+    let malformed = |what: &str| Failure::Guest(format!("its {what} cannot be sent"));
+    let body = match answer.body {
+        Some(body) => Full::new(body.into()).map_err(Error::from).boxed_unsync(),
+        None => empty(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).map_err(|_| malformed("status"))?;
+    for (name, value) in answer.headers.unwrap_or_default() {
+        let name = HeaderName::try_from(name).map_err(|_| malformed("header"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| malformed("header"))?;
+        if !DEFAULT_FORBIDDEN_HEADERS.contains(&name) {
+            let added = response.headers_mut().try_append(name, value);
+            added.map_err(|_| malformed("number of headers"))?;
+        }
+    }
+    Ok(response)
+}
+
+fn empty() -> WasiBody {
+    Empty::new().map_err(Error::from).boxed_unsync()
+}

@@ -12,6 +12,7 @@ use crate::GrantError;
 use crate::key_value::{self, Stores};
 
 use crate::http::Internal;
+use crate::llm;
 
 /// The backends of one app.
 pub struct Backends {
@@ -25,13 +26,16 @@ pub struct Backends {
     pub key_value: Stores,
     /// The way from the app's components to one another.
     pub internal: Arc<Internal>,
+    /// Who answers language models' prompts.
+    pub(crate) llm: Option<Arc<llm::Backend>>,
 }
 
 impl Backends {
     /// Backends as `config` says, with what is kept in `state`; nothing is opened yet.
     pub fn new(variables: BTreeMap<String, String>, state: PathBuf, config: RuntimeConfig) -> Self {
         let key_value = Stores::new(&config, &state);
-        Self { variables, state, config, key_value, internal: Arc::default() }
+        let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
+        Self { variables, state, config, key_value, internal: Arc::default(), llm }
     }
 
     /// What components were granted and nothing is behind.

@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
-use crate::{http, key_value, variables, wasi};
+use crate::{http, key_value, llm, variables, wasi};
 
 /// Why a component's grants could not be honoured.
 #[derive(Debug, Error)]
@@ -72,6 +72,8 @@ pub struct Grants {
     pub variables: variables::Grant,
     /// Its key-value stores.
     pub key_value: key_value::Grant,
+    /// The language models that it may ask.
+    pub llm: llm::Grant,
     /// Its share of what all guests may hold open.
     descriptors: Share,
     /// What the log says of what it was refused.
@@ -114,6 +116,7 @@ impl Grants {
             names,
             variables,
             key_value,
+            llm: llm::Grant::prepare(component, backends.llm.clone()),
             descriptors,
             refusals: Refusals::default(),
         })
@@ -144,6 +147,7 @@ impl Grants {
             names,
             variables: variables::Grant::default(),
             key_value: key_value::Grant::default(),
+            llm: llm::Grant::default(),
             descriptors,
             refusals: Refusals::default(),
         })

@@ -14,6 +14,7 @@ pub mod grants;
 pub mod http;
 pub mod key_value;
 pub mod linker;
+pub mod llm;
 mod names;
 mod paced;
 mod refusals;

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     Component,
     /// A call beyond `limits.depth`.
     Depth,
+    /// A language model that `ai_models` does not grant.
+    Model,
     /// A connection beyond those that may be open.
     Connection,
     /// A file or socket beyond what all guests may hold open.

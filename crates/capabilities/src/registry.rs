@@ -34,6 +34,7 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::http::CAPABILITY,
     crate::variables::CAPABILITY,
     crate::key_value::CAPABILITY,
+    crate::llm::CAPABILITY,
 ];
 
 /// The capability that serves an interface, named as a component imports it.

@@ -158,6 +158,7 @@ impl AppArgs {
         }
         for component in app.components.values() {
             needs.outbound |= component.allowed_outbound_hosts.leaves_the_app();
+            needs.outbound |= !component.ai_models.is_empty();
             for grant in &component.files {
                 match grant {
                     FileGrant::Glob(glob) => needs.read.push(app.root.join(fixed_part(glob))),

@@ -1,5 +1,5 @@
 //! What tests start and ask: guests by name, apps in folders of their own, the built `dayfly`
-//! binary, an HTTP client, an upstream server, certificates and installed programs.
+//! binary, an HTTP client, an upstream server, a server of language models, certificates and installed programs.
 //!
 //! Everything panics when it fails: a test has nobody else to tell.
 #![deny(missing_docs)]
@@ -11,6 +11,7 @@ mod client;
 mod dayfly;
 mod guest;
 mod lines;
+mod models;
 mod process;
 mod program;
 mod running;
@@ -24,6 +25,7 @@ pub use client::{Answer, Client};
 pub use dayfly::{Dayfly, Ended};
 pub use guest::Guest;
 pub use lines::Lines;
+pub use models::Models;
 pub use process::Process;
 pub use program::{program, run};
 pub use running::Running;

@@ -6,6 +6,7 @@
 mod exchange;
 mod keyvalue;
 mod old_key_value;
+mod old_llm;
 
 use exchange::{Exchange, Failure};
 use wasip2::exports::http::incoming_handler::Guest;
@@ -32,6 +33,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
     let (interface, operation) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
     match interface {
         "old-kv" => old_key_value::call(exchange, operation),
+        "old-llm" => old_llm::ask(exchange, operation),
         "wasi-kv" => keyvalue::call(exchange, operation),
         _ if path == "/" || path == "/hello" => exchange.text("hello world"),
         _ => exchange.answer(404, &format!("no such path: {path}\n")),

@@ -2,6 +2,7 @@
 //! module, the way in which Spin's own template did, so a host has to componentise it.
 
 mod key_value;
+mod llm;
 
 use spin_sdk::http::{Params, Request, Response, Router};
 use spin_sdk::{http_component, variables};
@@ -16,6 +17,7 @@ fn handle(request: Request) -> Response {
     router.any("/headers", headers);
     router.get("/variable/:name", variable);
     router.any("/kv/:op", key_value::handle);
+    router.post("/llm/:operation", llm::ask);
     router.handle(request)
 }
 

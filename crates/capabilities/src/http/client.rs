@@ -32,13 +32,17 @@ static TLS: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
     Ok(builder.with_no_client_auth())
 });
 
-pub(super) fn new(dialer: Dialer) -> Result<Client, Error> {
-    let tls = TLS.as_ref().map_err(|error| {
+/// The TLS settings of clients that trust what the platform trusts.
+pub(crate) fn tls() -> Result<rustls::ClientConfig, Error> {
+    TLS.as_ref().cloned().map_err(|error| {
         tracing::error!(%error, "the platform's certificate roots cannot be read");
         Error::ConfigurationError
-    })?;
+    })
+}
+
+pub(super) fn new(dialer: Dialer) -> Result<Client, Error> {
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls.clone())
+        .with_tls_config(tls()?)
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(dialer);

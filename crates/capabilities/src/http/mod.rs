@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime_wasi_http::Error;
 
+pub(crate) use client::tls;
 pub use host::Outbound;
 pub use internal::{Call, Callee, Calling, Internal, Services};
 

@@ -26,6 +26,7 @@ mod instances;
 mod key_value;
 mod killed;
 mod limits;
+mod llm;
 mod logs;
 mod manifests;
 mod outbound;

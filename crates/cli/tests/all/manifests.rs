@@ -92,10 +92,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
         &["spin.toml:9:", "component.guest.sqlite_databases", "capability"],
     ),
     (
-        "[component.guest]\nsource = \"x.wasm\"\nai_models = [\"llama2-chat\"]\n",
-        &["spin.toml:9:", "component.guest.ai_models", "capability"],
-    ),
-    (
         "[component.guest]\nsource = { url = \"https://example.com/a.wasm\", digest = \"sha256:\
          0000000000000000000000000000000000000000000000000000000000000000\" }\n",
         &["spin.toml:8:", "component.guest.source", "URL"],

@@ -4,6 +4,7 @@
 //! hostile guests and clients cost others.
 
 mod capabilities;
+mod chained;
 mod graph;
 mod in_process;
 mod instructions;
@@ -68,6 +69,8 @@ enum Bench {
     Kinds(Timed),
     /// What guests may call beside the native libraries and clients
     Capabilities(Timed),
+    /// A request between two components, in process and over loopback
+    Chained(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
     Start(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -117,6 +120,7 @@ fn main() -> Result<()> {
         Some(Bench::Soak(timed)) => timed.run(soak::run),
         Some(Bench::Kinds(timed)) => timed.run(kinds::run),
         Some(Bench::Capabilities(timed)) => timed.run(capabilities::run),
+        Some(Bench::Chained(timed)) => timed.run(chained::run),
         Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         None => serve(&cli.serve),

@@ -9,8 +9,17 @@ use crate::process::{cargo, run as run_process, run_quietly};
 use crate::tree::Tree;
 
 /// The targets of `fuzz/Cargo.toml`.
-const TARGETS: &[&str] =
-    &["http1", "manifest", "forge", "wave", "routes", "outbound_hosts", "cgi", "artifact"];
+const TARGETS: &[&str] = &[
+    "http1",
+    "manifest",
+    "forge",
+    "wave",
+    "routes",
+    "outbound_hosts",
+    "cgi",
+    "artifact",
+    "runtime_config",
+];
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with
 /// the corpora of `fuzz/corpus`; what they add lies in `target/fuzz/corpus`, and inputs that fail

@@ -5,18 +5,18 @@
 //! in `keys`, `upgrade` rewrites version 1 as version 2, and `lower` makes the app and
 //! checks what spans keys. The JSON schema and the reference page come from the same description.
 
-mod check;
-mod error;
-mod form;
-mod formats;
+pub(crate) mod check;
+pub(crate) mod error;
+pub(crate) mod form;
+pub(crate) mod formats;
 mod json_schema;
 mod keys;
 mod lower;
 mod measures;
-mod reference;
-mod text;
+pub(crate) mod reference;
+pub(crate) mod text;
 mod upgrade;
-mod value;
+pub(crate) mod value;
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,7 @@ impl Manifest {
         profile: Option<&str>,
     ) -> Result<App, ManifestErrors> {
         if text.len() as u64 > MAX_BYTES {
-            return Err(ManifestErrors::unread(file, &too_long()));
+            return Err(ManifestErrors::unread(file, &too_long("manifest")));
         }
         let source = Source::new(file, text);
         let mut errors = Vec::new();
@@ -136,7 +136,8 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     measures::parse_duration(text).map_err(|mistake| mistake.to_string())
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// Reads a file, no more of it than its text may be long and one byte.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
@@ -145,6 +146,6 @@ fn read(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-fn too_long() -> String {
-    format!("the manifest is longer than {} KiB", MAX_BYTES >> 10)
+pub(crate) fn too_long(kind: &str) -> String {
+    format!("the {kind} is longer than {} KiB", MAX_BYTES >> 10)
 }

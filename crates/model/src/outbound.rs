@@ -65,6 +65,9 @@ pub enum OutboundError {
     /// A variable in the entry has no value.
     #[error(transparent)]
     Variable(#[from] crate::template::MissingVariable),
+    /// The values of the variables in the entry make no pattern; they may be secret.
+    #[error("outbound host `{0}` is no host with the values that its variables have")]
+    Filled(String),
 }
 
 impl OutboundHosts {
@@ -136,7 +139,9 @@ impl OutboundHosts {
         let entries = self.entries.iter().map(|entry| match entry {
             Entry::Pattern(pattern) => Ok(Entry::Pattern(pattern.clone())),
             Entry::Template(template) => {
-                Ok(Entry::Pattern(HostPattern::parse(&template.resolve(values)?)?))
+                let filled = HostPattern::parse(&template.resolve(values)?);
+                let pattern = filled.map_err(|_| OutboundError::Filled(template.to_string()))?;
+                Ok(Entry::Pattern(pattern))
             }
         });
         Ok(Self { entries: entries.collect::<Result<_, OutboundError>>()? })

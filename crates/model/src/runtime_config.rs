@@ -1,11 +1,21 @@
 //! What an operator says of an app's surroundings: where stores and databases are, which providers
 //! have its variables, whom its clients trust. In Spin's words: `runtime-config.toml`.
 
+mod formats;
+mod keys;
+mod lower;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+
+use crate::manifest::form::Dialect;
+use crate::manifest::text::Source;
+use crate::manifest::{MAX_BYTES, ManifestErrors, check, read, reference, too_long, value};
+use crate::outbound::{AddressClass, canonical};
 
 /// What stands behind an app's capabilities; the default is what needs no configuration. Paths are
 /// absolute, or relative to the process's working directory.
@@ -15,6 +25,8 @@ pub struct RuntimeConfig {
     pub state_dir: Option<PathBuf>,
     /// Where components' log files are; the command line is asked first.
     pub log_dir: Option<PathBuf>,
+    /// The most linear memory of an instance, in bytes; the command line is asked first.
+    pub max_instance_memory: Option<u64>,
     /// What is behind key-value stores, by label. `default` needs no entry.
     pub key_value_stores: BTreeMap<String, KeyValueStore>,
     /// What is behind SQL databases, by label. `default` needs no entry.
@@ -30,6 +42,10 @@ pub struct RuntimeConfig {
     pub outbound_http: OutboundHttp,
     /// Bounds of all that goes out.
     pub outbound_networking: OutboundNetworking,
+    /// Bounds of connections of other kinds.
+    pub connection_limits: ConnectionLimits,
+    /// The longest message that a guest may publish by MQTT, in bytes.
+    pub mqtt_payload_bytes: Option<usize>,
     /// PEM files of further authorities that PostgreSQL servers' certificates may come from.
     pub postgres_root_certificates: Vec<PathBuf>,
 }
@@ -57,7 +73,8 @@ pub struct SqliteDatabase {
 pub enum VariablesProvider {
     /// The process environment under another prefix, and a dotenv file.
     Environment {
-        /// What stands before the name in capitals, without its underscore.
+        /// What stands before the name in capitals, without its underscore; `SPIN_VARIABLE` if
+        /// none is stated, nothing if it is empty.
         prefix: Option<String>,
         /// A file of `NAME=VALUE` lines, asked after the environment.
         dotenv: Option<PathBuf>,
@@ -67,7 +84,7 @@ pub enum VariablesProvider {
     /// HashiCorp Vault or OpenBao, the key-value engine's version 2.
     Vault {
         /// The server, `https://host:8200`.
-        url: String,
+        url: Secret,
         /// The token that opens it.
         token: Secret,
         /// Where the engine is mounted, `secret`.
@@ -83,7 +100,7 @@ pub struct LlmCompute {
     /// Which interface the server has.
     pub api: LlmApi,
     /// The server.
-    pub url: String,
+    pub url: Secret,
     /// The token that opens it.
     pub auth_token: Secret,
 }
@@ -102,7 +119,7 @@ pub enum LlmApi {
 pub struct ClientTls {
     /// The components.
     pub components: Vec<String>,
-    /// The hosts, names or addresses without ports.
+    /// The hosts, names in lower case or addresses, without ports and brackets.
     pub hosts: Vec<String>,
     /// Whether the platform's authorities are trusted.
     pub platform_roots: bool,
@@ -136,9 +153,92 @@ pub struct OutboundNetworking {
     pub max_connections: Option<usize>,
 }
 
+/// How many connections of a kind may be open, of all components together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// To Redis servers.
+    pub redis: Option<usize>,
+    /// To MQTT brokers.
+    pub mqtt: Option<usize>,
+    /// To PostgreSQL servers.
+    pub postgres: Option<usize>,
+    /// To MySQL servers.
+    pub mysql: Option<usize>,
+}
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
+
+/// What messages call such a file.
+const KIND: &str = "runtime configuration";
+
+impl RuntimeConfig {
+    /// Reads a `runtime-config.toml`. Relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// All its mistakes, or why it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ManifestErrors> {
+        let name = path.display().to_string();
+        let text =
+            read(path).map_err(|problem| ManifestErrors::unread_as(KIND, &name, &problem))?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        Self::parse(&text, &name, folder)
+    }
+
+    /// Parses a runtime configuration. `file` is how messages name it, `folder` what its paths are
+    /// relative to, which is not touched. No message shows a value of a key that holds a secret.
+    ///
+    /// # Errors
+    /// All its mistakes.
+    pub fn parse(text: &str, file: &str, folder: &Path) -> Result<Self, ManifestErrors> {
+        if text.len() as u64 > MAX_BYTES {
+            return Err(ManifestErrors::unread_as(KIND, file, &too_long(KIND)));
+        }
+        let source = Source::secret(file, text);
+        let mut errors = Vec::new();
+        let root = value::parse(&source, &mut errors);
+        if errors.is_empty() {
+            // Nothing in it is only Dayfly's that a dialect could forbid.
+            let table = &keys::RUNTIME_CONFIG;
+            check::check_table(&source, Dialect::Dayfly, &root, table, &mut errors);
+            let config = lower::lower(&source, &root, folder, &mut errors);
+            if errors.is_empty() {
+                return Ok(config);
+            }
+        }
+        Err(ManifestErrors::new(errors))
+    }
+
+    /// The reference page of runtime configurations, in Markdown.
+    #[must_use]
+    pub fn reference() -> String {
+        reference::page(HEAD, &[&keys::RUNTIME_CONFIG])
+    }
+}
+
+const HEAD: &str = "\
+<!-- Generated from crates/model/src/runtime_config/keys.rs by `UPDATE_GOLDEN=1 cargo test -p dayfly-model`. -->
+# Runtime configuration reference
+
+Every table and key of the file that `dayfly up --runtime-config-file FILE` reads: what stands
+behind an app's grants on this machine. It is Spin's `runtime-config.toml`. Unknown keys are
+errors, and so are types that Dayfly does not serve. Relative paths are relative to the file's
+folder. What a key that may hold a secret says is never shown.
+";
+
+impl OutboundNetworking {
+    /// Whether nobody reaches an address, whatever a manifest grants.
+    #[must_use]
+    pub fn blocks(&self, address: IpAddr) -> bool {
+        let real = canonical(address);
+        (self.block_private && AddressClass::of(real) != AddressClass::Public)
+            || self.blocked.iter().any(|net| net.contains(&real) || net.contains(&address))
+    }
+}
 
 impl Default for OutboundHttp {
     fn default() -> Self {

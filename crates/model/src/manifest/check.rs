@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::error::{MAX_KEPT, ManifestError};
-use super::form::{Dialect, Form, Format, Key, Table};
-use super::keys;
+use super::form::{Dialect, Form, Format, Key, Table, Tagged};
 use super::text::Source;
 use super::value::{Entry, Node, Value, join};
+use super::{formats, keys};
 
 /// The longest key that an author may choose.
 const MAX_KEY_BYTES: usize = 256;
@@ -15,7 +15,7 @@ const MAX_KEY_BYTES: usize = 256;
 const MAX_CANDIDATES: usize = 200;
 
 /// Checks a whole manifest.
-pub(super) fn check(
+pub(crate) fn check(
     source: &Source<'_>,
     dialect: Dialect,
     root: &Node,
@@ -25,13 +25,24 @@ pub(super) fn check(
         Dialect::Spin1 => &keys::SPIN_1,
         Dialect::Spin2 | Dialect::Dayfly => &keys::MANIFEST,
     };
+    check_table(source, dialect, root, table, errors);
+}
+
+/// Checks a whole text that is one table.
+pub(crate) fn check_table(
+    source: &Source<'_>,
+    dialect: Dialect,
+    root: &Node,
+    table: &Table,
+    errors: &mut Vec<ManifestError>,
+) {
     let mut checker = Checker { source, dialect, errors };
     checker.table(root, &(0..0), table, "");
 }
 
 /// Checks the HTTP triggers of a manifest of version 1 that was rewritten as version 2: there, each
 /// stands in its component.
-pub(super) fn check_http_triggers(
+pub(crate) fn check_http_triggers(
     source: &Source<'_>,
     root: &Node,
     errors: &mut Vec<ManifestError>,
@@ -69,6 +80,13 @@ impl Checker<'_, '_> {
         match (form, &node.value) {
             (Form::Free, _) | (Form::Bool, Value::Bool(_)) => {}
             (Form::Text(format), Value::Text(text)) => self.text(&node.span, text, format, path),
+            (Form::Secret(format), Value::Text(text)) => {
+                if let Err(mistake) = (format.check)(text) {
+                    let message =
+                        format!("`{path}` is not {}: it {}", format.name, mistake.problem);
+                    self.report(&node.span, message, mistake.hint);
+                }
+            }
             (Form::Integer { min, max }, Value::Integer(value)) => {
                 if value < min || value > max {
                     let message = format!("`{path}` must be from {min} to {max}, not {value}");
@@ -86,6 +104,7 @@ impl Checker<'_, '_> {
                 }
             }
             (Form::Table(table), Value::Table(_)) => self.table(node, header, table, path),
+            (Form::Tagged(tagged), Value::Table(_)) => self.tagged(node, header, tagged, path),
             (Form::OneOf(forms), _) => self.one_of(node, header, forms, path),
             _ => self.mismatch(node, std::slice::from_ref(form), path),
         }
@@ -170,6 +189,34 @@ impl Checker<'_, '_> {
         self.report(&entry.key_span, format!("unknown key `{}`{place}", entry.key), Some(hint));
     }
 
+    fn tagged(&mut self, node: &Node, header: &Range<usize>, tagged: &Tagged, path: &str) {
+        let tag = tagged.tag;
+        let names: Vec<_> = tagged.tables.iter().map(|(name, _)| *name).collect();
+        let Some(stated) = node.entry(tag) else {
+            let message = format!("`{path}` lacks `{tag}`");
+            return self.report(header, message, Some(format!("known here: {}", list(&names))));
+        };
+        let inner = join(path, tag);
+        let span = &stated.node.span;
+        let Some(value) = stated.node.as_text() else {
+            return self.mismatch(&stated.node, &[Form::Text(&formats::TEXT)], &inner);
+        };
+        if let Some((_, table)) = tagged.tables.iter().find(|(name, _)| *name == value) {
+            return self.table(node, header, table, path);
+        }
+        // What else stands in such a table says nothing about Dayfly.
+        if let Some((name, hint)) = tagged.refused.iter().find(|(name, _)| *name == value) {
+            let message = format!("`{inner}` is `{name}`, which Dayfly does not serve");
+            return self.report(span, message, Some((*hint).to_owned()));
+        }
+        let shown: String = value.chars().take(80).collect();
+        let hint = match nearest(value, names.iter().copied()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("known here: {}", list(&names)),
+        };
+        self.report(span, format!("`{inner}` is not known: {shown:?}"), Some(hint));
+    }
+
     fn one_of(&mut self, node: &Node, header: &Range<usize>, forms: &[Form], path: &str) {
         let fitting: Vec<_> = forms.iter().filter(|form| fits(form, node)).collect();
         match fitting.as_slice() {
@@ -196,11 +243,13 @@ impl Checker<'_, '_> {
 /// Whether the kind of value is right.
 fn fits(form: &Form, node: &Node) -> bool {
     match form {
-        Form::Text(_) => matches!(node.value, Value::Text(_)),
+        Form::Text(_) | Form::Secret(_) => matches!(node.value, Value::Text(_)),
         Form::Bool => matches!(node.value, Value::Bool(_)),
         Form::Integer { .. } => matches!(node.value, Value::Integer(_)),
         Form::List(_) => matches!(node.value, Value::List(_)),
-        Form::Map { .. } | Form::Table(_) => matches!(node.value, Value::Table(_)),
+        Form::Map { .. } | Form::Table(_) | Form::Tagged(_) => {
+            matches!(node.value, Value::Table(_))
+        }
         Form::OneOf(forms) => forms.iter().any(|form| fits(form, node)),
         Form::Free => true,
     }
@@ -252,7 +301,7 @@ fn tables(items: &[Node]) -> bool {
 /// What a form is, with its article.
 fn describe(form: &Form) -> String {
     match form {
-        Form::Text(_) => "a string".to_owned(),
+        Form::Text(_) | Form::Secret(_) => "a string".to_owned(),
         Form::Bool => "a boolean".to_owned(),
         Form::Integer { .. } => "an integer".to_owned(),
         Form::List(_) => "a list".to_owned(),
@@ -265,6 +314,7 @@ fn describe(form: &Form) -> String {
                 false => format!("a table with {}", list(&required)),
             }
         }
+        Form::Tagged(tagged) => format!("a table with `{}`", tagged.tag),
         Form::OneOf(forms) => forms.iter().map(describe).collect::<Vec<_>>().join(" or "),
         Form::Free => "anything".to_owned(),
     }
@@ -273,20 +323,23 @@ fn describe(form: &Form) -> String {
 /// How to mend a value of the wrong kind, where it can be guessed.
 fn mend(form: &Form, node: &Node, path: &str) -> Option<String> {
     match (form, &node.value) {
-        (Form::Text(_), Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::Date(_)) => {
-            Some("put the value in quotes".to_owned())
-        }
+        (
+            Form::Text(_) | Form::Secret(_),
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::Date(_),
+        ) => Some("put the value in quotes".to_owned()),
         (Form::Bool, Value::Text(text)) if text == "true" || text == "false" => {
             Some(format!("write {text} without quotes"))
         }
         (Form::Integer { .. }, Value::Text(text)) if text.parse::<i64>().is_ok() => {
             Some(format!("write {text} without quotes"))
         }
-        (Form::List(Form::Table(_)), Value::Table(_)) if is_header(path) => {
+        (Form::List(Form::Table(_) | Form::Tagged(_)), Value::Table(_)) if is_header(path) => {
             Some(format!("write `[[{path}]]` with two brackets: there may be several"))
         }
         (Form::List(_), Value::Text(text)) => Some(format!("write [{text:?}]")),
-        (Form::Table(_), Value::List(items)) if is_header(path) && tables(items) => {
+        (Form::Table(_) | Form::Tagged(_), Value::List(items))
+            if is_header(path) && tables(items) =>
+        {
             Some(format!("write `[{path}]` with one bracket: there is only one"))
         }
         (Form::Map { .. }, Value::List(_)) => Some("write a table: `{ NAME = … }`".to_owned()),
@@ -317,7 +370,7 @@ fn list(names: &[&str]) -> String {
 }
 
 /// The known name that `name` is probably a slip for.
-pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     // Long strings are no slips, and the distance costs their lengths' product.
     if name.len() > 64 {
         return None;

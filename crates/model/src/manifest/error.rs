@@ -28,25 +28,25 @@ pub struct ManifestErrors {
 }
 
 /// More than these are not even kept: a hostile manifest has one every other byte.
-pub(super) const MAX_KEPT: usize = 10_000;
+pub(crate) const MAX_KEPT: usize = 10_000;
 
 /// More than these help nobody.
 const MAX_ERRORS: usize = 100;
 
 impl ManifestError {
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self
     }
 }
 
 impl ManifestErrors {
-    pub(super) fn new(mut errors: Vec<ManifestError>) -> Self {
+    pub(crate) fn new(mut errors: Vec<ManifestError>) -> Self {
         errors.sort_by(|a, b| a.place.cmp(&b.place));
         errors.dedup();
         let left_out = errors.len().saturating_sub(MAX_ERRORS);
@@ -54,9 +54,14 @@ impl ManifestErrors {
         Self { errors, left_out }
     }
 
-    pub(super) fn unread(file: &str, problem: &str) -> Self {
+    pub(crate) fn unread(file: &str, problem: &str) -> Self {
+        Self::unread_as("manifest", file, problem)
+    }
+
+    /// Why a file of that kind could not be read at all.
+    pub(crate) fn unread_as(kind: &str, file: &str, problem: &str) -> Self {
         Self::new(vec![ManifestError {
-            message: format!("failed to read the manifest: {problem}"),
+            message: format!("failed to read the {kind}: {problem}"),
             place: Place { file: file.into(), line: 0, column: 0 },
             hint: None,
             line: String::new(),

@@ -5,9 +5,11 @@ use super::text::Source;
 use super::value::{Node, Value};
 
 /// What a value must look like.
-pub(super) enum Form {
+pub(crate) enum Form {
     /// A string of a format.
     Text(&'static Format),
+    /// A string of a format that no message shows.
+    Secret(&'static Format),
     Bool,
     Integer {
         min: i64,
@@ -20,6 +22,8 @@ pub(super) enum Form {
         value: &'static Form,
     },
     Table(&'static Table),
+    /// One of several tables, told apart by the text at one key.
+    Tagged(&'static Tagged),
     /// One of several, told apart by the kind of value and, among tables, by their keys.
     OneOf(&'static [Form]),
     /// Anything: settings that other tools or triggers read.
@@ -27,20 +31,20 @@ pub(super) enum Form {
 }
 
 /// What a string must look like.
-pub(super) struct Format {
+pub(crate) struct Format {
     /// With its article: `a component id`.
-    pub(super) name: &'static str,
-    pub(super) doc: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) doc: &'static str,
     /// What a JSON schema can say about it, a regular expression.
-    pub(super) pattern: Option<&'static str>,
-    pub(super) check: fn(&str) -> Result<(), Mistake>,
+    pub(crate) pattern: Option<&'static str>,
+    pub(crate) check: fn(&str) -> Result<(), Mistake>,
 }
 
 /// Why a string is not of a format.
-pub(super) struct Mistake {
+pub(crate) struct Mistake {
     /// Continues `the value "…" `.
-    pub(super) problem: String,
-    pub(super) hint: Option<String>,
+    pub(crate) problem: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl std::fmt::Display for Mistake {
@@ -52,69 +56,79 @@ impl std::fmt::Display for Mistake {
     }
 }
 
+/// Tables that a key tells apart.
+pub(crate) struct Tagged {
+    /// The key.
+    pub(crate) tag: &'static str,
+    /// Its values, each with the table that it stands for.
+    pub(crate) tables: &'static [(&'static str, &'static Table)],
+    /// Values that others know and Dayfly does not serve, each with what to do instead.
+    pub(crate) refused: &'static [(&'static str, &'static str)],
+}
+
 /// A table whose keys are known.
-pub(super) struct Table {
+pub(crate) struct Table {
     /// How the reference page and the schema name it.
-    pub(super) name: &'static str,
-    pub(super) doc: &'static str,
-    pub(super) keys: &'static [Key],
+    pub(crate) name: &'static str,
+    pub(crate) doc: &'static str,
+    pub(crate) keys: &'static [Key],
     /// What other keys hold, if others are allowed.
-    pub(super) others: Option<(&'static Format, &'static Form)>,
+    pub(crate) others: Option<(&'static Format, &'static Form)>,
 }
 
 /// A key of a table.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) form: Form,
-    pub(super) doc: &'static str,
-    pub(super) required: bool,
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    pub(crate) doc: &'static str,
+    pub(crate) required: bool,
     /// The default as the reference page shows it; empty when there is none to show.
-    pub(super) default: &'static str,
+    pub(crate) default: &'static str,
     /// Only `dayfly.toml` has it.
-    pub(super) dayfly_only: bool,
+    pub(crate) dayfly_only: bool,
     /// What replaced it, if it is there only for old manifests.
-    pub(super) deprecated: &'static str,
+    pub(crate) deprecated: &'static str,
 }
 
 impl Key {
-    pub(super) const fn new(name: &'static str, form: Form, doc: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, form: Form, doc: &'static str) -> Self {
         Self { name, form, doc, required: false, default: "", dayfly_only: false, deprecated: "" }
     }
 
-    pub(super) const fn required(self) -> Self {
+    pub(crate) const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
-    pub(super) const fn default(self, default: &'static str) -> Self {
+    pub(crate) const fn default(self, default: &'static str) -> Self {
         Self { default, ..self }
     }
 
-    pub(super) const fn dayfly(self) -> Self {
+    pub(crate) const fn dayfly(self) -> Self {
         Self { dayfly_only: true, ..self }
     }
 
-    pub(super) const fn deprecated(self, instead: &'static str) -> Self {
+    pub(crate) const fn deprecated(self, instead: &'static str) -> Self {
         Self { deprecated: instead, ..self }
     }
 }
 
 impl Table {
-    pub(super) const fn new(name: &'static str, doc: &'static str, keys: &'static [Key]) -> Self {
+    pub(crate) const fn new(name: &'static str, doc: &'static str, keys: &'static [Key]) -> Self {
         Self { name, doc, keys, others: None }
     }
 
-    pub(super) const fn others(self, key: &'static Format, form: &'static Form) -> Self {
+    pub(crate) const fn others(self, key: &'static Format, form: &'static Form) -> Self {
         Self { others: Some((key, form)), ..self }
     }
 
-    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
 }
 
 /// The language that a manifest is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     Spin1,
     Spin2,
     Dayfly,
@@ -125,7 +139,7 @@ const VERSION_HINT: &str =
 
 impl Dialect {
     /// Reads the version at the top of a manifest.
-    pub(super) fn detect(
+    pub(crate) fn detect(
         source: &Source<'_>,
         root: &Node,
         errors: &mut Vec<ManifestError>,

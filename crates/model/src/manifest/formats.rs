@@ -7,17 +7,17 @@ use crate::template::{Template, is_variable_name};
 
 type Checked = Result<(), Mistake>;
 
-pub(super) fn no(problem: impl Into<String>) -> Mistake {
+pub(crate) fn no(problem: impl Into<String>) -> Mistake {
     Mistake { problem: problem.into(), hint: None }
 }
 
-pub(super) fn no_hint(problem: impl Into<String>, hint: impl Into<String>) -> Mistake {
+pub(crate) fn no_hint(problem: impl Into<String>, hint: impl Into<String>) -> Mistake {
     Mistake { problem: problem.into(), hint: Some(hint.into()) }
 }
 
 macro_rules! formats {
     ($($id:ident, $name:literal, $doc:literal, $pattern:expr, $check:expr;)*) => {
-        $(pub(super) static $id: Format = Format {
+        $(pub(crate) static $id: Format = Format {
             name: $name, doc: $doc, pattern: $pattern, check: $check,
         };)*
     };
@@ -78,7 +78,7 @@ fn not_empty(text: &str) -> Checked {
     if text.trim().is_empty() { Err(no("is empty")) } else { Ok(()) }
 }
 
-fn one_of(text: &str, allowed: &[&str]) -> Checked {
+pub(crate) fn one_of(text: &str, allowed: &[&str]) -> Checked {
     if allowed.contains(&text) {
         return Ok(());
     }

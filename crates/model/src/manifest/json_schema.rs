@@ -87,7 +87,7 @@ impl Schema {
 
     fn form(&mut self, form: &'static Form) -> Value {
         match form {
-            Form::Text(format) => text(format),
+            Form::Text(format) | Form::Secret(format) => text(format),
             Form::Bool => json!({ "type": "boolean" }),
             Form::Integer { min, max } => {
                 json!({ "type": "integer", "minimum": min, "maximum": max })
@@ -102,6 +102,11 @@ impl Schema {
                 schema
             }
             Form::Table(table) => self.reference(table),
+            Form::Tagged(tagged) => {
+                let tables: Vec<_> =
+                    tagged.tables.iter().map(|(_, table)| self.reference(table)).collect();
+                json!({ "anyOf": tables })
+            }
             Form::OneOf(forms) => {
                 let forms: Vec<_> = forms.iter().map(|form| self.form(form)).collect();
                 json!({ "anyOf": forms })

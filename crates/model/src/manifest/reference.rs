@@ -18,10 +18,16 @@ says the same to editors.
 /// The page.
 #[must_use]
 pub fn reference() -> String {
+    page(HEAD, &[&keys::MANIFEST, &keys::SPIN_1])
+}
+
+/// A page that begins with `head` and says all of some tables and of what they hold.
+pub(crate) fn page(head: &str, tables: &[&'static Table]) -> String {
     let mut page = Page::default();
-    page.tables_from(&keys::MANIFEST);
-    page.tables_from(&keys::SPIN_1);
-    let mut text = HEAD.to_owned();
+    for table in tables {
+        page.tables_from(table);
+    }
+    let mut text = head.to_owned();
     for table in &page.tables {
         section(&mut text, table);
     }
@@ -82,7 +88,7 @@ impl Page {
 
     fn forms(&mut self, form: &'static Form) {
         match form {
-            Form::Text(format) => self.format(format),
+            Form::Text(format) | Form::Secret(format) => self.format(format),
             Form::Bool | Form::Integer { .. } | Form::Free => {}
             Form::List(item) => self.forms(item),
             Form::Map { key, value } => {
@@ -90,6 +96,9 @@ impl Page {
                 self.forms(value);
             }
             Form::Table(table) => self.tables_from(table),
+            Form::Tagged(tagged) => {
+                tagged.tables.iter().for_each(|(_, table)| self.tables_from(table));
+            }
             Form::OneOf(forms) => forms.iter().for_each(|form| self.forms(form)),
         }
     }
@@ -103,13 +112,21 @@ impl Page {
 
 fn describe(form: &Form) -> String {
     match form {
-        Form::Text(format) => format.name.to_owned(),
+        Form::Text(format) | Form::Secret(format) => format.name.to_owned(),
         Form::Bool => "`true` or `false`".to_owned(),
         Form::Integer { min, max } if min == max => format!("{min}"),
         Form::Integer { min, max } => format!("an integer from {min} to {max}"),
         Form::List(item) => format!("a list of: {}", describe(item)),
         Form::Map { key, value } => format!("a table, by {}: {}", key.name, describe(value)),
         Form::Table(table) => format!("[{}](#{})", table.name, anchor(table.name)),
+        Form::Tagged(tagged) => {
+            let tables = tagged.tables.iter().map(|(value, table)| {
+                format!("`{value}`: [{}](#{})", table.name, anchor(table.name))
+            });
+            let refused = tagged.refused.iter().map(|(value, _)| format!("`{value}`: not served"));
+            let all: Vec<_> = tables.chain(refused).collect();
+            format!("a table, by its `{}`: {}", tagged.tag, all.join(", "))
+        }
         Form::OneOf(forms) => forms.iter().map(describe).collect::<Vec<_>>().join(" or "),
         Form::Free => "anything".to_owned(),
     }

@@ -13,28 +13,41 @@ const MAX_COUNTED: usize = 16 << 10;
 const MAX_SHOWN: usize = 500;
 
 /// A manifest's text and name.
-pub(super) struct Source<'t> {
+pub(crate) struct Source<'t> {
     file: Arc<str>,
     text: &'t str,
     line_starts: Vec<usize>,
+    /// Whether no message shows anything of the text but names.
+    secret: bool,
 }
 
 impl<'t> Source<'t> {
-    pub(super) fn new(file: &str, text: &'t str) -> Self {
+    pub(crate) fn new(file: &str, text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
         Self {
             file: file.into(),
             text,
             line_starts: std::iter::once(0).chain(breaks.map(|(i, _)| i + 1)).collect(),
+            secret: false,
         }
     }
 
-    pub(super) fn text(&self) -> &'t str {
+    /// A text that holds secrets: its lines are not shown with their mistakes.
+    pub(crate) fn secret(file: &str, text: &'t str) -> Self {
+        Self { secret: true, ..Self::new(file, text) }
+    }
+
+    /// Whether no message shows anything of the text but names.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    pub(crate) fn text(&self) -> &'t str {
         self.text
     }
 
     /// The place of the byte at `offset`; one past the end is the end.
-    pub(super) fn place(&self, offset: usize) -> Place {
+    pub(crate) fn place(&self, offset: usize) -> Place {
         let (line, start) = self.line_of(offset);
         let offset = self.text.floor_char_boundary(offset);
         let before = &self.text[start..offset.max(start)];
@@ -57,12 +70,12 @@ impl<'t> Source<'t> {
     }
 
     /// A mistake at `span`.
-    pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ManifestError {
+    pub(crate) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ManifestError {
         let (line, start) = self.line_of(span.start);
         let end = self.line_starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
         let shown = self.text.get(span.start..span.end.min(end));
         let line = &self.text[start..end];
-        let line = if line.len() < MAX_SHOWN { line } else { "" };
+        let line = if line.len() < MAX_SHOWN && !self.secret { line } else { "" };
         ManifestError {
             message: message.into(),
             place: self.place(span.start),

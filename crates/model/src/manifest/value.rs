@@ -9,13 +9,13 @@ use super::text::Source;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) span: Range<usize>,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) span: Range<usize>,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(i64),
     Float(f64),
@@ -27,14 +27,14 @@ pub(super) enum Value {
 
 /// A key of a table with its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Range<usize>,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Range<usize>,
+    pub(crate) node: Node,
 }
 
 /// Parses the text; what is malformed is reported and left out. Nesting is bounded by the parser.
-pub(super) fn parse(source: &Source<'_>, errors: &mut Vec<ManifestError>) -> Node {
+pub(crate) fn parse(source: &Source<'_>, errors: &mut Vec<ManifestError>) -> Node {
     let (table, problems) = DeTable::parse_recoverable(source.text());
     for problem in problems {
         let end = source.text().len();
@@ -72,7 +72,11 @@ fn value_of(
         DeValue::Integer(integer) => {
             let parsed = i64::from_str_radix(integer.as_str(), integer.radix());
             Value::Integer(parsed.unwrap_or_else(|_| {
-                errors.push(source.error(span, format!("integer `{integer}` is out of range")));
+                let shown = match source.is_secret() {
+                    true => String::new(),
+                    false => format!(" `{integer}`"),
+                };
+                errors.push(source.error(span, format!("integer{shown} is out of range")));
                 0
             }))
         }
@@ -93,47 +97,47 @@ fn value_of(
 }
 
 impl Node {
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Table(entries) => entries,
             _ => &[],
         }
     }
 
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
     }
 
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_text()
     }
 
-    pub(super) fn bool(&self, key: &str) -> Option<bool> {
+    pub(crate) fn bool(&self, key: &str) -> Option<bool> {
         match self.get(key)?.value {
             Value::Bool(bool) => Some(bool),
             _ => None,
         }
     }
 
-    pub(super) fn integer(&self, key: &str) -> Option<i64> {
+    pub(crate) fn integer(&self, key: &str) -> Option<i64> {
         match self.get(key)?.value {
             Value::Integer(integer) => Some(integer),
             _ => None,
         }
     }
 
-    pub(super) fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
@@ -141,18 +145,18 @@ impl Node {
     }
 
     /// The items of the list at `key`; none if there is no list.
-    pub(super) fn list(&self, key: &str) -> &[Node] {
+    pub(crate) fn list(&self, key: &str) -> &[Node] {
         self.get(key).map_or(&[], Node::items)
     }
 
     /// The texts of the list at `key`.
-    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, key: &str) -> Vec<String> {
         let texts = self.list(key).iter().filter_map(Node::as_text);
         texts.map(str::to_owned).collect()
     }
 
     /// What the value is, with its article.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Text(_) => "a string",
             Value::Integer(_) => "an integer",
@@ -165,7 +169,7 @@ impl Node {
     }
 
     /// The value as JSON, for settings that the model does not know.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
             Value::Text(text) | Value::Date(text) => Json::String(text.clone()),
@@ -182,12 +186,12 @@ impl Node {
 }
 
 /// A key as part of a dotted path, quoted where TOML needs it.
-pub(super) fn quoted(key: &str) -> String {
+pub(crate) fn quoted(key: &str) -> String {
     let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { format!("{key:?}") }
 }
 
 /// `path.key`, or `key` at the top.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { quoted(key) } else { format!("{path}.{}", quoted(key)) }
 }

@@ -4,6 +4,7 @@ mod generated;
 mod golden;
 mod module;
 mod mutation;
+mod runtime_config;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dayfly_model::Manifest;
+use dayfly_model::{Manifest, RuntimeConfig};
 
 use crate::manifests;
 
@@ -60,6 +60,25 @@ fn altered_manifests_never_panic() {
             alter(&mut text, &texts, &mut random);
         }
         if let Err(errors) = Manifest::parse(&text, "m.toml", Path::new("."), Some("dev")) {
+            assert!(!format!("{errors:#}").is_empty());
+        }
+    }
+}
+
+#[test]
+fn altered_runtime_configurations_never_panic() {
+    let mut random = Random(0x0c0f_f1e5);
+    let texts: Vec<_> = ["runtime-config/valid", "runtime-config/invalid"]
+        .into_iter()
+        .flat_map(manifests)
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    for round in 0..3000 {
+        let mut text = texts[round % texts.len()].clone();
+        for _ in 0..=random.below(4) {
+            alter(&mut text, &texts, &mut random);
+        }
+        if let Err(errors) = RuntimeConfig::parse(&text, "c.toml", Path::new(".")) {
             assert!(!format!("{errors:#}").is_empty());
         }
     }

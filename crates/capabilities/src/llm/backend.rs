@@ -115,7 +115,7 @@ impl Backend {
 
     fn request(&self, path: &[&str], body: &Value) -> Result<Request<Full<Bytes>>, Failure> {
         let unusable = || runtime("the configured URL or token (`llm_compute`) is unusable");
-        let url = endpoint(&self.config.url, path).ok_or_else(unusable)?;
+        let url = endpoint(&self.config.url.0, path).ok_or_else(unusable)?;
         let mut request = Request::new(Full::new(Bytes::from(body.to_string())));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.as_str().parse().map_err(|_| unusable())?;
@@ -202,7 +202,7 @@ mod tests {
 
     fn backend(url: &str) -> Backend {
         let auth_token = Secret("s3cret".to_owned());
-        Backend::new(LlmCompute { api: LlmApi::OpenAi, url: url.to_owned(), auth_token })
+        Backend::new(LlmCompute { api: LlmApi::OpenAi, url: Secret(url.to_owned()), auth_token })
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use dayfly_model::{App, RuntimeConfig};
 
 use crate::GrantError;
+use crate::connections::Connections;
 use crate::key_value::{self, Stores};
+use crate::tls::{self, TlsError};
 
 use crate::http::Internal;
 use crate::llm;
@@ -28,14 +30,29 @@ pub struct Backends {
     pub internal: Arc<Internal>,
     /// Who answers language models' prompts.
     pub(crate) llm: Option<Arc<llm::Backend>>,
+    /// How clients speak TLS.
+    pub(crate) tls: tls::Settings,
+    /// How many connections may be open.
+    pub(crate) connections: Arc<Connections>,
 }
 
 impl Backends {
-    /// Backends as `config` says, with what is kept in `state`; nothing is opened yet.
-    pub fn new(variables: BTreeMap<String, String>, state: PathBuf, config: RuntimeConfig) -> Self {
+    /// Backends as `config` says, with what is kept in `state`. Certificates and keys are read;
+    /// nothing else is opened yet.
+    ///
+    /// # Errors
+    /// If a file of certificates or keys cannot be read.
+    pub fn new(
+        variables: BTreeMap<String, String>,
+        state: PathBuf,
+        config: RuntimeConfig,
+    ) -> Result<Self, TlsError> {
+        let tls = tls::Settings::load(&config)?;
+        let connections = Arc::new(Connections::new(&config));
         let key_value = Stores::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
-        Self { variables, state, config, key_value, internal: Arc::default(), llm }
+        let internal = Arc::default();
+        Ok(Self { variables, state, config, key_value, internal, llm, tls, connections })
     }
 
     /// What components were granted and nothing is behind.

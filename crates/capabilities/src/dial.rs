@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use crate::connections::{Connections, Leave};
 use crate::descriptors::{Descriptor, Share};
 use crate::names::{LookupError, Names};
 
@@ -61,12 +62,19 @@ pub(crate) enum DialError {
 pub(crate) struct Dialer {
     names: Arc<Names>,
     connections: Arc<Semaphore>,
+    bounds: Arc<Connections>,
     descriptors: Share,
 }
 
 impl Dialer {
     pub(crate) fn new(names: Arc<Names>, descriptors: Share) -> Self {
-        Self { names, connections: Arc::new(Semaphore::new(PER_COMPONENT)), descriptors }
+        let connections = Arc::new(Semaphore::new(PER_COMPONENT));
+        Self { names, connections, bounds: Arc::default(), descriptors }
+    }
+
+    /// The same, within what the app's components may have open together.
+    pub(crate) fn within(self, bounds: Arc<Connections>) -> Self {
+        Self { bounds, ..self }
     }
 }
 
@@ -110,9 +118,9 @@ impl Dialer {
         let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
         let addresses = names.resolve(host).await?;
         let mut last = DialError::AddressRefused;
-        let turn = self.turn().await?;
+        let turn = self.turn(scheme).await?;
         for address in addresses.into_iter().take(ADDRESSES) {
-            if !scope.permits(address) {
+            if !scope.permits(address) || names.blocks(address) {
                 continue;
             }
             match timeout(CONNECT, TcpStream::connect((address, port))).await {
@@ -128,23 +136,25 @@ impl Dialer {
         Err(last)
     }
 
-    /// Waits for a connection of the component's and one of all, and takes a descriptor for it. The
-    /// semaphores are never closed.
-    async fn turn(&self) -> Result<Turn, DialError> {
+    /// Waits for a connection of the component's, one of the app's and one of all, and takes a
+    /// descriptor for it. The first and the last semaphore are never closed.
+    async fn turn(&self, scheme: &str) -> Result<Turn, DialError> {
         let turns = async {
             // A component that has its share waits for its own, and keeps no one else from theirs.
             let own = self.connections.clone().acquire_owned().await.ok();
-            (own, CONNECTIONS.acquire().await.ok())
+            let leave = self.bounds.wait(scheme).await.ok_or(DialError::Limit)?;
+            Ok::<_, DialError>((own, leave, CONNECTIONS.acquire().await.ok()))
         };
-        let (own, shared) = timeout(WAIT, turns).await.map_err(|_| DialError::Limit)?;
+        let (own, leave, shared) = timeout(WAIT, turns).await.map_err(|_| DialError::Limit)??;
         let descriptor = self.descriptors.take().ok_or(DialError::Limit)?;
-        Ok(Turn { _own: own, _shared: shared, _descriptor: descriptor })
+        Ok(Turn { _own: own, _leave: leave, _shared: shared, _descriptor: descriptor })
     }
 }
 
 /// Leave for one open connection.
 struct Turn {
     _own: Option<OwnedSemaphorePermit>,
+    _leave: Leave,
     _shared: Option<SemaphorePermit<'static>>,
     _descriptor: Descriptor,
 }

@@ -8,6 +8,7 @@ use dayfly_model::{App, Component, Limits};
 use thiserror::Error;
 
 use crate::backends::Backends;
+use crate::connections::{Connections, Leave};
 use crate::descriptors::{Descriptor, Share};
 use crate::dial::Dialer;
 use crate::key_value::UnknownStore;
@@ -15,7 +16,7 @@ use crate::names::Names;
 use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
-use crate::{http, key_value, llm, variables, wasi};
+use crate::{http, key_value, llm, tls, variables, wasi};
 
 /// Why a component's grants could not be honoured.
 #[derive(Debug, Error)]
@@ -74,6 +75,11 @@ pub struct Grants {
     pub key_value: key_value::Grant,
     /// The language models that it may ask.
     pub llm: llm::Grant,
+    /// How its clients speak TLS, for every capability that does.
+    #[allow(dead_code, reason = "capabilities beyond HTTP ask it")]
+    pub(crate) tls: tls::Clients,
+    /// How many connections the app may have open.
+    connections: Arc<Connections>,
     /// Its share of what all guests may hold open.
     descriptors: Share,
     /// What the log says of what it was refused.
@@ -94,13 +100,16 @@ impl Grants {
         descriptors: Share,
     ) -> Result<Self, GrantError> {
         let name = &component.id.0;
-        let Backends { variables: values, state, internal, .. } = backends;
+        let Backends { variables: values, state, config, .. } = backends;
         let hosts = component
             .allowed_outbound_hosts
             .resolve(values)
             .map_err(|source| GrantError::Hosts { component: name.clone(), source })?;
-        let names = Arc::new(Names::new(Arc::new(hosts)));
-        let dialer = Dialer::new(names.clone(), descriptors.clone());
+        let names = Names::new(Arc::new(hosts)).within(config.outbound_networking.clone());
+        let names = Arc::new(names);
+        let connections = backends.connections.clone();
+        let dialer = Dialer::new(names.clone(), descriptors.clone()).within(connections.clone());
+        let tls = backends.tls.of(name);
         let wasi = wasi::Grant::prepare(component, names.clone(), &app.root, state)
             .map_err(|source| GrantError::Files { component: name.clone(), source })?;
         let key_value = key_value::Grant::prepare(component, &backends.key_value)
@@ -112,11 +121,18 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
-            http: http::Grant::new(dialer, internal.clone()),
+            http: http::Grant::new(
+                dialer,
+                backends.internal.clone(),
+                tls.clone(),
+                config.outbound_http.pooling,
+            ),
             names,
             variables,
             key_value,
             llm: llm::Grant::prepare(component, backends.llm.clone()),
+            tls,
+            connections,
             descriptors,
             refusals: Refusals::default(),
         })
@@ -143,14 +159,32 @@ impl Grants {
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
-            http: http::Grant::new(dialer, Arc::default()),
+            http: http::Grant::new(dialer, Arc::default(), tls::Clients::default(), true),
             names,
             variables: variables::Grant::default(),
             key_value: key_value::Grant::default(),
             llm: llm::Grant::default(),
+            tls: tls::Clients::default(),
+            connections: Arc::default(),
             descriptors,
             refusals: Refusals::default(),
         })
+    }
+
+    /// Leave to hold one more socket, of those that the operator lets the app have.
+    pub(crate) fn leave_for_socket(&self) -> Option<Leave> {
+        let leave = self.connections.socket();
+        if leave.is_none() {
+            self.refusals.note(Refusal::Connection, |unsaid| {
+                let component = &self.component;
+                tracing::warn!(
+                    %component, unsaid,
+                    "refused: as many sockets are open as may be (`outbound_networking` of the \
+                     runtime configuration)"
+                );
+            });
+        }
+        leave
     }
 
     /// Leave to hold one more file, socket or connection open.

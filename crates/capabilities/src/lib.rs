@@ -8,6 +8,7 @@
 
 pub mod backends;
 mod candidates;
+mod connections;
 mod descriptors;
 mod dial;
 pub mod grants;
@@ -22,6 +23,7 @@ pub mod refuse;
 pub mod registry;
 pub mod state;
 mod streamed;
+pub mod tls;
 pub mod variables;
 pub mod wasi;
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dayfly_model::outbound::{OutboundHosts, Protocol};
+use dayfly_model::runtime_config::OutboundNetworking;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -42,6 +43,7 @@ pub(crate) enum LookupError {
 /// The look-ups of one component, shared by its instances.
 pub(crate) struct Names {
     hosts: Arc<OutboundHosts>,
+    networking: OutboundNetworking,
     turns: Arc<Semaphore>,
     found: Mutex<VecDeque<Found>>,
 }
@@ -56,7 +58,17 @@ struct Found {
 impl Names {
     pub(crate) fn new(hosts: Arc<OutboundHosts>) -> Self {
         let turns = Arc::new(Semaphore::new(PER_COMPONENT));
-        Self { hosts, turns, found: Mutex::default() }
+        Self { hosts, networking: OutboundNetworking::default(), turns, found: Mutex::default() }
+    }
+
+    /// The same, but for the addresses that nobody reaches.
+    pub(crate) fn within(self, networking: OutboundNetworking) -> Self {
+        Self { networking, ..self }
+    }
+
+    /// Whether nobody reaches an address, whatever was granted.
+    pub(crate) fn blocks(&self, address: IpAddr) -> bool {
+        self.networking.blocks(address)
     }
 
     /// What the component was granted.
@@ -80,7 +92,7 @@ impl Names {
             return Err(LookupError::NotGranted);
         }
         let mut addresses = self.resolve(&name).await?;
-        addresses.retain(|address| self.hosts.may_reach(*address));
+        addresses.retain(|address| self.hosts.may_reach(*address) && !self.blocks(*address));
         self.remember(&name, &addresses);
         Ok(addresses)
     }
@@ -121,6 +133,9 @@ impl Names {
     /// Whether a socket may send to an address: because the address is granted, or because a
     /// granted name led to it.
     pub(crate) fn permits(&self, protocol: Protocol, address: SocketAddr) -> bool {
+        if self.blocks(address.ip()) {
+            return false;
+        }
         if self.hosts.check_socket(protocol, address) {
             return true;
         }
@@ -169,6 +184,21 @@ mod tests {
         assert!(!names.permits(Protocol::Tcp, socket("127.0.0.1:7001")));
         assert!(!names.permits(Protocol::Tcp, socket("127.0.0.2:7000")));
         assert!(!names.permits(Protocol::Udp, socket("127.0.0.1:7000")));
+    }
+
+    #[tokio::test]
+    async fn blocked_networks_are_reached_by_no_grant() {
+        let config = "[outbound_networking]\nblock_networks = [\"127.0.0.0/8\", \"::1\"]\n";
+        let config = dayfly_model::RuntimeConfig::parse(config, "c", std::path::Path::new("."));
+        let networking = config.unwrap().outbound_networking;
+        let names = names(&["*://127.0.0.1:*", "*://localhost:*", "tcp://10.0.0.1:*"]);
+        let names = names.within(networking);
+        for address in ["127.0.0.1:80", "[::ffff:127.0.0.1]:80", "[::1]:80"] {
+            assert!(!names.permits(Protocol::Tcp, socket(address)), "{address}");
+        }
+        assert!(names.granted("localhost").await.unwrap().is_empty());
+        assert!(!names.permits(Protocol::Udp, socket("127.0.0.1:80")));
+        assert!(names.permits(Protocol::Tcp, socket("10.0.0.1:80")));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 
 use crate::Grants;
+use crate::connections::Leave;
 use crate::descriptors::Descriptor;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
@@ -23,7 +24,7 @@ pub struct HostState {
     open_files: Open,
     file_streams: Open,
     streaming: Streaming,
-    sockets: Vec<Descriptor>,
+    sockets: Vec<(Descriptor, Leave)>,
     stdio: Stdio,
     invocation: Invocation,
     wasi: Option<WasiCtx>,
@@ -123,7 +124,9 @@ impl HostState {
     /// there is none.
     pub(crate) fn hold_socket(&mut self, held: usize) -> bool {
         self.release_sockets(held);
-        let taken = self.grants.take_descriptor();
+        let grants = &self.grants;
+        let taken = grants.take_descriptor();
+        let taken = taken.and_then(|taken| Some((taken, grants.leave_for_socket()?)));
         let took = taken.is_some();
         self.sockets.extend(taken);
         took

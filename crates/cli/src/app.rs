@@ -11,6 +11,7 @@ use dayfly_capabilities::{Backends, registry};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
+use dayfly_model::runtime_config::{KeyValueStore, SqliteDatabase, VariablesProvider};
 use dayfly_model::{
     App, ComponentId, Executor, FileGrant, HttpTarget, Limits, RuntimeConfig, TriggerKind,
 };
@@ -50,6 +51,10 @@ pub(crate) struct AppArgs {
     /// Set a variable of the app; `NAME=@FILE` reads its value from a file
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
+
+    /// What stands behind the app's grants on this machine: Spin's `runtime-config.toml`
+    #[arg(long, env = "DAYFLY_RUNTIME_CONFIG_FILE", value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
 
     /// Set an environment variable in every component
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
@@ -107,24 +112,47 @@ impl AppSource {
     }
 }
 
+/// Where Spin's environment says that the runtime configuration is.
+const SPINS_RUNTIME_CONFIG: &str = "RUNTIME_CONFIG_FILE";
+
 impl AppArgs {
+    /// Reads what stands behind the app's grants.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub(crate) fn runtime_config(&self) -> Result<RuntimeConfig> {
+        let spins = || std::env::var_os(SPINS_RUNTIME_CONFIG).filter(|path| !path.is_empty());
+        let Some(path) = self.runtime_config_file.clone().or_else(|| spins().map(Into::into))
+        else {
+            return Ok(RuntimeConfig::default());
+        };
+        // Its paths hold from wherever they are used.
+        let path = std::path::absolute(&path)
+            .with_context(|| format!("failed to find `{}`", path.display()))?;
+        RuntimeConfig::load(&path).map_err(|errors| anyhow!(Several(errors.to_string())))
+    }
+
     /// Reads the app; nothing is compiled yet.
     ///
     /// # Errors
     /// All mistakes of its manifest, and all uses of what this version does not serve.
-    pub(crate) fn load(&self) -> Result<App> {
+    pub(crate) fn load(&self, config: &RuntimeConfig) -> Result<App> {
         let mut app = read(self.source.path(), self.source.profile())?;
         refuse_unserved(&app)?;
         for component in app.components.values_mut() {
             component.environment.extend(self.environment.iter().cloned());
+            if let Some(most) = config.max_instance_memory {
+                component.limits.memory_bytes = component.limits.memory_bytes.min(most);
+            }
             set_limits(&mut component.limits, &self.limits);
         }
         Ok(app)
     }
 
-    /// Finds the components that triggers name, and the app's folders; nothing is read.
-    pub(crate) fn release(&self, app: &Arc<App>) -> Result<Release> {
-        let (state, logs) = self.folders(app);
+    /// Finds the components that triggers name, and the app's folders; of files, only those of the
+    /// runtime configuration and of variables are read.
+    pub(crate) fn release(&self, app: &Arc<App>, config: RuntimeConfig) -> Result<Release> {
+        let (state, logs) = self.folders(app, &config);
         let variables = self.variables(app)?;
         let images = targets(app).into_iter().map(|(id, executor)| {
             let source = Source::find(app, id, executor)?;
@@ -136,23 +164,26 @@ impl AppArgs {
             })
         });
         let images = report::all(images)?;
-        let backends = Backends::new(variables, state, RuntimeConfig::default());
+        let backends = Backends::new(variables, state, config)?;
         let missing = backends.missing(app).into_iter().map(|error| Err::<(), _>(error.into()));
         report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
         Ok(Release { app: app.clone(), images, backends })
     }
 
-    fn folders(&self, app: &App) -> (PathBuf, PathBuf) {
-        let state = self.state_dir.clone().unwrap_or_else(|| app.root.join(".dayfly"));
-        let logs = self.log_dir.clone().unwrap_or_else(|| state.join("logs"));
+    fn folders(&self, app: &App, config: &RuntimeConfig) -> (PathBuf, PathBuf) {
+        let state = self.state_dir.as_ref().or(config.state_dir.as_ref());
+        let state = state.cloned().unwrap_or_else(|| app.root.join(".dayfly"));
+        let logs = self.log_dir.as_ref().or(config.log_dir.as_ref());
+        let logs = logs.cloned().unwrap_or_else(|| state.join("logs"));
         (state, logs)
     }
 
     /// What serving the app opens. The folders that Dayfly writes to are made here, because only
     /// what exists can be granted; where that fails, writing to them will, and says so.
-    pub(crate) fn needs(&self, app: &App, needs: &mut Needs) {
-        let (state, logs) = self.folders(app);
-        for folder in [state, logs] {
+    pub(crate) fn needs(&self, app: &App, config: &RuntimeConfig, needs: &mut Needs) {
+        let (state, logs) = self.folders(app, config);
+        needs.outbound |= asks_servers(config);
+        for folder in [state, logs].into_iter().chain(folders_of_data(config)) {
             let _ = std::fs::create_dir_all(&folder);
             needs.write.push(folder);
         }
@@ -191,6 +222,26 @@ impl AppArgs {
             report::hint(error, Some(hint))
         })
     }
+}
+
+/// Whether the process itself asks other servers, whatever its guests may.
+fn asks_servers(config: &RuntimeConfig) -> bool {
+    let vault = |provider: &VariablesProvider| matches!(provider, VariablesProvider::Vault { .. });
+    let redis = |store: &KeyValueStore| matches!(store, KeyValueStore::Redis(_));
+    config.llm_compute.is_some()
+        || config.variables_providers.iter().any(vault)
+        || config.key_value_stores.values().any(redis)
+}
+
+/// Where a runtime configuration puts data outside the state folder.
+fn folders_of_data(config: &RuntimeConfig) -> impl Iterator<Item = PathBuf> {
+    let stores = config.key_value_stores.values().filter_map(|store| match store {
+        KeyValueStore::Sqlite(path) => path.as_deref(),
+        _ => None,
+    });
+    let databases =
+        config.sqlite_databases.values().filter_map(|SqliteDatabase { path }| path.as_deref());
+    stores.chain(databases).map(folder_of)
 }
 
 /// Reads an app from a folder, a manifest or a bare module.

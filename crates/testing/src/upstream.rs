@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,31 +30,38 @@ use crate::Certificate;
 pub struct Upstream {
     address: SocketAddr,
     scheme: &'static str,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 impl Upstream {
     /// A server that speaks HTTP/1.1 in the clear.
     pub async fn start() -> Self {
-        let listener = listen().await;
-        let address = listener.local_addr().expect("an address");
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, false));
-            }
-        });
-        Self { address, scheme: "http", task }
+        Self::with(None).await
     }
 
     /// A server that speaks HTTP/2 and HTTP/1.1 over TLS, as the client prefers.
     pub async fn start_tls(certificate: &Certificate) -> Self {
+        Self::with(Some(acceptor(certificate, None))).await
+    }
+
+    /// The same, for clients that show a certificate of the authority of `clients` and no others.
+    pub async fn start_mutual_tls(certificate: &Certificate, clients: &Certificate) -> Self {
+        Self::with(Some(acceptor(certificate, Some(clients)))).await
+    }
+
+    async fn with(acceptor: Option<TlsAcceptor>) -> Self {
         let listener = listen().await;
         let address = listener.local_addr().expect("an address");
-        let acceptor = acceptor(certificate);
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = connections.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Relaxed);
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
+                    let Some(acceptor) = acceptor else { return serve(stream, false).await };
                     if let Ok(stream) = acceptor.accept(stream).await {
                         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                         serve(stream, http2).await;
@@ -59,7 +69,12 @@ impl Upstream {
                 });
             }
         });
-        Self { address, scheme: "https", task }
+        Self { address, scheme, connections, task }
+    }
+
+    /// How many connections it has accepted.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
     }
 
     /// Its port.
@@ -88,17 +103,26 @@ async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
 
-fn acceptor(certificate: &Certificate) -> TlsAcceptor {
+fn acceptor(certificate: &Certificate, clients: Option<&Certificate>) -> TlsAcceptor {
     let chain = CertificateDer::pem_file_iter(certificate.chain()).expect("a file");
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
     let key = PrivateKeyDer::from_pem_file(certificate.key()).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("a key that fits");
+        .expect("versions");
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            let root = CertificateDer::from_pem_file(clients.authority()).expect("a certificate");
+            roots.add(root).expect("an authority");
+            let roots = Arc::new(roots);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            builder.with_client_cert_verifier(verifier.expect("an authority"))
+        }
+    };
+    let mut config = builder.with_single_cert(chain, key).expect("a key that fits");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     TlsAcceptor::from(Arc::new(config))
 }

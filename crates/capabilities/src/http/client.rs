@@ -1,15 +1,21 @@
-//! The pooled client: HTTP/1.1 and HTTP/2, TLS with the platform's roots.
+//! The pooled client: HTTP/1.1 and HTTP/2, TLS as the runtime configuration says of each host.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use tower_service::Service;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::dial::{DialError, Dialer};
 use crate::names::LookupError;
+use crate::tls::{Clients, canonical, usual};
 
 /// How long an unused connection is kept: not so long that those of one component keep another
 /// from opening any.
@@ -18,40 +24,59 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How many unused connections are kept to one host.
 const IDLE_PER_HOST: usize = 32;
 
-pub(super) type Client = legacy::Client<HttpsConnector<Dialer>, WasiBody>;
+pub(super) type Client = legacy::Client<Connector, WasiBody>;
 
-/// The TLS settings of every client, made with the first: reading the platform's roots takes
-/// milliseconds. The error is kept as text because every later client reports it again.
-static TLS: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
-    use hyper_rustls::ConfigBuilderExt;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let builder = builder.try_with_platform_verifier().map_err(|error| error.to_string())?;
-    Ok(builder.with_no_client_auth())
-});
-
-/// The TLS settings of clients that trust what the platform trusts.
-pub(crate) fn tls() -> Result<rustls::ClientConfig, Error> {
-    TLS.as_ref().cloned().map_err(|error| {
-        tracing::error!(%error, "the platform's certificate roots cannot be read");
-        Error::ConfigurationError
-    })
-}
-
-pub(super) fn new(dialer: Dialer) -> Result<Client, Error> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls()?)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(dialer);
-    Ok(legacy::Client::builder(TokioExecutor::new())
+/// The component's client. Where `pooling` is off, no connection is kept for a second request.
+pub(super) fn new(dialer: Dialer, tls: &Clients, pooling: bool) -> Client {
+    legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .build(connector))
+        .pool_max_idle_per_host(if pooling { IDLE_PER_HOST } else { 0 })
+        .build(Connector::new(dialer, tls))
+}
+
+/// Connects to a host in the clear, or by TLS with the settings for that host.
+#[derive(Clone)]
+pub(super) struct Connector {
+    usual: HttpsConnector<Dialer>,
+    special: Arc<BTreeMap<String, HttpsConnector<Dialer>>>,
+}
+
+impl Connector {
+    fn new(dialer: Dialer, tls: &Clients) -> Self {
+        let connector = |config: &ClientConfig| {
+            HttpsConnectorBuilder::new()
+                .with_tls_config(config.clone())
+                .https_or_http()
+                .enable_all_versions()
+                .wrap_connector(dialer.clone())
+        };
+        let special = tls.special().map(|(host, config)| (host.to_owned(), connector(config)));
+        Self { usual: connector(&usual()), special: Arc::new(special.collect()) }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = <HttpsConnector<Dialer> as Service<Uri>>::Response;
+    type Error = <HttpsConnector<Dialer> as Service<Uri>>::Error;
+    type Future = <HttpsConnector<Dialer> as Service<Uri>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.usual.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let special = match self.special.is_empty() {
+            true => None,
+            false => uri.host().and_then(|host| self.special.get(&canonical(host))).cloned(),
+        };
+        match special {
+            // The dialer is ready for one connection as for another.
+            Some(mut connector) => connector.call(uri),
+            None => self.usual.call(uri),
+        }
+    }
 }
 
 /// What a guest is told about a failed request.

@@ -156,7 +156,7 @@ pub(super) async fn send(
         });
         return Err(Error::HttpRequestDenied);
     }
-    let client = grants.http.client().map_err(|_| Error::ConfigurationError)?;
+    let client = grants.http.client();
     match timeout(patience, client.request(request)).await {
         Ok(Ok(response)) => Ok(timed(response, between)),
         Ok(Err(error)) => Err(failed(grants, &error)),

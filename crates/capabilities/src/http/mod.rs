@@ -1,5 +1,5 @@
-//! Outbound HTTP: `wasi:http` 0.2 and 0.3 and Spin's first interface, to the hosts that `allowed_outbound_hosts` grants, and to
-//! the app's own components.
+//! Outbound HTTP: `wasi:http` 0.2 and 0.3 and Spin's first interface, to the hosts that
+//! `allowed_outbound_hosts` grants, and to the app's own components.
 
 mod body;
 pub(crate) mod bounded02;
@@ -14,14 +14,12 @@ pub mod whole;
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime_wasi_http::Error;
-
-pub(crate) use client::tls;
 pub use host::Outbound;
 pub use internal::{Call, Callee, Calling, Internal, Services};
 
 use crate::dial::Dialer;
 use crate::registry::Capability;
+use crate::tls::Clients;
 
 /// This capability's line in the registry.
 pub const CAPABILITY: Capability = Capability {
@@ -44,17 +42,24 @@ pub const CAPABILITY: Capability = Capability {
 pub struct Grant {
     dialer: Dialer,
     internal: Arc<Internal>,
-    client: OnceLock<Result<client::Client, Error>>,
+    tls: Clients,
+    pooling: bool,
+    client: OnceLock<client::Client>,
 }
 
 impl Grant {
     /// A share that reaches what `dialer` connects to and the components behind `internal`.
-    pub(crate) fn new(dialer: Dialer, internal: Arc<Internal>) -> Self {
-        Self { dialer, internal, client: OnceLock::new() }
+    pub(crate) fn new(
+        dialer: Dialer,
+        internal: Arc<Internal>,
+        tls: Clients,
+        pooling: bool,
+    ) -> Self {
+        Self { dialer, internal, tls, pooling, client: OnceLock::new() }
     }
 
     /// The component's connections, made with the first request.
-    fn client(&self) -> Result<&client::Client, &Error> {
-        self.client.get_or_init(|| client::new(self.dialer.clone())).as_ref()
+    fn client(&self) -> &client::Client {
+        self.client.get_or_init(|| client::new(self.dialer.clone(), &self.tls, self.pooling))
     }
 }

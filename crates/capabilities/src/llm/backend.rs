@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{Embedded, Failure, Inferred, Params, openai, spin};
-use crate::http::tls;
+use crate::tls::usual;
 
 /// How long the server may take to be reached, and for a whole answer; a guest's own time is over
 /// before, unless its manifest says otherwise.
@@ -40,7 +40,7 @@ type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// A server of language models.
 pub struct Backend {
     config: LlmCompute,
-    client: OnceLock<Option<Client>>,
+    client: OnceLock<Client>,
     turns: Semaphore,
 }
 
@@ -86,8 +86,7 @@ impl Backend {
     /// Posts JSON and reads JSON.
     async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
         let request = self.request(path, body)?;
-        let client = self.client.get_or_init(client).as_ref();
-        let client = client.ok_or_else(|| runtime("the host's TLS settings are unusable"))?;
+        let client = self.client.get_or_init(client);
         let turn = timeout(WAIT, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| runtime("too many requests to the server are under way"))?;
         let answer = async {
@@ -171,19 +170,19 @@ fn endpoint(base: &str, path: &[&str]) -> Option<Url> {
     Some(url)
 }
 
-fn client() -> Option<Client> {
+fn client() -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT));
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls().ok()?)
+        .with_tls_config((*usual()).clone())
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(http);
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(8);
-    Some(builder.build(connector))
+    builder.build(connector)
 }
 
 fn runtime(text: &str) -> Failure {

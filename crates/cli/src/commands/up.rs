@@ -10,7 +10,7 @@ use clap::Args;
 use dayfly_engine::{Engine, Origin};
 use dayfly_forge::ForgeError;
 use dayfly_host::{ActivateError, Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
-use dayfly_model::App;
+use dayfly_model::{App, RuntimeConfig};
 
 use crate::app::{AppArgs, folder_of};
 use crate::clients::ClientArgs;
@@ -94,7 +94,8 @@ pub(crate) struct Up {
 impl Up {
     pub(crate) fn run(self) -> Result<ExitCode> {
         self.log.start()?;
-        let app = Arc::new(self.app.load()?);
+        let config = self.app.runtime_config()?;
+        let app = Arc::new(self.app.load(&config)?);
         if app.triggers.is_empty() {
             return Err(anyhow!(
                 "app `{}` has no trigger, so nothing would ever wake it",
@@ -103,8 +104,8 @@ impl Up {
         }
         let engine =
             self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
-        let needs = self.needs(&app, &engine);
-        let release = self.app.release(&app)?;
+        let needs = self.needs(&app, &config, &engine);
+        let release = self.app.release(&app, config)?;
         let components = release.images.len();
         let host = Host::activate(&engine, release, &self.config(components)).map_err(hinted)?;
         if !host.is_woken() {
@@ -133,9 +134,9 @@ impl Up {
     }
 
     /// What is opened while serving.
-    fn needs(&self, app: &App, engine: &Engine) -> Needs {
+    fn needs(&self, app: &App, config: &RuntimeConfig, engine: &Engine) -> Needs {
         let mut needs = Needs::default();
-        self.app.needs(app, &mut needs);
+        self.app.needs(app, config, &mut needs);
         // A new certificate comes as a file beside the old one, and takes its name.
         let tls = [&self.tls_cert, &self.tls_key].into_iter().flatten();
         needs.read.extend(tls.map(|file| folder_of(file)));

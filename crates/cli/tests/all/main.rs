@@ -34,6 +34,7 @@ mod protocol;
 mod refusals;
 mod residency;
 mod routes;
+mod runtime_config;
 mod shares;
 mod sockets;
 mod sources;

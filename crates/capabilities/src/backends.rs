@@ -2,7 +2,6 @@
 //! its stores, its state folder. Made once when the app is activated; what must be opened is opened
 //! when a guest first asks for it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,16 +9,16 @@ use dayfly_model::{App, RuntimeConfig};
 
 use crate::GrantError;
 use crate::connections::Connections;
-use crate::key_value::{self, Stores};
-use crate::tls::{self, TlsError};
-
 use crate::http::Internal;
+use crate::key_value::{self, Stores};
 use crate::llm;
+use crate::tls::{self, TlsError};
+use crate::variables::Variables;
 
 /// The backends of one app.
 pub struct Backends {
-    /// A value for each variable of the app.
-    pub variables: BTreeMap<String, String>,
+    /// A value for each variable of the app, or who has it.
+    pub variables: Arc<Variables>,
     /// The app's folder for what Dayfly keeps.
     pub state: PathBuf,
     /// What the operator says of the app's surroundings.
@@ -43,7 +42,7 @@ impl Backends {
     /// # Errors
     /// If a file of certificates or keys cannot be read.
     pub fn new(
-        variables: BTreeMap<String, String>,
+        variables: Variables,
         state: PathBuf,
         config: RuntimeConfig,
     ) -> Result<Self, TlsError> {
@@ -51,7 +50,7 @@ impl Backends {
         let connections = Arc::new(Connections::new(&config));
         let key_value = Stores::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
-        let internal = Arc::default();
+        let (variables, internal) = (Arc::new(variables), Arc::default());
         Ok(Self { variables, state, config, key_value, internal, llm, tls, connections })
     }
 

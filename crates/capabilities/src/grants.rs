@@ -103,7 +103,7 @@ impl Grants {
         let Backends { variables: values, state, config, .. } = backends;
         let hosts = component
             .allowed_outbound_hosts
-            .resolve(values)
+            .resolve(&values.of_hosts())
             .map_err(|source| GrantError::Hosts { component: name.clone(), source })?;
         let names = Names::new(Arc::new(hosts)).within(config.outbound_networking.clone());
         let names = Arc::new(names);

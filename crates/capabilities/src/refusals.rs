@@ -26,10 +26,12 @@ pub(crate) enum Refusal {
     Connection,
     /// A file or socket beyond what all guests may hold open.
     Descriptor,
+    /// A variable whose provider gave no answer.
+    Variable,
 }
 
 impl Refusal {
-    const KINDS: usize = Self::Descriptor as usize + 1;
+    const KINDS: usize = Self::Variable as usize + 1;
 }
 
 /// The refusals of one component.

@@ -1,12 +1,12 @@
 //! From what a user names on the command line to an app that the host can activate.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use dayfly_capabilities::variables::Providers;
+use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
@@ -19,6 +19,7 @@ use dayfly_model::{
 use crate::harden::Needs;
 use crate::report::{self, Several};
 use crate::source::Source;
+use crate::variables::{self, Argument};
 
 /// Which app.
 #[derive(Args, Clone)]
@@ -48,9 +49,10 @@ pub(crate) struct AppArgs {
     #[command(flatten)]
     source: AppSource,
 
-    /// Set a variable of the app; `NAME=@FILE` reads its value from a file
-    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
-    variables: Vec<(String, String)>,
+    /// Set a variable of the app; `NAME=@FILE` reads its value from a file, `@FILE.json` or
+    /// `@FILE.toml` the values of several
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variables::argument)]
+    variables: Vec<Argument>,
 
     /// What stands behind the app's grants on this machine: Spin's `runtime-config.toml`
     #[arg(long, env = "DAYFLY_RUNTIME_CONFIG_FILE", value_name = "FILE")]
@@ -153,7 +155,7 @@ impl AppArgs {
     /// runtime configuration and of variables are read.
     pub(crate) fn release(&self, app: &Arc<App>, config: RuntimeConfig) -> Result<Release> {
         let (state, logs) = self.folders(app, &config);
-        let variables = self.variables(app)?;
+        let variables = self.variables(app, &config)?;
         let images = targets(app).into_iter().map(|(id, executor)| {
             let source = Source::find(app, id, executor)?;
             Ok(Image {
@@ -207,20 +209,22 @@ impl AppArgs {
         needs.tidy();
     }
 
-    fn variables(&self, app: &App) -> Result<BTreeMap<String, String>> {
-        let mut arguments = BTreeMap::new();
-        for (name, value) in &self.variables {
-            let value = match value.strip_prefix('@') {
-                Some(file) => std::fs::read_to_string(file)
-                    .with_context(|| format!("failed to read variable `{name}` from `{file}`"))?,
-                None => value.clone(),
-            };
-            arguments.insert(name.clone(), value);
-        }
-        Providers::from_process(arguments).resolve(app).map_err(|error| {
+    fn variables(&self, app: &App, config: &RuntimeConfig) -> Result<Variables> {
+        let arguments = variables::read(&self.variables)?;
+        let values = Providers::from_process(arguments)
+            .configured(config, &app.root)
+            .and_then(|providers| providers.resolve(app));
+        let mut values = values.map_err(|error| {
             let hint = "set it with `--variable NAME=VALUE` or DAYFLY_VARIABLE_NAME";
-            report::hint(error, Some(hint))
-        })
+            let missing = matches!(error, VariableError::Missing(_));
+            report::hint(error, missing.then_some(hint))
+        })?;
+        if values.asks() {
+            // The threads that serve, and their runtimes, are not there yet.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(values.ask_for_hosts(app))?;
+        }
+        Ok(values)
     }
 }
 

@@ -14,6 +14,7 @@ mod output;
 mod report;
 mod residency;
 mod source;
+mod variables;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! A handler of wasi:http 0.2 that calls interfaces which no SDK of today binds: Spin's as they
 //! were before they had versions, and drafts of WASI's. The first segment of a path says which.
 
+mod config;
 #[allow(dead_code, reason = "each guest uses its part")]
 #[path = "../../rust-http/src/exchange.rs"]
 mod exchange;
@@ -32,6 +33,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
     let path = exchange.path();
     let (interface, operation) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
     match interface {
+        "config" => config::call(exchange, operation),
         "old-kv" => old_key_value::call(exchange, operation),
         "old-llm" => old_llm::ask(exchange, operation),
         "wasi-kv" => keyvalue::call(exchange, operation),

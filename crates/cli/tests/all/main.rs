@@ -42,6 +42,7 @@ mod spin_one;
 mod streaming;
 mod tls;
 mod variables;
+mod vault;
 
 use dayfly_testing::Dayfly;
 

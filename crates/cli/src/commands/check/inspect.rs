@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use dayfly_capabilities::registry;
-use dayfly_capabilities::variables::Providers;
+use dayfly_capabilities::variables::{Providers, VariableError};
 use dayfly_forge::{InterfaceName, ItemKind, Job, Unshaped, shape};
 use dayfly_host::serves_shape;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::{
-    App, Component, ComponentId, Executor, Feature, HttpTarget, Source, TriggerKind,
+    App, Component, ComponentId, Executor, Feature, HttpTarget, RuntimeConfig, Source, TriggerKind,
 };
 
 use super::facts::{Access, ComponentFacts, Facts, Import, chain};
@@ -62,8 +62,15 @@ impl Facts {
                 None,
             );
         }
-        if let Err(error) = Providers::from_process(Default::default()).resolve(app) {
-            self.warnings.push(format!("{error}: `dayfly up` will want `--variable NAME=VALUE`"));
+        let providers = Providers::from_process(Default::default());
+        let providers = providers.configured(&RuntimeConfig::default(), &app.root);
+        if let Err(error) = providers.and_then(|providers| providers.resolve(app)) {
+            self.warnings.push(match error {
+                VariableError::Missing(_) => {
+                    format!("{error}: `dayfly up` will want `--variable NAME=VALUE`")
+                }
+                other => chain(&other),
+            });
         }
         let targets = app::targets(app);
         for (id, component) in &app.components {

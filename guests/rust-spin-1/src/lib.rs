@@ -18,7 +18,7 @@ impl Guest for Handler {
             "/echo" => answer(200, request.body.unwrap_or_default()),
             "/fetch" => fetch(query, &request),
             "/times" => times(query),
-            "/large" => answer(200, vec![b'x'; 64 << 20]),
+            "/large" => answer(200, vec![b'x'; 24 << 20]),
             "/status" => answer(query.parse().unwrap_or_default(), ""),
             "/cookies" => cookies(),
             "/panic" => panic!("this handler panics when asked to"),

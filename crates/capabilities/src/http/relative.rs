@@ -1,5 +1,6 @@
 //! Requests without a host: they are the app's own, as `http://self` writes it. wasmtime-wasi-http
-//! makes no URI of them, so they get that host before it sees them.
+//! makes no URI of them, so they get that host before it sees them. SDKs of Spin that must name an
+//! authority name one of a port alone (`:80`).
 
 use http::uri::{Authority, Scheme};
 use wasmtime::StoreContextMut;
@@ -24,7 +25,7 @@ pub(crate) fn complete(
     request: &Resource<OutgoingRequest>,
 ) -> wasmtime::Result<()> {
     let request = table.get_mut(request)?;
-    if request.authority.as_deref().is_none_or(str::is_empty) {
+    if request.authority.as_deref().is_none_or(|it| it.is_empty() || it.starts_with(':')) {
         request.authority = Some(SELF.to_owned());
     }
     Ok(())
@@ -52,7 +53,7 @@ pub(super) fn link03(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
                 let http = accessor.with_getter::<WasiHttp>(HostState::http);
                 http.with(|mut access| -> wasmtime::Result<()> {
                     let request = access.get().table.get_mut(&request)?;
-                    if request.authority.is_none() {
+                    if request.authority.as_ref().is_none_or(|it| it.host().is_empty()) {
                         request.authority = Some(Authority::from_static(SELF));
                         request.scheme.get_or_insert(Scheme::HTTP);
                     }

@@ -279,12 +279,13 @@ async fn a_callee_has_limits_and_a_processor_of_its_own() {
             let (status, text) = fetch(&server, &format!("http://back.spin.internal/{path}")).await;
             assert!(text.contains(line), "{guest} {path}: {status} {text}");
         }
-        // A body that breaks off does not look whole.
-        let answer = server.another_client();
+        // A body that breaks off does not look whole; if it does before anybody saw its beginning,
+        // it is a failure like any other.
         let request = server.request(Method::GET, "/fetch?url=http://back.spin.internal/break");
-        let broken = answer.try_send(request.body(Body::empty())).await;
-        let broken = broken.map_or(true, |answer| answer.status == 500 || answer.status == 502);
-        assert!(broken, "{guest}");
+        let answer = server.another_client().try_send(request.body(Body::empty())).await;
+        if let Ok(answer) = answer {
+            assert!(answer.text().contains("the handler failed"), "{guest}: {}", answer.text());
+        }
         server.stop().await;
     }
 }

@@ -133,10 +133,10 @@ async fn what_is_not_served_is_named_with_its_key_file_and_line() {
 async fn all_that_is_not_served_is_told_at_once() {
     let app = App::spin(&format!(
         "{HEAD}[[trigger.redis]]\nchannel = \"a\"\ncomponent = \"guest\"\n\
-         [component.guest]\nsource = \"x.wasm\"\nai_models = [\"m\"]\n"
+         [component.guest]\nsource = \"app.py\"\n"
     ));
     let stderr = dayfly().up_ends(app.folder()).await.with(1);
-    for word in ["`redis`", "ai_models"] {
+    for word in ["`redis`", "`.py`"] {
         assert!(stderr.contains(word), "{stderr}");
     }
 }

@@ -14,8 +14,6 @@ async fn a_python_guest_that_imports_all_of_spin_starts_and_is_refused() {
         // The guest does not catch the error, so it becomes a 500 of its own.
         let answer = server.get("/variable?name=anything").await;
         assert_eq!(answer.status, 500, "{guest}: {}", answer.text());
-        let line = server.stderr().containing("refused: not granted").await;
-        assert!(line.contains("component=guest"), "{line}");
         assert_eq!(server.text("/hello").await, "hello world", "{guest}");
         server.stop().await;
     }

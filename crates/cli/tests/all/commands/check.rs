@@ -20,7 +20,7 @@ async fn an_app_that_can_run() {
             (import "wasi:io/poll@0.2.3" (instance))
             (import "wasi:filesystem/types@0.2.3" (instance))
             (import "wasi:http/outgoing-handler@0.2.3" (instance))
-            (import "fermyon:spin/key-value@2.0.0" (instance (export "open" (func))))
+            (import "acme:shop/unknown-thing@2.0.0" (instance (export "open" (func))))
             (core module $m (func (export "run") (result i32) i32.const 0))
             (core instance $i (instantiate $m))
             (func $run (result (result)) (canon lift (core func $i "run")))
@@ -34,13 +34,13 @@ async fn an_app_that_can_run() {
       http /          (static response)
 
     cart
-      source   cart.wat (348 B)
+      source   cart.wat (349 B)
       shape    wasi:cli/run@0.2
       exports  wasi:cli/run@0.2.3
       imports  wasi:io/poll@0.2.3                wasi  always
                wasi:filesystem/types@0.2.3       wasi  granted by `files`
                wasi:http/outgoing-handler@0.2.3  http  denied: no `allowed_outbound_hosts`
-               fermyon:spin/key-value@2.0.0      -     refused: not served by this version
+               acme:shop/unknown-thing@2.0.0     -     refused: not served by this version
     ");
     assert!(ended.with(0).contains("everything can run"));
     let compiled = command(&["check", "--compile"]).within(app.folder()).ends().await;
@@ -77,13 +77,12 @@ async fn all_that_cannot_run_is_told_at_once() {
          [component.gone]\nsource = \"gone.wasm\"\nfiles = [{ source = \"data\", destination = \"/\" }]\n\
          [component.gone.build]\ncommand = \"make gone.wasm\"\n\
          [component.library]\nsource = \"library.wat\"\n\
-         [component.needy]\nsource = \"needy.wat\"\nkey_value_stores = [\"default\"]\n",
+         [component.needy]\nsource = \"needy.wat\"\n",
     )
     .file("library.wat", "(component (component $c) (instance $i (instantiate $c)) (export \"a:b/c\" (instance $i)))")
     .file("needy.wat", "(component (import \"a:b/module\" (core module)))");
     let ended = command(&["check"]).within(app.folder()).ends().await;
     insta::assert_snapshot!(ended.with(1), @r"
-    error: ./dayfly.toml:22:1: `component.needy.key_value_stores` uses the `key-value` capability, which this version of Dayfly does not serve
     error: component `gone`: the granted file `data` does not exist
     error: component `gone`: source `./gone.wasm` does not exist
     hint: build it first: `make gone.wasm`
@@ -93,7 +92,7 @@ async fn all_that_cannot_run_is_told_at_once() {
     hint: Dayfly runs components that export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3`, `fermyon:spin/inbound-http` or `wasi:cli/run`, and core modules with a `_start`
     error: component `needy`: imports `a:b/module`, which nothing can stand for
     hint: compose the component with what it needs before it comes here
-         Checked `./dayfly.toml`: 6 problems
+         Checked `./dayfly.toml`: 5 problems
     ");
 }
 

@@ -91,7 +91,7 @@ fn microseconds(port: u16, url: &str) -> Result<f64> {
     Ok(took.as_secs_f64() * 1e6 / f64::from(CALLS))
 }
 
-fn median(of: &mut Vec<f64>) -> f64 {
+fn median(of: &mut [f64]) -> f64 {
     of.sort_by(f64::total_cmp);
     of[of.len() / 2]
 }

@@ -64,7 +64,7 @@ pub(crate) fn run(root: &Path, folder: &Path, _: u64) -> Result<()> {
          one after the other; the callee is `rust-hello` in a fresh instance each. One thread; the \
          median of {ROUNDS} alternating rounds.\n\n| way | µs | of loopback |\n| --- | --- | --- |\n"
     );
-    let medians: Vec<f64> = found.iter_mut().map(median).collect();
+    let medians: Vec<f64> = found.iter_mut().map(|times| median(times)).collect();
     let loopback = medians.last().copied().context("a way")?;
     for ((way, _), took) in ways.iter().zip(&medians) {
         writeln!(text, "| {way} | {took:.1} | {:.2} |", took / loopback)?;

@@ -67,7 +67,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-spin-1", Shape::SpinHttp, &rust::COMPONENT),
     guest("rust-spin-2", Shape::Http02, &rust::MODULE),
     guest("rust-spin-3", Shape::Http02, &rust::MODULE),
-    guest("rust-spin-5", Shape::Http02, &rust::COMPONENT),
+    guest("rust-spin-5", Shape::Http02, &rust::SPIN_5),
     guest("rust-spin-7", Shape::Http03, &rust::COMPONENT),
     guest("rust-p3-echo", Shape::Http03, &rust::COMPONENT),
     guest("hostile", Shape::Http02, &rust::COMPONENT),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dayfly_model::{App, RuntimeConfig};
 
 use crate::GrantError;
+use crate::blobstore::Containers;
 use crate::connections::Connections;
 use crate::http::Internal;
 use crate::key_value::{self, Stores};
@@ -33,6 +34,8 @@ pub struct Backends {
     pub(crate) tls: tls::Settings,
     /// How many connections may be open.
     pub(crate) connections: Arc<Connections>,
+    /// Its containers of blobs.
+    pub blobs: Containers,
 }
 
 impl Backends {
@@ -51,7 +54,8 @@ impl Backends {
         let key_value = Stores::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());
-        Ok(Self { variables, state, config, key_value, internal, llm, tls, connections })
+        let blobs = Containers::new(&state);
+        Ok(Self { variables, state, config, key_value, internal, llm, tls, connections, blobs })
     }
 
     /// What components were granted and nothing is behind.

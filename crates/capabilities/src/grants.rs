@@ -16,7 +16,7 @@ use crate::names::Names;
 use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
-use crate::{http, key_value, llm, tls, variables, wasi};
+use crate::{blobstore, http, key_value, llm, mqtt, redis, tls, variables, wasi};
 
 /// Why a component's grants could not be honoured.
 #[derive(Debug, Error)]
@@ -67,6 +67,12 @@ pub struct Grants {
     pub wasi: wasi::Grant,
     /// Its share of outbound HTTP.
     pub http: http::Grant,
+    /// Its containers of blobs.
+    pub blobs: blobstore::Grant,
+    /// Its share of MQTT.
+    pub mqtt: mqtt::Grant,
+    /// Its share of Redis.
+    pub redis: redis::Grant,
     /// The hosts that it may reach, and the names of them.
     pub(crate) names: Arc<Names>,
     /// Its variables.
@@ -121,6 +127,8 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
+            mqtt: mqtt::Grant::new(dialer.clone(), tls.clone()),
+            redis: redis::Grant::new(dialer.clone(), tls.clone()),
             http: http::Grant::new(
                 dialer,
                 backends.internal.clone(),
@@ -133,6 +141,7 @@ impl Grants {
             llm: llm::Grant::prepare(component, backends.llm.clone()),
             tls,
             connections,
+            blobs: blobstore::Grant::prepare(component, &backends.blobs),
             descriptors,
             refusals: Refusals::default(),
         })
@@ -159,6 +168,8 @@ impl Grants {
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
+            mqtt: mqtt::Grant::new(dialer.clone(), tls::Clients::default()),
+            redis: redis::Grant::new(dialer.clone(), tls::Clients::default()),
             http: http::Grant::new(dialer, Arc::default(), tls::Clients::default(), true),
             names,
             variables: variables::Grant::default(),
@@ -166,6 +177,7 @@ impl Grants {
             llm: llm::Grant::default(),
             tls: tls::Clients::default(),
             connections: Arc::default(),
+            blobs: blobstore::Grant::default(),
             descriptors,
             refusals: Refusals::default(),
         })

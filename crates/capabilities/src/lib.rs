@@ -7,23 +7,30 @@
 #![deny(missing_docs)]
 
 pub mod backends;
+pub mod blobstore;
 mod candidates;
 mod connections;
 mod descriptors;
 mod dial;
+mod endpoint;
 pub mod grants;
 pub mod http;
 pub mod key_value;
 pub mod linker;
 pub mod llm;
+pub mod mqtt;
 mod names;
 mod paced;
+pub mod redis;
 mod refusals;
 pub mod refuse;
 pub mod registry;
+mod sessions;
 pub mod state;
+mod stream;
 mod streamed;
 pub mod tls;
+mod under_way;
 pub mod variables;
 pub mod wasi;
 

@@ -24,6 +24,8 @@ pub(crate) enum Refusal {
     Model,
     /// A connection beyond those that may be open.
     Connection,
+    /// A store of another.
+    Store,
     /// A file or socket beyond what all guests may hold open.
     Descriptor,
     /// A variable whose provider gave no answer.

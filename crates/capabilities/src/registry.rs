@@ -35,6 +35,9 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::variables::CAPABILITY,
     crate::key_value::CAPABILITY,
     crate::llm::CAPABILITY,
+    crate::redis::CAPABILITY,
+    crate::mqtt::CAPABILITY,
+    crate::blobstore::CAPABILITY,
 ];
 
 /// The capability that serves an interface, named as a component imports it.

@@ -176,6 +176,8 @@ pub struct Component {
     pub allowed_outbound_hosts: OutboundHosts,
     /// The key-value stores that it may open, by label.
     pub key_value_stores: Vec<String>,
+    /// The containers of blobs that it may use, by name.
+    pub blob_containers: Vec<String>,
     /// The SQL databases that it may open, by label.
     pub sqlite_databases: Vec<String>,
     /// The language models that it may ask, by name.

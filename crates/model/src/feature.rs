@@ -14,7 +14,7 @@ pub enum Feature {
     /// A trigger of this kind, by its name in the manifest: `redis`, `cron` … Uses of `http` are
     /// listed too.
     Trigger(String),
-    /// A capability that a manifest grants: `key-value`, `sqlite` or `llm`.
+    /// A capability that a manifest grants: `key-value`, `sqlite`, `llm` or `blobstore`.
     Capability(String),
     /// A component or dependency fetched from an address.
     UrlSource,

@@ -84,6 +84,7 @@ fn component(id: ComponentId, source: PathBuf) -> Component {
         environment: BTreeMap::new(),
         allowed_outbound_hosts: OutboundHosts::none(),
         key_value_stores: Vec::new(),
+        blob_containers: Vec::new(),
         sqlite_databases: Vec::new(),
         ai_models: Vec::new(),
         variables: BTreeMap::new(),

@@ -31,7 +31,8 @@ pub fn call(exchange: &mut Exchange, operation: &str) -> Result<(), Failure> {
         "swap" => swap(&bucket, exchange, &key)?,
         "get-many" => {
             let pairs = batch::get_many(&bucket, &keys).map_err(failed)?;
-            let lines = pairs.iter().map(|(key, value)| format!("{key}={}", shown(value.as_deref())));
+            let lines =
+                pairs.iter().map(|(key, value)| format!("{key}={}", shown(value.as_deref())));
             lines.collect()
         }
         "set-many" => {

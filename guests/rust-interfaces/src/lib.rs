@@ -1,6 +1,7 @@
 //! A handler of wasi:http 0.2 that calls interfaces which no SDK of today binds: Spin's as they
 //! were before they had versions, and drafts of WASI's. The first segment of a path says which.
 
+mod blobstore;
 mod config;
 #[allow(dead_code, reason = "each guest uses its part")]
 #[path = "../../rust-http/src/exchange.rs"]
@@ -8,6 +9,7 @@ mod exchange;
 mod keyvalue;
 mod old_key_value;
 mod old_llm;
+mod old_redis;
 
 use exchange::{Exchange, Failure};
 use wasip2::exports::http::incoming_handler::Guest;
@@ -15,7 +17,16 @@ use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 
 /// The bindings of all of them.
 mod bindings {
-    wit_bindgen::generate!({ path: "wit", world: "imports", generate_all });
+    wit_bindgen::generate!({
+        path: ["../wit/wasi-0.2/io.wit", "wit"],
+        world: "dayfly:interfaces/imports",
+        with: {
+            "wasi:io/error@0.2.12": wasip2::io::error,
+            "wasi:io/poll@0.2.12": wasip2::io::poll,
+            "wasi:io/streams@0.2.12": wasip2::io::streams,
+        },
+        generate_all,
+    });
 }
 
 struct Handler;
@@ -34,8 +45,10 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
     let (interface, operation) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
     match interface {
         "config" => config::call(exchange, operation),
+        "blobs" => blobstore::call(exchange, operation),
         "old-kv" => old_key_value::call(exchange, operation),
         "old-llm" => old_llm::ask(exchange, operation),
+        "redis" => old_redis::call(exchange, operation),
         "wasi-kv" => keyvalue::call(exchange, operation),
         _ if path == "/" || path == "/hello" => exchange.text("hello world"),
         _ => exchange.answer(404, &format!("no such path: {path}\n")),

@@ -3,6 +3,8 @@
 
 mod key_value;
 mod llm;
+mod mqtt;
+mod redis;
 
 use spin_sdk::http::{Params, Request, Response, Router};
 use spin_sdk::{http_component, variables};
@@ -18,6 +20,8 @@ fn handle(request: Request) -> Response {
     router.get("/variable/:name", variable);
     router.any("/kv/:op", key_value::handle);
     router.post("/llm/:operation", llm::ask);
+    router.any("/redis/:call", redis);
+    router.get("/mqtt/:call", mqtt);
     router.handle(request)
 }
 
@@ -60,4 +64,15 @@ fn query(request: &Request, name: &str) -> Option<String> {
         rest = if decoded.is_some() { &after[2..] } else { after };
     }
     String::from_utf8(bytes).ok()
+}
+
+fn redis(request: Request, params: Params) -> anyhow::Result<Response> {
+    let call = params.get("call").unwrap_or_default();
+    let (status, text) = redis::handle(call, request.query(), request.body());
+    Ok(Response::new(status, text))
+}
+
+fn mqtt(request: Request, params: Params) -> anyhow::Result<Response> {
+    let (status, text) = mqtt::handle(params.get("call").unwrap_or_default(), request.query());
+    Ok(Response::new(status, text))
 }

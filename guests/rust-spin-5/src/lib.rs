@@ -1,5 +1,10 @@
 //! A handler by spin-sdk 5 in its asynchronous form: bodies stream both ways.
 
+#[path = "../../rust-spin-3/src/mqtt.rs"]
+mod mqtt;
+#[path = "../../rust-spin-3/src/redis.rs"]
+mod redis;
+
 use futures::{SinkExt as _, StreamExt as _};
 use spin_sdk::http::{
     Headers, IncomingRequest, Method, OutgoingResponse, Request, Response, ResponseOutparam, send,
@@ -14,6 +19,8 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         "/" | "/hello" => (200, "hello world".to_owned()),
         "/echo" => return echo(request, out).await,
         "/headers" => (200, headers(&request)),
+        _ if path.starts_with("/mqtt/") => mqtt::handle(&path["/mqtt/".len()..], query),
+        _ if path.starts_with("/redis/") => redis::handle(&path["/redis/".len()..], query, &[]),
         "/variable" => variable(query.strip_prefix("name=").unwrap_or_default()),
         "/fetch" => fetch(query.strip_prefix("url=").unwrap_or_default()).await,
         other => (404, format!("no such path: {other}\n")),

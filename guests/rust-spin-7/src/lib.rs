@@ -1,6 +1,8 @@
 //! A handler by spin-sdk 7, which speaks WASI 0.3: `wasi:http/handler@0.3.0`.
 
 mod key_value;
+mod mqtt;
+mod redis;
 
 use std::fmt::Write as _;
 
@@ -22,6 +24,16 @@ async fn handle(request: Request) -> Answer {
     }
     if let Some(operation) = path.strip_prefix("/kv/") {
         return key_value::handle(operation, request).await;
+    }
+    if let Some(call) = path.strip_prefix("/redis/") {
+        let query = request.uri().query().unwrap_or_default();
+        let (status, answer) = redis::handle(call, query).await;
+        return text(StatusCode::from_u16(status).expect("a status"), answer);
+    }
+    if let Some(call) = path.strip_prefix("/mqtt/") {
+        let query = request.uri().query().unwrap_or_default();
+        let (status, answer) = mqtt::handle(call, query).await;
+        return text(StatusCode::from_u16(status).expect("a status"), answer);
     }
     match path.as_str() {
         "/" | "/hello" => "hello world".into_response(),

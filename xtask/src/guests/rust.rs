@@ -16,6 +16,14 @@ const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
 pub const COMPONENT: Recipe =
     Recipe { language: "Rust", version: 1, inputs: INPUTS, build: component };
 
+/// A component that shares sources with `rust-spin-3`, whose interfaces are the same.
+pub const SPIN_5: Recipe = Recipe {
+    language: "Rust",
+    version: 1,
+    inputs: &[INPUTS[0], "guests/rust-spin-3/src"],
+    build: component,
+};
+
 /// A program as a component: it brings a `_start`, which a library does not.
 pub const PROGRAM: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: program };
 

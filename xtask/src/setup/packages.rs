@@ -35,6 +35,7 @@ const PACKAGES: &[&str] = &[
     // Servers that the end-to-end tests start, each with a folder and a port of its own.
     "mariadb-server-core",
     "mosquitto",
+    "mosquitto-clients",
     "postgresql",
     "redis-server",
     // Counts instructions.

@@ -2,6 +2,7 @@
 //!
 //! Needs the guests (`cargo xtask guests`) and the programs of `cargo xtask setup`.
 
+mod blobstore;
 mod cache;
 mod cancelled;
 mod candidates;
@@ -29,8 +30,11 @@ mod limits;
 mod llm;
 mod logs;
 mod manifests;
+mod mqtt;
 mod outbound;
+mod pages;
 mod protocol;
+mod redis;
 mod refusals;
 mod residency;
 mod routes;

@@ -5,8 +5,12 @@ use super::Lowering;
 use crate::feature::Feature;
 
 /// The keys that grant a capability, and the capability's name.
-const GRANTS: [(&str, &str); 3] =
-    [("key_value_stores", "key-value"), ("sqlite_databases", "sqlite"), ("ai_models", "llm")];
+const GRANTS: [(&str, &str); 4] = [
+    ("key_value_stores", "key-value"),
+    ("sqlite_databases", "sqlite"),
+    ("ai_models", "llm"),
+    ("blob_containers", "blobstore"),
+];
 
 impl Lowering<'_, '_> {
     pub(super) fn uses_of_component(

@@ -1,0 +1,44 @@
+//! What goes wrong with blobs. The interface has texts for errors, which are these.
+
+use std::io;
+
+use thiserror::Error as ThisError;
+
+use super::container::{CONTAINER_BYTES, OBJECTS};
+use super::value::{OBJECT_BYTES, WHOLE_BYTES};
+use crate::under_way::Busy;
+
+/// Why a call did not do as it was asked.
+#[derive(Debug, ThisError)]
+pub(super) enum Error {
+    #[error("the container is not granted")]
+    NotGranted,
+    #[error("there is no such container")]
+    NoContainer,
+    #[error("there is such a container already")]
+    ContainerExists,
+    #[error("there is no such object")]
+    NoObject,
+    #[error(
+        "an object's name has 1 to 255 bytes, of which `/`, `%`, `\\`, control characters and a `.` \
+         at the beginning count three times"
+    )]
+    Name,
+    #[error("the range ends before it begins, or begins after the object's end")]
+    Range,
+    #[error("an object may have {} MiB", OBJECT_BYTES >> 20)]
+    TooLarge,
+    #[error("an object of more than {} MiB is to be read as a stream", WHOLE_BYTES >> 20)]
+    TooLargeAtOnce,
+    #[error("a container may have {} MiB and {OBJECTS} objects", CONTAINER_BYTES >> 20)]
+    Full,
+    #[error("too many objects are open")]
+    TooManyOpen,
+    #[error("one call deletes at most {0} objects")]
+    TooMany(usize),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// Whose reason is for the log alone.
+    #[error("the store failed")]
+    Failed(#[from] io::Error),
+}

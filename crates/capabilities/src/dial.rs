@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dayfly_model::outbound::OutboundHosts;
 use hyper::Uri;
 use hyper_util::client::legacy::connect;
 use hyper_util::rt::TokioIo;
@@ -106,6 +107,11 @@ pub(crate) fn target(uri: &Uri) -> Option<(&str, &str, u16)> {
 }
 
 impl Dialer {
+    /// What the component was granted.
+    pub(crate) fn hosts(&self) -> &OutboundHosts {
+        self.names.hosts()
+    }
+
     /// Connects to a port of a host, a name or an address without brackets, if the component was
     /// granted it for `scheme`.
     pub(crate) async fn connect(
@@ -219,7 +225,6 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use dayfly_model::outbound::OutboundHosts;
     use tokio::net::TcpListener;
     use tower_service::Service as _;
 

@@ -13,10 +13,11 @@ use crate::descriptors::{Descriptor, Share};
 use crate::dial::Dialer;
 use crate::key_value::UnknownStore;
 use crate::names::Names;
+use crate::rdbms::bounds::Bounds;
 use crate::refusals::{Refusal, Refusals};
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
-use crate::{blobstore, http, key_value, llm, mqtt, redis, tls, variables, wasi};
+use crate::{blobstore, http, key_value, llm, mqtt, mysql, postgres, redis, tls, variables, wasi};
 
 /// Why a component's grants could not be honoured.
 #[derive(Debug, Error)]
@@ -73,6 +74,10 @@ pub struct Grants {
     pub mqtt: mqtt::Grant,
     /// Its share of Redis.
     pub redis: redis::Grant,
+    /// Its share of MySQL.
+    pub mysql: mysql::Grant,
+    /// Its share of PostgreSQL.
+    pub postgres: postgres::Grant,
     /// The hosts that it may reach, and the names of them.
     pub(crate) names: Arc<Names>,
     /// Its variables.
@@ -116,6 +121,7 @@ impl Grants {
         let connections = backends.connections.clone();
         let dialer = Dialer::new(names.clone(), descriptors.clone()).within(connections.clone());
         let tls = backends.tls.of(name);
+        let bounds = Bounds::of(&component.limits);
         let wasi = wasi::Grant::prepare(component, names.clone(), &app.root, state)
             .map_err(|source| GrantError::Files { component: name.clone(), source })?;
         let key_value = key_value::Grant::prepare(component, &backends.key_value)
@@ -129,6 +135,8 @@ impl Grants {
             wasi,
             mqtt: mqtt::Grant::new(dialer.clone(), tls.clone()),
             redis: redis::Grant::new(dialer.clone(), tls.clone()),
+            mysql: mysql::Grant::new(dialer.clone(), bounds, tls.clone()),
+            postgres: postgres::Grant::new(dialer.clone(), bounds, tls.clone()),
             http: http::Grant::new(
                 dialer,
                 backends.internal.clone(),
@@ -163,6 +171,7 @@ impl Grants {
         let names = Arc::new(Names::new(Arc::new(hosts)));
         let descriptors = Share::unbounded();
         let dialer = Dialer::new(names.clone(), descriptors.clone());
+        let bounds = Bounds::of(&limits);
         Ok(Self {
             component: name.into(),
             limits,
@@ -170,6 +179,8 @@ impl Grants {
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,
             mqtt: mqtt::Grant::new(dialer.clone(), tls::Clients::default()),
             redis: redis::Grant::new(dialer.clone(), tls::Clients::default()),
+            mysql: mysql::Grant::new(dialer.clone(), bounds, tls::Clients::default()),
+            postgres: postgres::Grant::new(dialer.clone(), bounds, tls::Clients::default()),
             http: http::Grant::new(dialer, Arc::default(), tls::Clients::default(), true),
             names,
             variables: variables::Grant::default(),

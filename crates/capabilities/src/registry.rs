@@ -38,6 +38,8 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::redis::CAPABILITY,
     crate::mqtt::CAPABILITY,
     crate::blobstore::CAPABILITY,
+    crate::postgres::CAPABILITY,
+    crate::mysql::CAPABILITY,
 ];
 
 /// The capability that serves an interface, named as a component imports it.

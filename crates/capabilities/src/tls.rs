@@ -9,9 +9,11 @@ use std::sync::{Arc, LazyLock};
 
 use dayfly_model::RuntimeConfig;
 use dayfly_model::runtime_config::ClientTls;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
@@ -115,13 +117,11 @@ impl Settings {
 impl Clients {
     /// How to speak TLS with a host, a name or an address, with or without brackets. No protocol
     /// (ALPN) is asked for.
-    #[allow(dead_code, reason = "capabilities that speak TLS call it; HTTP asks `special`")]
     pub(crate) fn config(&self, host: &str) -> Arc<ClientConfig> {
         self.hosts.get(&canonical(host)).unwrap_or_else(|| LazyLock::force(&USUAL)).clone()
     }
 
     /// The same for a PostgreSQL server, which `[postgres]` may say something of.
-    #[allow(dead_code, reason = "the PostgreSQL capability calls it")]
     pub(crate) fn postgres_config(&self, host: &str) -> Arc<ClientConfig> {
         let said = self.hosts.get(&canonical(host)).or(self.postgres.as_ref());
         said.unwrap_or_else(|| LazyLock::force(&USUAL)).clone()
@@ -136,6 +136,24 @@ impl Clients {
 /// How to speak TLS with a server that no component asked for.
 pub(crate) fn usual() -> Arc<ClientConfig> {
     LazyLock::force(&USUAL).clone()
+}
+
+/// How to speak TLS with a server that the platform's authorities or `others` vouch for.
+pub(crate) fn trusting_also(
+    others: Vec<CertificateDer<'static>>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    platform(others).map(Arc::new).map_err(TlsError::Platform)
+}
+
+/// How to speak TLS with whoever answers, where no TLS at all would do as well.
+pub(crate) fn unverified() -> Arc<ClientConfig> {
+    static UNVERIFIED: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+        let builder = builder();
+        let anyone = Arc::new(Anyone(builder.crypto_provider().clone()));
+        let builder = builder.dangerous().with_custom_certificate_verifier(anyone);
+        Arc::new(builder.with_no_client_auth())
+    });
+    UNVERIFIED.clone()
 }
 
 /// A host as settings name it: in lower case, without brackets and final dot.
@@ -232,4 +250,46 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
             _ => None,
         },
     })
+}
+
+/// Trusts whoever answers, which keeps those out who only listen. Who answers in the server's place
+/// could as well say that it has no TLS.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

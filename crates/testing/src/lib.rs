@@ -1,5 +1,6 @@
 //! What tests start and ask: guests by name, apps in folders of their own, the built `dayfly`
-//! binary, an HTTP client, an upstream server, a server of language models, certificates and installed programs.
+//! binary, an HTTP client, an upstream server, servers of databases and language
+//! models, certificates and installed programs.
 //!
 //! Everything panics when it fails: a test has nobody else to tell.
 #![deny(missing_docs)]
@@ -9,6 +10,7 @@ mod body;
 mod certificate;
 mod client;
 mod daemon;
+mod databases;
 mod dayfly;
 mod guest;
 mod lines;
@@ -27,6 +29,7 @@ pub use app::App;
 pub use body::{Body, Pattern};
 pub use certificate::Certificate;
 pub use client::{Answer, Client};
+pub use databases::{MariaDb, Postgres};
 pub use dayfly::{Dayfly, Ended};
 pub use guest::Guest;
 pub use lines::Lines;

@@ -6,6 +6,11 @@ mod config;
 #[allow(dead_code, reason = "each guest uses its part")]
 #[path = "../../rust-http/src/exchange.rs"]
 mod exchange;
+#[macro_use]
+#[path = "../../rust-spin-3/src/script.rs"]
+mod script;
+
+mod databases;
 mod keyvalue;
 mod old_key_value;
 mod old_llm;
@@ -46,6 +51,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
     match interface {
         "config" => config::call(exchange, operation),
         "blobs" => blobstore::call(exchange, operation),
+        "db" => databases::call(exchange, operation),
         "old-kv" => old_key_value::call(exchange, operation),
         "old-llm" => old_llm::ask(exchange, operation),
         "redis" => old_redis::call(exchange, operation),

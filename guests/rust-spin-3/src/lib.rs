@@ -1,6 +1,10 @@
 //! A handler by spin-sdk 3 with its router: bodies come and go whole. It is built as a core
 //! module, the way in which Spin's own template did, so a host has to componentise it.
 
+#[macro_use]
+mod script;
+
+mod databases;
 mod key_value;
 mod llm;
 mod mqtt;
@@ -22,6 +26,7 @@ fn handle(request: Request) -> Response {
     router.post("/llm/:operation", llm::ask);
     router.any("/redis/:call", redis);
     router.get("/mqtt/:call", mqtt);
+    router.post("/db/:interface", databases::handle);
     router.handle(request)
 }
 

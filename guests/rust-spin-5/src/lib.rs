@@ -1,5 +1,10 @@
 //! A handler by spin-sdk 5 in its asynchronous form: bodies stream both ways.
 
+#[macro_use]
+#[path = "../../rust-spin-3/src/script.rs"]
+mod script;
+
+mod databases;
 #[path = "../../rust-spin-3/src/mqtt.rs"]
 mod mqtt;
 #[path = "../../rust-spin-3/src/redis.rs"]
@@ -23,9 +28,22 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         _ if path.starts_with("/redis/") => redis::handle(&path["/redis/".len()..], query, &[]),
         "/variable" => variable(query.strip_prefix("name=").unwrap_or_default()),
         "/fetch" => fetch(query.strip_prefix("url=").unwrap_or_default()).await,
-        other => (404, format!("no such path: {other}\n")),
+        other => match other.strip_prefix("/db/") {
+            Some(interface) => databases::run(interface, &whole(request).await),
+            None => (404, format!("no such path: {other}\n")),
+        },
     };
     answer(out, status, text).await;
+}
+
+/// The request's whole body.
+async fn whole(request: IncomingRequest) -> String {
+    let mut stream = request.into_body_stream();
+    let mut body = Vec::new();
+    while let Some(Ok(piece)) = stream.next().await {
+        body.extend_from_slice(&piece);
+    }
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// Sends the request's body back piece by piece.

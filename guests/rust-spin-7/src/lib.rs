@@ -1,5 +1,10 @@
 //! A handler by spin-sdk 7, which speaks WASI 0.3: `wasi:http/handler@0.3.0`.
 
+#[macro_use]
+#[path = "../../rust-spin-3/src/script.rs"]
+mod script;
+
+mod databases;
 mod key_value;
 mod mqtt;
 mod redis;
@@ -34,6 +39,9 @@ async fn handle(request: Request) -> Answer {
         let query = request.uri().query().unwrap_or_default();
         let (status, answer) = mqtt::handle(call, query).await;
         return text(StatusCode::from_u16(status).expect("a status"), answer);
+    }
+    if let Some(interface) = path.strip_prefix("/db/") {
+        return databases::handle(interface, request).await;
     }
     match path.as_str() {
         "/" | "/hello" => "hello world".into_response(),

@@ -16,6 +16,8 @@ use crate::llm;
 use crate::tls::{self, TlsError};
 use crate::variables::Variables;
 
+use crate::sqlite::Databases;
+
 /// The backends of one app.
 pub struct Backends {
     /// A value for each variable of the app, or who has it.
@@ -36,6 +38,8 @@ pub struct Backends {
     pub(crate) connections: Arc<Connections>,
     /// Its containers of blobs.
     pub blobs: Containers,
+    /// Its SQL databases.
+    pub sqlite: Databases,
 }
 
 impl Backends {
@@ -52,18 +56,33 @@ impl Backends {
         let tls = tls::Settings::load(&config)?;
         let connections = Arc::new(Connections::new(&config));
         let key_value = Stores::new(&config, &state);
+        let sqlite = Databases::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());
         let blobs = Containers::new(&state);
-        Ok(Self { variables, state, config, key_value, internal, llm, tls, connections, blobs })
+        Ok(Self {
+            variables,
+            state,
+            config,
+            key_value,
+            sqlite,
+            internal,
+            llm,
+            tls,
+            connections,
+            blobs,
+        })
     }
 
     /// What components were granted and nothing is behind.
     pub fn missing(&self, app: &App) -> Vec<GrantError> {
-        let grants = app.components.values().map(|component| {
-            let granted = key_value::Grant::prepare(component, &self.key_value);
-            let component = component.id.to_string();
-            granted.err().map(|source| GrantError::KeyValue { component, source })
+        let grants = app.components.values().flat_map(|granted| {
+            let component = granted.id.to_string();
+            let key_value = key_value::Grant::prepare(granted, &self.key_value).err();
+            let sqlite = self.sqlite.grant(granted).err();
+            let key_value = key_value
+                .map(|source| GrantError::KeyValue { component: component.clone(), source });
+            [key_value, sqlite.map(|source| GrantError::Sqlite { component, source })]
         });
         grants.flatten().collect()
     }

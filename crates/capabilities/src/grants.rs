@@ -15,9 +15,12 @@ use crate::key_value::UnknownStore;
 use crate::names::Names;
 use crate::rdbms::bounds::Bounds;
 use crate::refusals::{Refusal, Refusals};
+use crate::sqlite::UndefinedDatabase;
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
-use crate::{blobstore, http, key_value, llm, mqtt, mysql, postgres, redis, tls, variables, wasi};
+use crate::{
+    blobstore, http, key_value, llm, mqtt, mysql, postgres, redis, sqlite, tls, variables, wasi,
+};
 
 /// Why a component's grants could not be honoured.
 #[derive(Debug, Error)]
@@ -53,6 +56,14 @@ pub enum GrantError {
         component: String,
         /// What went wrong.
         source: UnknownStore,
+    },
+    /// Its SQL databases.
+    #[error("failed to grant the SQL databases of component `{component}`")]
+    Sqlite {
+        /// The component.
+        component: String,
+        /// What went wrong.
+        source: UndefinedDatabase,
     },
 }
 
@@ -91,6 +102,8 @@ pub struct Grants {
     pub(crate) tls: tls::Clients,
     /// How many connections the app may have open.
     connections: Arc<Connections>,
+    /// Its SQL databases.
+    pub sqlite: sqlite::Grant,
     /// Its share of what all guests may hold open.
     descriptors: Share,
     /// What the log says of what it was refused.
@@ -128,6 +141,10 @@ impl Grants {
             .map_err(|source| GrantError::KeyValue { component: name.clone(), source })?;
         let variables = variables::Grant::prepare(component, values)
             .map_err(|source| GrantError::Variables { component: name.clone(), source })?;
+        let sqlite = backends
+            .sqlite
+            .grant(component)
+            .map_err(|source| GrantError::Sqlite { component: name.clone(), source })?;
         Ok(Self {
             component: name.as_str().into(),
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
@@ -150,6 +167,7 @@ impl Grants {
             tls,
             connections,
             blobs: blobstore::Grant::prepare(component, &backends.blobs),
+            sqlite,
             descriptors,
             refusals: Refusals::default(),
         })
@@ -189,6 +207,7 @@ impl Grants {
             tls: tls::Clients::default(),
             connections: Arc::default(),
             blobs: blobstore::Grant::default(),
+            sqlite: sqlite::Grant::default(),
             descriptors,
             refusals: Refusals::default(),
         })

@@ -29,6 +29,7 @@ mod refusals;
 pub mod refuse;
 pub mod registry;
 mod sessions;
+pub mod sqlite;
 pub mod state;
 mod stream;
 mod streamed;

@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
     Depth,
     /// A language model that `ai_models` does not grant.
     Model,
+    /// An SQL database that it was not granted.
+    Database,
     /// A connection beyond those that may be open.
     Connection,
     /// A store of another.

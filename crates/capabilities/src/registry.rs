@@ -40,6 +40,7 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::blobstore::CAPABILITY,
     crate::postgres::CAPABILITY,
     crate::mysql::CAPABILITY,
+    crate::sqlite::CAPABILITY,
 ];
 
 /// The capability that serves an interface, named as a component imports it.

@@ -12,6 +12,7 @@ use crate::connections::Leave;
 use crate::descriptors::Descriptor;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
+use crate::sqlite::Places;
 use crate::wasi::open::Open;
 use crate::wasi::tcp::Streaming;
 use crate::wasi::{Invocation, Stdio};
@@ -33,6 +34,7 @@ pub struct HostState {
     outbound: Outbound,
     /// How many key-value stores the guest holds.
     pub(crate) open_stores: u32,
+    databases: Places,
 }
 
 impl HostState {
@@ -63,6 +65,7 @@ impl HostState {
             budget: Budget::new(limits),
             outbound: Outbound::new(grants.clone()),
             open_stores: 0,
+            databases: Places::default(),
             grants,
         }
     }
@@ -135,6 +138,11 @@ impl HostState {
     /// Gives back the descriptors of all sockets but those that the instance still holds.
     pub(crate) fn release_sockets(&mut self, held: usize) {
         self.sockets.truncate(held);
+    }
+
+    /// The connections to SQL databases that the instance has open.
+    pub(crate) fn databases(&mut self) -> &mut Places {
+        &mut self.databases
     }
 
     /// What the instance may still put into headers and requests.

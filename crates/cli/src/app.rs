@@ -16,6 +16,7 @@ use dayfly_model::{
     App, ComponentId, Executor, FileGrant, HttpTarget, Limits, RuntimeConfig, TriggerKind,
 };
 
+use crate::databases::{self, Sql};
 use crate::harden::Needs;
 use crate::report::{self, Several};
 use crate::source::Source;
@@ -57,6 +58,11 @@ pub(crate) struct AppArgs {
     /// What stands behind the app's grants on this machine: Spin's `runtime-config.toml`
     #[arg(long, env = "DAYFLY_RUNTIME_CONFIG_FILE", value_name = "FILE")]
     runtime_config_file: Option<PathBuf>,
+
+    /// Run SQL on the default SQL database before the app starts; `@FILE` reads it from a file,
+    /// `@FILE:LABEL` runs it on the database of that label
+    #[arg(long, value_name = "SQL", value_parser = databases::sql)]
+    sqlite: Vec<Sql>,
 
     /// Set an environment variable in every component
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
@@ -100,7 +106,7 @@ pub(crate) fn set_limits(limits: &mut Limits, values: &[(String, String)]) {
 
 /// How to mend labels that nothing is behind.
 const MISSING: &str = "only `default` needs no definition; define others in the file of \
-    `--runtime-config-file`, such as `[key_value_store.LABEL]`";
+    `--runtime-config-file`, `[key_value_store.LABEL]` and `[sqlite_database.LABEL]`";
 
 impl AppSource {
     /// What the user named.
@@ -169,6 +175,7 @@ impl AppArgs {
         let backends = Backends::new(variables, state, config)?;
         let missing = backends.missing(app).into_iter().map(|error| Err::<(), _>(error.into()));
         report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
+        databases::run(&backends.sqlite, &self.sqlite)?;
         Ok(Release { app: app.clone(), images, backends })
     }
 

@@ -5,6 +5,7 @@
 mod app;
 mod clients;
 mod commands;
+mod databases;
 mod descriptors;
 mod engine;
 mod harden;

@@ -47,6 +47,8 @@ pub struct Limits {
     pub depth: u32,
     /// Resources, futures and streams that one instance holds: each kind of handle together.
     pub resources: u32,
+    /// What an SQL database grows to by the component's statements, in bytes.
+    pub database_bytes: u64,
 }
 
 impl Default for Limits {
@@ -69,13 +71,14 @@ impl Default for Limits {
             outbound: 1000,
             depth: 8,
             resources: 10_000,
+            database_bytes: 1 << 30,
         }
     }
 }
 
 impl Limits {
     /// The names of all limits, as a manifest spells them.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 18] = [
         "memory",
         "tables",
         "stack",
@@ -93,6 +96,7 @@ impl Limits {
         "outbound",
         "depth",
         "resources",
+        "database",
     ];
 
     /// Sets one limit by its name, from text as a manifest spells it: `128MiB`, `500ms`, `64`.
@@ -118,6 +122,7 @@ impl Limits {
             "outbound" => self.outbound = number(text)?,
             "depth" => self.depth = number(text)?,
             "resources" => self.resources = number(text)?,
+            "database" => self.database_bytes = parse_size(text)?,
             _ => {
                 return Err(format!(
                     "there is no such limit; there are {}",

@@ -15,6 +15,7 @@ mod keyvalue;
 mod old_key_value;
 mod old_llm;
 mod old_redis;
+mod sqlite;
 
 use exchange::{Exchange, Failure};
 use wasip2::exports::http::incoming_handler::Guest;
@@ -55,6 +56,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
         "old-kv" => old_key_value::call(exchange, operation),
         "old-llm" => old_llm::ask(exchange, operation),
         "redis" => old_redis::call(exchange, operation),
+        "sqlite" => sqlite::call(exchange, operation),
         "wasi-kv" => keyvalue::call(exchange, operation),
         _ if path == "/" || path == "/hello" => exchange.text("hello world"),
         _ => exchange.answer(404, &format!("no such path: {path}\n")),

@@ -9,6 +9,7 @@ mod key_value;
 mod llm;
 mod mqtt;
 mod redis;
+mod sqlite;
 
 use spin_sdk::http::{Params, Request, Response, Router};
 use spin_sdk::{http_component, variables};
@@ -27,6 +28,7 @@ fn handle(request: Request) -> Response {
     router.any("/redis/:call", redis);
     router.get("/mqtt/:call", mqtt);
     router.post("/db/:interface", databases::handle);
+    router.any("/sqlite/:label", sqlite::run);
     router.handle(request)
 }
 

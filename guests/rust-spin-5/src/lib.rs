@@ -9,6 +9,7 @@ mod databases;
 mod mqtt;
 #[path = "../../rust-spin-3/src/redis.rs"]
 mod redis;
+mod sqlite;
 
 use futures::{SinkExt as _, StreamExt as _};
 use spin_sdk::http::{
@@ -28,9 +29,10 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         _ if path.starts_with("/redis/") => redis::handle(&path["/redis/".len()..], query, &[]),
         "/variable" => variable(query.strip_prefix("name=").unwrap_or_default()),
         "/fetch" => fetch(query.strip_prefix("url=").unwrap_or_default()).await,
-        other => match other.strip_prefix("/db/") {
-            Some(interface) => databases::run(interface, &whole(request).await),
-            None => (404, format!("no such path: {other}\n")),
+        other => match (other.strip_prefix("/db/"), other.strip_prefix("/sqlite/")) {
+            (Some(interface), _) => databases::run(interface, &whole(request).await),
+            (_, Some(label)) => sqlite::run(label, whole(request).await.as_bytes()),
+            (None, None) => (404, format!("no such path: {other}\n")),
         },
     };
     answer(out, status, text).await;

@@ -8,6 +8,7 @@ mod databases;
 mod key_value;
 mod mqtt;
 mod redis;
+mod sqlite;
 
 use std::fmt::Write as _;
 
@@ -42,6 +43,9 @@ async fn handle(request: Request) -> Answer {
     }
     if let Some(interface) = path.strip_prefix("/db/") {
         return databases::handle(interface, request).await;
+    }
+    if let Some(label) = path.strip_prefix("/sqlite/") {
+        return sqlite::run(label, request).await;
     }
     match path.as_str() {
         "/" | "/hello" => "hello world".into_response(),

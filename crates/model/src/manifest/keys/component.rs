@@ -107,6 +107,7 @@ static LIMITS: Table = Table::new(
         Key::new("outbound", COUNT, "Outbound requests and connections that one instance makes.").default("1000"),
         Key::new("depth", COUNT, "Calls of the app's components behind one another, from the request that came from outside to the last that this component may make.").default("8"),
         Key::new("resources", COUNT, "Resources, futures and streams that one instance holds.").default("10000"),
+        Key::new("database", text(&formats::SIZE), "What an SQL database may grow to by its statements.").default("1GiB"),
     ],
 );
 

@@ -27,7 +27,7 @@ pub struct Backends {
     /// What the operator says of the app's surroundings.
     pub config: RuntimeConfig,
     /// Its key-value stores.
-    pub key_value: Stores,
+    pub key_value: Arc<Stores>,
     /// The way from the app's components to one another.
     pub internal: Arc<Internal>,
     /// Who answers language models' prompts.
@@ -55,7 +55,7 @@ impl Backends {
     ) -> Result<Self, TlsError> {
         let tls = tls::Settings::load(&config)?;
         let connections = Arc::new(Connections::new(&config));
-        let key_value = Stores::new(&config, &state);
+        let key_value = Arc::new(Stores::new(&config, &state));
         let sqlite = Databases::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());

@@ -150,7 +150,7 @@ impl Grants {
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
-            mqtt: mqtt::Grant::new(dialer.clone(), tls.clone()),
+            mqtt: mqtt::Grant::new(dialer.clone(), tls.clone()).within(config.mqtt_payload_bytes),
             redis: redis::Grant::new(dialer.clone(), tls.clone()),
             mysql: mysql::Grant::new(dialer.clone(), bounds, tls.clone()),
             postgres: postgres::Grant::new(dialer.clone(), bounds, tls.clone()),

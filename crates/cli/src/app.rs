@@ -18,6 +18,7 @@ use dayfly_model::{
 
 use crate::databases::{self, Sql};
 use crate::harden::Needs;
+use crate::key_value::{self, Seeds};
 use crate::report::{self, Several};
 use crate::source::Source;
 use crate::variables::{self, Argument};
@@ -63,6 +64,10 @@ pub(crate) struct AppArgs {
     /// `@FILE:LABEL` runs it on the database of that label
     #[arg(long, value_name = "SQL", value_parser = databases::sql)]
     sqlite: Vec<Sql>,
+    /// Store a value under a key before the app serves, in the store `default` unless another is
+    /// named; `KEY=@FILE` reads the value from a file
+    #[arg(long = "key-value", value_name = "[STORE:]KEY=VALUE", value_parser = key_value::argument)]
+    key_values: Vec<key_value::Argument>,
 
     /// Set an environment variable in every component
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = pair)]
@@ -177,6 +182,12 @@ impl AppArgs {
         report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
         databases::run(&backends.sqlite, &self.sqlite)?;
         Ok(Release { app: app.clone(), images, backends })
+    }
+
+    /// What is to be stored before the app serves.
+    pub(crate) fn seeds(&self, release: &Release) -> Result<Seeds> {
+        let stores = release.backends.key_value.clone();
+        Ok(Seeds { stores, pairs: key_value::read(&self.key_values)? })
     }
 
     fn folders(&self, app: &App, config: &RuntimeConfig) -> (PathBuf, PathBuf) {

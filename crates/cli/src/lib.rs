@@ -9,6 +9,7 @@ mod databases;
 mod descriptors;
 mod engine;
 mod harden;
+mod key_value;
 mod logging;
 mod oneshot;
 mod output;

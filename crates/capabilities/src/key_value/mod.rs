@@ -71,6 +71,36 @@ fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()
 #[error("no store is behind the label `{0}`")]
 pub struct UnknownStore(pub String);
 
+/// Why the operator could not store something.
+#[derive(Debug, ThisError)]
+pub enum SetError {
+    /// There is no such store.
+    #[error(transparent)]
+    Store(#[from] UnknownStore),
+    /// The store did not take it; the text says why.
+    #[error("store `{0}`: {1}")]
+    Refused(String, String),
+}
+
+impl Stores {
+    /// Sets a key on behalf of the operator, whatever is granted to whom.
+    ///
+    /// # Errors
+    /// If nothing is behind the label, or the store does not take the key or the value.
+    pub async fn set(&self, label: &str, key: &str, value: Vec<u8>) -> Result<(), SetError> {
+        let store = self.find(label).ok_or_else(|| UnknownStore(label.to_owned()))?;
+        store.set(key.to_owned(), value).await.map_err(|error| {
+            let problem = match error {
+                Error::Other(problem) => problem,
+                Error::AccessDenied | Error::InvalidStore | Error::TableFull => {
+                    "it cannot be opened".to_owned()
+                }
+            };
+            SetError::Refused(label.to_owned(), problem)
+        })
+    }
+}
+
 /// One component's stores, by label.
 #[derive(Default)]
 pub struct Grant {

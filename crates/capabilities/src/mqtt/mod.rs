@@ -30,13 +30,22 @@ pub const CAPABILITY: Capability = Capability {
 /// One component's share of MQTT.
 pub struct Grant {
     opener: Opener,
+    /// The longest message, in bytes.
+    payload_bytes: usize,
     under_way: OnceLock<UnderWay>,
 }
 
 impl Grant {
     /// A share that reaches what `dialer` connects to and nothing else, and speaks TLS as `tls` says.
     pub(crate) fn new(dialer: Dialer, tls: tls::Clients) -> Self {
-        Self { opener: Opener::new(dialer, tls), under_way: OnceLock::new() }
+        let opener = Opener::new(dialer, tls);
+        Self { opener, payload_bytes: link::PAYLOAD_BYTES, under_way: OnceLock::new() }
+    }
+
+    /// The same for messages of at most so many bytes, if the operator says so.
+    pub(crate) fn within(self, most: Option<usize>) -> Self {
+        let payload_bytes = most.map_or(self.payload_bytes, |most| most.min(self.payload_bytes));
+        Self { payload_bytes, ..self }
     }
 
     fn under_way(&self) -> UnderWay {

@@ -7,7 +7,7 @@ use rumqttc::mqttbytes::QoS;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use super::link::{Error, Link, Login, PAYLOAD_BYTES};
+use super::link::{Error, Link, Login};
 use crate::Grants;
 use crate::under_way::{Busy, UnderWay};
 
@@ -17,8 +17,8 @@ pub(super) const TEXT_BYTES: usize = u16::MAX as usize;
 /// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
-    #[error("a message may have {} MiB", PAYLOAD_BYTES >> 20)]
-    TooLong,
+    #[error("a message may have {0} bytes")]
+    TooLong(usize),
     #[error("a topic has 1 to {TEXT_BYTES} bytes and none of the characters `#`, `+` and NUL")]
     Topic,
     #[error(transparent)]
@@ -56,8 +56,9 @@ impl Session {
         if topic.is_empty() || topic.len() > TEXT_BYTES || topic.contains(['#', '+', '\0']) {
             return Err(PublishError::Topic);
         }
-        if payload.len() > PAYLOAD_BYTES {
-            return Err(PublishError::TooLong);
+        let most = self.grants.mqtt.payload_bytes;
+        if payload.len() > most {
+            return Err(PublishError::TooLong(most));
         }
         let _held = self.under_way.take(payload.len())?;
         let mut kept = self.link.lock().await;

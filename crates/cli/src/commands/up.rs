@@ -106,6 +106,7 @@ impl Up {
             self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
         let needs = self.needs(&app, &config, &engine);
         let release = self.app.release(&app, config)?;
+        let seeds = self.app.seeds(&release)?;
         let components = release.images.len();
         let host = Host::activate(&engine, release, &self.config(components)).map_err(hinted)?;
         if !host.is_woken() {
@@ -119,6 +120,7 @@ impl Up {
         }
         // The threads that serve are started after this, and bound by it.
         self.harden.apply(&needs)?;
+        seeds.store()?;
         // Before anybody is told that it serves: a signal ends a start at once, but not a request.
         let shutdown = Shutdown::on_signals()?;
         if !self.quiet {

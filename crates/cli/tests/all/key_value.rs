@@ -307,3 +307,30 @@ fn check(state: &Path, kill: u32, writer: u32, number: u32) {
         .unwrap_or_else(|error| panic!("`{key}` was answered and is not there: {error}"));
     assert_eq!(value, format!("value {number}").as_bytes());
 }
+
+#[tokio::test]
+async fn the_command_line_stores_before_the_app_serves() {
+    let app = App::granted("rust-spin-3", "key_value_stores = [\"default\", \"scratch\"]")
+        .file("value.txt", "from a file")
+        .file("c.toml", "[key_value_store.scratch]\ntype = \"memory\"\n");
+    let up = |flags: &[&str]| {
+        let command = dayfly().within(app.folder()).args(["up", "--runtime-config-file", "c.toml"]);
+        command.args(flags)
+    };
+    let flags = ["--key-value", "a=1", "--key-value", "default:b:c=@value.txt"];
+    let server = up(&flags).args(["--key-value", "scratch:a=2=3"]).serve().await;
+    assert_eq!(get(&server, "/kv/get?key=a").await, (200, "1".into()));
+    assert_eq!(get(&server, "/kv/get?key=b:c").await, (200, "from a file".into()));
+    assert_eq!(get(&server, "/kv/get?store=scratch&key=a").await, (200, "2=3".into()));
+    server.stop().await;
+    for (flag, told) in [
+        ("other:a=1", "`other`"),
+        ("a=@missing.txt", "missing.txt"),
+        ("novalue", "NAME=VALUE"),
+        (":a=1", "[STORE:]KEY"),
+    ] {
+        let ended = up(&["--key-value", flag]).ends().await;
+        assert_ne!(ended.code, Some(0), "{flag}");
+        assert!(ended.stderr.contains(told), "{flag}: {}", ended.stderr);
+    }
+}

@@ -135,10 +135,30 @@ async fn beyond_a_limit_is_an_error() {
         refused(&server, &open(6), "TooManyConnections").await;
         let bytes = |bytes: u32| publish(&broker.url(), &format!("bytes={bytes}&qos=1"));
         assert_eq!(server.text(&bytes(4 << 20)).await, "published", "{guest}");
-        refused(&server, &bytes((4 << 20) + 1), "a message may have 4 MiB").await;
+        refused(&server, &bytes((4 << 20) + 1), "a message may have 4194304 bytes").await;
         let wild = format!("/mqtt/publish?address={}&topic=home/%2B&qos=0", broker.url());
         let wild = wild.replace("%2B", "+");
         refused(&server, &wild, "a topic has").await;
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn the_runtime_configuration_bounds_messages_and_says_whom_to_trust() {
+    let certificate = Certificate::new();
+    let broker = Mosquitto::with_tls(&certificate).await;
+    let url = broker.url().replace("mqtt://127.0.0.1", "mqtts://localhost");
+    let config = format!(
+        "[outbound_mqtt]\nmax_payload_size_bytes = 100\n\
+         [[client_tls]]\ncomponent_ids = [\"guest\"]\nhosts = [\"localhost\"]\nca_roots_file = {:?}\n",
+        certificate.authority()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, config).unwrap();
+    let told = dayfly().env("DAYFLY_RUNTIME_CONFIG_FILE", &file);
+    let (_app, server) = up_with(told, "rust-spin-7", &url, "").await;
+    assert_eq!(server.text(&publish(&url, "bytes=100&qos=1")).await, "published");
+    refused(&server, &publish(&url, "bytes=101&qos=1"), "a message may have 100 bytes").await;
+    server.stop().await;
 }

@@ -20,22 +20,6 @@ async fn a_python_guest_that_imports_all_of_spin_starts_and_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rust_guest_catches_the_interfaces_own_error() {
-    for (guest, path) in [
-        ("rust-spin-3", "/variable/anything"),
-        ("rust-spin-5", "/variable?name=anything"),
-        ("rust-spin-7", "/variable/anything"),
-    ] {
-        let app = App::of(guest);
-        let server = dayfly().up(app.folder()).await;
-        let answer = server.get(path).await;
-        assert_eq!(answer.status, 502, "{guest}: {}", answer.text());
-        assert!(answer.text().contains("not granted"), "{guest}: {}", answer.text());
-        server.stop().await;
-    }
-}
-
-#[tokio::test]
 async fn a_guest_does_not_fill_the_log_with_what_it_is_refused() {
     let times = |body: &str| {
         format!(

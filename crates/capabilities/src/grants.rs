@@ -97,9 +97,6 @@ pub struct Grants {
     pub key_value: key_value::Grant,
     /// The language models that it may ask.
     pub llm: llm::Grant,
-    /// How its clients speak TLS, for every capability that does.
-    #[allow(dead_code, reason = "capabilities beyond HTTP ask it")]
-    pub(crate) tls: tls::Clients,
     /// How many connections the app may have open.
     connections: Arc<Connections>,
     /// Its SQL databases.
@@ -157,14 +154,13 @@ impl Grants {
             http: http::Grant::new(
                 dialer,
                 backends.internal.clone(),
-                tls.clone(),
+                tls,
                 config.outbound_http.pooling,
             ),
             names,
             variables,
             key_value,
             llm: llm::Grant::prepare(component, backends.llm.clone()),
-            tls,
             connections,
             blobs: blobstore::Grant::prepare(component, &backends.blobs),
             sqlite,
@@ -204,7 +200,6 @@ impl Grants {
             variables: variables::Grant::default(),
             key_value: key_value::Grant::default(),
             llm: llm::Grant::default(),
-            tls: tls::Clients::default(),
             connections: Arc::default(),
             blobs: blobstore::Grant::default(),
             sqlite: sqlite::Grant::default(),

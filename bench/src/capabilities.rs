@@ -19,6 +19,8 @@ struct Operation {
     name: &'static str,
     /// The guest's path, which does it `times` times.
     path: &'static str,
+    /// What is sent there.
+    body: &'static [u8],
     times: u32,
     /// How many requests do so at once.
     clients: u32,
@@ -27,10 +29,11 @@ struct Operation {
     native: fn(&Path, u32) -> Result<()>,
 }
 
-const OPERATIONS: [Operation; 3] = [
+const OPERATIONS: [Operation; 6] = [
     Operation {
         name: "key-value get, 100 bytes",
         path: "/kv/get-often?key=a",
+        body: VALUE,
         times: 50_000,
         clients: 1,
         native_name: "rusqlite",
@@ -39,6 +42,7 @@ const OPERATIONS: [Operation; 3] = [
     Operation {
         name: "key-value set, 100 bytes",
         path: "/kv/set-often?key=b",
+        body: VALUE,
         times: 2_000,
         clients: 1,
         native_name: "rusqlite",
@@ -47,16 +51,50 @@ const OPERATIONS: [Operation; 3] = [
     Operation {
         name: "key-value set, 16 requests at once",
         path: "/kv/set-often?key=c",
+        body: VALUE,
         times: 500,
         clients: 16,
         native_name: "rusqlite, one thread",
         native: key_value_set,
     },
+    Operation {
+        name: "SQL insert, 100 bytes",
+        path: "/sqlite/default?key=a",
+        body: INSERT.as_bytes(),
+        times: 5_000,
+        clients: 1,
+        native_name: "rusqlite",
+        native: sql_insert,
+    },
+    Operation {
+        name: "SQL insert, 16 requests at once",
+        path: "/sqlite/default?key=b",
+        body: INSERT.as_bytes(),
+        times: 500,
+        clients: 16,
+        native_name: "rusqlite, one thread",
+        native: sql_insert,
+    },
+    Operation {
+        name: "SQL select of one row by its key",
+        path: "/sqlite/default?key=c",
+        body: SELECT.as_bytes(),
+        times: 20_000,
+        clients: 1,
+        native_name: "rusqlite",
+        native: sql_select,
+    },
 ];
+
+const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT)";
+const INSERT: &str = "INSERT INTO t (text) VALUES (?)\tt vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\
+    vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
+const SELECT: &str = "SELECT id, text FROM t WHERE id = ?\ti 77";
 
 const MANIFEST: &str = "dayfly = 1\n[application]\nname = \"capabilities\"\n\
     [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
     [component.guest]\nsource = \"GUEST\"\nkey_value_stores = [\"default\"]\n\
+    sqlite_databases = [\"default\"]\n\
     limits = { cpu = \"60s\", time = \"60s\" }\n";
 
 /// Measures each operation and writes `capabilities.md`.
@@ -71,6 +109,8 @@ pub(crate) fn run(root: &Path, folder: &Path, _: u64) -> Result<()> {
     let peer = Peer::dayfly(root, "dayfly", &manifest.display().to_string(), " --engine aot")?;
     let server = peer.start()?;
     post(server.port, "/kv/set?key=a", VALUE)?;
+    post(server.port, "/sqlite/default", TABLE.as_bytes())?;
+    sql(&place.join("native"))?.execute_batch(TABLE)?;
 
     let mut text = format!(
         "# Capabilities\n\nOperations a second, called by a guest in one request, beside the native \
@@ -112,7 +152,8 @@ impl Operation {
             } else {
                 path
             };
-            thread::spawn(move || post(port, &path, VALUE))
+            let body = self.body;
+            thread::spawn(move || post(port, &path, body))
         });
         for client in clients.collect::<Vec<_>>() {
             client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
@@ -174,6 +215,35 @@ fn key_value_get(folder: &Path, times: u32) -> Result<()> {
     for _ in 0..times {
         let value: Vec<u8> = statement.query_row(["b-0"], |row| row.get(0))?;
         ensure!(value == VALUE);
+    }
+    Ok(())
+}
+
+/// The database as Dayfly keeps it.
+fn sql(folder: &Path) -> Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open(folder.join("sql.db"))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    Ok(connection)
+}
+
+fn sql_insert(folder: &Path, times: u32) -> Result<()> {
+    let connection = sql(folder)?;
+    let mut statement = connection.prepare("INSERT INTO t (text) VALUES (?)")?;
+    let text = "v".repeat(100);
+    for _ in 0..times {
+        statement.execute([&text])?;
+    }
+    Ok(())
+}
+
+fn sql_select(folder: &Path, times: u32) -> Result<()> {
+    let connection = sql(folder)?;
+    let mut statement = connection.prepare("SELECT id, text FROM t WHERE id = ?")?;
+    for _ in 0..times {
+        let (id, text): (i64, String) =
+            statement.query_row([77], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        ensure!(id == 77 && text.len() == 100);
     }
     Ok(())
 }

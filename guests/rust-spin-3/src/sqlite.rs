@@ -1,8 +1,9 @@
 //! `/sqlite/LABEL`: the body's lines are SQL, run one after the other on one connection. Parameters
-//! follow after tabs: `i 1`, `r 1.5`, `t text`, `b text` (its bytes), `n`.
+//! follow after tabs: `i 1`, `r 1.5`, `t text`, `b text` (its bytes), `n`. `?times=N` runs them so
+//! often and says nothing of their results.
 
 use spin_sdk::http::{Params, Request, Response};
-use spin_sdk::sqlite::{Connection, Error, Value};
+use spin_sdk::sqlite::{Connection, Error, QueryResult, Value};
 
 pub fn run(request: Request, params: Params) -> anyhow::Result<Response> {
     let connection = match Connection::open(params.get("label").unwrap_or_default()) {
@@ -10,16 +11,28 @@ pub fn run(request: Request, params: Params) -> anyhow::Result<Response> {
         Err(error) => return Ok(Response::new(502, format!("{error:?}\n"))),
     };
     let body = String::from_utf8_lossy(request.body()).into_owned();
+    if let Some((_, times)) = request.query().split_once("times=") {
+        for _ in 0..times.parse()? {
+            for line in body.lines() {
+                query(&connection, line).map_err(words).map_err(anyhow::Error::msg)?;
+            }
+        }
+        return Ok(Response::new(200, format!("{times} times\n")));
+    }
     let lines = body.lines().map(|line| execute(&connection, line));
     Ok(Response::new(200, lines.collect::<String>()))
 }
 
-/// The columns, then the rows, a line each; or the error.
-fn execute(connection: &Connection, line: &str) -> String {
+fn query(connection: &Connection, line: &str) -> Result<QueryResult, Error> {
     let mut parts = line.split('\t');
     let sql = parts.next().unwrap_or_default();
     let parameters: Vec<Value> = parts.map(parameter).collect();
-    match connection.execute(sql, &parameters) {
+    connection.execute(sql, &parameters)
+}
+
+/// The columns, then the rows, a line each; or the error.
+fn execute(connection: &Connection, line: &str) -> String {
+    match query(connection, line) {
         Ok(result) => {
             let mut lines = format!("{}\n", result.columns.join("|"));
             for row in result.rows {

@@ -29,10 +29,10 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         _ if path.starts_with("/redis/") => redis::handle(&path["/redis/".len()..], query, &[]),
         "/variable" => variable(query.strip_prefix("name=").unwrap_or_default()),
         "/fetch" => fetch(query.strip_prefix("url=").unwrap_or_default()).await,
-        other => match (other.strip_prefix("/db/"), other.strip_prefix("/sqlite/")) {
-            (Some(interface), _) => databases::run(interface, &whole(request).await),
-            (_, Some(label)) => sqlite::run(label, whole(request).await.as_bytes()),
-            (None, None) => (404, format!("no such path: {other}\n")),
+        other => match other.trim_start_matches('/').split_once('/') {
+            Some(("db", interface)) => databases::run(interface, &whole(request).await),
+            Some(("sqlite", label)) => sqlite::run(label, whole(request).await.as_bytes()),
+            _ => (404, format!("no such path: {other}\n")),
         },
     };
     answer(out, status, text).await;

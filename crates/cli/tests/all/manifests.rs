@@ -88,10 +88,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
         &["spin.toml:4:", "trigger.redis", "the `redis` trigger"],
     ),
     (
-        "[component.guest]\nsource = \"x.wasm\"\nsqlite_databases = [\"default\"]\n",
-        &["spin.toml:9:", "component.guest.sqlite_databases", "capability"],
-    ),
-    (
         "[component.guest]\nsource = { url = \"https://example.com/a.wasm\", digest = \"sha256:\
          0000000000000000000000000000000000000000000000000000000000000000\" }\n",
         &["spin.toml:8:", "component.guest.source", "URL"],

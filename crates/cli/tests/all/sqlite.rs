@@ -1,6 +1,6 @@
 //! SQL on embedded SQLite, by every version of its interface.
 
-use dayfly_testing::{App, Client, Running};
+use dayfly_testing::{App, Client, Page, Running};
 
 use crate::dayfly;
 
@@ -177,21 +177,50 @@ async fn the_operators_statements_run_before_the_app() {
     }
 }
 
-/// The blocks of the page's code, of one language each.
-fn blocks(language: &str) -> Vec<String> {
-    let page = dayfly_testing::workspace().join("docs/capabilities/sqlite.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let blocks = page.split("```").skip(1).step_by(2);
-    blocks.filter_map(|block| Some(block.strip_prefix(language)?.trim().to_owned())).collect()
+#[tokio::test]
+async fn databases_are_where_the_runtime_configuration_says() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("deep/orders.db");
+    let config = format!(
+        "[sqlite_database.orders]\ntype = \"spin\"\npath = {path:?}\n\
+         [sqlite_database.log]\ntype = \"spin\"\n"
+    );
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/sqlite/:label\"\ncomponent = \"one\"\n\
+         [[trigger.http]]\nroute = \"/sqlite/:label/two\"\ncomponent = \"two\"\n\
+         [component.one]\nsource = \"guest:rust-spin-3\"\n\
+         sqlite_databases = [\"orders\", \"default\"]\n\
+         [component.two]\nsource = \"guest:rust-interfaces\"\n\
+         sqlite_databases = [\"log\", \"default\"]\n",
+    )
+    .file("config.toml", config);
+    let file = app.path("config.toml");
+    let server = up(&app, &["--runtime-config-file", file.to_str().unwrap()]).await;
+    for label in ["orders", "default"] {
+        let said =
+            server.post(&format!("/sqlite/{label}"), "CREATE TABLE t AS SELECT 7 AS a").await;
+        assert_eq!(said.text(), "\n", "{label}");
+    }
+    let read = async |label: &str| {
+        let answer = server.post(&format!("/sqlite/{label}/two"), "SELECT a FROM t").await;
+        (answer.status, answer.text())
+    };
+    assert_eq!(read("default").await, (200, "a\n7\n".to_owned()), "both are granted it");
+    assert_eq!(read("log").await, (200, "error: no such table: t\n".to_owned()));
+    assert_eq!(read("orders").await.0, 502, "one alone is granted it");
+    assert_eq!(server.post("/sqlite/log", "SELECT 1").await.status, 502, "the other alone is");
+    assert!(path.exists() && server.state("sqlite/log.db").exists());
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn the_page_says_what_is() {
-    let manifest = blocks("toml")[0].replace("guest.wasm", "guest:rust-spin-3");
+    let page = Page::read("capabilities/sqlite.md");
+    let manifest = page.example("toml", 0).replace("\"guest.wasm\"", "\"guest:rust-spin-3\"");
     let app = App::new(&manifest);
-    let command = blocks("sh").remove(0);
-    let create = command.strip_prefix("dayfly up --sqlite ").unwrap().trim_matches('"').to_owned();
-    let server = up(&app, &["--sqlite", &create]).await;
-    assert_eq!(sql(&server, &blocks("sql")[0]).await, "\nname\nAda\n");
+    let create = page.example("sh", 0).strip_prefix("dayfly up --sqlite ").unwrap();
+    let server = up(&app, &["--sqlite", create.trim_matches('"')]).await;
+    assert_eq!(sql(&server, page.example("sql", 0)).await, "\nname\nAda\n");
     server.stop().await;
 }

@@ -1,8 +1,10 @@
 //! Refusals: what a component imports and nobody granted is defined all the same, so that it
 //! starts, and answers with the interface's own error. Guests built by some SDKs import a whole
-//! platform and use little of it.
+//! platform and use little of it. What a part of a composition may not use is refused likewise: its
+//! name says that it is denied.
 
 use dayfly_engine::Flavour;
+use dayfly_model::DENIED;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, Type, Val};
 use wasmtime::{Engine, bail};
@@ -11,7 +13,7 @@ use crate::refusals::Refusal;
 use crate::{HostState, registry};
 
 /// The names of error cases that say "you may not", best first.
-const DENIED: &[&str] = &[
+const NOT_ALLOWED: &[&str] = &[
     "access-denied",
     "destination-not-allowed",
     "not-permitted",
@@ -58,35 +60,24 @@ pub fn define(
     engine: &Engine,
     flavour: Flavour,
 ) -> wasmtime::Result<()> {
+    let mut refusals = Definitions { engine, flavour, known: Vec::new() };
     for (name, import) in component.component_type().imports(engine) {
         if registry::serving(name).is_some() {
+            refusals.know(&import.ty);
             continue;
         }
+        let full = name.strip_prefix(DENIED).unwrap_or(name);
         match &import.ty {
             ComponentItem::ComponentInstance(instance) => {
-                define_instance(&mut linker.instance(name)?, name, instance, engine, flavour)?;
+                refusals.instance(&mut linker.instance(name)?, full, instance)?;
             }
-            item => define_item(&mut linker.root(), name, name, item, engine, flavour)?,
+            item => refusals.item(&mut linker.root(), name, full, item)?,
         }
     }
     Ok(())
 }
 
-fn define_instance(
-    linker: &mut LinkerInstance<'_, HostState>,
-    interface: &str,
-    instance: &ComponentInstance,
-    engine: &Engine,
-    flavour: Flavour,
-) -> wasmtime::Result<()> {
-    for (name, export) in instance.exports(engine) {
-        let full = format!("{interface}#{name}");
-        define_item(linker, name, &full, &export.ty, engine, flavour)?;
-    }
-    Ok(())
-}
-
-/// Defines a refusal for one import: `name` in `linker`, `full` in the log.
+/// Defines a refusal for one function: `name` in `linker`, `full` in the log.
 pub(crate) fn define_item(
     linker: &mut LinkerInstance<'_, HostState>,
     name: &str,
@@ -95,16 +86,64 @@ pub(crate) fn define_item(
     engine: &Engine,
     flavour: Flavour,
 ) -> wasmtime::Result<()> {
-    match item {
-        ComponentItem::ComponentFunc(func) => define_func(linker, name, full, func, flavour),
-        ComponentItem::Resource(_) => {
-            linker.resource(name, ResourceType::host::<Refused>(), |_, _| Ok(()))
+    Definitions { engine, flavour, known: Vec::new() }.item(linker, name, full, item)
+}
+
+/// The definitions of one component's refusals.
+struct Definitions<'a> {
+    engine: &'a Engine,
+    flavour: Flavour,
+    /// The resources of the imports before: who uses them later must not define them anew.
+    known: Vec<ResourceType>,
+}
+
+impl Definitions<'_> {
+    /// Learns the resources of an import that is served.
+    fn know(&mut self, item: &ComponentItem) {
+        match item {
+            ComponentItem::Resource(resource) => self.known.push(*resource),
+            ComponentItem::ComponentInstance(instance) => {
+                instance.exports(self.engine).for_each(|(_, export)| self.know(&export.ty));
+            }
+            _ => {}
         }
-        ComponentItem::ComponentInstance(instance) => {
-            define_instance(&mut linker.instance(name)?, full, instance, engine, flavour)
+    }
+
+    fn instance(
+        &mut self,
+        linker: &mut LinkerInstance<'_, HostState>,
+        interface: &str,
+        instance: &ComponentInstance,
+    ) -> wasmtime::Result<()> {
+        for (name, export) in instance.exports(self.engine) {
+            let full = format!("{interface}#{name}");
+            self.item(linker, name, &full, &export.ty)?;
         }
-        ComponentItem::Type(_) => Ok(()),
-        _ => bail!("the import `{full}` is neither a function nor an interface"),
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        linker: &mut LinkerInstance<'_, HostState>,
+        name: &str,
+        full: &str,
+        item: &ComponentItem,
+    ) -> wasmtime::Result<()> {
+        match item {
+            ComponentItem::ComponentFunc(func) => {
+                define_func(linker, name, full, func, self.flavour)
+            }
+            ComponentItem::Resource(resource) if self.known.contains(resource) => Ok(()),
+            ComponentItem::Resource(resource) => {
+                self.known.push(*resource);
+                linker.resource(name, ResourceType::host::<Refused>(), |_, _| Ok(()))
+            }
+            ComponentItem::ComponentInstance(instance) => {
+                self.instance(&mut linker.instance(name)?, full, instance)
+            }
+            ComponentItem::Type(_) => Ok(()),
+            _ => bail!("the import `{full}` is neither a function nor an interface"),
+        }
     }
 }
 
@@ -137,13 +176,16 @@ fn note(state: &HostState, full: &str) {
     });
 }
 
-/// Answers with the function's own error, or traps where it has none.
+/// Answers with the function's own error, with nothing where it answers with what there is (the
+/// environment, folders), or traps.
 fn answer(full: &str, func: &ComponentFunc, results: &mut [Val]) -> wasmtime::Result<()> {
     let refusal = func.results().next().and_then(|ty| match ty {
         Type::Result(result) => match result.err() {
             None => Some(Val::Result(Err(None))),
             Some(err) => Some(Val::Result(Err(Some(Box::new(refusal(&err)?))))),
         },
+        Type::List(_) => Some(Val::List(Vec::new())),
+        Type::Option(_) => Some(Val::Option(None)),
         _ => None,
     });
     match (refusal, results) {
@@ -161,7 +203,7 @@ fn refusal(ty: &Type) -> Option<Val> {
         Type::String => Some(Val::String(MESSAGE.to_owned())),
         Type::Enum(cases) => {
             let names: Vec<&str> = cases.names().collect();
-            let denied = DENIED.iter().find(|name| names.contains(*name)).copied();
+            let denied = NOT_ALLOWED.iter().find(|name| names.contains(*name)).copied();
             let error = names.iter().find(|name| name.contains("error")).copied();
             let name = denied.or(error).or(names.last().copied())?;
             Some(Val::Enum(name.to_owned()))
@@ -175,7 +217,7 @@ fn refusal(ty: &Type) -> Option<Val> {
                 };
                 Some(Val::Variant(name.to_owned(), payload))
             };
-            let preferred = DENIED.iter().chain(OTHER).find_map(|name| value(name));
+            let preferred = NOT_ALLOWED.iter().chain(OTHER).find_map(|name| value(name));
             preferred.or_else(|| variant.cases().find_map(|case| value(case.name)))
         }
         Type::Option(option) => Some(Val::Option(refusal(&option.ty()).map(Box::new))),

@@ -26,6 +26,12 @@ impl Capability {
         let opens = |served: &[&str]| served.iter().any(|served| covers(served, interface));
         self.granted_by.iter().find(|(_, served)| opens(served)).map(|(key, _)| *key)
     }
+
+    /// The same for all versions of an interface at once, named without one.
+    pub(crate) fn key_of_any_version(&self, name: &str) -> Option<&'static str> {
+        let opens = |served: &[&str]| served.iter().any(|it| covers_name(split(it).0, name));
+        self.granted_by.iter().find(|(_, served)| opens(served)).map(|(key, _)| *key)
+    }
 }
 
 /// Every capability that this build serves.
@@ -58,11 +64,14 @@ pub fn serves(name: &str) -> bool {
 fn covers(served: &str, interface: &str) -> bool {
     let (served_name, served_version) = split(served);
     let (name, version) = split(interface);
-    let same_name = match served_name.strip_suffix('*') {
+    covers_name(served_name, name) && covers_version(served_version, version)
+}
+
+fn covers_name(served: &str, name: &str) -> bool {
+    match served.strip_suffix('*') {
         Some(package) => name.starts_with(package),
-        None => name == served_name,
-    };
-    same_name && covers_version(served_version, version)
+        None => name == served,
+    }
 }
 
 /// The name and the version of an interface. Build metadata is no part of a version, as in linking:

@@ -13,7 +13,8 @@ use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::runtime_config::{KeyValueStore, SqliteDatabase, VariablesProvider};
 use dayfly_model::{
-    App, ComponentId, Executor, FileGrant, HttpTarget, Limits, RuntimeConfig, TriggerKind,
+    App, ComponentId, Executor, FileGrant, HttpTarget, HttpTrigger, Limits, Middleware,
+    RuntimeConfig, TriggerKind,
 };
 
 use crate::databases::{self, Sql};
@@ -167,13 +168,14 @@ impl AppArgs {
     pub(crate) fn release(&self, app: &Arc<App>, config: RuntimeConfig) -> Result<Release> {
         let (state, logs) = self.folders(app, &config);
         let variables = self.variables(app, &config)?;
-        let images = targets(app).into_iter().map(|(id, executor)| {
-            let source = Source::find(app, id, executor)?;
+        let images = targets(app).into_iter().map(|target| {
+            let source = Source::find(app, target)?;
             Ok(Image {
-                component: id.clone(),
-                executor: executor.clone(),
+                component: target.component.clone(),
+                executor: target.executor.clone(),
+                middleware: target.middleware.to_vec(),
                 source: Box::new(source),
-                log: Arc::new(GuestLog::new(&id.0, Some(&logs))),
+                log: Arc::new(GuestLog::new(&target.component.0, Some(&logs))),
             })
         });
         let images = report::all(images)?;
@@ -219,7 +221,9 @@ impl AppArgs {
                     }
                 }
             }
-            if let dayfly_model::Source::File(file) = &component.source {
+        }
+        for source in app.sources() {
+            if let dayfly_model::Source::File(file) = source {
                 // Its folder, because a build puts a new file into it.
                 needs.read.push(folder_of(&app.root.join(file)));
             }
@@ -303,17 +307,30 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
     match feature {
         Feature::Trigger(name) => triggers::serves(name),
         Feature::Capability(name) => registry::serves(name),
-        Feature::ServiceChaining => true,
+        Feature::ServiceChaining | Feature::Dependencies | Feature::Middleware => true,
         _ => false,
     }
 }
 
-/// The components that HTTP triggers name, and how they are called, each pair once.
-pub(crate) fn targets(app: &App) -> Vec<(&ComponentId, &Executor)> {
+/// A component that a trigger names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Target<'a> {
+    pub(crate) component: &'a ComponentId,
+    /// How the trigger calls it.
+    pub(crate) executor: &'a Executor,
+    /// What it puts before it.
+    pub(crate) middleware: &'a [Middleware],
+}
+
+/// The components that HTTP triggers name, how they are called and what stands before them, each
+/// once.
+pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
     let mut seen = HashSet::new();
     let targets = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
-        TriggerKind::Http(http) => match &http.target {
-            HttpTarget::Component { component, executor } => Some((component, executor)),
+        TriggerKind::Http(HttpTrigger { target, middleware, .. }) => match target {
+            HttpTarget::Component { component, executor } => {
+                Some(Target { component, executor, middleware })
+            }
             HttpTarget::Static(_) => None,
         },
         TriggerKind::Other { .. } => None,

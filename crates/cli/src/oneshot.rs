@@ -9,11 +9,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow, bail};
 use dayfly_capabilities::{HostState, Linkers};
 use dayfly_engine::{Code, Engine, Metered};
-use dayfly_forge::{Job, Unshaped};
+use dayfly_forge::Unshaped;
 use dayfly_model::{App, Executor, Limits};
 use wasmtime::component::InstancePre;
 
-use crate::{app, report};
+use crate::{app, report, source};
 
 pub(crate) use ending::Ending;
 pub(crate) use grants::{GrantArgs, StderrLog};
@@ -36,7 +36,7 @@ pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
     }
     let app = App::for_module(file);
     let component = app.components.values().next().context("a bare file is one component")?;
-    let job = Job::new(&app, component, &Executor::Detected);
+    let job = source::job(&app, component, &Executor::Detected, &[]);
     dayfly_forge::prepare_unshaped(&job).map_err(|error| {
         let hint = error.hint();
         report::hint(error, hint)

@@ -1,50 +1,73 @@
-//! The file that a component of an app is, as the host asks for it.
+//! The files that a component of an app is made of, as the host asks for them.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use dayfly_capabilities::opened_by;
 use dayfly_engine::Stamp;
 use dayfly_forge::Job;
 use dayfly_host::{BoxError, ImageSource, Prepared};
-use dayfly_model::{App, ComponentId, Executor};
+use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
 
+use crate::app::Target;
 use crate::report;
 
-/// A component's file, called in one way.
+/// A component's files, called in one way: its own, and those of what it is composed with.
 pub(crate) struct Source {
     app: Arc<App>,
     component: ComponentId,
     executor: Executor,
-    file: PathBuf,
+    middleware: Vec<Middleware>,
+    files: Vec<PathBuf>,
 }
 
 impl Source {
-    /// Finds the file; it is not opened.
+    /// Finds the files; none is opened.
     ///
     /// # Errors
-    /// If it is not there, or is none that this version serves.
-    pub(crate) fn find(app: &Arc<App>, id: &ComponentId, executor: &Executor) -> Result<Self> {
+    /// If one is not there, or is none that this version serves.
+    pub(crate) fn find(app: &Arc<App>, target: Target<'_>) -> Result<Self> {
+        let Target { component: id, executor, middleware } = target;
         let component = app.components.get(id).ok_or_else(|| {
             anyhow!("a trigger names component `{id}`, which the app does not have")
         })?;
-        let file = dayfly_forge::find(&Job::new(app, component, executor)).map_err(|error| {
+        let job = job(app, component, executor, middleware);
+        let files = dayfly_forge::files(&job).map_err(|error| {
             let hint = error.hint();
             report::hint(error, hint)
         })?;
-        Ok(Self { app: app.clone(), component: id.clone(), executor: executor.clone(), file })
+        Ok(Self {
+            app: app.clone(),
+            component: id.clone(),
+            executor: executor.clone(),
+            middleware: middleware.to_vec(),
+            files,
+        })
     }
+}
+
+/// The job of preparing a component of an app.
+pub(crate) fn job<'a>(
+    app: &'a App,
+    component: &'a Component,
+    executor: &'a Executor,
+    middleware: &'a [Middleware],
+) -> Job<'a> {
+    Job::new(app, component, executor, middleware, opened_by)
 }
 
 impl ImageSource for Source {
     fn stamp(&self) -> io::Result<Stamp> {
-        self.file.metadata().map(|file| Stamp::of(&file))
+        let mut stamps = self.files.iter().map(|file| file.metadata().map(|it| Stamp::of(&it)));
+        let own = stamps.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
+        stamps.try_fold(own, |all, stamp| Ok(all.and(stamp?)))
     }
 
     fn prepare(&self) -> Result<Prepared, BoxError> {
         let component = self.app.components.get(&self.component).ok_or("the component is gone")?;
-        let job = Job::new(&self.app, component, &self.executor);
+        let job = job(&self.app, component, &self.executor, &self.middleware);
         let dayfly_forge::Prepared { wasm, shape, .. } = dayfly_forge::prepare(&job)?;
         Ok(Prepared { wasm, shape })
     }

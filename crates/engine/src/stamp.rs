@@ -30,6 +30,32 @@ impl Stamp {
         }
     }
 
+    /// The version of several files together.
+    #[must_use]
+    pub fn and(self, other: Stamp) -> Stamp {
+        let mut hasher = blake3::Hasher::new();
+        for stamp in [&self, &other] {
+            for number in [stamp.device, stamp.inode, stamp.bytes] {
+                hasher.update(&number.to_le_bytes());
+            }
+            hasher.update(&stamp.changed_seconds.to_le_bytes());
+            hasher.update(&stamp.changed_nanos.to_le_bytes());
+        }
+        let mut numbers = [0; 16];
+        hasher.finalize_xof().fill(&mut numbers);
+        let (device, inode) = numbers.split_at(8);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let (changed_seconds, changed_nanos) = (self.changed_seconds, self.changed_nanos)
+            .max((other.changed_seconds, other.changed_nanos));
+        Stamp {
+            device: number(device),
+            inode: number(inode),
+            bytes: self.bytes.wrapping_add(other.bytes),
+            changed_seconds,
+            changed_nanos,
+        }
+    }
+
     /// Whether any later change has another stamp.
     pub fn is_settled(&self) -> bool {
         now_seconds().saturating_sub(self.changed_seconds) > SETTLED.as_secs() as i64

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod componentise;
+pub mod compose;
 pub mod inspect;
 pub mod pipeline;
 pub mod progress;
@@ -18,9 +19,10 @@ mod sections;
 mod splice;
 mod unshim;
 
+pub use compose::Composition;
 pub use inspect::{InterfaceName, ItemKind, World, inspect};
 pub use pipeline::{
-    ForgeError, Job, Prepared, Unshaped, find, prepare, prepare_bytes, prepare_unshaped,
+    ForgeError, Job, Prepared, Unshaped, files, prepare, prepare_bytes, prepare_unshaped,
 };
 pub use progress::{Phase, PhaseReport};
 pub use shape::{ShapeError, detect_shape, shapes};

@@ -1,16 +1,17 @@
 //! The list of the phases between a manifest's source and a component that the engine takes.
 //!
-//! Freezing, composing, optimising, compiling and packaging are phases of later versions.
+//! Freezing, optimising, compiling and packaging are phases of later versions.
 
 use std::path::{Path, PathBuf};
 
-use dayfly_model::{App, Component, Executor, HandlerShape, Source};
+use dayfly_model::{App, Component, Executor, HandlerShape, Middleware, Source};
 
 use crate::componentise::{self, ComponentiseError};
+use crate::compose::{self, ComposeError, Composition, OpenedBy};
 use crate::inspect::{self, InspectError, World};
 use crate::progress::{Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
-use crate::resolve::{self, ResolveError};
+use crate::resolve::{self, Location, ResolveError};
 use crate::shape::{self, ShapeError};
 use crate::unshim;
 
@@ -27,18 +28,34 @@ pub struct Job<'a> {
     pub build_commands: &'a [String],
     /// How it will be called: `Wagi` asks for a command and may name its entry point.
     pub executor: &'a Executor,
+    /// What it is composed with, if with anything.
+    pub composition: Option<Composition<'a>>,
 }
 
 impl<'a> Job<'a> {
-    /// The job of preparing `component` of `app` for a trigger with `executor`.
-    pub fn new(app: &'a App, component: &'a Component, executor: &'a Executor) -> Self {
+    /// The job of preparing `component` of `app` for a trigger with `executor`, which puts
+    /// `middleware` before it. `opened_by` says what parts of a composition have to inherit.
+    pub fn new(
+        app: &'a App,
+        component: &'a Component,
+        executor: &'a Executor,
+        middleware: &'a [Middleware],
+        opened_by: OpenedBy,
+    ) -> Self {
+        let composition = Composition::new(app, component, middleware, opened_by);
         Self {
+            composition: Some(composition).filter(|it| !it.is_empty()),
             component: &component.id.0,
             root: &app.root,
             source: &component.source,
             build_commands: component.build.as_ref().map_or(&[], |build| &build.commands),
             executor,
         }
+    }
+
+    fn location(&self) -> Location<'a> {
+        let Self { root, source, build_commands, .. } = *self;
+        Location { root, source, build_commands }
     }
 
     fn entrypoint(&self) -> Option<&'a str> {
@@ -98,6 +115,9 @@ pub enum Failure {
     /// The component's names could not be read.
     #[error(transparent)]
     Rename(#[from] RenameError),
+    /// The component and its parts do not fit together.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
     /// The component's imports and exports could not be read.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -109,23 +129,45 @@ pub enum Failure {
 impl ForgeError {
     /// What a person can do about it, where that is known; a sentence fragment without a full stop.
     pub fn hint(&self) -> Option<String> {
-        match &self.failure {
-            Failure::Resolve(error) => error.hint(),
-            Failure::Componentise(error) => error.hint(),
-            Failure::Shape(error) => error.hint(),
-            Failure::Rename(_) | Failure::Inspect(_) => {
+        self.failure.hint()
+    }
+}
+
+impl Failure {
+    /// As [`ForgeError::hint`].
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Resolve(error) => error.hint(),
+            Self::Componentise(error) => error.hint(),
+            Self::Compose(error) => error.hint(),
+            Self::Shape(error) => error.hint(),
+            Self::Rename(_) | Self::Inspect(_) => {
                 Some("the file looks damaged: build or copy it again".to_owned())
             }
         }
     }
 }
 
-/// Finds the file of a component; it is not opened.
+/// The files that a component is made of, its own first; none is opened.
 ///
 /// # Errors
-/// When it is not there, or the source is none that this version serves.
-pub fn find(job: &Job<'_>) -> Result<PathBuf, ForgeError> {
-    resolve::find(job).map_err(|error| job.failed(error))
+/// When one is not there, or a source is none that this version serves.
+pub fn files(job: &Job<'_>) -> Result<Vec<PathBuf>, ForgeError> {
+    let find =
+        || -> Result<Vec<PathBuf>, Failure> {
+            let own = job.location();
+            let mut files = vec![resolve::find(&own)?];
+            let parts = job.composition.as_ref().map(|it| it.locations(&own)).transpose()?;
+            for (part, location) in parts.into_iter().flatten() {
+                let found = resolve::find(&location);
+                files.push(found.map_err(|error| ComposeError::Part {
+                    part,
+                    failure: Box::new(error.into()),
+                })?);
+            }
+            Ok(files)
+        };
+    find().map_err(|failure| job.failed(failure))
 }
 
 /// Prepares a component that must answer events.
@@ -159,25 +201,48 @@ pub fn prepare_bytes(component: &str, bytes: Vec<u8>) -> Result<Unshaped, ForgeE
     progress
         .bytes(Phase::Resolve, || resolve::binary(bytes))
         .map_err(Failure::from)
-        .and_then(|wasm| phases(wasm, None, progress))
+        .and_then(|wasm| {
+            let wasm = flat(wasm, None, &mut progress)?;
+            inspected(wasm, progress)
+        })
         .map_err(|failure| ForgeError { component: component.to_owned(), failure })
 }
 
 fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
     let mut progress = Progress::default();
-    let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(job))?;
-    phases(wasm, job.entrypoint(), progress)
+    let location = job.location();
+    let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(&location))?;
+    let mut wasm = flat(wasm, job.entrypoint(), &mut progress)?;
+    if let Some(composition) = &job.composition {
+        let composed = || compose::compose(wasm, composition, &location).map(|wasm| (wasm, true));
+        wasm = progress.bytes(Phase::Compose, composed)?;
+    }
+    inspected(wasm, progress)
 }
 
-fn phases(
+/// A part of a composition, by the phases that a component goes through before it is composed.
+///
+/// # Errors
+/// When one of them fails.
+pub(crate) fn part(location: &Location<'_>) -> Result<Vec<u8>, Failure> {
+    let mut progress = Progress::default();
+    let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(location))?;
+    flat(wasm, None, &mut progress)
+}
+
+/// Makes a component of its own of a source's bytes.
+fn flat(
     wasm: Vec<u8>,
     entrypoint: Option<&str>,
-    mut progress: Progress,
-) -> Result<Unshaped, Failure> {
+    progress: &mut Progress,
+) -> Result<Vec<u8>, Failure> {
     let wasm =
         progress.bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint))?;
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
-    let wasm = progress.bytes(Phase::Unshim, || Ok::<_, Failure>(unshim::unshim(wasm)))?;
+    progress.bytes(Phase::Unshim, || Ok(unshim::unshim(wasm)))
+}
+
+fn inspected(wasm: Vec<u8>, mut progress: Progress) -> Result<Unshaped, Failure> {
     let world = progress.read(Phase::Inspect, &wasm, inspect::inspect)?;
     Ok(Unshaped { wasm, world, phases: progress.finish() })
 }

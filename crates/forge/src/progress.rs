@@ -14,6 +14,8 @@ pub enum Phase {
     Rename,
     /// Lets core modules call the host directly.
     Unshim,
+    /// Makes one component of it, its dependencies and its middleware.
+    Compose,
     /// Reads what the component imports and exports, and how it takes events.
     Inspect,
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Phase {
             Self::Componentise => "componentise",
             Self::Rename => "rename",
             Self::Unshim => "unshim",
+            Self::Compose => "compose",
             Self::Inspect => "inspect",
         })
     }

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use dayfly_model::Source;
 
-use crate::pipeline::Job;
-
 /// The largest source that is read: above any guest known (a CPython with its libraries has
 /// 150 MB), below what would hurt a developer's machine.
 pub const MAX_SOURCE_BYTES: u64 = 512 << 20;
@@ -91,13 +89,23 @@ impl ResolveError {
     }
 }
 
-/// The file that the job's source is.
+/// Where one source is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Location<'a> {
+    /// The folder that a relative file is relative to.
+    pub(crate) root: &'a Path,
+    pub(crate) source: &'a Source,
+    /// The commands that build it, for the hint when it is missing.
+    pub(crate) build_commands: &'a [String],
+}
+
+/// The file that a source is.
 ///
 /// # Errors
 /// When it is no file, or a script.
-pub(crate) fn file(job: &Job<'_>) -> Result<PathBuf, ResolveError> {
-    let path = match job.source {
-        Source::File(path) => job.root.join(path),
+fn file(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
+    let path = match location.source {
+        Source::File(path) => location.root.join(path),
         Source::Url { url, .. } => {
             return Err(ResolveError::Unserved { what: format!("by address `{url}`") });
         }
@@ -113,24 +121,24 @@ pub(crate) fn file(job: &Job<'_>) -> Result<PathBuf, ResolveError> {
     Ok(path)
 }
 
-/// The file that the job's source is, if it is there; it is not opened.
+/// The file that a source is, if it is there; it is not opened.
 ///
 /// # Errors
 /// When it is not there, or no file.
-pub(crate) fn find(job: &Job<'_>) -> Result<PathBuf, ResolveError> {
-    let path = file(job)?;
-    let metadata = path.metadata().map_err(failed(&path, job.build_commands))?;
+pub(crate) fn find(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
+    let path = file(location)?;
+    let metadata = path.metadata().map_err(failed(&path, location.build_commands))?;
     if metadata.is_dir() { Err(ResolveError::Folder { path }) } else { Ok(path) }
 }
 
-/// Reads the job's source; says whether it had to be translated from text.
+/// Reads a source; says whether it had to be translated from text.
 ///
 /// # Errors
 /// When it cannot be had, or is no WebAssembly.
-pub(crate) fn resolve(job: &Job<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
-    let path = file(job)?;
+pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
+    let path = file(location)?;
     let (bytes, translated) =
-        binary(read(&path, job.build_commands)?).map_err(|error| match error {
+        binary(read(&path, location.build_commands)?).map_err(|error| match error {
             ResolveError::Text(mut error) => {
                 error.set_path(&path);
                 ResolveError::Text(error)

@@ -106,7 +106,7 @@ fn rank(shape: HandlerShape) -> u8 {
     }
 }
 
-fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
+pub(crate) fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
     if export.kind != ItemKind::Instance {
         return None;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_engine::Stamp;
-use dayfly_model::{App, ComponentId, Executor, HandlerShape};
+use dayfly_model::{App, ComponentId, Executor, HandlerShape, Middleware};
 
 use crate::BoxError;
 
@@ -17,6 +17,8 @@ pub struct Image {
     pub component: ComponentId,
     /// How its triggers call it.
     pub executor: Executor,
+    /// What they put before it.
+    pub middleware: Vec<Middleware>,
     /// Where its code comes from.
     pub source: Box<dyn ImageSource>,
     /// Where its lines of output go.
@@ -51,7 +53,7 @@ pub struct Prepared {
 pub struct Release {
     /// The app.
     pub app: Arc<App>,
-    /// An image for each component and way of calling it that a trigger names.
+    /// An image for each component and way of calling it that a trigger names, with the same before it.
     pub images: Vec<Image>,
     /// What stands behind the components' grants.
     pub backends: Backends,

@@ -47,6 +47,36 @@ impl App {
         let secrets = self.variables.iter().filter(|(_, variable)| variable.secret);
         secrets.map(|(name, _)| name.clone()).collect()
     }
+
+    /// Every source of code that the app names.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let components = self.components.values();
+        let dependencies = components.clone().flat_map(|it| &it.dependencies).map(|it| &it.source);
+        let composed = dependencies.chain(self.middleware().map(|it| &it.source));
+        let composed = composed.filter_map(|source| match source {
+            DependencySource::Source(source) => Some(source),
+            DependencySource::Component(_) => None,
+        });
+        components.map(|it| &it.source).chain(composed)
+    }
+
+    /// The components that are composed into others, once for each of those.
+    pub fn composed(&self) -> impl Iterator<Item = &ComponentId> {
+        let dependencies = self.components.values().flat_map(|it| &it.dependencies);
+        let sources = dependencies.map(|it| &it.source);
+        sources.chain(self.middleware().map(|it| &it.source)).filter_map(|source| match source {
+            DependencySource::Source(_) => None,
+            DependencySource::Component(id) => Some(id),
+        })
+    }
+
+    fn middleware(&self) -> impl Iterator<Item = &Middleware> {
+        let middleware = self.triggers.iter().map(|trigger| match &trigger.kind {
+            TriggerKind::Http(http) => http.middleware.as_slice(),
+            TriggerKind::Other { .. } => &[],
+        });
+        middleware.flatten()
+    }
 }
 
 /// The name of a component within its app: kebab-case, as the manifest spells it.
@@ -114,8 +144,20 @@ pub struct HttpTrigger {
     pub route: Option<Route>,
     /// What answers.
     pub target: HttpTarget,
-    /// Middleware components, outermost first.
-    pub middleware: Vec<ComponentId>,
+    /// What stands before the component, outermost first.
+    pub middleware: Vec<Middleware>,
+}
+
+/// A component that stands before the one that handles a route: it gets the requests, and passes on
+/// what it likes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Middleware {
+    /// Where it comes from.
+    pub source: DependencySource,
+    /// What it may use of what the route's component may use.
+    pub inherit: Inherit,
+    /// Its environment variables.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What answers on an HTTP route.
@@ -195,7 +237,7 @@ pub struct Component {
 }
 
 /// Where a component's code comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A file, absolute or relative to [`App::root`].
     File(PathBuf),
@@ -212,7 +254,7 @@ pub enum Source {
         registry: Option<String>,
         /// The package, `namespace:name`.
         package: String,
-        /// The exact version.
+        /// A version; of what is composed into another component, a range (`^1.2.3`, `=1.2.3`).
         version: String,
     },
 }
@@ -265,32 +307,20 @@ pub struct Dependency {
 }
 
 /// Where a dependency comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DependencySource {
-    /// A file, absolute or relative to [`App::root`].
-    File(PathBuf),
-    /// An address with the digest of what it serves, as [`Source::Url`].
-    Url {
-        /// The address.
-        url: String,
-        /// The digest.
-        digest: String,
-    },
-    /// A package of a registry.
-    Registry {
-        /// The registry's host, if the manifest names one.
-        registry: Option<String>,
-        /// The package, `namespace:name`.
-        package: String,
-        /// The versions that will do.
-        version: String,
-    },
+    /// A source of its own; of a package, the version is a range.
+    Source(Source),
     /// Another component of the app.
     Component(ComponentId),
 }
 
+/// What stands before the name of an import that a part of a composition may not use. The host
+/// serves no such name, so it is refused.
+pub const DENIED: &str = "denied-";
+
 /// What a dependency may use of what its component may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Inherit {
     /// Nothing.
     Nothing,
@@ -298,4 +328,16 @@ pub enum Inherit {
     All,
     /// What these keys of the component grant.
     Some(Vec<String>),
+}
+
+impl Inherit {
+    /// Whether it has what `key` grants the component.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::Some(keys) => keys.iter().any(|inherited| inherited == key),
+        }
+    }
 }

@@ -41,6 +41,14 @@ pub const COMMAND_COMPONENT: Recipe = Recipe {
     build: program,
 };
 
+/// A component that is composed with `rust-library`, and shares code with it.
+pub const COMPOSED: Recipe = Recipe {
+    language: "Rust",
+    version: 1,
+    inputs: &[INPUTS[0], "guests/rust-library", "guests/rust-p3-echo/src/answer.rs"],
+    build: component,
+};
+
 /// Links a program's entry, which the compiler looks for among files that Debian does not pack.
 const START_FILE: [&str; 3] = ["--", "-C", "link-arg=/usr/lib/wasm32-wasi/crt1-command.o"];
 

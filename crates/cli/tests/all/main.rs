@@ -12,6 +12,7 @@ mod clients;
 mod command_line;
 mod commands;
 mod compiling;
+mod composition;
 mod descriptors;
 mod ending;
 mod examples;

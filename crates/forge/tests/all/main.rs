@@ -1,6 +1,7 @@
 //! The forge's tests: one module a phase, then what goes wrong, then real files.
 
 mod componentise;
+mod compose;
 mod examples;
 mod guests;
 mod hostile;

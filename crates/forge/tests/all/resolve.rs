@@ -9,7 +9,8 @@ use crate::support::said;
 
 fn refused(root: &Path, source: &Source, build_commands: &[String]) -> String {
     let executor = &Executor::Detected;
-    let job = Job { component: "thumbnail", root, source, build_commands, executor };
+    let job =
+        Job { component: "thumbnail", root, source, build_commands, executor, composition: None };
     said(&prepare_unshaped(&job).expect_err("the source is refused"))
 }
 

@@ -46,7 +46,14 @@ pub fn forge_wagi(text: &str, entrypoint: &str) -> Result<Prepared, ForgeError> 
 /// Prepares a file of `root`.
 pub fn forge_file(root: &Path, file: &str, executor: &Executor) -> Result<Prepared, ForgeError> {
     let source = Source::File(file.into());
-    prepare(&Job { component: "test", root, source: &source, build_commands: &[], executor })
+    prepare(&Job {
+        component: "test",
+        root,
+        source: &source,
+        build_commands: &[],
+        executor,
+        composition: None,
+    })
 }
 
 /// The error's whole chain and its hint, one a line.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dayfly_capabilities::{GrantError, HostState, Share};
 use dayfly_engine::{EngineError, Origin};
-use dayfly_model::{ComponentId, Executor, HandlerShape, Limits};
+use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -161,9 +161,9 @@ impl ComponentHost {
         }
     }
 
-    /// Which component it is, and how it is called.
-    pub(super) fn is(&self) -> (&ComponentId, &Executor) {
-        (&self.image.component, &self.image.executor)
+    /// Which component it is, how it is called, and what stands before it.
+    pub(super) fn is(&self) -> (&ComponentId, &Executor, &[Middleware]) {
+        (&self.image.component, &self.image.executor, &self.image.middleware)
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::{Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
-use dayfly_model::{Component, ComponentId, Executor};
+use dayfly_model::{Component, ComponentId, Executor, Middleware};
 
 use crate::host::HostConfig;
 use crate::release::Release;
@@ -43,7 +43,7 @@ pub(crate) struct Components {
 
 /// Components by what triggers name.
 pub(crate) struct Index<'a> {
-    hosts: HashMap<(&'a ComponentId, &'a Executor), &'a Arc<ComponentHost>>,
+    hosts: HashMap<(&'a ComponentId, &'a Executor, &'a [Middleware]), &'a Arc<ComponentHost>>,
     internal: &'a Internal,
 }
 
@@ -130,9 +130,10 @@ impl Index<'_> {
         &self,
         component: &ComponentId,
         executor: &Executor,
+        middleware: &[Middleware],
     ) -> Result<Arc<ComponentHost>, ActivateError> {
         self.hosts
-            .get(&(component, executor))
+            .get(&(component, executor, middleware))
             .map(|host| Arc::clone(host))
             .ok_or_else(|| ActivateError::UnknownComponent(component.to_string()))
     }

@@ -5,15 +5,17 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use dayfly_capabilities::registry;
 use dayfly_capabilities::variables::{Providers, VariableError};
-use dayfly_forge::{InterfaceName, ItemKind, Job, Unshaped, shape};
+use dayfly_forge::{InterfaceName, ItemKind, Unshaped, shape};
 use dayfly_host::serves_shape;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::{
-    App, Component, ComponentId, Executor, Feature, HttpTarget, RuntimeConfig, Source, TriggerKind,
+    App, Component, ComponentId, DENIED, Executor, Feature, HandlerShape, HttpTarget,
+    RuntimeConfig, Source, TriggerKind,
 };
 
 use super::facts::{Access, ComponentFacts, Facts, Import, chain};
-use crate::app::{self, AppSource};
+use crate::app::{self, AppSource, Target};
+use crate::source::job;
 
 impl Facts {
     /// What can be found without compiling.
@@ -74,14 +76,19 @@ impl Facts {
         }
         let targets = app::targets(app);
         for (id, component) in &app.components {
-            let executors: Vec<_> =
-                targets.iter().filter(|(target, _)| *target == id).map(|(_, how)| *how).collect();
-            if executors.is_empty() {
-                self.warnings.push(format!("no trigger wakes component `{id}`"));
-                self.component(app, id, component, &Executor::Detected);
+            let mut named = targets.iter().filter(|target| target.component == id).peekable();
+            if named.peek().is_none() {
+                let alone =
+                    Target { component: id, executor: &Executor::Detected, middleware: &[] };
+                // A part of another one: what it exports need be no handler.
+                let part = app.composed().any(|part| part == id);
+                if !part {
+                    self.warnings.push(format!("no trigger wakes component `{id}`"));
+                }
+                self.component(app, component, alone, part);
             }
-            for executor in executors {
-                self.component(app, id, component, executor);
+            for target in named {
+                self.component(app, component, *target, false);
             }
         }
     }
@@ -113,15 +120,20 @@ impl Facts {
         }
     }
 
-    fn component(&mut self, app: &App, id: &ComponentId, component: &Component, how: &Executor) {
+    fn component(&mut self, app: &App, component: &Component, target: Target<'_>, part: bool) {
         self.folders(app, component);
         // A kind of source that is not served has been told already, with its place.
         let Source::File(file) = &component.source else { return };
         if Feature::script(file).is_some() {
             return;
         }
-        match dayfly_forge::prepare_unshaped(&Job::new(app, component, how)) {
-            Ok(prepared) => self.prepared(id, component, how, prepared),
+        let Target { component: id, executor, middleware } = target;
+        match dayfly_forge::prepare_unshaped(&job(app, component, executor, middleware)) {
+            Ok(prepared) if part => self.prepared(id, component, None, prepared),
+            Ok(prepared) => {
+                let shape = self.shape(id, executor, &prepared);
+                self.prepared(id, component, shape, prepared);
+            }
             Err(error) => {
                 let hint = error.hint();
                 self.problem(Some(&id.0), chain(&error.failure), hint);
@@ -129,7 +141,7 @@ impl Facts {
         }
     }
 
-    fn prepared(&mut self, id: &ComponentId, component: &Component, how: &Executor, it: Unshaped) {
+    fn shape(&mut self, id: &ComponentId, how: &Executor, it: &Unshaped) -> Option<HandlerShape> {
         let detected = match how {
             Executor::Wagi { .. } => shape::detect_command(&it.world),
             Executor::Detected => shape::detect_shape(&it.world),
@@ -142,6 +154,16 @@ impl Facts {
             }
             Err(error) => self.problem(Some(&id.0), error.to_string(), error.hint()),
         }
+        detected.ok()
+    }
+
+    fn prepared(
+        &mut self,
+        id: &ComponentId,
+        component: &Component,
+        shape: Option<HandlerShape>,
+        it: Unshaped,
+    ) {
         let imports: Vec<Import> =
             it.world.imports.iter().filter_map(|name| import(name, component)).collect();
         for missing in imports.iter().filter(|import| import.access == Access::Missing) {
@@ -153,7 +175,7 @@ impl Facts {
             id: id.to_string(),
             source: source(&component.source),
             bytes: it.phases.first().map_or(it.wasm.len(), |phase| phase.bytes),
-            shape: detected.ok(),
+            shape,
             imports,
             exports: it.world.exports.iter().map(|export| export.raw.clone()).collect(),
             wasm: it.wasm,
@@ -171,9 +193,13 @@ impl Facts {
 
 /// What an import leads to; a type needs nobody.
 fn import(name: &InterfaceName, component: &Component) -> Option<Import> {
-    let served = registry::serving(&name.raw);
-    let key = served.and_then(|capability| capability.key_of(&name.raw));
+    // What a part of it may not use, though the component may.
+    let denied = name.raw.strip_prefix(DENIED);
+    let interface = denied.unwrap_or(&name.raw);
+    let served = registry::serving(interface);
+    let key = served.and_then(|capability| capability.key_of(interface));
     let access = match (name.kind, served, key) {
+        (ItemKind::Instance, Some(_), _) if denied.is_some() => Access::Denied,
         (ItemKind::Type, ..) => return None,
         (ItemKind::Module | ItemKind::Component | ItemKind::Value, ..) => Access::Missing,
         (_, None, _) => Access::Refused,

@@ -55,7 +55,7 @@ impl Calls {
             if services.contains_key(&id) {
                 continue;
             }
-            let host = components.find(component, executor)?;
+            let host = components.find(component, executor, &http.middleware)?;
             let service = Service::new(&id, &host, executor.clone());
             services.insert(id, Arc::new(service));
         }

@@ -98,7 +98,7 @@ impl Target {
         Ok(match &trigger.target {
             HttpTarget::Static(response) => Self::Static(response.clone()),
             HttpTarget::Component { component, executor } => Self::Component {
-                host: components.find(component, executor)?,
+                host: components.find(component, executor, &trigger.middleware)?,
                 executor: executor.clone(),
                 headers: RouteHeaders::new(route),
             },

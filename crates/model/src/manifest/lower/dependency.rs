@@ -1,11 +1,12 @@
 //! Dependencies: what satisfies a component's imports.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::super::value::{Entry, Node, Value, join};
 use super::Lowering;
 use super::component::{environment_of, source_of};
-use crate::app::{ComponentId, Dependency, DependencySource, Inherit, Source};
+use crate::app::{ComponentId, Dependency, DependencySource, Inherit, Middleware, Source};
 
 /// What a dependency must not have: it would be dropped in composition.
 const GRANTS: [&str; 8] = [
@@ -50,6 +51,25 @@ impl Lowering<'_, '_> {
         found.into_values().collect()
     }
 
+    /// What stands before a route's component and is stated as a dependency, which has no name.
+    pub(super) fn middleware_dependency(&mut self, node: &Node, path: &str) -> Option<Middleware> {
+        if let Some(entry) = node.entry("export") {
+            let message = format!("`{path}.export` is not for middleware, which exports a handler");
+            self.report(&entry.key_span, message, Some("remove it".to_owned()));
+        }
+        if node.get("version").is_some() && node.get("package").is_none() {
+            let message = format!("`{path}` lacks `package`");
+            let hint = "middleware has no name to take the package from";
+            self.report(&node.span, message, Some(hint.to_owned()));
+        }
+        let source = match node.entry("component") {
+            Some(target) => self.component_source(None, target),
+            None => outside_source(node, ""),
+        }?;
+        let environment = environment_of(node).collect();
+        Some(Middleware { source, inherit: inherit(node, None), environment })
+    }
+
     fn dependency_source(
         &mut self,
         id: &str,
@@ -73,35 +93,32 @@ impl Lowering<'_, '_> {
             if plain {
                 self.lacks_package(entry, path);
             }
-            return Some(DependencySource::Registry {
+            return Some(DependencySource::Source(Source::Registry {
                 registry: None,
                 package: package.to_owned(),
-                version: version.clone(),
-            });
+                version: range(version),
+            }));
         }
         if let Some(target) = node.entry("component") {
-            let target_id = target.node.as_text()?;
-            self.reference(target_id, &target.node.span);
-            self.may_be_dependency(id, target_id, target);
-            return Some(DependencySource::Component(ComponentId(target_id.to_owned())));
-        }
-        if let Some(path) = node.text("path") {
-            return Some(DependencySource::File(path.into()));
-        }
-        if node.get("url").is_some() {
-            return Some(match source_of(node) {
-                Source::Url { url, digest } => DependencySource::Url { url, digest },
-                _ => return None,
-            });
+            return self.component_source(Some(id), target);
         }
         if plain && node.get("package").is_none() && node.get("version").is_some() {
             self.lacks_package(entry, path);
         }
-        Some(DependencySource::Registry {
-            registry: node.text("registry").map(str::to_owned),
-            package: node.text("package").unwrap_or(package).to_owned(),
-            version: node.text("version")?.to_owned(),
-        })
+        outside_source(node, package)
+    }
+
+    /// Another component of the app, named by the entry `target`; `id` is the one that needs it.
+    fn component_source(&mut self, id: Option<&str>, target: &Entry) -> Option<DependencySource> {
+        let target_id = target.node.as_text()?;
+        self.reference(target_id, &target.node.span);
+        if id == Some(target_id) {
+            let message = format!("component `{target_id}` depends on itself");
+            self.report(&target.node.span, message, None);
+            return None;
+        }
+        self.may_be_composed(target_id, &target.node.span, "a dependency");
+        Some(DependencySource::Component(ComponentId(target_id.to_owned())))
     }
 
     fn lacks_package(&mut self, entry: &Entry, path: &str) {
@@ -110,27 +127,32 @@ impl Lowering<'_, '_> {
         self.report(&entry.key_span, message, Some(hint.to_owned()));
     }
 
-    /// A component that is composed into another one brings no grants along.
-    fn may_be_dependency(&mut self, id: &str, target: &str, entry: &Entry) {
-        if id == target {
-            let message = format!("component `{id}` depends on itself");
-            return self.report(&entry.node.span, message, None);
+    /// A component that is composed into another one, as `role`, brings no grants along.
+    pub(super) fn may_be_composed(&mut self, target: &str, span: &Range<usize>, role: &str) {
+        let nodes = self.component_nodes;
+        if let Some(stated) = nodes.iter().find(|entry| entry.key == target) {
+            self.has_no_grants(target, &stated.node, span, role);
         }
-        let Some(stated) = self.component_nodes.iter().find(|entry| entry.key == target) else {
-            return;
-        };
-        let granted = GRANTS.iter().filter_map(|key| stated.node.entry(key));
+    }
+
+    /// The same, of a component that `node` states.
+    pub(super) fn has_no_grants(
+        &mut self,
+        target: &str,
+        node: &Node,
+        span: &Range<usize>,
+        role: &str,
+    ) {
+        let granted = GRANTS.iter().filter_map(|key| node.entry(key));
         let granted: Vec<_> = granted
             .filter(|e| !e.node.items().is_empty() || !e.node.entries().is_empty())
             .map(|e| format!("`{}`", e.key))
             .collect();
         if !granted.is_empty() {
-            let message = format!(
-                "component `{target}` cannot be a dependency: it has {}",
-                granted.join(", ")
-            );
-            let hint = "a dependency has no grants of its own; see `inherit_configuration`";
-            self.report(&entry.node.span, message, Some(hint.to_owned()));
+            let message =
+                format!("component `{target}` cannot be {role}: it has {}", granted.join(", "));
+            let hint = format!("{role} has no grants of its own; see `inherit_configuration`");
+            self.report(span, message, Some(hint));
         }
     }
 
@@ -152,6 +174,27 @@ impl Lowering<'_, '_> {
             }
         }
     }
+}
+
+/// The source that a table states which names no component.
+fn outside_source(node: &Node, package: &str) -> Option<DependencySource> {
+    let source = if let Some(path) = node.text("path") {
+        Source::File(path.into())
+    } else if node.get("url").is_some() {
+        source_of(node)
+    } else {
+        Source::Registry {
+            registry: node.text("registry").map(str::to_owned),
+            package: node.text("package").unwrap_or(package).to_owned(),
+            version: range(node.text("version")?),
+        }
+    };
+    Some(DependencySource::Source(source))
+}
+
+/// A range of versions in its long form: one that is written as a version is none.
+fn range(text: &str) -> String {
+    semver::VersionReq::parse(text).map_or_else(|_| text.to_owned(), |range| range.to_string())
 }
 
 fn dependency(name: &str, node: &Node, source: DependencySource, inherit: Inherit) -> Dependency {

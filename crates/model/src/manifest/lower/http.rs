@@ -1,12 +1,14 @@
 //! HTTP triggers: a route, what answers on it, and what stands before that.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use super::super::value::{Node, Value};
 use super::Lowering;
-use super::component::source_of;
-use crate::app::{ComponentId, Executor, HttpTarget, HttpTrigger, Source, StaticResponse};
+use crate::app::{
+    DependencySource, Executor, HttpTarget, HttpTrigger, Inherit, Middleware, StaticResponse,
+};
 use crate::feature::Feature;
 use crate::route::Route;
 
@@ -27,6 +29,9 @@ impl Lowering<'_, '_> {
         let route = self.route(node, base, path);
         let middleware = self.middleware(node, id, path);
         let target = self.target(node, id, path);
+        if let Some(target) = target.as_ref().filter(|_| !middleware.is_empty()) {
+            self.stands_before_a_handler(node, target, path);
+        }
         Some(HttpTrigger { route: route?, target: target?, middleware })
     }
 
@@ -114,7 +119,7 @@ impl Lowering<'_, '_> {
         Executor::Detected
     }
 
-    fn middleware(&mut self, node: &Node, id: &str, path: &str) -> Vec<ComponentId> {
+    fn middleware(&mut self, node: &Node, id: &str, path: &str) -> Vec<Middleware> {
         let mut found = Vec::new();
         for table in ["components", "dependencies"] {
             let Some(entry) = node.get(table).and_then(|t| t.entry("middleware")) else {
@@ -130,51 +135,40 @@ impl Lowering<'_, '_> {
             }
             for (i, item) in items.iter().enumerate() {
                 let key = format!("{key}[{i}]");
-                let component = match table {
-                    "components" => self.handler(item, id, false, &key),
-                    _ => self.outside_middleware(item, id, &key),
-                };
-                found.extend(component);
+                found.extend(match table {
+                    "components" => self.middleware_component(item, id, &key),
+                    _ => self.middleware_dependency(item, &key),
+                });
             }
         }
         found
     }
 
-    /// Middleware that is not a component of the app becomes one without any grants.
-    fn outside_middleware(&mut self, node: &Node, id: &str, path: &str) -> Option<ComponentId> {
-        // What it inherits has no place in a component: only composition could serve it.
-        for key in ["inherit_configuration", "export"] {
-            if let Some(entry) = node.entry(key) {
-                self.used(Feature::Dependencies, format!("{path}.{key}"), &entry.key_span);
+    /// A component of the app, named or written out, which gets nothing of what others may use.
+    fn middleware_component(&mut self, node: &Node, id: &str, path: &str) -> Option<Middleware> {
+        let component = self.handler(node, id, false, path)?;
+        match &node.value {
+            Value::Table(_) => self.has_no_grants(&component.0, node, &node.span, "middleware"),
+            _ => self.may_be_composed(&component.0, &node.span, "middleware"),
+        }
+        Some(Middleware {
+            source: DependencySource::Component(component),
+            inherit: Inherit::Nothing,
+            environment: BTreeMap::new(),
+        })
+    }
+
+    /// Middleware needs something that takes the requests which it passes on.
+    fn stands_before_a_handler(&mut self, node: &Node, target: &HttpTarget, path: &str) {
+        let why = match target {
+            HttpTarget::Static(_) => "no component to stand before",
+            HttpTarget::Component { executor: Executor::Wagi { .. }, .. } => {
+                "a command called by CGI, which takes no requests from it"
             }
-        }
-        if let Some(target) = node.get("component") {
-            if let Some(entry) = node.entry("environment") {
-                self.used(Feature::Dependencies, format!("{path}.environment"), &entry.key_span);
-            }
-            return target.as_text().map(|id| self.reference(id, &target.span));
-        }
-        if node.get("version").is_some() && node.get("package").is_none() {
-            self.report(
-                &node.span,
-                format!("`{path}` lacks `package`"),
-                Some("middleware has no name to take the package from".to_owned()),
-            );
-        }
-        let source = match node.text("path") {
-            Some(path) => Source::File(path.into()),
-            None => source_of(node),
+            HttpTarget::Component { executor: Executor::Detected, .. } => return,
         };
-        let id = self.inline_id(id, false);
-        let mut component = self.component(&id, node, path);
-        match &source {
-            Source::File(_) => {}
-            Source::Url { .. } => self.used(Feature::UrlSource, path, &node.span),
-            Source::Registry { .. } => self.used(Feature::RegistrySource, path, &node.span),
-        }
-        component.source = source;
-        self.components.insert(component.id.clone(), component);
-        Some(ComponentId(id))
+        let message = format!("`{path}` has middleware, but {why}");
+        self.report(&node.span, message, Some("remove the middleware".to_owned()));
     }
 
     /// Two routes that match the same paths: the second could never answer.

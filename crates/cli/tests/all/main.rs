@@ -35,7 +35,6 @@ mod manifests;
 mod mqtt;
 mod mysql;
 mod outbound;
-mod outbound;
 mod pages;
 mod postgres;
 mod protocol;

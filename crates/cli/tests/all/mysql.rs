@@ -295,9 +295,8 @@ async fn a_request_finds_nothing_of_another_in_its_session() {
     let nowhere = url.replace("/test", "");
     run(&server, "mysql2", &format!("open {nowhere}\nexecute USE elsewhere\n")).await;
     for _ in 0..2 {
-        let lines =
-            run(&server, "mysql2", &format!("open {nowhere}\nquery SELECT database() AS d\n"));
-        assert_eq!(lines.await[2], "DbNull");
+        let script = format!("open {nowhere}\nquery SELECT database() AS d\n");
+        assert_eq!(run(&server, "mysql2", &script).await[2], "DbNull");
     }
     server.stop().await;
 }

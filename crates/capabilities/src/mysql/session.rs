@@ -17,6 +17,7 @@ use super::result::{self, Answer, DESCRIPTION, Described, Prepared, Row};
 use super::wire::{Stream, Wire, malformed};
 use crate::dial::Dialer;
 use crate::rdbms::bounds::Bounds;
+use crate::rdbms::mentions;
 use crate::rdbms::pool::{self, Lent};
 use crate::rdbms::refused::Refused;
 use crate::rdbms::rows::Incoming;
@@ -44,6 +45,8 @@ pub(super) struct Session {
     running: AtomicBool,
     /// Whether what came last could not be understood, or nothing came.
     broken: AtomicBool,
+    /// Whether a role may have been chosen, which MariaDB keeps when it renews a session.
+    spoiled: AtomicBool,
 }
 
 /// Where a session is, for another one there.
@@ -105,6 +108,7 @@ impl Session {
             bounds,
             running: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            spoiled: AtomicBool::new(false),
         })
     }
 
@@ -121,7 +125,8 @@ impl Session {
 
 impl pool::Session for Session {
     fn is_alive(&self) -> bool {
-        !self.broken.load(Relaxed) && self.wire.try_lock().is_ok_and(|mut wire| wire.is_quiet())
+        let is_sound = !self.broken.load(Relaxed) && !self.spoiled.load(Relaxed);
+        is_sound && self.wire.try_lock().is_ok_and(|mut wire| wire.is_quiet())
     }
 
     async fn reset(&self) -> bool {
@@ -153,7 +158,14 @@ pub(super) async fn query(
 ) -> Result<Begun, Error> {
     session.begin();
     let wire = session.wire.clone().lock_owned().await;
-    session.running.store(true, Relaxed);
+    if session.running.swap(true, Relaxed) {
+        // A stream of rows was dropped, perhaps in the middle of a packet.
+        let text = "the connection was left in the middle of a result";
+        return Err(Error::QueryFailed(text.to_owned()));
+    }
+    if mentions(statement, b"set") && mentions(statement, b"role") {
+        session.spoiled.store(true, Relaxed);
+    }
     let mut running = Running { wire, session: session.clone(), statement: None, more: false };
     match running.run(statement, &parameters).await {
         Ok(columns) => {

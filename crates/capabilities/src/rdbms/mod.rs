@@ -7,3 +7,8 @@ pub(crate) mod refused;
 pub(crate) mod rows;
 pub(crate) mod trust;
 pub(crate) mod types;
+
+/// Whether a text has a word of small letters in it, however it is written.
+pub(crate) fn mentions(text: &str, word: &[u8]) -> bool {
+    text.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+}

@@ -293,9 +293,10 @@ async fn errors_of_the_server_in_parts() {
 #[tokio::test]
 async fn streams_of_version_4_2() {
     let postgres = Postgres::start().await;
-    let (_app, server) = start("rust-spin-7", &postgres).await;
+    let (_app, server) =
+        started("rust-spin-7", &postgres.grant(), "limits = { cpu = \"60s\" }").await;
     let url = postgres.url();
-    let numbers = "SELECT n, repeat('x', 100) AS text FROM generate_series(1, 300000) n";
+    let numbers = "SELECT n, repeat('x', 2000) AS text FROM generate_series(1, 40000) n";
     let script = format!(
         "open {url}\n\
          count {numbers}\n\
@@ -312,7 +313,7 @@ async fn streams_of_version_4_2() {
     let text = lines.join("\n");
     let rows = "Int32(1) Str(\"xxx";
     assert!(lines[2].starts_with(rows) && lines[5].starts_with(rows), "{text}");
-    assert_eq!(lines[3], "300000 rows", "{text}");
+    assert_eq!(lines[3], "40000 rows", "{text}");
     assert_eq!(lines[6..8], ["columns one Int32", "Int32(1)"], "{text}");
     assert_eq!(lines[9..11], ["Int32(2)", "3 rows"], "{text}");
     assert!(lines[11].contains("division by zero"), "{text}");
@@ -334,7 +335,7 @@ async fn streams_of_version_4_2() {
         "{text}"
     );
     let grown = server.process().resident_bytes().saturating_sub(before);
-    assert!(grown < 48 << 20, "{grown} bytes more for a result of 40 MB that streams");
+    assert!(grown < 48 << 20, "{grown} bytes more for a result of 80 MB that streams");
     server.stop().await;
 }
 
@@ -462,7 +463,7 @@ async fn a_request_finds_nothing_of_another_in_its_session() {
          AND NOT EXISTS (SELECT FROM pg_cursors WHERE name = 'mine') \
          AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') \
          AND NOT EXISTS (SELECT FROM pg_listening_channels()) \
-         AND now() = statement_timestamp() AND (SELECT count(*) FROM t) = 0 AS clean\n";
+         AND pg_current_xact_id_if_assigned() IS NULL AND (SELECT count(*) FROM t) = 0 AS clean\n";
     for leave in leaves {
         run(&server, "postgres3", &format!("open {url}\n{leave}")).await;
         for _ in 0..3 {
@@ -491,7 +492,8 @@ async fn sessions_are_kept_for_the_same_address_and_component_for_a_while() {
         |more: &str| format!("open {url}{more}\nquery SELECT pg_backend_pid(), 'sad'::mood\n");
     let first = run(&server, "postgres3", &ask("")).await[2].clone();
     for _ in 0..5 {
-        // A type of the database's own is asked about once, and no more.
+        // It is there again when it has been made as good as new.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(run(&server, "postgres3", &ask("")).await[2], first);
     }
     let other = run(&server, "postgres3", &ask("?application_name=x")).await[2].clone();

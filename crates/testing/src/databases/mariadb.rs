@@ -14,6 +14,9 @@ use crate::Certificate;
 
 const DAEMON: &str = "/usr/sbin/mariadbd";
 
+/// Small files: each test has a copy.
+const SIZES: [&str; 2] = ["--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M"];
+
 /// A MariaDB server for `127.0.0.1`, stopped when this is dropped.
 pub struct MariaDb {
     folder: TempDir,
@@ -42,13 +45,21 @@ impl MariaDb {
     async fn new(certificate: Option<&Certificate>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         copy("mariadb", &folder.path().join("data"), |data| {
-            let installer = Path::new("/usr/bin/mariadb-install-db");
-            finish(
-                unprivileged(installer)
-                    .arg("--no-defaults")
-                    .arg(format!("--datadir={}", data.display()))
-                    .args(["--skip-test-db", "--auth-root-authentication-method=normal"]),
-            );
+            // As the installer does, which needs programs of another package.
+            let tables = data.with_file_name("tables.sql");
+            let mut statements = String::from("CREATE DATABASE mysql;\nUSE mysql;\n");
+            for file in ["mysql_system_tables.sql", "mysql_system_tables_data.sql"] {
+                let file = Path::new("/usr/share/mysql").join(file);
+                statements += &fs::read_to_string(file).expect("MariaDB's own statements");
+            }
+            fs::write(&tables, statements).expect("a new file");
+            let tables = fs::File::open(tables).expect("the file");
+            let mut server = unprivileged(Path::new(DAEMON));
+            server
+                .args(["--no-defaults", "--bootstrap", "--enforce-storage-engine="])
+                .arg(format!("--datadir={}", data.display()))
+                .args(SIZES);
+            finish(server.stdin(tables));
         });
         let own = |name: &str| folder.path().join(name);
         fs::write(
@@ -90,8 +101,10 @@ impl MariaDb {
             .arg(format!("--pid-file={}", folder.join("pid").display()))
             .arg(format!("--port={}", self.port))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"])
-            .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"])
+            .args(SIZES)
+            .args(["--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=64M"])
             .args(["--performance-schema=off", "--local-infile=on", "--skip-ssl"])
+            .args(["--character-set-server=utf8mb4"])
             .args(&self.options);
         let mut server = Server::spawn(&mut command);
         let port = self.port;

@@ -2,24 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 use super::session::Session;
+use super::turns::{self, Turns};
 use super::value::Error;
-use crate::Grants;
 use crate::descriptors::Descriptor;
+use crate::{Grants, Paced};
 
 /// How many connections of guests may be open to one database.
 const CONNECTIONS: usize = 128;
 
 /// How many connections that nobody uses are kept.
 const IDLE: usize = 8;
-
-/// How long a guest waits for a connection.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
 
 /// The files that a connection holds open: the database and its log.
 const FILES: usize = 2;
@@ -28,6 +24,7 @@ const FILES: usize = 2;
 pub(super) struct Database {
     path: PathBuf,
     idle: Mutex<Vec<Session>>,
+    failures: Paced,
     connections: Arc<Semaphore>,
     /// Who found the database locked waits here, so that they come one after the other.
     pub(super) writing: Semaphore,
@@ -38,7 +35,7 @@ pub(super) struct Lease {
     database: Arc<Database>,
     session: Option<Session>,
     descriptors: Vec<Descriptor>,
-    permit: Option<OwnedSemaphorePermit>,
+    permits: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 impl Database {
@@ -46,6 +43,7 @@ impl Database {
         Self {
             path,
             idle: Mutex::default(),
+            failures: Paced::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             writing: Semaphore::new(1),
         }
@@ -56,18 +54,19 @@ impl Database {
     }
 
     /// A connection, which is opened when it is first used.
-    pub(super) async fn lease(self: &Arc<Self>, grants: &Grants) -> Result<Lease, Error> {
-        let permit = timeout(WAIT, self.connections.clone().acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else {
-            return Err(Error::io("as many connections to the database as may be are in use"));
-        };
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        turns: &Turns,
+        grants: &Grants,
+    ) -> Result<Lease, Error> {
+        let permits = turns::connection(turns, &self.connections).await?;
         let session = self.idle().pop();
         let mut descriptors = Vec::new();
         if session.is_none() {
             let taken: Option<Vec<_>> = (0..FILES).map(|_| grants.take_descriptor()).collect();
             descriptors = taken.ok_or_else(|| Error::io("too many files are open"))?;
         }
-        Ok(Lease { database: self.clone(), session, descriptors, permit: Some(permit) })
+        Ok(Lease { database: self.clone(), session, descriptors, permits: Some(permits) })
     }
 
     fn keep(&self, mut session: Session) {
@@ -94,8 +93,10 @@ impl Lease {
             None => {
                 let descriptors = std::mem::take(&mut self.descriptors);
                 Session::open(&self.database.path, descriptors).map_err(|error| {
-                    let path = self.database.path.display();
-                    tracing::error!(%path, %error, "failed to open a database");
+                    if self.database.failures.note().is_some() {
+                        let path = self.database.path.display();
+                        tracing::error!(%path, %error, "failed to open a database");
+                    }
                     Error::io("the database cannot be opened")
                 })?
             }
@@ -118,12 +119,12 @@ impl Drop for Lease {
             self.database.keep(session);
             return;
         }
-        let (database, permit) = (self.database.clone(), self.permit.take());
+        let (database, permits) = (self.database.clone(), self.permits.take());
         elsewhere(move || {
             if session.settle() {
                 database.keep(session);
             }
-            drop(permit);
+            drop(permits);
         });
     }
 }

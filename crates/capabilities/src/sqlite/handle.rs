@@ -10,7 +10,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::database::{Database, Lease, WAIT};
+use super::database::{Database, Lease};
 use super::feed::{Awaited, Feed, Feeder, Reader};
 use super::session::{Rows, Statement, Stop};
 use super::turns::{Turn, Turns};
@@ -18,6 +18,9 @@ use super::value::{Error, QueryResult, Row, Value};
 use super::watch::{Cancel, Watch};
 use super::{RESULT_BYTES, too_large};
 use crate::Grants;
+
+/// How long a statement waits for the one before it on the same connection.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// How long a guest waits for others who write.
 const LOCKED: Duration = Duration::from_secs(5);
@@ -146,7 +149,7 @@ impl Connection {
     async fn work(&self) -> Result<(Work, Turn), Error> {
         let mut lease = self.lock().await?;
         if lease.is_none() {
-            *lease = Some(self.database.lease(&self.grants).await?);
+            *lease = Some(self.database.lease(&self.turns, &self.grants).await?);
         }
         let database_bytes = self.grants.limits.database_bytes;
         let work = Work { lease, counts: self.counts.clone(), database_bytes };
@@ -209,15 +212,14 @@ impl Work {
         cancel: &Cancel,
         rows: &mut dyn Rows,
     ) -> Result<(), Stop> {
-        let lease = self.lease.as_mut().ok_or_else(gone)?;
+        let mut lease = self.lease.take().ok_or_else(gone)?;
         let session = lease.session(self.database_bytes)?;
         let outcome = session.run(statement, cancel, rows);
         let (rowid, changes) = session.counts();
-        if lease.is_untouched() {
-            *self.lease = None;
-        } else {
+        if !lease.is_untouched() {
             self.counts.rowid.store(rowid, Relaxed);
             self.counts.changes.store(changes, Relaxed);
+            *self.lease = Some(lease);
         }
         outcome
     }

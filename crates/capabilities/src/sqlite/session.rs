@@ -30,7 +30,7 @@ const LIMITS: &[(Limit, i32)] = &[
     (Limit::SQLITE_LIMIT_COLUMN, 1000),
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
     (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
-    (Limit::SQLITE_LIMIT_VDBE_OP, 10_000_000),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
@@ -45,6 +45,10 @@ const HEAP_BYTES: u64 = 512 << 20;
 
 /// The pages that one connection keeps, in KiB.
 const CACHE_KIB: u32 = 1024;
+
+/// The temporary tables of one connection, in pages of 4 KiB. They are in memory, and stay there for
+/// as long as the guest likes.
+const TEMPORARY_PAGES: u32 = 2048;
 
 /// How long opening waits for others who open the same file.
 const OPENING: Duration = Duration::from_secs(5);
@@ -331,6 +335,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = NORMAL;
          PRAGMA temp_store = MEMORY;
+         PRAGMA temp.max_page_count = {TEMPORARY_PAGES};
          PRAGMA cache_size = -{CACHE_KIB};
          PRAGMA mmap_size = 0;
          PRAGMA cell_size_check = ON;"

@@ -20,6 +20,10 @@ static ALL_RUNNING: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2 * *R
 pub(super) const STREAMS: usize = 8;
 static ALL_STREAMS: Semaphore = Semaphore::const_new(32);
 
+/// How many connections one component has. Each takes some megabytes, and some of its guests may
+/// wait for others.
+const CONNECTIONS: usize = 64;
+
 /// How long a guest waits for its turn.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -28,6 +32,7 @@ const WAIT: Duration = Duration::from_secs(10);
 pub(super) struct Turns {
     running: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
 }
 
 /// Leave for one statement.
@@ -41,6 +46,7 @@ impl Default for Turns {
         Self {
             running: Arc::new(Semaphore::new(*RUNNING)),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
         }
     }
 }
@@ -56,6 +62,19 @@ impl Turns {
         turn(&self.streams, &ALL_STREAMS, "the rows of as many statements as may be are being read")
             .await
     }
+}
+
+/// Waits for leave to have a connection, of a component's own and of a database's.
+pub(super) async fn connection(
+    own: &Turns,
+    database: &Arc<Semaphore>,
+) -> Result<[OwnedSemaphorePermit; 2], Error> {
+    let connection = async {
+        let own = own.connections.clone().acquire_owned().await.ok()?;
+        Some([own, database.clone().acquire_owned().await.ok()?])
+    };
+    let connection = timeout(WAIT / 2, connection).await.ok().flatten();
+    connection.ok_or_else(|| Error::io("as many connections to the database as may be are in use"))
 }
 
 /// Waits for a component's own, and then for one of all, so that who has its share keeps no one else

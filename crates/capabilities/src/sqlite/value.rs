@@ -4,6 +4,8 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use super::{RESULT_BYTES, too_large};
+
 /// What a function of the interface answers instead of its result.
 #[derive(ComponentType, Lift, Lower, Clone, Debug, PartialEq, Eq)]
 #[component(variant)]
@@ -75,23 +77,38 @@ pub struct QueryResult {
 }
 
 impl Row {
-    /// Reads the current row of a statement.
+    /// Reads the current row of a statement, if a result may be as large.
     pub(super) fn read(row: &rusqlite::Row<'_>, columns: usize) -> Result<Self, Error> {
-        let value = |index| {
+        let mut read = Self { values: Vec::with_capacity(columns) };
+        let mut bytes = size_of::<Self>();
+        for index in 0..columns {
             let value = row.get_ref(index).map_err(|error| Error::io(error.to_string()))?;
-            Value::read(value).ok_or_else(|| {
+            // Many columns may show one value, which is then there many times.
+            bytes += size_of::<Value>() + length(value);
+            if bytes > RESULT_BYTES {
+                return Err(too_large());
+            }
+            let value = Value::read(value).ok_or_else(|| {
+                let column = index + 1;
                 Error::io(format!(
-                    "the text in column {} is not UTF-8; `CAST(… AS BLOB)` gives its bytes",
-                    index + 1
+                    "the text in column {column} is not UTF-8; `CAST(… AS BLOB)` gives its bytes"
                 ))
-            })
-        };
-        Ok(Self { values: (0..columns).map(value).collect::<Result<_, Error>>()? })
+            })?;
+            read.values.push(value);
+        }
+        Ok(read)
     }
 
     /// The memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.values.iter().map(Value::bytes).sum::<usize>()
+    }
+}
+
+fn length(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+        _ => 0,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dayfly_model::outbound::{OutboundError, OutboundHosts};
 use dayfly_model::template::MissingVariable;
 use dayfly_model::{App, Component, Limits};
+use dayfly_telemetry::ComponentMetrics;
 use thiserror::Error;
 
 use crate::backends::Backends;
@@ -73,6 +74,8 @@ pub struct Grants {
     pub component: Arc<str>,
     /// Its bounds.
     pub limits: Limits,
+    /// What is counted of it.
+    pub metrics: Arc<ComponentMetrics>,
     /// Where its lines of output go.
     pub log: Arc<dyn LogSink>,
     /// Its share of WASI.
@@ -109,7 +112,7 @@ pub struct Grants {
 
 impl Grants {
     /// Opens what a component's manifest grants it. `backends` are the app's; `descriptors` is what
-    /// the component may hold open.
+    /// the component may hold open, `metrics` what is counted of it.
     ///
     /// # Errors
     /// If something that is granted is not there.
@@ -119,6 +122,7 @@ impl Grants {
         backends: &Backends,
         log: Arc<dyn LogSink>,
         descriptors: Share,
+        metrics: Arc<ComponentMetrics>,
     ) -> Result<Self, GrantError> {
         let name = &component.id.0;
         let Backends { variables: values, state, config, .. } = backends;
@@ -143,7 +147,8 @@ impl Grants {
             .grant(component)
             .map_err(|source| GrantError::Sqlite { component: name.clone(), source })?;
         Ok(Self {
-            component: name.as_str().into(),
+            component: metrics.component().clone(),
+            metrics,
             log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
             limits: component.limits.clone(),
             wasi,
@@ -188,6 +193,7 @@ impl Grants {
         let bounds = Bounds::of(&limits);
         Ok(Self {
             component: name.into(),
+            metrics: Arc::new(ComponentMetrics::new(name)),
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,

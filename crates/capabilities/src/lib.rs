@@ -8,6 +8,7 @@
 
 pub mod backends;
 pub mod blobstore;
+mod calls;
 mod candidates;
 mod connections;
 mod descriptors;

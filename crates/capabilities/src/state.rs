@@ -160,6 +160,12 @@ impl HostState {
     }
 }
 
+impl Drop for HostState {
+    fn drop(&mut self) {
+        self.grants.metrics.memory(self.limiter.used_bytes());
+    }
+}
+
 impl StoreData for HostState {
     fn limiter(&mut self) -> &mut MemoryLimiter {
         &mut self.limiter

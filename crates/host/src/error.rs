@@ -6,39 +6,14 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
+use dayfly_telemetry::metrics::edge;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::access_log::Answered;
 use crate::body::{Body, BoxError};
 use crate::guest_log::printable;
 
-/// Whose fault an error is. It decides the log level and the metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// The client's: it sent what it should not have.
-    Client,
-    /// The guest's: its code trapped, answered nothing, or passed one of its limits.
-    Guest,
-    /// The tenant's: it uses more than it was given.
-    Tenant,
-    /// The operator's: what was deployed or configured cannot be served.
-    Operator,
-    /// Dayfly's own, or its machine's.
-    Platform,
-}
-
-impl Fault {
-    /// The word for it in logs and metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Guest => "guest",
-            Self::Tenant => "tenant",
-            Self::Operator => "operator",
-            Self::Platform => "platform",
-        }
-    }
-}
+pub use dayfly_telemetry::Fault;
 
 /// What went wrong, as far as a client may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,6 +155,9 @@ impl EdgeError {
     pub fn respond(self) -> Response<Body> {
         let id = ErrorId::random();
         self.log(id);
+        if self.component.is_none() {
+            edge::count(self.problem.status().as_u16(), Some(self.problem.fault()));
+        }
         let text = format!("{} (error {id})\n", self.problem);
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.problem.status();

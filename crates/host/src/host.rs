@@ -1,19 +1,23 @@
 //! The host of one app: its components, and the triggers that wake them.
 
+use std::sync::Arc;
 use std::thread;
 
 use dayfly_engine::Engine;
 
 use crate::dispatch::{ActivateError, Components, Loaded, ResidencyConfig};
 use crate::release::Release;
+use crate::scrape::Scrape;
 use crate::triggers::{TRIGGERS, Trigger};
-use crate::{Outcome, ServeError, ServerConfig, Shutdown};
+use crate::{ListenAddr, Outcome, ServeError, ServerConfig, Shutdown};
 
 /// What a host is told beyond its release.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
     /// How the HTTP trigger listens.
     pub http: ServerConfig,
+    /// Where metrics can be asked for; nowhere if empty.
+    pub metrics_listen: Vec<ListenAddr>,
     /// How many instances may run at once, of all components together.
     pub max_instances: u32,
     /// How many files, sockets and connections all guests may hold open together.
@@ -24,8 +28,9 @@ pub struct HostConfig {
 
 /// An app that is ready to be woken.
 pub struct Host {
-    components: Components,
+    components: Arc<Components>,
     triggers: Vec<Box<dyn Trigger>>,
+    scrape: Option<Scrape>,
 }
 
 impl Host {
@@ -39,13 +44,14 @@ impl Host {
         config: &HostConfig,
     ) -> Result<Self, ActivateError> {
         let app = release.app.clone();
-        let components = Components::new(engine, release, config)?;
+        let components = Arc::new(Components::new(engine, release, config)?);
         let index = components.index();
         let mut triggers = Vec::new();
         for kind in TRIGGERS {
             triggers.extend((kind.start)(&app, &index, config)?);
         }
-        Ok(Self { components, triggers })
+        let scrape = Scrape::bind(&config.metrics_listen, components.clone())?;
+        Ok(Self { components, triggers, scrape })
     }
 
     /// Loads every component now instead of with its first event, and tells about each before it
@@ -59,9 +65,10 @@ impl Host {
         !self.triggers.is_empty()
     }
 
-    /// What wakes which component, a line each, for people.
+    /// What wakes which component, a line each, for people, and where metrics are.
     pub fn describe(&self) -> Vec<String> {
-        self.triggers.iter().flat_map(|trigger| trigger.describe()).collect()
+        let triggers = self.triggers.iter().flat_map(|trigger| trigger.describe());
+        triggers.chain(self.scrape.iter().flat_map(Scrape::describe)).collect()
     }
 
     /// Serves until the shutdown is over. It must not be called on a thread of an asynchronous
@@ -70,9 +77,13 @@ impl Host {
     /// # Errors
     /// The first trigger that could not go on; the others are ended.
     pub fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { components, triggers } = self;
+        let Self { components, triggers, scrape } = self;
         thread::scope(|scope| {
             scope.spawn(|| components.keep());
+            let told = scrape.map(|scrape| {
+                let shutdown = shutdown.clone();
+                scope.spawn(move || scrape.run(shutdown))
+            });
             // However this ends, or the scope would wait for it.
             let _end = Ending(&components);
             let running: Vec<_> = triggers
@@ -92,6 +103,9 @@ impl Host {
             let mut unfinished = 0;
             for trigger in running {
                 unfinished += trigger.join().map_err(|_| ServeError::Thread)??.unfinished;
+            }
+            if let Some(told) = told {
+                told.join().map_err(|_| ServeError::Thread)??;
             }
             Ok(Outcome { unfinished })
         })

@@ -17,6 +17,7 @@ pub mod fuzz {
 pub mod guest_log;
 pub mod host;
 pub mod release;
+mod scrape;
 pub mod server;
 mod task;
 pub mod triggers;

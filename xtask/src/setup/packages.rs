@@ -38,6 +38,8 @@ const PACKAGES: &[&str] = &[
     "mosquitto-clients",
     "postgresql",
     "redis-server",
+    // Checks metrics.
+    "prometheus",
     // Counts instructions.
     "valgrind",
 ];

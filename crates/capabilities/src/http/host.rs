@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy;
@@ -113,13 +114,15 @@ impl WasiHttpHooks for Outbound {
         _received: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sent {
         let grants = self.grants.clone();
+        let call = grants.call(Capability::Http, "send");
         let left = self.spend();
         let depth = self.depth;
         Box::new(async move {
-            if !left {
-                return Err(Error::ConnectionLimitReached);
-            }
-            let response = send(&grants, request, options.unwrap_or_default(), depth).await?;
+            let response = match left {
+                true => send(&grants, request, options.unwrap_or_default(), depth).await,
+                false => Err(Error::ConnectionLimitReached),
+            };
+            let response = call.end_with(response, is_refusal)?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, sent))
@@ -170,6 +173,14 @@ where
     B: Body<Data = Bytes, Error: Into<Error>> + Unpin + Send + 'static,
 {
     response.map(|body| Timed::new(body, between).boxed_unsync())
+}
+
+/// Whether the guest was not granted what it asked for, or over a limit.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ConnectionLimitReached | Error::HttpRequestDenied | Error::DestinationIpProhibited
+    )
 }
 
 /// What the guest is told; the operator is told of what is the operator's to change.

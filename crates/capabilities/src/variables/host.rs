@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, ComponentType, Lift, Linker, Lower};
 
@@ -119,7 +120,8 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
 
 /// Reads a variable; the operator is told why one could not be had.
 async fn read(grants: &Arc<Grants>, name: &str) -> Result<String, ReadError> {
-    let read = grants.variables.read(name).await;
+    let call = grants.call(Capability::Variables, "get");
+    let read = call.end(grants.variables.read(name).await);
     if let Err(ReadError::Provider { cause, .. }) = &read {
         grants.refusals.note(Refusal::Variable, |unsaid| {
             let component = &grants.component;

@@ -51,6 +51,11 @@ pub(crate) struct Up {
     #[arg(long, env = "DAYFLY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
+    /// Where to listen for those that ask for metrics (Prometheus, `/metrics`), as `--listen`; in
+    /// the clear, and for nobody's eyes but the operator's
+    #[arg(long, env = "DAYFLY_METRICS_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    metrics_listen: Vec<ListenAddr>,
+
     /// How many threads serve; 0 means one a core
     #[arg(long, env = "DAYFLY_THREADS", default_value_t = 0, value_name = "N")]
     threads: usize,
@@ -142,7 +147,8 @@ impl Up {
         // A new certificate comes as a file beside the old one, and takes its name.
         let tls = [&self.tls_cert, &self.tls_key].into_iter().flatten();
         needs.read.extend(tls.map(|file| folder_of(file)));
-        needs.unlink.extend(self.listen.iter().filter_map(|address| match address {
+        let listen = self.listen.iter().chain(&self.metrics_listen);
+        needs.unlink.extend(listen.filter_map(|address| match address {
             ListenAddr::Unix { path, .. } => Some(folder_of(path)),
             _ => None,
         }));
@@ -165,6 +171,7 @@ impl Up {
         http.max_connections = usize::try_from(connections).unwrap_or(usize::MAX);
         HostConfig {
             http,
+            metrics_listen: self.metrics_listen.clone(),
             max_instances: self.max_instances,
             max_descriptors: guests,
             residency: self.residency.config(components, resident, self.max_instances),

@@ -32,6 +32,7 @@ mod limits;
 mod llm;
 mod logs;
 mod manifests;
+mod metrics;
 mod mqtt;
 mod mysql;
 mod outbound;

@@ -180,6 +180,20 @@ impl Admission {
         self.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
+    /// How many of its instances run.
+    pub(super) fn running(&self) -> u32 {
+        let places = self.places.load(Ordering::Relaxed);
+        let places = places.saturating_add(self.surplus.load(Ordering::Relaxed));
+        let free = u32::try_from(self.running.available_permits()).unwrap_or(u32::MAX);
+        places.saturating_sub(free)
+    }
+
+    /// How many of its requests wait in a line.
+    pub(super) fn waiting(&self) -> u32 {
+        let lines = [&self.line, &self.node_line];
+        lines.map(|line| line.waiting.load(Ordering::Relaxed)).into_iter().sum()
+    }
+
     /// Counts a request that was refused because its component's were waiting too long.
     pub(super) fn warn_of_slowness(&self, component: &str) {
         warn(component, "`--max-lag`", self.slow.note());

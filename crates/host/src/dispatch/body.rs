@@ -14,14 +14,12 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::failure::Failure;
 use super::guest::{Guest, Terms};
+use super::meter::Meter;
 use crate::body::is_bodiless;
 use crate::{Body, BoxError};
 
-/// Told about a failure after the response's headers are gone.
-pub(super) type LateFailure = Box<dyn FnOnce(Failure) + Send>;
-
 /// The body of a response. Where the guest has ended, all it wrote lies ready, and a short body
-/// leaves in one piece and with its length; otherwise it is streamed.
+/// leaves in one piece and with its length; otherwise it is streamed, and takes the meter with it.
 ///
 /// # Errors
 /// What already is known to be wrong with it, while another answer is still possible.
@@ -30,7 +28,7 @@ pub(super) fn of_response(
     content: WasiBody,
     guest: Option<Guest>,
     terms: Terms,
-    late: LateFailure,
+    meter: &mut Meter,
 ) -> Result<Body, Failure> {
     let mut stream = Stream {
         queued: VecDeque::new(),
@@ -40,7 +38,7 @@ pub(super) fn of_response(
         budget: terms.output_bytes,
         missing: promised(&parts.headers)?,
         deadline: None,
-        late: Some(late),
+        meter: None,
     };
     if terms.head_only || is_bodiless(parts.status) {
         if matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
@@ -48,7 +46,10 @@ pub(super) fn of_response(
         }
         // Nobody takes what it writes; it may finish what else it does.
         stream.missing = None;
-        stream.detach();
+        if stream.guest.is_some() {
+            stream.meter = Some(meter.take());
+            stream.detach();
+        }
         return Ok(Body::empty());
     }
     if stream.guest.is_none()
@@ -56,6 +57,7 @@ pub(super) fn of_response(
     {
         return Ok(Body::from(whole));
     }
+    stream.meter = Some(meter.take());
     Ok(Body::stream(stream))
 }
 
@@ -84,7 +86,7 @@ struct Stream {
     missing: Option<u64>,
     /// When the next piece is due; made when it first does not lie ready.
     deadline: Option<Pin<Box<Sleep>>>,
-    late: Option<LateFailure>,
+    meter: Option<Meter>,
 }
 
 impl Stream {
@@ -141,8 +143,8 @@ impl Stream {
     fn fail<T>(&mut self, failure: Failure) -> Result<T, BoxError> {
         self.guest = None;
         let text = failure.to_string();
-        if let Some(late) = self.late.take() {
-            late(failure);
+        if let Some(meter) = self.meter.take() {
+            meter.broke_off(failure);
         }
         Err(text.into())
     }
@@ -153,15 +155,16 @@ impl Stream {
         else {
             return;
         };
-        let (time, late) = (self.terms.time, self.late.take());
+        let time = self.terms.time;
+        let metrics = self.meter.take().and_then(Meter::end);
         tokio::spawn(async move {
             let failure = match timeout(time, guest).await {
                 Ok(Ok(())) => return,
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Time(time),
             };
-            if let Some(late) = late {
-                late(failure);
+            if let Some(metrics) = metrics {
+                failure.log(metrics.component());
             }
         });
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use dayfly_capabilities::{GrantError, HostState, Share};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
+use dayfly_telemetry::ComponentMetrics;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -17,8 +18,9 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::admission::{Admission, Full};
 use super::failure::Failure;
-use super::guest::{Answer, Guest, Terms, Work, respond};
+use super::guest::{self, Answer, Guest, Terms, Work};
 use super::loading::{NotLoaded, Place, Resident, Runner, Shared};
+use super::meter::Meter;
 use super::residency::{Evicted, LastUse};
 use super::turns::Lane;
 use super::{cgi, http02, http03, spin_http};
@@ -120,7 +122,7 @@ pub(crate) struct ComponentHost {
     pub(super) admission: Admission,
     pub(super) descriptors: Share,
     pub(super) place: Place,
-    name: Arc<str>,
+    pub(super) metrics: Arc<ComponentMetrics>,
     max_wait: Duration,
     last_use: LastUse,
 }
@@ -146,16 +148,21 @@ impl ActivateError {
 }
 
 impl ComponentHost {
-    pub(super) fn new(shared: &Arc<Shared>, image: Image, bounds: Bounds) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        image: Image,
+        bounds: Bounds,
+        metrics: Arc<ComponentMetrics>,
+    ) -> Self {
         let Bounds { limits, admission, max_wait, descriptors } = bounds;
         Self {
             shared: shared.clone(),
-            name: image.component.0.as_str().into(),
             image,
             limits,
             admission,
             descriptors,
             place: Place::default(),
+            metrics,
             max_wait,
             last_use: LastUse::default(),
         }
@@ -167,7 +174,7 @@ impl ComponentHost {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.metrics.component()
     }
 
     pub(super) fn last_use(&self) -> &LastUse {
@@ -182,7 +189,7 @@ impl ComponentHost {
     /// Loads the component now, on this thread.
     pub(super) fn preload(self: &Arc<Self>) -> Result<Loaded, ActivateError> {
         let origin = self.load_blocking()?.code.origin();
-        Ok(Loaded { component: self.name.clone(), origin })
+        Ok(Loaded { component: self.metrics.component().clone(), origin })
     }
 
     /// Answers one request.
@@ -191,12 +198,16 @@ impl ComponentHost {
         request: Request<B>,
         arrival: Arrival<'_>,
     ) -> http::Response<Body> {
-        match self.try_handle(request, arrival).await {
+        let mut meter = Meter::begin(&self.metrics);
+        match self.try_handle(request, arrival, &mut meter).await {
             Ok(mut response) => {
-                Answered::attach(&mut response, &self.name);
+                Answered::attach(&mut response, self.metrics.component());
                 response
             }
-            Err(failure) => failure.respond(&self.name),
+            Err(failure) => {
+                meter.failed(&failure);
+                failure.respond(self.metrics.component())
+            }
         }
     }
 
@@ -204,6 +215,7 @@ impl ComponentHost {
         self: &Arc<Self>,
         request: Request<B>,
         arrival: Arrival<'_>,
+        meter: &mut Meter,
     ) -> Result<http::Response<Body>, Failure> {
         let limits = &self.limits;
         let length = request.body().size_hint().lower();
@@ -215,7 +227,7 @@ impl ComponentHost {
                 Full::Component => Failure::ComponentFull,
                 Full::Node => Failure::NodeFull,
             })?;
-        self.shared.residency.touch(&self.last_use);
+        self.shared.residency.touch(&self.last_use, meter.began());
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),
             NotLoaded::Slow => Failure::Loading,
@@ -232,16 +244,14 @@ impl ComponentHost {
         // What a guest that runs waits for does not wait for those that have not begun.
         let lane = if arrival.depth == 0 { Some(lane) } else { None };
         let guest = Guest::new(running, limits.cpu, lane, (permit, resident));
-        let component = self.name.clone();
-        let late = Box::new(move |failure: Failure| failure.log(&component));
-        let response = respond(guest, receiver, terms, late).await;
-        if matches!(response, Err(Failure::Slow)) {
+        let answered = guest::run(guest, receiver, limits.time).await;
+        if matches!(answered, Err(Failure::Slow)) {
             self.admission.warn_of_slowness(self.name());
         }
         if bound.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
-        response
+        guest::respond(answered?, terms, meter)
     }
 }
 

@@ -17,9 +17,10 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
 use super::admission::Permit;
-use super::body::{self, LateFailure};
+use super::body;
 use super::failure::Failure;
 use super::loading::Resident;
+use super::meter::Meter;
 use super::turns::{Lane, Place, SHORT};
 use crate::Body;
 
@@ -42,8 +43,10 @@ pub(super) struct Guest {
     answered: bool,
     /// Whether it waits for the runtime to look for I/O.
     gave_way: bool,
-    /// Its leave to run, and the code that it runs.
-    _held: (Permit, Arc<Resident>),
+    /// The code that it runs.
+    resident: Arc<Resident>,
+    /// Its leave to run.
+    _permit: Permit,
 }
 
 impl Guest {
@@ -53,11 +56,11 @@ impl Guest {
         work: Work,
         cpu: Duration,
         lane: Option<Lane>,
-        held: (Permit, Arc<Resident>),
+        (permit, resident): (Permit, Arc<Resident>),
     ) -> Self {
         let work = Metered::new(cpu, work);
         let place = lane.map_or(Place::Free, Place::Fresh);
-        Self { work, place, answered: false, gave_way: false, _held: held }
+        Self { work, place, answered: false, gave_way: false, resident, _permit: permit }
     }
 
     /// Lets the runtime look for I/O first, if guests have had the core for long enough: tokio wakes
@@ -98,7 +101,13 @@ impl Future for Guest {
     }
 }
 
-/// What a guest answered.
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.resident.grants.metrics.instance(self.work.spent());
+    }
+}
+
+/// What a guest answered, or why it cannot.
 pub(super) type Answer = Result<http::Response<WasiBody>, Failure>;
 
 /// What a response needs to know about its request.
@@ -112,28 +121,36 @@ pub(super) struct Terms {
     pub(super) head_only: bool,
 }
 
-/// Runs `guest` until it has answered on `answer`, and makes its response. Failures after that go
-/// to `late`.
-pub(super) async fn respond(
+/// What a guest answered, and the guest itself if it still runs.
+pub(super) type Answered = (http::Response<WasiBody>, Option<Guest>);
+
+/// Runs `guest` until it has answered on `answer`, for so long.
+pub(super) async fn run(
     guest: Guest,
     answer: oneshot::Receiver<Answer>,
+    time: Duration,
+) -> Result<Answered, Failure> {
+    timeout(time, first_answer(guest, answer)).await.unwrap_or(Err(Failure::Time(time)))
+}
+
+/// Makes the response of a guest that has answered. The meter notes it.
+pub(super) fn respond(
+    (response, guest): Answered,
     terms: Terms,
-    late: LateFailure,
+    meter: &mut Meter,
 ) -> Result<http::Response<Body>, Failure> {
-    let (response, guest) = timeout(terms.time, first_answer(guest, answer))
-        .await
-        .unwrap_or(Err(Failure::Time(terms.time)))?;
     if response.status().is_informational() {
         // An interim answer promises another one, and 101 another protocol.
         return Err(Failure::Status(response.status()));
     }
+    meter.answered(response.status());
     let guest = guest.map(|mut guest| {
         guest.answered = true;
         guest.place.answered();
         guest
     });
     let (mut parts, content) = response.into_parts();
-    let content = body::of_response(&mut parts, content, guest, terms, late)?;
+    let content = body::of_response(&mut parts, content, guest, terms, meter)?;
     Ok(http::Response::from_parts(parts, content))
 }
 
@@ -141,7 +158,7 @@ pub(super) async fn respond(
 async fn first_answer(
     guest: Guest,
     mut answer: oneshot::Receiver<Answer>,
-) -> Result<(http::Response<WasiBody>, Option<Guest>), Failure> {
+) -> Result<Answered, Failure> {
     let mut guest = Some(guest);
     let mut closed = false;
     let response = poll_fn(|cx| {

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_capabilities::{Backends, Grants, HostState, Linkers};
-use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Stamp, Weight};
+use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight};
 use dayfly_model::{App, HandlerShape};
+use dayfly_telemetry::metrics;
 use tokio::sync::{oneshot, watch};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -208,6 +209,7 @@ impl ComponentHost {
                 waiting
             }
         };
+        self.metrics.cold_start();
         let outcome = match tokio::time::timeout(patience, waiting.wait_for(Option::is_some)).await
         {
             Ok(Ok(outcome)) => outcome.clone(),
@@ -230,8 +232,10 @@ impl ComponentHost {
     }
 
     async fn load(self: Arc<Self>, sender: watch::Sender<Option<Outcome>>) {
+        let began = Instant::now();
         let outcome = self.clone().try_load().await;
-        sender.send_replace(Some(self.settle(outcome).map_err(|error| chain(&error).into())));
+        sender
+            .send_replace(Some(self.settle(outcome, began).map_err(|error| chain(&error).into())));
     }
 
     async fn try_load(self: Arc<Self>) -> Result<Resident, ActivateError> {
@@ -289,17 +293,19 @@ impl ComponentHost {
         if let Some(resident) = self.place.here() {
             return Ok(resident);
         }
+        let began = Instant::now();
         let loaded = self.find().and_then(|found| match found {
             Found::Code(code, shape) => self.link(code, shape),
             Found::Uncompiled(prepared) => self.compile(&prepared),
         });
-        self.settle(loaded)
+        self.settle(loaded, began)
     }
 
-    /// Notes what came of loading.
+    /// Notes what came of loading, which began then.
     fn settle(
         self: &Arc<Self>,
         loaded: Result<Resident, ActivateError>,
+        began: Instant,
     ) -> Result<Arc<Resident>, ActivateError> {
         let loaded = loaded.map(Arc::new);
         self.place.lock().state = match &loaded {
@@ -312,7 +318,12 @@ impl ComponentHost {
         };
         if let Ok(resident) = &loaded {
             tracing::debug!(component = self.name(), origin = ?resident.code.origin(), "loaded");
-            self.shared.residency.touch(self.last_use());
+            let origin = match resident.code.origin() {
+                Origin::Cached => metrics::Origin::Cached,
+                Origin::Compiled(_) => metrics::Origin::Compiled,
+            };
+            self.metrics.loaded(origin, began.elapsed());
+            self.shared.residency.touch(self.last_use(), Instant::now());
             self.shared.residency.add(self, resident.bytes());
         }
         loaded
@@ -398,7 +409,8 @@ impl ComponentHost {
             .get(&self.image.component)
             .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
         let (log, descriptors) = (self.image.log.clone(), self.descriptors.clone());
-        let grants = Grants::prepare(app, component, backends, log, descriptors)?;
+        let metrics = self.metrics.clone();
+        let grants = Grants::prepare(app, component, backends, log, descriptors, metrics)?;
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }

@@ -10,6 +10,7 @@ mod guest;
 mod http02;
 mod http03;
 mod loading;
+mod meter;
 mod residency;
 mod spin_http;
 mod turns;
@@ -21,6 +22,8 @@ use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::{Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{Component, ComponentId, Executor, Middleware};
+use dayfly_telemetry::metrics::{self, Families, Value};
+use dayfly_telemetry::{ComponentMetrics, Source};
 
 use crate::host::HostConfig;
 use crate::release::Release;
@@ -77,7 +80,7 @@ impl Components {
         });
         let descriptors = Descriptors::new(config.max_descriptors);
         // A component that is called in several ways is one.
-        let mut shares: HashMap<ComponentId, Share> = HashMap::new();
+        let mut shares: HashMap<ComponentId, (Share, Arc<ComponentMetrics>)> = HashMap::new();
         let hosts = images.into_iter().map(|image| {
             let component = shared
                 .app
@@ -87,10 +90,12 @@ impl Components {
             let limits = component.limits.clone();
             let admission = Admission::new(limits.concurrency.min(most), node.clone());
             let max_wait = config.http.max_lag;
-            let share =
-                shares.entry(image.component.clone()).or_insert_with(|| descriptors.share());
+            let (share, metrics) = shares.entry(image.component.clone()).or_insert_with(|| {
+                let metrics = ComponentMetrics::new(image.component.0.as_str());
+                (descriptors.share(), Arc::new(metrics))
+            });
             let bounds = Bounds { limits, admission, max_wait, descriptors: share.clone() };
-            Ok(Arc::new(ComponentHost::new(&shared, image, bounds)))
+            Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics.clone())))
         });
         Ok(Self { hosts: hosts.collect::<Result<_, ActivateError>>()?, residency, internal })
     }
@@ -141,5 +146,33 @@ impl Index<'_> {
     /// The way of the components' calls of one another.
     pub(crate) fn internal(&self) -> &Internal {
         self.internal
+    }
+}
+
+/// Of an app with more components, those that were never asked for are left out of what is told:
+/// there may be tens of thousands.
+const FEW_COMPONENTS: usize = 256;
+
+impl Source for Components {
+    fn collect(&self, families: &mut Families) {
+        let few = self.hosts.len() <= FEW_COMPONENTS;
+        let mut hosts: Vec<&Arc<ComponentHost>> = self.hosts.iter().collect();
+        hosts.sort_by_key(|host| host.name());
+        // One component may be called in several ways.
+        for hosts in hosts.chunk_by(|one, other| one.name() == other.name()) {
+            let metrics = &hosts[0].metrics;
+            if !few && !metrics.is_touched() {
+                continue;
+            }
+            metrics.collect(families);
+            let sum = |of: fn(&Admission) -> u32| {
+                hosts.iter().map(|host| u64::from(of(&host.admission))).sum()
+            };
+            let labels = [("component", &**metrics.component())];
+            families.add(&metrics::INSTANCES, &labels, Value::Integer(sum(Admission::running)));
+            families.add(&metrics::WAITING, &labels, Value::Integer(sum(Admission::waiting)));
+        }
+        families.add(&metrics::COMPONENTS, &[], Value::Integer(self.hosts.len() as u64));
+        self.residency.collect(families);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use dayfly_engine::Weight;
+use dayfly_telemetry::metrics::{self, Counter, Families, Value};
 use tokio::sync::Semaphore;
 
 use super::component::ComponentHost;
@@ -31,6 +32,8 @@ pub(super) struct Residency {
     config: ResidencyConfig,
     began: Instant,
     here: Mutex<Here>,
+    /// How many were sent away.
+    evicted: Counter,
     /// Tells the keeper that there is something to keep, or that all is over.
     changed: Condvar,
     /// Leave to read and link a component.
@@ -65,6 +68,7 @@ impl Residency {
             config,
             began: Instant::now(),
             here: Mutex::default(),
+            evicted: Counter::new(),
             changed: Condvar::new(),
             loads: Semaphore::new(LOADS),
             heavy: Semaphore::new(1),
@@ -78,17 +82,29 @@ impl Residency {
         if weight.is_light() { &self.light } else { &self.heavy }
     }
 
-    /// Notes that a component is used now.
-    pub(super) fn touch(&self, last_use: &LastUse) {
-        let now = self.now();
+    /// Notes that a component is used, as of `now`.
+    pub(super) fn touch(&self, last_use: &LastUse, now: Instant) {
+        let now = self.since_began(now);
         // Cores that serve the same component would otherwise take the line from each other.
         if last_use.0.load(Relaxed) != now {
             last_use.0.store(now, Relaxed);
         }
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn since_began(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.began);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Adds samples to families.
+    pub(super) fn collect(&self, families: &mut Families) {
+        let (count, bytes) = {
+            let here = self.lock();
+            (here.entries.len() as u64, here.bytes)
+        };
+        families.add(&metrics::RESIDENT_COMPONENTS, &[], Value::Integer(count));
+        families.add(&metrics::RESIDENT, &[], Value::Integer(bytes));
+        families.add(&metrics::EVICTIONS, &[], Value::Integer(self.evicted.get()));
     }
 
     /// Adds a component that was just loaded, and sends others away if they are too many now.
@@ -128,6 +144,7 @@ impl Residency {
             let fits = left.bytes <= bytes && left.count <= count;
             fits || entry.host.as_ptr() == newest || !entry.leaves(&mut gone)
         });
+        self.evicted.add(gone.len() as u64);
         tracing::debug!(
             components = gone.len(),
             resident = here.entries.len(),
@@ -152,6 +169,7 @@ impl Residency {
             let gone = self.remove_idle(&mut here);
             if !gone.is_empty() {
                 drop(here);
+                self.evicted.add(gone.len() as u64);
                 tracing::debug!(components = gone.len(), "sent away after idling");
                 drop(gone);
                 here = self.lock();
@@ -161,7 +179,7 @@ impl Residency {
 
     fn remove_idle(&self, here: &mut Here) -> Vec<Arc<Resident>> {
         let idle = u64::try_from(self.config.idle.as_millis()).unwrap_or(u64::MAX);
-        let now = self.now();
+        let now = self.since_began(Instant::now());
         let mut gone = Vec::new();
         here.retain(|_, entry| {
             now.saturating_sub(entry.last_use()) < idle || !entry.leaves(&mut gone)

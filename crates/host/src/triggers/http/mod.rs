@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use dayfly_model::route::{Route, RouteTable};
 use dayfly_model::{App, Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
+use dayfly_telemetry::metrics::edge;
 use hyper::body::Incoming;
 
 use super::{Trigger, TriggerType};
 use crate::dispatch::{ActivateError, Arrival, ComponentHost, Index, RequestBody};
 use crate::host::HostConfig;
-use crate::{Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
+use crate::{Answered, Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
 use calls::Calls;
 use headers::RouteHeaders;
 use well_known::AppFacts;
@@ -123,19 +124,27 @@ impl Router {
     ) -> http::Response<Body> {
         let uri = request.uri().clone();
         if let Some(answer) = well_known::answer(&self.app, uri.path()) {
-            return answer;
+            return counted(answer);
         }
         let Some(found) = self.routes.find(uri.path()) else {
             return error::not_found();
         };
         match found.value {
-            Target::Static(response) => headers::static_response(response),
+            Target::Static(response) => counted(headers::static_response(response)),
             Target::Component { host, executor, headers } => {
                 headers.apply(&mut request, connection, &found.params, found.rest);
                 host.handle(request, Arrival { connection, executor, depth }).await
             }
         }
     }
+}
+
+/// An answer that no component gave; errors are counted where they are made.
+fn counted(answer: http::Response<Body>) -> http::Response<Body> {
+    if answer.extensions().get::<Answered>().is_none() {
+        edge::count(answer.status().as_u16(), None);
+    }
+    answer
 }
 
 impl Handler for Router {

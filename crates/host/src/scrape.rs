@@ -1,0 +1,81 @@
+//! Metrics for those that come and ask: a listener of its own, so that what clients reach says
+//! nothing about the host, and a busy core does not keep the answer.
+
+use std::sync::Arc;
+
+use dayfly_telemetry::Source;
+use dayfly_telemetry::metrics::text::{Format, render};
+use dayfly_telemetry::metrics::{collect, note_start};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::{
+    Body, Connection, Handler, ListenAddr, Outcome, ServeError, Server, ServerConfig, Shutdown,
+};
+
+/// Connections that may be open: who asks is few.
+const CONNECTIONS: usize = 64;
+
+/// A listener that answers with metrics.
+pub(crate) struct Scrape {
+    server: Server,
+    source: Arc<dyn Source>,
+}
+
+impl Scrape {
+    /// Listens, if there are addresses to listen on.
+    pub(crate) fn bind(
+        listen: &[ListenAddr],
+        source: Arc<dyn Source>,
+    ) -> Result<Option<Self>, ServeError> {
+        note_start();
+        if listen.is_empty() {
+            return Ok(None);
+        }
+        let server = Server::bind(ServerConfig {
+            listen: listen.to_vec(),
+            threads: 1,
+            blocking_threads: 1,
+            max_connections: CONNECTIONS,
+            ..ServerConfig::default()
+        })?;
+        Ok(Some(Self { server, source }))
+    }
+
+    /// Where it listens, a line each, for people.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        self.server.urls().map(|url| format!("{url}/metrics  (metrics)")).collect()
+    }
+
+    /// Answers until the shutdown is over.
+    pub(crate) fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
+        let Self { server, source } = self;
+        server.run(Arc::new(Answers(source)), shutdown)
+    }
+}
+
+struct Answers(Arc<dyn Source>);
+
+impl Handler for Answers {
+    async fn handle(&self, request: Request<Incoming>, _: &Arc<Connection>) -> Response<Body> {
+        if request.uri().path() != "/metrics" {
+            return plain(StatusCode::NOT_FOUND, "metrics are at /metrics\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "metrics are read by GET\n");
+        }
+        let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        let format = Format::accepted(accept.unwrap_or_default());
+        let mut response = Response::new(Body::from(render(&collect(&self.0), format)));
+        let content_type = HeaderValue::from_static(format.content_type());
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+}

@@ -18,7 +18,7 @@ const NOT_ALLOWED: &[&str] = &[
     "destination-not-allowed",
     "not-permitted",
     "permission-denied",
-    "http-request-denied",
+    "HTTP-request-denied",
     "forbidden",
 ];
 

@@ -4,6 +4,7 @@
 
 mod backend;
 mod error;
+mod opened;
 mod spin;
 mod spin3;
 mod unversioned;
@@ -19,6 +20,7 @@ use wasmtime::component::{Linker, Resource, ResourceTable};
 
 pub use backend::{Store, Stores};
 pub(crate) use error::Error;
+use opened::Opened;
 
 use crate::HostState;
 use crate::registry::Capability;
@@ -121,16 +123,14 @@ impl Grant {
     }
 }
 
-/// A guest's handle of a store.
-struct Opened(Arc<Store>);
-
 /// Opens a store for a guest.
 fn open(state: &mut HostState, label: &str) -> Result<Resource<Opened>, Error> {
     let store = state.grants().key_value.stores.get(label).cloned().ok_or(Error::AccessDenied)?;
     if state.open_stores == MAX_OPEN {
         return Err(Error::TableFull);
     }
-    let handle = state.table().push(Opened(store)).map_err(|_| Error::TableFull)?;
+    let grants = state.shared_grants();
+    let handle = state.table().push(Opened { store, grants }).map_err(|_| Error::TableFull)?;
     state.open_stores += 1;
     Ok(handle)
 }
@@ -143,8 +143,8 @@ fn close(state: &mut HostState, handle: u32) -> wasmtime::Result<()> {
 }
 
 /// The store behind a handle.
-fn opened(table: &ResourceTable, handle: &Resource<Opened>) -> wasmtime::Result<Arc<Store>> {
-    Ok(table.get(handle)?.0.clone())
+fn opened(table: &ResourceTable, handle: &Resource<Opened>) -> wasmtime::Result<Opened> {
+    Ok(table.get(handle)?.clone())
 }
 
 /// Defines the resource by which guests hold stores, under an interface's own name.

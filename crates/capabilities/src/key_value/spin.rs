@@ -3,7 +3,7 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource};
 
-use super::{Error, Opened, Store, define_resource, open, opened};
+use super::{Error, Opened, define_resource, open, opened};
 use crate::HostState;
 
 /// The error of versions 2 and 3, which differ in nothing but their names.
@@ -36,7 +36,7 @@ type State<'a> = StoreContextMut<'a, HostState>;
 type Handle = Resource<Opened>;
 type Answer<T> = wasmtime::Result<(Result<T, SpinError>,)>;
 
-fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<std::sync::Arc<Store>> {
+fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<Opened> {
     opened(state.data_mut().table(), handle)
 }
 

@@ -1,11 +1,9 @@
 //! `spin:key-value@3.0.0`, whose functions are asynchronous and whose list of keys is a stream.
 
-use std::sync::Arc;
-
 use wasmtime::component::{Accessor, Linker, Resource};
 
 use super::spin::SpinError;
-use super::{Error, Opened, Store, define_resource, open, opened};
+use super::{Error, Opened, define_resource, open, opened};
 use crate::{HostState, streamed};
 
 type Access<'a> = &'a Accessor<HostState>;
@@ -13,7 +11,7 @@ type Handle = Resource<Opened>;
 type Answer<T> = wasmtime::Result<(Result<T, SpinError>,)>;
 type Keys = streamed::Streamed<String, SpinError>;
 
-fn store(access: Access<'_>, handle: &Handle) -> wasmtime::Result<Arc<Store>> {
+fn store(access: Access<'_>, handle: &Handle) -> wasmtime::Result<Opened> {
     access.with(|mut access| opened(access.get().table(), handle))
 }
 

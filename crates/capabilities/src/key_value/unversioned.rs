@@ -1,12 +1,10 @@
 //! `fermyon:spin/key-value` as it was before it had a version: stores are numbers, and a key that
 //! is not there is an error.
 
-use std::sync::Arc;
-
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource};
 
-use super::{Error, Opened, Store, close, open, opened};
+use super::{Error, Opened, close, open, opened};
 use crate::HostState;
 
 #[derive(ComponentType, Lift, Lower)]
@@ -42,7 +40,7 @@ type State<'a> = StoreContextMut<'a, HostState>;
 type Answer<T> = wasmtime::Result<(Result<T, OldError>,)>;
 
 /// The store of a number, which may be any the guest made up.
-fn store(state: &mut State<'_>, number: u32) -> Result<Arc<Store>, Error> {
+fn store(state: &mut State<'_>, number: u32) -> Result<Opened, Error> {
     let handle = Resource::<Opened>::new_own(number);
     opened(state.data_mut().table(), &handle).map_err(|_| Error::InvalidStore)
 }

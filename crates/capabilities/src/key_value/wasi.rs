@@ -1,13 +1,11 @@
 //! `wasi:keyvalue@0.2.0-draft2`: store, atomics and batch.
 
-use std::sync::Arc;
-
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
 };
 
-use super::{Error, Opened, Store, define_resource, open, opened};
+use super::{Error, Opened, define_resource, open, opened};
 use crate::HostState;
 
 #[derive(ComponentType, Lift, Lower)]
@@ -40,7 +38,7 @@ struct KeyResponse {
 
 /// A compare-and-swap under way: the value to compare with is the one that was read last.
 struct Swap {
-    store: Arc<Store>,
+    store: Opened,
     key: String,
     seen: Option<Vec<u8>>,
 }
@@ -60,7 +58,7 @@ type State<'a> = StoreContextMut<'a, HostState>;
 type Handle = Resource<Opened>;
 type Answer<T> = wasmtime::Result<(Result<T, StoreError>,)>;
 
-fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<Arc<Store>> {
+fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<Opened> {
     opened(state.data_mut().table(), handle)
 }
 
@@ -168,11 +166,7 @@ fn link_atomics(interface: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
     )
 }
 
-async fn begin(
-    state: &mut State<'_>,
-    store: Arc<Store>,
-    key: String,
-) -> Result<Resource<Swap>, Error> {
+async fn begin(state: &mut State<'_>, store: Opened, key: String) -> Result<Resource<Swap>, Error> {
     let seen = store.get(&key).await?;
     let swap = Swap { store, key, seen };
     state.data_mut().table().push(swap).map_err(|_| Error::TableFull)

@@ -152,15 +152,12 @@ impl Session {
 
     async fn prepare(&self, statement: &str) -> Result<Statement, (Error, bool)> {
         let meter = &self.secure.meter;
-        let (ready, mut bytes) = (meter.ready(), meter.bytes());
+        let ready = meter.ready();
         let mut preparing = pin!(self.client.prepare(statement));
         let prepared = poll_fn(|cx| {
             let asked = meter.ready().wrapping_sub(ready);
-            if asked == 0 {
-                // The rest of a result that the guest left may come before.
-                bytes = meter.bytes();
-            }
-            if asked > ASKED || meter.bytes() - bytes > TOLD_BYTES {
+            // Before it is ready once, the rest of a result that the guest left may come.
+            if asked > ASKED || (asked > 0 && meter.unsettled() > TOLD_BYTES) {
                 let text = "the types in the statement are too many, or made of too many others";
                 return Poll::Ready(Err((query_failed(text.to_owned()), false)));
             }

@@ -29,6 +29,8 @@ const SETTINGS: u64 = 16 << 20;
 pub(super) struct Meter {
     ready: AtomicU32,
     bytes: AtomicU64,
+    /// Of them, those that had come when it was ready last.
+    settled: AtomicU64,
 }
 
 impl Meter {
@@ -37,9 +39,9 @@ impl Meter {
         self.ready.load(Relaxed)
     }
 
-    /// The bytes that came.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
+    /// The bytes that came since it was ready last.
+    pub(super) fn unsettled(&self) -> u64 {
+        self.bytes.load(Relaxed).saturating_sub(self.settled.load(Relaxed))
     }
 }
 
@@ -110,6 +112,7 @@ impl Messages {
             }
         }
         if kind == READY {
+            self.meter.settled.store(self.meter.bytes.load(Relaxed), Relaxed);
             self.meter.ready.fetch_add(1, Relaxed);
         }
         Ok(())
@@ -172,7 +175,7 @@ mod tests {
                 messages.see(piece).unwrap();
             }
             assert_eq!(messages.meter.ready(), 1);
-            assert_eq!(messages.meter.bytes(), stream.len() as u64);
+            assert_eq!(messages.meter.bytes.load(Relaxed), stream.len() as u64);
         }
     }
 

@@ -32,7 +32,18 @@ const SERVED: &[&str] = &[
 ];
 
 /// Guests for the tests of other commands, and those that do nothing but harm.
-const OTHERS: &[&str] = &["hostile", "hostile-p3", "rust-typed"];
+const OTHERS: &[&str] = &[
+    "hostile",
+    "hostile-p3",
+    "rust-composed",
+    "rust-composed-p3",
+    "rust-gate",
+    "rust-interfaces",
+    "rust-library",
+    "rust-middleware",
+    "rust-spin-1",
+    "rust-typed",
+];
 
 #[test]
 fn no_guest_is_left_out() {

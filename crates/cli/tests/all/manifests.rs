@@ -100,11 +100,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
         "[component.guest]\nsource = \"app.py\"\n",
         &["spin.toml:8:", "component.guest.source", "script"],
     ),
-    (
-        "[component.guest]\nsource = \"x.wasm\"\n[component.guest.dependencies]\n\
-         \"a:b/c\" = { path = \"c.wasm\" }\n",
-        &["spin.toml:", "component.guest.dependencies", "dependencies"],
-    ),
 ];
 
 #[tokio::test]

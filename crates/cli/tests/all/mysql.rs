@@ -165,7 +165,7 @@ async fn procedures_and_long_values() {
     let lines = run(&server, "mysql2", &script).await;
     assert_eq!(lines[..4], ["opened", "()", "columns a Int32", "Int32(1)"]);
     assert_eq!(lines[4..8], ["()"; 4]);
-    assert_eq!(lines[8..10], ["columns l Int64", "Int64(3000000)"]);
+    assert_eq!(lines[8..10], ["columns l Int32", "Int32(3000000)"]);
     assert_eq!(lines[11], format!("Str({:?})", "x".repeat(300)));
     server.stop().await;
 }

@@ -3,6 +3,7 @@
 
 mod database;
 mod memory;
+mod redis;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use super::error::{check_batch, check_key, check_value, too_large};
 use super::{Error, MAX_CALL_BYTES};
 use database::Database;
 use memory::Memory;
+use redis::Redis;
 
 /// How many keys one page holds at most.
 const PAGE: u32 = 1000;
@@ -66,7 +68,7 @@ impl Stores {
                 Backend::Database(known.databases.entry(path.clone()).or_insert_with(new).clone())
             }
             KeyValueStore::Memory => Backend::Memory(Memory::default()),
-            KeyValueStore::Redis(_) => return None,
+            KeyValueStore::Redis(address) => Backend::Redis(Redis::new(&address.0)?),
         };
         let store = Arc::new(Store { label: label.to_owned(), backend });
         known.stores.insert(label.to_owned(), store.clone());
@@ -83,6 +85,7 @@ pub struct Store {
 enum Backend {
     Database(Arc<Database>),
     Memory(Memory),
+    Redis(Redis),
 }
 
 /// Keys with their values, as far as they have one.
@@ -119,7 +122,7 @@ enum Changed {
 /// Why a backend did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
 enum BackendError {
-    #[error("the value is no number of 8 bytes")]
+    #[error("the value is no number")]
     NotANumber,
     #[error("the number would be too large")]
     Overflow,
@@ -131,6 +134,8 @@ enum BackendError {
     Open(#[source] std::io::Error),
     #[error("the store's file failed")]
     Database(#[from] rusqlite::Error),
+    #[error("the store's server failed")]
+    Redis(#[source] crate::redis::client::Error),
     #[error("the store's thread ended")]
     Ended,
 }
@@ -161,6 +166,7 @@ impl Store {
         let value = match &self.backend {
             Backend::Database(database) => database.get(&self.label, key).await,
             Backend::Memory(memory) => Ok(memory.get(key)),
+            Backend::Redis(redis) => redis.get(key).await,
         };
         value.map_err(|error| self.explain(&error))
     }
@@ -171,6 +177,7 @@ impl Store {
         let exists = match &self.backend {
             Backend::Database(database) => database.exists(&self.label, key),
             Backend::Memory(memory) => Ok(memory.exists(key)),
+            Backend::Redis(redis) => redis.exists(key).await,
         };
         exists.map_err(|error| self.explain(&error))
     }
@@ -180,6 +187,7 @@ impl Store {
         let page = match &self.backend {
             Backend::Database(database) => database.page(&self.label, from, PAGE).await,
             Backend::Memory(memory) => Ok(memory.page(from, PAGE)),
+            Backend::Redis(redis) => redis.page(from, PAGE).await,
         };
         page.map_err(|error| self.explain(&error))
     }
@@ -207,6 +215,7 @@ impl Store {
         let values = match &self.backend {
             Backend::Database(database) => database.get_many(&self.label, keys).await,
             Backend::Memory(memory) => memory.get_many(keys),
+            Backend::Redis(redis) => redis.get_many(keys).await,
         };
         values.map_err(|error| self.explain(&error))
     }
@@ -266,6 +275,7 @@ impl Store {
         let changed = match &self.backend {
             Backend::Database(database) => database.change(&self.label, change).await,
             Backend::Memory(memory) => memory.change(change),
+            Backend::Redis(redis) => redis.change(change).await,
         };
         changed.map_err(|error| self.explain(&error))
     }

@@ -129,7 +129,6 @@ impl Client {
     ///
     /// # Errors
     /// If the text is no address.
-    #[allow(dead_code, reason = "for stores that an operator puts on a server")]
     pub(crate) fn of_operator(address: &str) -> Result<Self, InvalidAddress> {
         let address = Address::parse(address)?;
         let hosts = OutboundHosts::parse([address.origin()]).map_err(|_| InvalidAddress)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dayfly_testing::{App, Body, Client, Running};
+use dayfly_testing::{App, Body, Client, Redis, Running};
 
 use crate::dayfly;
 
@@ -221,6 +221,51 @@ async fn components_that_are_granted_one_label_share_its_store() {
     let server = up(&alone).serve().await;
     let (status, text) = get(&server, "/kv/get?key=a").await;
     assert!(status == 502 && text.contains("AccessDenied"), "{text}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_redis_server_of_the_operators() {
+    let mut redis = Redis::start().await;
+    let config =
+        format!("[key_value_store.default]\ntype = \"redis\"\nurl = \"{}/3\"\n", redis.url());
+    let config = config.replace("//3", "/3");
+    let up = |guest: &str| {
+        let app = App::granted(guest, GRANT).file("c.toml", &config);
+        let command = dayfly().arg("up").arg("--runtime-config-file").arg(app.path("c.toml"));
+        (command.arg(app.folder()), app)
+    };
+    let (command, _app) = up("rust-spin-3");
+    let server = command.serve().await;
+    let kv = |operation: &str, key: &str| format!("/kv/{operation}?key={key}");
+    assert_eq!(get(&server, &kv("get", "a")).await.0, 404);
+    set(&server, &kv("set", "a"), "one").await;
+    assert_eq!(get(&server, &kv("get", "a")).await, (200, "one".into()));
+    assert_eq!(get(&server, &kv("exists", "a")).await, (200, "true\n".into()));
+    assert_eq!(get(&server, &kv("keys", "")).await, (200, "a".into()));
+    assert_eq!(get(&server, &kv("delete", "a")).await, (200, "deleted\n".into()));
+    assert_eq!(get(&server, &kv("exists", "a")).await, (200, "false\n".into()));
+    redis.kill().await;
+    let (status, text) = get(&server, &kv("get", "a")).await;
+    assert!(status == 502 && text.contains("the store failed"), "{text}");
+    redis.restart().await;
+    set(&server, &kv("set", "b"), "two").await;
+    server.stop().await;
+
+    let (command, _app) = up("rust-interfaces");
+    let server = command.serve().await;
+    let kv = |rest: &str| format!("/wasi-kv/{rest}");
+    assert_eq!(get(&server, &kv("increment?key=n&delta=5")).await, (200, "5\n".into()));
+    let text = get(&server, &kv("increment?key=b&delta=1")).await;
+    assert!(text.0 == 502 && text.1.contains("no number"), "{text:?}");
+    set(&server, &kv("set-many?keys=x,y"), "many").await;
+    let found = "x=many\nnone=none\ny=many\n".to_owned();
+    assert_eq!(get(&server, &kv("get-many?keys=x,none,y")).await, (200, found));
+    for (path, answer) in
+        [("key=s", "saw none\nswapped\n"), ("key=s&meddle=z", "saw new\nlost to z\n")]
+    {
+        assert_eq!(server.post(&format!("/wasi-kv/swap?{path}"), "new").await.text(), answer);
+    }
     server.stop().await;
 }
 

@@ -88,6 +88,7 @@ impl Functions<'_> {
 
     /// Defines a function that makes a resource. `open` is told whether the instance may make one
     /// more connection; what is opened and finds no place is answered by `full`.
+    #[allow(clippy::type_complexity, reason = "a function by its types")]
     pub(crate) fn open<T, P, E>(
         &mut self,
         name: &str,

@@ -117,13 +117,19 @@ pub enum Failure {
     Rename(#[from] RenameError),
     /// The component and its parts do not fit together.
     #[error(transparent)]
-    Compose(#[from] ComposeError),
+    Compose(Box<ComposeError>),
     /// The component's imports and exports could not be read.
     #[error(transparent)]
     Inspect(#[from] InspectError),
     /// The component does not answer events in a way that Dayfly knows.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+}
+
+impl From<ComposeError> for Failure {
+    fn from(error: ComposeError) -> Self {
+        Self::Compose(Box::new(error))
+    }
 }
 
 impl ForgeError {

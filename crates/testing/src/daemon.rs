@@ -20,12 +20,15 @@ const START: Duration = Duration::from_secs(30);
 /// How often another port is tried: one that was free a moment ago may not be any more.
 const PORTS: usize = 8;
 
+/// The arguments for a port and a folder.
+pub(crate) type Arguments = Box<dyn Fn(u16, &Path) -> Vec<OsString> + Send + Sync>;
+
 /// A server program: its name, the line by which one knows that it serves, and its arguments for a
 /// port and a folder.
 pub(crate) struct Recipe {
     pub(crate) name: &'static str,
     pub(crate) ready: &'static str,
-    pub(crate) arguments: Box<dyn Fn(u16, &Path) -> Vec<OsString> + Send + Sync>,
+    pub(crate) arguments: Arguments,
 }
 
 /// A started server program; killed when dropped.

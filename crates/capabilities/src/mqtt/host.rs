@@ -52,6 +52,7 @@ impl From<PublishError> for Failure {
 #[component(enum)]
 #[repr(u8)]
 #[allow(dead_code, reason = "guests make them")]
+#[allow(clippy::enum_variant_names, reason = "the interface's names")]
 enum Quality {
     #[component(name = "at-most-once")]
     AtMostOnce,

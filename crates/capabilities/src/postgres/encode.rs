@@ -128,7 +128,8 @@ fn decimal(value: &str) -> Result<&str, String> {
     let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_number = !(whole.is_empty() && fraction.is_empty())
+    let has_digits = !whole.is_empty() || !fraction.is_empty();
+    let is_number = has_digits
         && !exponent.is_empty()
         && [whole, fraction, exponent].into_iter().all(are_digits);
     if is_number || matches!(unsigned, "NaN" | "Infinity") {

@@ -6,8 +6,10 @@ mod address;
 mod decode;
 mod earlier;
 mod encode;
+#[allow(clippy::result_large_err, reason = "the interface's error, at most one a call")]
 mod host;
 mod secure;
+#[allow(clippy::result_large_err, reason = "the interface's error, at most one a call")]
 mod session;
 mod value;
 mod watched;

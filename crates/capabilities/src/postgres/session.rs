@@ -195,10 +195,10 @@ impl pool::Session for Session {
 /// Tells the server that nobody waits for its answer; it would not notice before it has one.
 async fn cancel(dialer: Dialer, target: Target, secure: Secure, token: CancelToken) {
     let secure = Secure { meter: Arc::new(Meter::default()), ..secure };
-    if let Ok(connection) = dialer.connect(SCHEME, &target.host, target.port).await {
-        if let Err(error) = token.cancel_query_raw(connection, secure).await {
-            tracing::debug!(error = explained(&error), "failed to cancel a query");
-        }
+    if let Ok(connection) = dialer.connect(SCHEME, &target.host, target.port).await
+        && let Err(error) = token.cancel_query_raw(connection, secure).await
+    {
+        tracing::debug!(error = explained(&error), "failed to cancel a query");
     }
 }
 

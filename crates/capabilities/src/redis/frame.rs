@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(Scan::new(LARGEST).step(nested.as_bytes()), too_many);
         let deep = "*1\r\n".repeat(DEPTH + 1);
         assert_eq!(scan(deep.as_bytes()), Err(FrameError::TooDeep));
-        let long = "*9\r\n".to_owned() + &"$1048576\r\n".repeat(1);
+        let long = "*9\r\n".to_owned() + "$1048576\r\n";
         let mut scan = Scan::new(LARGEST);
         assert_eq!(scan.step(long.as_bytes()), Ok(None));
         assert_eq!(scan.cost(), long.len() + (1 << 20) + 2 + 2 * PART_BYTES);

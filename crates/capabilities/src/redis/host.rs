@@ -235,6 +235,7 @@ impl<A: Lift + Send + 'static, B: Lift + Send + 'static> Call for (String, A, B)
 }
 
 /// Defines a function that names the server.
+#[allow(clippy::type_complexity, reason = "a function by its types")]
 fn function<C: Call, T: Lower + Send + 'static>(
     linker: &mut LinkerInstance<'_, HostState>,
     name: &str,

@@ -292,7 +292,7 @@ impl Session {
 }
 
 fn names(prepared: &rusqlite::Statement<'_>) -> Vec<String> {
-    prepared.column_names().into_iter().map(str::to_owned).collect()
+    prepared.column_names().map(str::to_owned).collect()
 }
 
 /// Whether waiting helps: not if what the transaction has read is no longer what is there.

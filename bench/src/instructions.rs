@@ -62,6 +62,8 @@ const MANIFEST: &str = "dayfly = 1\n[application]\nname = \"instructions\"\n\
 /// Counts, and compares with what is recorded.
 pub(crate) fn run(root: &Path, options: &Instructions) -> Result<()> {
     let server = Counted::new(root)?;
+    // The first run may have to compile the guests, which is no part of a request.
+    server.count(None)?;
     let base = server.count(None)?;
     let mut counts = BTreeMap::new();
     for script in &SCRIPTS {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -196,24 +197,30 @@ fn key_value(folder: &Path) -> Result<rusqlite::Connection> {
 }
 
 fn key_value_set(folder: &Path, times: u32) -> Result<()> {
+    // Keys that are new in each round: SQLite writes nothing where a value is what it was.
+    static ROUND: AtomicU32 = AtomicU32::new(0);
+    let round = ROUND.fetch_add(1, Relaxed);
     let connection = key_value(folder)?;
     let mut statement = connection.prepare(
         "INSERT INTO spin_key_value (store, key, value) VALUES ('default', ?1, ?2) \
          ON CONFLICT (store, key) DO UPDATE SET value = ?2",
     )?;
     for number in 0..times {
-        statement.execute(rusqlite::params![format!("b-{number}"), VALUE])?;
+        statement.execute(rusqlite::params![format!("b-{round}-{number}"), VALUE])?;
     }
     Ok(())
 }
 
 fn key_value_get(folder: &Path, times: u32) -> Result<()> {
-    key_value_set(folder, 1)?;
     let connection = key_value(folder)?;
+    connection.execute(
+        "INSERT OR REPLACE INTO spin_key_value (store, key, value) VALUES ('default', 'a', ?1)",
+        [VALUE],
+    )?;
     let mut statement = connection
         .prepare("SELECT value FROM spin_key_value WHERE store = 'default' AND key = ?1")?;
     for _ in 0..times {
-        let value: Vec<u8> = statement.query_row(["b-0"], |row| row.get(0))?;
+        let value: Vec<u8> = statement.query_row(["a"], |row| row.get(0))?;
         ensure!(value == VALUE);
     }
     Ok(())

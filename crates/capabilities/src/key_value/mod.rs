@@ -3,6 +3,7 @@
 //! operator says ([`dayfly_model::RuntimeConfig`]), an embedded file by default.
 
 mod backend;
+mod basics;
 mod error;
 mod opened;
 mod spin;

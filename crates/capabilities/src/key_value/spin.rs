@@ -3,7 +3,8 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource};
 
-use super::{Error, Opened, define_resource, open, opened};
+use super::basics::{self, store};
+use super::{Error, Opened, define_resource, open};
 use crate::HostState;
 
 /// The error of versions 2 and 3, which differ in nothing but their names.
@@ -36,12 +37,8 @@ type State<'a> = StoreContextMut<'a, HostState>;
 type Handle = Resource<Opened>;
 type Answer<T> = wasmtime::Result<(Result<T, SpinError>,)>;
 
-fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<Opened> {
-    opened(state.data_mut().table(), handle)
-}
-
 fn answer<T>(result: Result<T, Error>) -> Answer<T> {
-    Ok((result.map_err(SpinError::from),))
+    basics::answer(result)
 }
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -50,30 +47,7 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     interface.func_wrap("[static]store.open", |mut state: State<'_>, (label,): (String,)| {
         answer(open(state.data_mut(), &label))
     })?;
-    interface.func_wrap_async(
-        "[method]store.get",
-        |mut state: State<'_>, (handle, key): (Handle, String)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.get(&key).await) })
-        },
-    )?;
-    interface.func_wrap_async(
-        "[method]store.set",
-        |mut state: State<'_>, (handle, key, value): (Handle, String, Vec<u8>)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.set(key, value).await) })
-        },
-    )?;
-    interface.func_wrap_async(
-        "[method]store.delete",
-        |mut state: State<'_>, (handle, key): (Handle, String)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.delete(key).await) })
-        },
-    )?;
-    interface.func_wrap_async(
-        "[method]store.exists",
-        |mut state: State<'_>, (handle, key): (Handle, String)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.exists(&key).await) })
-        },
-    )?;
+    basics::link::<SpinError>(&mut interface, "store")?;
     interface.func_wrap_async(
         "[method]store.get-keys",
         |mut state: State<'_>, (handle,): (Handle,)| {

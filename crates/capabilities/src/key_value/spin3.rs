@@ -1,5 +1,6 @@
 //! `spin:key-value@3.0.0`, whose functions are asynchronous and whose list of keys is a stream.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use wasmtime::component::{Accessor, Linker, Resource};
 
 use super::spin::SpinError;
@@ -59,15 +60,21 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     )
 }
 
-/// Streams the keys, a page at a time; the next page is asked for when the guest has taken one.
+/// Streams the keys; the next page is asked for when the guest has taken one.
 fn keys(access: Access<'_>, handle: &Handle) -> wasmtime::Result<(Keys,)> {
     let store = store(access, handle)?;
-    let pages = move |from: Option<String>| {
+    let pages = stream::try_unfold(Some(None), move |from: Option<Option<String>>| {
         let store = store.clone();
         async move {
+            let Some(from) = from else { return Ok::<_, SpinError>(None) };
             let page = store.page(from.as_deref()).await.map_err(SpinError::from)?;
-            Ok((page.keys, page.next))
+            Ok(Some((page.keys, page.next.map(Some))))
         }
-    };
-    Ok((access.with(|access| streamed::pages(access, pages))?,))
+    });
+    let keys = pages
+        .map_ok(|keys| stream::iter(keys).map(|key| Ok((size_of_val(key.as_str()), key))))
+        .try_flatten()
+        .map_ok(|(bytes, key)| (key, bytes));
+    let nothing_more = || {};
+    Ok((access.with(|access| streamed::stream(access, Box::pin(keys), nothing_more))?,))
 }

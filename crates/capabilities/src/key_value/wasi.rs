@@ -5,7 +5,8 @@ use wasmtime::component::{
     ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
 };
 
-use super::{Error, Opened, define_resource, open, opened};
+use super::basics::{self, store};
+use super::{Error, Opened, define_resource, open};
 use crate::HostState;
 
 #[derive(ComponentType, Lift, Lower)]
@@ -58,12 +59,8 @@ type State<'a> = StoreContextMut<'a, HostState>;
 type Handle = Resource<Opened>;
 type Answer<T> = wasmtime::Result<(Result<T, StoreError>,)>;
 
-fn store(state: &mut State<'_>, handle: &Handle) -> wasmtime::Result<Opened> {
-    opened(state.data_mut().table(), handle)
-}
-
 fn answer<T>(result: Result<T, Error>) -> Answer<T> {
-    Ok((result.map_err(StoreError::from),))
+    basics::answer(result)
 }
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -77,30 +74,7 @@ fn link_store(interface: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
     interface.func_wrap("open", |mut state: State<'_>, (label,): (String,)| {
         answer(open(state.data_mut(), &label))
     })?;
-    interface.func_wrap_async(
-        "[method]bucket.get",
-        |mut state: State<'_>, (handle, key): (Handle, String)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.get(&key).await) })
-        },
-    )?;
-    interface.func_wrap_async(
-        "[method]bucket.set",
-        |mut state: State<'_>, (handle, key, value): (Handle, String, Vec<u8>)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.set(key, value).await) })
-        },
-    )?;
-    interface.func_wrap_async(
-        "[method]bucket.delete",
-        |mut state: State<'_>, (handle, key): (Handle, String)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.delete(key).await) })
-        },
-    )?;
-    interface.func_wrap_async(
-        "[method]bucket.exists",
-        |mut state: State<'_>, (handle, key): (Handle, String)| {
-            Box::new(async move { answer(store(&mut state, &handle)?.exists(&key).await) })
-        },
-    )?;
+    basics::link::<StoreError>(interface, "bucket")?;
     interface.func_wrap_async(
         "[method]bucket.list-keys",
         |mut state: State<'_>, (handle, cursor): (Handle, Option<String>)| {

@@ -13,12 +13,11 @@ use wasmtime::component::{
 };
 
 use super::session::{self, SCHEME, Session};
-use crate::HostState;
 use crate::rdbms::bounds::Left;
 use crate::rdbms::pool::Lent;
 use crate::rdbms::refused::{BUSY, Refused};
-use crate::rdbms::rows;
 use crate::rdbms::types::{Column, DataType, Error, FirstError, Parameter, RowSet, Value};
+use crate::{HostState, streamed};
 
 /// The interfaces that [`link`] defines.
 pub(super) const INTERFACES: &[&str] =
@@ -147,7 +146,8 @@ fn third(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
                     Ok(begun) => begun,
                     Err(error) => return Ok((Err(error),)),
                 };
-                let (rows, end) = accessor.with(|access| rows::stream(access, rows, session))?;
+                let (rows, end) = accessor
+                    .with(|access| streamed::stream(access, rows, move || session.finish()))?;
                 Ok((Ok((columns, rows, end)),))
             });
             answer

@@ -101,7 +101,7 @@ fn padded(message: &[u8], size: usize) -> io::Result<Vec<u8>> {
     block.push(1);
     block.extend_from_slice(message);
     let mut seed = [0; HASH];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let block = xored(&block, &mask(&seed, block.len()));
     let seed = xored(&seed, &mask(&block, HASH));
     Ok([&[0][..], &seed, &block].concat())

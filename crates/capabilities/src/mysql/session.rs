@@ -20,8 +20,8 @@ use crate::rdbms::bounds::Bounds;
 use crate::rdbms::mentions;
 use crate::rdbms::pool::{self, Lent};
 use crate::rdbms::refused::Refused;
-use crate::rdbms::rows::Incoming;
 use crate::rdbms::types::{Column, DataType, Error, Parameter, Value};
+use crate::streamed::Incoming;
 
 /// The scheme that grants such a connection.
 pub(super) const SCHEME: &str = "mysql";

@@ -20,9 +20,9 @@ use crate::HostState;
 use crate::rdbms::bounds::Left;
 use crate::rdbms::pool::Lent;
 use crate::rdbms::refused::{BUSY, Refused};
-use crate::rdbms::rows::{self, Incoming, Streamed};
 use crate::rdbms::trust;
 use crate::rdbms::types::{self as second, Column, RowSet};
+use crate::streamed::{self, Incoming, Streamed};
 
 /// The interfaces that [`link`] defines.
 pub(super) const INTERFACES: &[&str] = &[
@@ -289,7 +289,7 @@ async fn stream(
         session::values(&row, most)
     }));
     let (rows, end): Streamed<Vec<value::Value>, Error> =
-        accessor.with(|access| rows::stream(access, rows, session))?;
+        accessor.with(|access| streamed::stream(access, rows, move || session.finish()))?;
     Ok(Ok((columns, rows, end)))
 }
 

@@ -4,7 +4,6 @@
 pub(crate) mod bounds;
 pub(crate) mod pool;
 pub(crate) mod refused;
-pub(crate) mod rows;
 pub(crate) mod trust;
 pub(crate) mod types;
 

@@ -67,7 +67,7 @@ mod tests {
                 "wasi:clocks/*",
                 "wasi:http/*",
                 "wasi:io/*",
-                "wasi:random/*"
+                "wasi:random/*",
             ]
         );
     }

@@ -3,10 +3,14 @@
 //! platform and use little of it. What a part of a composition may not use is refused likewise: its
 //! name says that it is denied.
 
+use std::sync::Arc;
+
 use dayfly_engine::Flavour;
 use dayfly_model::DENIED;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
-use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, Type, Val};
+use wasmtime::component::{
+    Component, Linker, LinkerInstance, ResourceAny, ResourceType, Type, Val,
+};
 use wasmtime::{Engine, bail};
 
 use crate::refusals::Refusal;
@@ -162,10 +166,41 @@ fn define_func(
             Box::pin(std::future::ready(answer))
         });
     }
-    linker.func_new(name, move |store, ty, _, results| {
-        note(store.data(), &full);
-        answer(&full, &ty, results)
+    if !func.params().any(|(_, ty)| is_handle(&ty)) {
+        return linker.func_new(name, move |store, ty, _, results| {
+            note(store.data(), &full);
+            answer(&full, &ty, results)
+        });
+    }
+    let full: Arc<str> = full.into();
+    linker.func_new_async(name, move |mut store, ty, arguments, results| {
+        let full = full.clone();
+        Box::new(async move {
+            note(store.data(), &full);
+            // What is lent has to be given back, and what is given would be kept for nothing.
+            for handle in arguments.iter().filter_map(handle) {
+                handle.resource_drop_async(&mut store).await?;
+            }
+            answer(&full, &ty, results)
+        })
     })
+}
+
+/// Whether an argument is a resource, as the functions of interfaces take them.
+fn is_handle(ty: &Type) -> bool {
+    match ty {
+        Type::Own(_) | Type::Borrow(_) => true,
+        Type::Option(option) => is_handle(&option.ty()),
+        _ => false,
+    }
+}
+
+fn handle(argument: &Val) -> Option<ResourceAny> {
+    match argument {
+        Val::Resource(resource) => Some(*resource),
+        Val::Option(Some(argument)) => handle(argument),
+        _ => None,
+    }
 }
 
 fn note(state: &HostState, full: &str) {

@@ -108,13 +108,7 @@ fn attempts(upstream: &Upstream) -> [(String, &'static str, &'static str, &'stat
             "HttpRequestDenied",
         ),
         (format!("connect?{address}"), "allowed_outbound_hosts", "connected", "access-denied"),
-        // It has to ask for the network first, which has no error to answer with.
-        (
-            "resolve?127.0.0.1".to_owned(),
-            "allowed_outbound_hosts",
-            "1 addresses",
-            "the handler failed",
-        ),
+        ("resolve?127.0.0.1".to_owned(), "allowed_outbound_hosts", "1 addresses", "access-denied"),
         ("key-value?default".to_owned(), "key_value_stores", "value", "AccessDenied"),
         ("variable?colour".to_owned(), "variables", "green", "not granted"),
     ]
@@ -349,4 +343,31 @@ async fn a_new_file_of_a_dependency_is_another_component() {
     let server = dayfly().up(app.folder()).await;
     assert_eq!(get(&server, "/shout?loud").await.unwrap(), "LOUD");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn check_says_what_a_part_does_not_inherit() {
+    let library = library();
+    let app = app(
+        "rust-composed",
+        &format!(
+            "allowed_outbound_hosts = [\"https://example.com\"]\n[component.guest.dependencies]\n\
+             \"dayfly:parts\" = {{ {library} }}\nshout = {{ component = \"other\" }}\n\
+             [component.other]\nsource = {:?}\n",
+            Guest::path("rust-library")
+        ),
+    );
+    let ended = dayfly().arg("check").arg(app.folder()).ends().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let line = |name: &str| {
+        let line = ended.stdout.lines().find(|line| line.contains(name));
+        line.unwrap_or_else(|| panic!("no {name} in {}", ended.stdout)).trim().to_owned()
+    };
+    let own = line("  wasi:http/outgoing-handler@");
+    assert!(own.ends_with("granted by `allowed_outbound_hosts`"), "{own}");
+    let denied = line("denied-wasi:http/outgoing-handler@");
+    assert!(denied.ends_with("denied: `allowed_outbound_hosts` is not inherited"), "{denied}");
+    let denied = line("denied-wasi:cli/environment@");
+    assert!(denied.ends_with("denied: `environment` is not inherited"), "{denied}");
+    assert!(!ended.stderr.contains("no trigger wakes"), "{}", ended.stderr);
 }

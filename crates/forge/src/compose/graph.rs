@@ -7,11 +7,13 @@ use wac_graph::types::{Package, WorldId};
 use wac_graph::{CompositionGraph, EncodeOptions, InstantiationArgumentError, NodeId};
 
 use super::ComposeError;
+use crate::resolve::MAX_SOURCE_BYTES;
 
 #[derive(Default)]
 pub(super) struct Graph {
     graph: CompositionGraph,
     count: usize,
+    bytes: u64,
 }
 
 /// An instance of one component.
@@ -37,6 +39,11 @@ impl Graph {
     /// Adds an instance of a component.
     pub(super) fn add(&mut self, called: &str, wasm: Vec<u8>) -> Result<Instance, ComposeError> {
         let failed = |reason| ComposeError::Types { part: called.to_owned(), reason };
+        self.bytes += wasm.len() as u64;
+        if self.bytes > MAX_SOURCE_BYTES {
+            let limit = MAX_SOURCE_BYTES >> 20;
+            return Err(ComposeError::Unfit { reason: format!("they have more than {limit} MiB") });
+        }
         // Names must differ; nobody sees them.
         let name = format!("part:number{}", self.count);
         self.count += 1;

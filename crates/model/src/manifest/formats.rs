@@ -67,6 +67,7 @@ formats! {
 const CONFIGURATIONS: &[&str] = &[
     "ai_models",
     "allowed_outbound_hosts",
+    "blob_containers",
     "environment",
     "files",
     "key_value_stores",

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, anyhow};
 use dayfly_engine::Origin;
+use dayfly_model::DENIED;
 
 use super::facts::{Access, ComponentFacts, Facts, Import};
 use crate::output::{self, Size};
@@ -102,6 +103,9 @@ fn imports(text: &mut String, imports: &[Import]) -> Result<()> {
 fn why(import: &Import) -> String {
     match (import.access, import.key) {
         (Access::Granted, Some(key)) => format!(" by `{key}`"),
+        (Access::Denied, Some(key)) if import.name.starts_with(DENIED) => {
+            format!(": `{key}` is not inherited")
+        }
         (Access::Denied, Some(key)) => format!(": no `{key}`"),
         (Access::Refused, _) => ": not served by this version".to_owned(),
         _ => String::new(),

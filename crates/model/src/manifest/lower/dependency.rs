@@ -9,10 +9,11 @@ use super::component::{environment_of, source_of};
 use crate::app::{ComponentId, Dependency, DependencySource, Inherit, Middleware, Source};
 
 /// What a dependency must not have: it would be dropped in composition.
-const GRANTS: [&str; 8] = [
+const GRANTS: [&str; 9] = [
     "ai_models",
     "allowed_http_hosts",
     "allowed_outbound_hosts",
+    "blob_containers",
     "dependencies",
     "files",
     "key_value_stores",

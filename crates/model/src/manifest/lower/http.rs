@@ -15,6 +15,9 @@ use crate::route::Route;
 /// Paths that Dayfly and Spin answer themselves.
 const RESERVED: [&str; 2] = ["/.well-known/spin", "/.well-known/dayfly"];
 
+/// Each is a part of one component.
+const MAX_MIDDLEWARE: usize = 100;
+
 const DEFAULT_ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
 const DEFAULT_ENTRYPOINT: &str = "_start";
 
@@ -132,6 +135,10 @@ impl Lowering<'_, '_> {
             };
             if !items.is_empty() {
                 self.used(Feature::Middleware, &key, &entry.key_span);
+            }
+            if items.len() > MAX_MIDDLEWARE {
+                let message = format!("`{key}` has more than {MAX_MIDDLEWARE} entries");
+                self.report(&entry.key_span, message, None);
             }
             for (i, item) in items.iter().enumerate() {
                 let key = format!("{key}[{i}]");

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
+use dayfly_forge::fetch::Fetched;
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
@@ -18,6 +19,7 @@ use dayfly_model::{
 };
 
 use crate::databases::{self, Sql};
+use crate::fetching;
 use crate::harden::Needs;
 use crate::key_value::{self, Seeds};
 use crate::report::{self, Several};
@@ -44,6 +46,10 @@ pub(crate) struct AppSource {
     /// Use the components' overrides of this profile
     #[arg(long, env = "DAYFLY_PROFILE", value_name = "NAME")]
     profile: Option<String>,
+
+    /// Folder that keeps sources which come from elsewhere [default: in the user's cache folder]
+    #[arg(long, env = "DAYFLY_SOURCE_CACHE_DIR", value_name = "DIR")]
+    source_cache_dir: Option<PathBuf>,
 }
 
 /// Which app, and what it is told.
@@ -124,6 +130,15 @@ impl AppSource {
     pub(crate) fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
     }
+
+    /// The folder that keeps what was fetched.
+    pub(crate) fn fetched_folder(&self) -> Result<PathBuf> {
+        let folder = self.source_cache_dir.clone().or_else(fetching::default_folder);
+        let folder = folder.context("this system has no cache folder: name one for sources")?;
+        // What is kept there is found again from any folder.
+        std::path::absolute(&folder)
+            .with_context(|| format!("failed to find `{}`", folder.display()))
+    }
 }
 
 /// Where Spin's environment says that the runtime configuration is.
@@ -163,13 +178,31 @@ impl AppArgs {
         Ok(app)
     }
 
+    /// Fetches the sources that are elsewhere and were never fetched.
+    ///
+    /// # Errors
+    /// If one cannot be had.
+    pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
+        let elsewhere =
+            |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
+        if !app.sources().any(elsewhere) {
+            return Ok(Fetched::default());
+        }
+        fetching::fetch(app, self.source.fetched_folder()?, quiet)
+    }
+
     /// Finds the components that triggers name, and the app's folders; of files, only those of the
     /// runtime configuration and of variables are read.
-    pub(crate) fn release(&self, app: &Arc<App>, config: RuntimeConfig) -> Result<Release> {
+    pub(crate) fn release(
+        &self,
+        app: &Arc<App>,
+        fetched: &Arc<Fetched>,
+        config: RuntimeConfig,
+    ) -> Result<Release> {
         let (state, logs) = self.folders(app, &config);
         let variables = self.variables(app, &config)?;
         let images = targets(app).into_iter().map(|target| {
-            let source = Source::find(app, target)?;
+            let source = Source::find(app, target, fetched)?;
             Ok(Image {
                 component: target.component.clone(),
                 executor: target.executor.clone(),
@@ -202,7 +235,13 @@ impl AppArgs {
 
     /// What serving the app opens. The folders that Dayfly writes to are made here, because only
     /// what exists can be granted; where that fails, writing to them will, and says so.
-    pub(crate) fn needs(&self, app: &App, config: &RuntimeConfig, needs: &mut Needs) {
+    pub(crate) fn needs(
+        &self,
+        app: &App,
+        fetched: &Fetched,
+        config: &RuntimeConfig,
+        needs: &mut Needs,
+    ) {
         let (state, logs) = self.folders(app, config);
         needs.outbound |= asks_servers(config);
         for folder in [state, logs].into_iter().chain(folders_of_data(config)) {
@@ -222,6 +261,7 @@ impl AppArgs {
                 }
             }
         }
+        needs.read.extend(fetched.folders().map(Path::to_owned));
         for source in app.sources() {
             if let dayfly_model::Source::File(file) = source {
                 // Its folder, because a build puts a new file into it.
@@ -307,7 +347,11 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
     match feature {
         Feature::Trigger(name) => triggers::serves(name),
         Feature::Capability(name) => registry::serves(name),
-        Feature::ServiceChaining | Feature::Dependencies | Feature::Middleware => true,
+        Feature::ServiceChaining
+        | Feature::Dependencies
+        | Feature::Middleware
+        | Feature::UrlSource
+        | Feature::RegistrySource => true,
         _ => false,
     }
 }

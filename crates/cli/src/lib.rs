@@ -8,6 +8,7 @@ mod commands;
 mod databases;
 mod descriptors;
 mod engine;
+mod fetching;
 mod harden;
 mod key_value;
 mod logging;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use dayfly_capabilities::{HostState, Linkers};
 use dayfly_engine::{Code, Engine, Metered};
 use dayfly_forge::Unshaped;
+use dayfly_forge::fetch::Fetched;
 use dayfly_model::{App, Executor, Limits};
 use wasmtime::component::InstancePre;
 
@@ -36,7 +37,8 @@ pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
     }
     let app = App::for_module(file);
     let component = app.components.values().next().context("a bare file is one component")?;
-    let job = source::job(&app, component, &Executor::Detected, &[]);
+    let fetched = Fetched::default();
+    let job = source::job(&app, component, &Executor::Detected, &[], &fetched);
     dayfly_forge::prepare_unshaped(&job).map_err(|error| {
         let hint = error.hint();
         report::hint(error, hint)

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use dayfly_capabilities::opened_by;
 use dayfly_engine::Stamp;
 use dayfly_forge::Job;
+use dayfly_forge::fetch::Fetched;
 use dayfly_host::{BoxError, ImageSource, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
 
@@ -20,6 +21,7 @@ pub(crate) struct Source {
     component: ComponentId,
     executor: Executor,
     middleware: Vec<Middleware>,
+    fetched: Arc<Fetched>,
     files: Vec<PathBuf>,
 }
 
@@ -28,12 +30,12 @@ impl Source {
     ///
     /// # Errors
     /// If one is not there, or is none that this version serves.
-    pub(crate) fn find(app: &Arc<App>, target: Target<'_>) -> Result<Self> {
+    pub(crate) fn find(app: &Arc<App>, target: Target<'_>, fetched: &Arc<Fetched>) -> Result<Self> {
         let Target { component: id, executor, middleware } = target;
         let component = app.components.get(id).ok_or_else(|| {
             anyhow!("a trigger names component `{id}`, which the app does not have")
         })?;
-        let job = job(app, component, executor, middleware);
+        let job = job(app, component, executor, middleware, fetched);
         let files = dayfly_forge::files(&job).map_err(|error| {
             let hint = error.hint();
             report::hint(error, hint)
@@ -43,6 +45,7 @@ impl Source {
             component: id.clone(),
             executor: executor.clone(),
             middleware: middleware.to_vec(),
+            fetched: fetched.clone(),
             files,
         })
     }
@@ -54,8 +57,10 @@ pub(crate) fn job<'a>(
     component: &'a Component,
     executor: &'a Executor,
     middleware: &'a [Middleware],
+    fetched: &'a Fetched,
 ) -> Job<'a> {
-    Job::new(app, component, executor, middleware, opened_by)
+    let job = Job::new(app, component, executor, middleware, opened_by);
+    Job { fetched: Some(fetched), ..job }
 }
 
 impl ImageSource for Source {
@@ -67,7 +72,8 @@ impl ImageSource for Source {
 
     fn prepare(&self) -> Result<Prepared, BoxError> {
         let component = self.app.components.get(&self.component).ok_or("the component is gone")?;
-        let job = job(&self.app, component, &self.executor, &self.middleware);
+        let Self { app, executor, middleware, fetched, .. } = self;
+        let job = job(app, component, executor, middleware, fetched);
         let dayfly_forge::Prepared { wasm, shape, .. } = dayfly_forge::prepare(&job)?;
         Ok(Prepared { wasm, shape })
     }

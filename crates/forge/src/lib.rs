@@ -2,11 +2,12 @@
 //!
 //! [`pipeline`] reads as the list of its phases, one file each. Nothing here runs or compiles
 //! WebAssembly: this crate reads and writes bytes, so it is safe on untrusted input and needs no
-//! engine.
+//! engine. Before it, [`fetch`] brings what is elsewhere.
 #![deny(missing_docs)]
 
 pub mod componentise;
 pub mod compose;
+pub mod fetch;
 pub mod inspect;
 pub mod pipeline;
 pub mod progress;

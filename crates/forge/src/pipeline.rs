@@ -8,6 +8,7 @@ use dayfly_model::{App, Component, Executor, HandlerShape, Middleware, Source};
 
 use crate::componentise::{self, ComponentiseError};
 use crate::compose::{self, ComposeError, Composition, OpenedBy};
+use crate::fetch::Fetched;
 use crate::inspect::{self, InspectError, World};
 use crate::progress::{Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
@@ -30,6 +31,8 @@ pub struct Job<'a> {
     pub executor: &'a Executor,
     /// What it is composed with, if with anything.
     pub composition: Option<Composition<'a>>,
+    /// Where the copies of sources are that are elsewhere.
+    pub fetched: Option<&'a Fetched>,
 }
 
 impl<'a> Job<'a> {
@@ -45,6 +48,7 @@ impl<'a> Job<'a> {
         let composition = Composition::new(app, component, middleware, opened_by);
         Self {
             composition: Some(composition).filter(|it| !it.is_empty()),
+            fetched: None,
             component: &component.id.0,
             root: &app.root,
             source: &component.source,
@@ -54,8 +58,8 @@ impl<'a> Job<'a> {
     }
 
     fn location(&self) -> Location<'a> {
-        let Self { root, source, build_commands, .. } = *self;
-        Location { root, source, build_commands }
+        let Self { root, source, build_commands, fetched, .. } = *self;
+        Location { root, source, build_commands, fetched }
     }
 
     fn entrypoint(&self) -> Option<&'a str> {
@@ -137,9 +141,22 @@ impl ForgeError {
     pub fn hint(&self) -> Option<String> {
         self.failure.hint()
     }
+
+    /// Whether all that is wrong is that a source was not fetched.
+    pub fn is_unfetched(&self) -> bool {
+        self.failure.is_unfetched()
+    }
 }
 
 impl Failure {
+    fn is_unfetched(&self) -> bool {
+        match self {
+            Self::Resolve(ResolveError::NotFetched { .. }) => true,
+            Self::Compose(ComposeError::Part { failure, .. }) => failure.is_unfetched(),
+            _ => false,
+        }
+    }
+
     /// As [`ForgeError::hint`].
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -1,12 +1,15 @@
 //! The first phase: the source that a manifest names becomes bytes of binary WebAssembly.
 //!
-//! Sources by address, by registry and in script languages are refused by name.
+//! What is elsewhere was fetched before ([`crate::fetch`]). Sources in script languages are refused
+//! by name.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use dayfly_model::Source;
+
+use crate::fetch::{self, Copy, Fetched};
 
 /// The largest source that is read: above any guest known (a CPython with its libraries has
 /// 150 MB), below what would hurt a developer's machine.
@@ -61,6 +64,20 @@ pub enum ResolveError {
         /// What to do about it, if that is known.
         advice: Option<&'static str>,
     },
+    /// A source that is elsewhere, and no copy of it is here.
+    #[error("{what} was not fetched")]
+    NotFetched {
+        /// What it is.
+        what: String,
+    },
+    /// A copy is no longer what was fetched.
+    #[error("the copy of {what} is not what it was when it was fetched")]
+    Changed {
+        /// What it is.
+        what: String,
+        /// The copy.
+        path: PathBuf,
+    },
     /// A kind of source that this version does not serve.
     #[error("source {what} is not served by this version of Dayfly")]
     Unserved {
@@ -83,6 +100,10 @@ impl ResolveError {
             Self::Folder { .. } => Some("name the file of the component".to_owned()),
             Self::NotWasm { advice, .. } => advice.map(str::to_owned),
             Self::Unserved { .. } => Some("name a file instead".to_owned()),
+            Self::NotFetched { .. } => Some("`dayfly up` fetches it".to_owned()),
+            Self::Changed { path, .. } => {
+                Some(format!("remove `{}`, and it is fetched again", path.display()))
+            }
             Self::Empty => Some("build it again: the build may have been interrupted".to_owned()),
             Self::Io { .. } | Self::TooLarge { .. } | Self::Text(_) => None,
         }
@@ -97,6 +118,14 @@ pub(crate) struct Location<'a> {
     pub(crate) source: &'a Source,
     /// The commands that build it, for the hint when it is missing.
     pub(crate) build_commands: &'a [String],
+    pub(crate) fetched: Option<&'a Fetched>,
+}
+
+impl<'a> Location<'a> {
+    /// The copy of a source that is elsewhere.
+    fn copy(&self) -> Option<&'a Copy> {
+        self.fetched?.get(self.source)
+    }
 }
 
 /// The file that a source is.
@@ -106,12 +135,13 @@ pub(crate) struct Location<'a> {
 fn file(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
     let path = match location.source {
         Source::File(path) => location.root.join(path),
-        Source::Url { url, .. } => {
-            return Err(ResolveError::Unserved { what: format!("by address `{url}`") });
-        }
-        Source::Registry { package, version, .. } => {
-            let what = format!("by registry `{package}@{version}`");
-            return Err(ResolveError::Unserved { what });
+        elsewhere => {
+            let copy = location.copy();
+            let what = || fetch::described(elsewhere);
+            return match copy {
+                Some(copy) => Ok(copy.path.clone()),
+                None => Err(ResolveError::NotFetched { what: what() }),
+            };
         }
     };
     if let Some(language) = script_language(&path) {
@@ -137,14 +167,18 @@ pub(crate) fn find(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
 /// When it cannot be had, or is no WebAssembly.
 pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
     let path = file(location)?;
-    let (bytes, translated) =
-        binary(read(&path, location.build_commands)?).map_err(|error| match error {
-            ResolveError::Text(mut error) => {
-                error.set_path(&path);
-                ResolveError::Text(error)
-            }
-            other => other,
-        })?;
+    let bytes = read(&path, location.build_commands)?;
+    if let Some(copy) = location.copy().filter(|copy| !copy.is(&bytes)) {
+        let what = fetch::described(location.source);
+        return Err(ResolveError::Changed { what, path: copy.path.clone() });
+    }
+    let (bytes, translated) = binary(bytes).map_err(|error| match error {
+        ResolveError::Text(mut error) => {
+            error.set_path(&path);
+            ResolveError::Text(error)
+        }
+        other => other,
+    })?;
     Ok((bytes, translated))
 }
 

@@ -33,6 +33,7 @@ const PACKAGES: &[&str] = &[
     "openssl",
     "wrk",
     // Servers that the end-to-end tests start, each with a folder and a port of its own.
+    "docker-registry",
     "mariadb-server-core",
     "mosquitto",
     "mosquitto-clients",

@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use dayfly_engine::{Engine, Origin};
 use dayfly_forge::ForgeError;
+use dayfly_forge::fetch::Fetched;
 use dayfly_host::{ActivateError, Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
 use dayfly_model::{App, RuntimeConfig};
 
@@ -109,8 +110,10 @@ impl Up {
         }
         let engine =
             self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
-        let needs = self.needs(&app, &config, &engine);
-        let release = self.app.release(&app, config)?;
+        let notes = !self.quiet && !self.log.is_json();
+        let fetched = Arc::new(self.app.fetch(&app, !notes)?);
+        let needs = self.needs(&app, &fetched, &config, &engine);
+        let release = self.app.release(&app, &fetched, config)?;
         let seeds = self.app.seeds(&release)?;
         let components = release.images.len();
         let host = Host::activate(&engine, release, &self.config(components)).map_err(hinted)?;
@@ -141,9 +144,15 @@ impl Up {
     }
 
     /// What is opened while serving.
-    fn needs(&self, app: &App, config: &RuntimeConfig, engine: &Engine) -> Needs {
+    fn needs(
+        &self,
+        app: &App,
+        fetched: &Fetched,
+        config: &RuntimeConfig,
+        engine: &Engine,
+    ) -> Needs {
         let mut needs = Needs::default();
-        self.app.needs(app, config, &mut needs);
+        self.app.needs(app, fetched, config, &mut needs);
         // A new certificate comes as a file beside the old one, and takes its name.
         let tls = [&self.tls_cert, &self.tls_key].into_iter().flatten();
         needs.read.extend(tls.map(|file| folder_of(file)));

@@ -17,6 +17,7 @@ mod descriptors;
 mod ending;
 mod examples;
 mod failures;
+mod fetched;
 mod files;
 mod guests;
 mod handwritten;

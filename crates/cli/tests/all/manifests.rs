@@ -88,15 +88,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
         &["spin.toml:4:", "trigger.redis", "the `redis` trigger"],
     ),
     (
-        "[component.guest]\nsource = { url = \"https://example.com/a.wasm\", digest = \"sha256:\
-         0000000000000000000000000000000000000000000000000000000000000000\" }\n",
-        &["spin.toml:8:", "component.guest.source", "URL"],
-    ),
-    (
-        "[component.guest]\nsource = { registry = \"r.io\", package = \"a:b\", version = \"1.0.0\" }\n",
-        &["spin.toml:8:", "component.guest.source", "registry"],
-    ),
-    (
         "[component.guest]\nsource = \"app.py\"\n",
         &["spin.toml:8:", "component.guest.source", "script"],
     ),

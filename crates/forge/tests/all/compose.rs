@@ -135,6 +135,7 @@ impl Bench {
             source: &source,
             build_commands: &[],
             executor: &Executor::Detected,
+            fetched: None,
             composition: Some(Composition {
                 app: &self.app,
                 environment: &environment,

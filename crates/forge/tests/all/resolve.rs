@@ -9,8 +9,15 @@ use crate::support::said;
 
 fn refused(root: &Path, source: &Source, build_commands: &[String]) -> String {
     let executor = &Executor::Detected;
-    let job =
-        Job { component: "thumbnail", root, source, build_commands, executor, composition: None };
+    let job = Job {
+        component: "thumbnail",
+        root,
+        source,
+        build_commands,
+        executor,
+        composition: None,
+        fetched: None,
+    };
     said(&prepare_unshaped(&job).expect_err("the source is refused"))
 }
 
@@ -39,17 +46,17 @@ fn a_folder_is_no_source() {
 }
 
 #[test]
-fn sources_of_later_versions_are_refused_by_name() {
-    let url = Source::Url { url: "https://example.com/a.wasm".into(), digest: String::new() };
+fn what_was_not_fetched_and_what_is_not_served_is_refused_by_name() {
+    let url = Source::Url { url: "https://a:b@example.com/a.wasm?c".into(), digest: "0".into() };
     let text = refused(Path::new("/"), &url, &[]);
-    assert!(text.contains("by address `https://example.com/a.wasm` is not served"), "{text}");
+    assert!(text.contains("`https://example.com/a.wasm` was not fetched"), "{text}");
     let registry = Source::Registry {
         registry: None,
         package: "cats:whiskers".into(),
         version: "1.2.3".into(),
     };
     let text = refused(Path::new("/"), &registry, &[]);
-    assert!(text.contains("by registry `cats:whiskers@1.2.3` is not served"), "{text}");
+    assert!(text.contains("package `cats:whiskers@1.2.3` was not fetched"), "{text}");
     let text = refused(Path::new("/"), &Source::File("app.rb".into()), &[]);
     assert!(text.contains("in Ruby (`/app.rb`) is not served"), "{text}");
 }

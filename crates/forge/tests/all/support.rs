@@ -53,6 +53,7 @@ pub fn forge_file(root: &Path, file: &str, executor: &Executor) -> Result<Prepar
         build_commands: &[],
         executor,
         composition: None,
+        fetched: None,
     })
 }
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use dayfly_capabilities::registry;
 use dayfly_capabilities::variables::{Providers, VariableError};
+use dayfly_capabilities::{opened_by, registry};
+use dayfly_forge::fetch::{self, Fetched};
 use dayfly_forge::{InterfaceName, ItemKind, Unshaped, shape};
 use dayfly_host::serves_shape;
 use dayfly_model::manifest::Manifest;
@@ -29,7 +30,9 @@ impl Facts {
         }
         let mut facts = Self { path: path.display().to_string(), ..Self::default() };
         if let Some(app) = facts.read(path, source.profile()) {
-            facts.app(&app);
+            let folder = source.fetched_folder();
+            let fetched = folder.map(|folder| fetch::kept(app.sources(), &folder));
+            facts.app(&app, &fetched.unwrap_or_default());
         }
         Ok(facts)
     }
@@ -53,7 +56,7 @@ impl Facts {
         }
     }
 
-    fn app(&mut self, app: &App) {
+    fn app(&mut self, app: &App, fetched: &Fetched) {
         self.name.clone_from(&app.name);
         self.version.clone_from(&app.version);
         self.triggers(app);
@@ -85,10 +88,10 @@ impl Facts {
                 if !part {
                     self.warnings.push(format!("no trigger wakes component `{id}`"));
                 }
-                self.component(app, component, alone, part);
+                self.component(app, component, alone, part, fetched);
             }
             for target in named {
-                self.component(app, component, *target, false);
+                self.component(app, component, *target, false, fetched);
             }
         }
     }
@@ -120,19 +123,32 @@ impl Facts {
         }
     }
 
-    fn component(&mut self, app: &App, component: &Component, target: Target<'_>, part: bool) {
+    fn component(
+        &mut self,
+        app: &App,
+        component: &Component,
+        target: Target<'_>,
+        part: bool,
+        fetched: &Fetched,
+    ) {
         self.folders(app, component);
         // A kind of source that is not served has been told already, with its place.
-        let Source::File(file) = &component.source else { return };
-        if Feature::script(file).is_some() {
+        if let Source::File(file) = &component.source
+            && Feature::script(file).is_some()
+        {
             return;
         }
         let Target { component: id, executor, middleware } = target;
-        match dayfly_forge::prepare_unshaped(&job(app, component, executor, middleware)) {
+        match dayfly_forge::prepare_unshaped(&job(app, component, executor, middleware, fetched)) {
             Ok(prepared) if part => self.prepared(id, component, None, prepared),
             Ok(prepared) => {
                 let shape = self.shape(id, executor, &prepared);
                 self.prepared(id, component, shape, prepared);
+            }
+            // It may be had where there is a network.
+            Err(error) if error.is_unfetched() => {
+                let (error, hint) = (chain(&error.failure), error.hint().unwrap_or_default());
+                self.warnings.push(format!("component `{id}`: {error}: {hint}"));
             }
             Err(error) => {
                 let hint = error.hint();
@@ -197,7 +213,10 @@ fn import(name: &InterfaceName, component: &Component) -> Option<Import> {
     let denied = name.raw.strip_prefix(DENIED);
     let interface = denied.unwrap_or(&name.raw);
     let served = registry::serving(interface);
-    let key = served.and_then(|capability| capability.key_of(interface));
+    let key = match denied {
+        Some(interface) => opened_by(interface),
+        None => served.and_then(|capability| capability.key_of(interface)),
+    };
     let access = match (name.kind, served, key) {
         (ItemKind::Instance, Some(_), _) if denied.is_some() => Access::Denied,
         (ItemKind::Type, ..) => return None,

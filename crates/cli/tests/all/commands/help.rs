@@ -43,6 +43,11 @@ async fn check() {
 
               [env: DAYFLY_PROFILE=]
 
+          --source-cache-dir <DIR>
+              Folder that keeps sources which come from elsewhere [default: in the user's cache folder]
+
+              [env: DAYFLY_SOURCE_CACHE_DIR=]
+
           --compile
               Compile and link each component, too
 

@@ -152,7 +152,10 @@ impl Failure {
     fn is_unfetched(&self) -> bool {
         match self {
             Self::Resolve(ResolveError::NotFetched { .. }) => true,
-            Self::Compose(ComposeError::Part { failure, .. }) => failure.is_unfetched(),
+            Self::Compose(error) => match &**error {
+                ComposeError::Part { failure, .. } => failure.is_unfetched(),
+                _ => false,
+            },
             _ => false,
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::peer::Peer;
+use crate::stats::median;
 
 const ROUNDS: usize = 5;
 
@@ -64,7 +65,7 @@ pub(crate) fn run(root: &Path, folder: &Path, _: u64) -> Result<()> {
          one after the other; the callee is `rust-hello` in a fresh instance each. One thread; the \
          median of {ROUNDS} alternating rounds.\n\n| way | µs | of loopback |\n| --- | --- | --- |\n"
     );
-    let medians: Vec<f64> = found.iter_mut().map(|times| median(times)).collect();
+    let medians: Vec<f64> = found.into_iter().map(median).collect();
     let loopback = medians.last().copied().context("a way")?;
     for ((way, _), took) in ways.iter().zip(&medians) {
         writeln!(text, "| {way} | {took:.1} | {:.2} |", took / loopback)?;
@@ -89,9 +90,4 @@ fn microseconds(port: u16, url: &str) -> Result<f64> {
     let all = answer.contains(&format!("\n{CALLS} ")) && answer.contains("too-many-requests");
     ensure!(all, "{url}: {answer}");
     Ok(took.as_secs_f64() * 1e6 / f64::from(CALLS))
-}
-
-fn median(of: &mut [f64]) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
 }

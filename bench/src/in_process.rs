@@ -19,6 +19,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use crate::plain::{Plain, body_of};
+use crate::stats::median;
 
 /// Wasmtime as it comes, Wasmtime with Dayfly's settings but none of its bounds, and Dayfly.
 const CONTENDERS: [&str; 3] = ["wasmtime", "fastest", "dayfly"];
@@ -96,11 +97,6 @@ async fn measure(wasm: &[u8], options: &InProcess, root: &Path) -> Result<()> {
     }
     print!("{text}");
     Ok(())
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Adds the mean time of a call to each list, in microseconds.

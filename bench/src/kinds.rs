@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::load::{CLIENT_CORE, Load, Sample};
 use crate::output;
 use crate::peer::{Peer, Running};
+use crate::stats::median;
 
 const ROUNDS: usize = 3;
 const CONNECTIONS: u32 = 32;
@@ -92,12 +93,13 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
                 other.push(kind.ask(&peer.start()?, seconds)?);
             }
         }
-        let rate = median(&own, |sample| sample.rate);
-        write!(text, "| {} | {rate:.0} | {:.0} µs |", kind.name, median(&own, |it| it.cpu_us))?;
+        let rate = median(own.iter().map(|sample| sample.rate));
+        let cpu_us = median(own.iter().map(|sample| sample.cpu_us));
+        write!(text, "| {} | {rate:.0} | {cpu_us:.0} µs |", kind.name)?;
         if other.is_empty() {
             text += " | |\n";
         } else {
-            let other = median(&other, |sample| sample.rate);
+            let other = median(other.iter().map(|sample| sample.rate));
             writeln!(text, " {other:.0} | {:.2} |", rate / other)?;
         }
         eprintln!("{}: {rate:.0} requests/s", kind.name);
@@ -155,10 +157,4 @@ fn self_sign(folder: &Path) -> Result<()> {
             .arg(certificate),
     )?;
     Ok(())
-}
-
-fn median(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> f64 {
-    let mut values: Vec<f64> = samples.iter().map(get).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -19,6 +19,7 @@ mod plain;
 mod report;
 mod soak;
 mod start;
+mod stats;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

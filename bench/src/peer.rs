@@ -38,12 +38,7 @@ impl Peer {
         let guest = guest.display();
         let words = |text: String| text.split(' ').map(str::to_owned).collect();
         Ok(vec![
-            Self {
-                name: "native hyper",
-                program: std::env::current_exe()?,
-                arguments: words(format!("native {PORT}")),
-                home: None,
-            },
+            Self::native()?,
             Self::dayfly(root, "dayfly", "target/guests/rust-hello.wasm", "")?,
             Self {
                 name: "minimal host",
@@ -53,6 +48,12 @@ impl Peer {
             },
             Self::wasmtime(root, "target/guests/rust-hello.wasm", "")?,
         ])
+    }
+
+    /// The native server that does nothing but answer.
+    pub(crate) fn native() -> Result<Self> {
+        let arguments = vec!["native".to_owned(), PORT.to_owned()];
+        Ok(Self { name: "native hyper", program: std::env::current_exe()?, arguments, home: None })
     }
 
     /// `wasmtime serve` with a guest; `flags` begin with a space.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::Serve;
 use crate::graph;
 use crate::load::Sample;
+use crate::stats::{median, percentile};
 
 pub(crate) fn write(
     folder: &Path,
@@ -37,7 +38,7 @@ pub(crate) fn write(
     let rates: Vec<(&str, f64)> = names
         .iter()
         .zip(samples)
-        .map(|(name, samples)| (*name, median(samples, |sample| sample.rate)))
+        .map(|(name, samples)| (*name, median(samples.iter().map(|sample| sample.rate))))
         .collect();
     let title = "Hello, one core, a fresh instance a request: requests a second";
     graph::bars(&folder.join("serve.svg"), title, &rates)?;
@@ -54,33 +55,18 @@ fn table(names: &[&str], samples: &[Vec<Sample>], options: &Serve) -> Result<Str
          | --- | --- | --- | --- | --- | --- |\n",
         options.connections, options.seconds, options.rounds,
     );
-    let native = median(&samples[0], |s| s.rate);
+    let native = median(samples[0].iter().map(|s| s.rate));
     for (name, samples) in names.iter().zip(samples) {
-        let rate = median(samples, |s| s.rate);
-        let (low, high) = spread(samples, |s| s.rate);
+        let rate = median(samples.iter().map(|s| s.rate));
+        let [low, high] = [0.0, 100.0].map(|at| percentile(samples.iter().map(|s| s.rate), at));
         writeln!(
             text,
             "| {name} | {rate:.0} ({low:.0} to {high:.0}) | {:.3} | {:.0} µs | {:.1} ms | {:.0} MiB |",
             rate / native,
-            median(samples, |s| s.cpu_us),
-            median(samples, |s| s.p99_ms),
-            median(samples, |s| s.memory_mib),
+            median(samples.iter().map(|s| s.cpu_us)),
+            median(samples.iter().map(|s| s.p99_ms)),
+            median(samples.iter().map(|s| s.memory_mib)),
         )?;
     }
     Ok(text)
-}
-
-fn sorted(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> Vec<f64> {
-    let mut values: Vec<f64> = samples.iter().map(get).collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> f64 {
-    sorted(samples, get).get(samples.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn spread(samples: &[Sample], get: impl Fn(&Sample) -> f64) -> (f64, f64) {
-    let values = sorted(samples, get);
-    (values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN))
 }

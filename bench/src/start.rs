@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use crate::graph::{Graph, Line};
 use crate::output;
 use crate::peer::{Peer, Running};
+use crate::stats::{median, percentile};
 
 /// Guests: a small one, JavaScript and Python.
 const GUESTS: [(&str, &str); 3] = [
@@ -79,12 +80,7 @@ fn process_start(root: &Path, work: &Path, text: &mut String) -> Result<()> {
             for _ in 0..ROUNDS {
                 warm.push(first_answer(&server()?, "/")?.1);
             }
-            writeln!(
-                text,
-                "| {peer}, {name} | {:.0} ms | {:.1} ms |",
-                percentile(&mut cold, 50.0),
-                percentile(&mut warm, 50.0)
-            )?;
+            writeln!(text, "| {peer}, {name} | {:.0} ms | {:.1} ms |", median(cold), median(warm))?;
             eprintln!("start of {peer}, {name}: done");
         }
     }
@@ -137,9 +133,9 @@ fn returns(root: &Path, work: &Path, text: &mut String) -> Result<()> {
         writeln!(
             text,
             "| {name} | {:.2} ms | {:.2} ms | {:.2} ms |",
-            percentile(&mut first, 50.0),
-            percentile(&mut first, 99.0),
-            percentile(&mut then, 50.0)
+            median(first.iter().copied()),
+            percentile(first, 99.0),
+            median(then)
         )?;
     }
     Ok(())
@@ -172,14 +168,14 @@ fn many(root: &Path, work: &Path, folder: &Path, text: &mut String) -> Result<()
             first.push(client.ask(&format!("/c{}", step * 7_919 % components))?);
         }
         let after = server.memory()? as f64 / f64::from(1 << 20);
-        let start = percentile(&mut times, 50.0);
+        let start = median(times);
         starts.push((components as f64, start));
         memory.push((components as f64, idle));
         writeln!(
             text,
             "| {components} | {start:.1} ms | {idle:.0} MiB | {:.2} ms | {:.2} ms | {after:.0} MiB |",
-            percentile(&mut first, 50.0),
-            percentile(&mut first, 99.0)
+            median(first.iter().copied()),
+            percentile(first, 99.0)
         )?;
         eprintln!("{components} components: {start:.1} ms, {idle:.0} MiB");
     }
@@ -276,10 +272,4 @@ impl Client {
         })?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     }
-}
-
-fn percentile(values: &mut [f64], percent: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().saturating_sub(1) as f64;
-    values.get((last * percent / 100.0).round() as usize).copied().unwrap_or(f64::NAN)
 }

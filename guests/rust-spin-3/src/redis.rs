@@ -1,5 +1,5 @@
-//! Redis: `/redis/all?address=` calls every function once; `/redis/get`, `/redis/set` and
-//! `/redis/execute` one of them, as the query says; `/redis/open?times=` opens many connections;
+//! Redis: `/redis/all?address=` calls every function once; `/redis/get`, `/redis/set` (both
+//! `times=`) and `/redis/execute` one of them, as the query says; `/redis/open?times=` opens many connections;
 //! `/redis/session` sends the commands that the body lists on one connection, one a line.
 
 use std::fmt::{Debug, Write as _};
@@ -15,8 +15,11 @@ pub fn handle(path: &str, query: &str, body: &[u8]) -> (u16, String) {
     let address = value("address");
     let answer = match path {
         "all" => all(address),
-        "get" => get(address, value("key")),
-        "set" => set(address, value("key"), value("bytes").parse().unwrap_or(1)),
+        "get" => get(address, value("key"), value("times").parse().unwrap_or(1)),
+        "set" => {
+            let (bytes, times) = (value("bytes").parse(), value("times").parse());
+            set(address, value("key"), bytes.unwrap_or(1), times.unwrap_or(1))
+        }
         "execute" => execute(address, value("command"), value("arguments")),
         "open" => open(address, value("times").parse().unwrap_or(1)),
         "session" => session(address, &String::from_utf8_lossy(body)),
@@ -60,15 +63,22 @@ fn all(address: &str) -> Result<String, Error> {
     Ok(lines)
 }
 
-fn get(address: &str, key: &str) -> Result<String, Error> {
-    let value = Connection::open(address)?.get(key)?;
+fn get(address: &str, key: &str, times: usize) -> Result<String, Error> {
+    let redis = Connection::open(address)?;
+    for _ in 1..times {
+        redis.get(key)?;
+    }
+    let value = redis.get(key)?;
     Ok(value.map_or("nothing".to_owned(), |value| {
         String::from_utf8_lossy(&value).into_owned()
     }))
 }
 
-fn set(address: &str, key: &str, bytes: usize) -> Result<String, Error> {
-    Connection::open(address)?.set(key, &vec![b'x'; bytes])?;
+fn set(address: &str, key: &str, bytes: usize, times: usize) -> Result<String, Error> {
+    let (redis, value) = (Connection::open(address)?, vec![b'x'; bytes]);
+    for _ in 0..times {
+        redis.set(key, &value)?;
+    }
     Ok("stored".to_owned())
 }
 

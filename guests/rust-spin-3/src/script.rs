@@ -1,6 +1,6 @@
 //! Scripts for databases, one call a line: `open ADDRESS`, `close`, `param TYPE VALUE` for the next
-//! statement, `query SQL`, `execute SQL`; what else there is, each interface says. Each call answers
-//! with lines of its own.
+//! statement, `query SQL`, `execute SQL`, `often TIMES SQL` (a query without its rows); what else
+//! there is, each interface says. Each call answers with lines of its own.
 
 #![allow(unused_macros, dead_code, reason = "each guest uses its part")]
 
@@ -209,6 +209,16 @@ macro_rules! runner {
                         match connection.execute(with, &parameters) {
                             Ok(done) => out.line(format!("{done:?}")),
                             Err(error) => out.error(error),
+                        }
+                    }
+                    "often" => {
+                        let parameters = std::mem::take(&mut parameters);
+                        let Some(connection) = connections.last() else { continue };
+                        let (times, sql) = crate::script::typed(with);
+                        for _ in 0..crate::script::number(times) {
+                            if let Err(error) = connection.query(sql, &parameters) {
+                                out.error(error);
+                            }
                         }
                     }
                     _ => out.line(format!("no such step: {what}")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use dayfly_capabilities::opened_by;
-use dayfly_engine::Stamp;
+use dayfly_engine::{Digest, Stamp};
 use dayfly_forge::Job;
 use dayfly_forge::fetch::Fetched;
 use dayfly_host::{BoxError, ImageSource, Prepared};
@@ -68,6 +68,16 @@ impl ImageSource for Source {
         let mut stamps = self.files.iter().map(|file| file.metadata().map(|it| Stamp::of(&it)));
         let own = stamps.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
         stamps.try_fold(own, |all, stamp| Ok(all.and(stamp?)))
+    }
+
+    fn recipe(&self) -> Option<Digest> {
+        let component = self.app.components.get(&self.component)?;
+        let Self { app, executor, middleware, fetched, .. } = self;
+        let job = job(app, component, executor, middleware, fetched);
+        // Of a composition, tables of several components decide.
+        let [file] = &*self.files else { return None };
+        let text = || format!("{file:?} {:?} {executor:?}", component.source);
+        job.composition.is_none().then(|| Digest::of(text().as_bytes()))
     }
 
     fn prepare(&self) -> Result<Prepared, BoxError> {

@@ -30,16 +30,24 @@ impl Stamp {
         }
     }
 
+    /// All of it, for writing down.
+    pub fn to_bytes(&self) -> [u8; 40] {
+        let Stamp { device, inode, bytes, .. } = *self;
+        let mut all = [0; 40];
+        let numbers = [device.to_le_bytes(), inode.to_le_bytes(), bytes.to_le_bytes()];
+        let times = [self.changed_seconds.to_le_bytes(), self.changed_nanos.to_le_bytes()];
+        for (place, number) in all.chunks_exact_mut(8).zip(numbers.iter().chain(&times)) {
+            place.copy_from_slice(number);
+        }
+        all
+    }
+
     /// The version of several files together.
     #[must_use]
     pub fn and(self, other: Stamp) -> Stamp {
         let mut hasher = blake3::Hasher::new();
         for stamp in [&self, &other] {
-            for number in [stamp.device, stamp.inode, stamp.bytes] {
-                hasher.update(&number.to_le_bytes());
-            }
-            hasher.update(&stamp.changed_seconds.to_le_bytes());
-            hasher.update(&stamp.changed_nanos.to_le_bytes());
+            hasher.update(&stamp.to_bytes());
         }
         let mut numbers = [0; 16];
         hasher.finalize_xof().fill(&mut numbers);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::wasi::stdio::LogSink;
-use dayfly_engine::Stamp;
+use dayfly_engine::{Digest, Stamp};
 use dayfly_model::{App, ComponentId, Executor, HandlerShape, Middleware};
 
 use crate::BoxError;
@@ -25,7 +25,7 @@ pub struct Image {
     pub log: Arc<dyn LogSink>,
 }
 
-/// Where a component's code comes from. Nothing is read before the component is needed; both
+/// Where a component's code comes from. Nothing is read before the component is needed; all
 /// methods block.
 pub trait ImageSource: Send + Sync {
     /// What tells one version of the code from another; it reads none of it.
@@ -33,6 +33,11 @@ pub trait ImageSource: Send + Sync {
     /// # Errors
     /// If the code is not there.
     fn stamp(&self) -> io::Result<Stamp>;
+
+    /// What tells one source from another, with all that decides what is made of it beside its
+    /// version and this program. Later processes then know what came of it without reading it;
+    /// `None` if more than that decides.
+    fn recipe(&self) -> Option<Digest>;
 
     /// Makes it a component.
     ///

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dayfly_testing::{App, Ended};
+use dayfly_testing::{App, Ended, Guest};
 
 use crate::dayfly;
 
@@ -41,6 +41,36 @@ async fn the_second_start_compiles_nothing() {
     assert!(compiled(&serve(&app, cache.path(), &[]).await));
     let second = serve(&app, cache.path(), &[]).await;
     assert!(!compiled(&second) && !complains(&second), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_known_is_not_read_by_later_starts() {
+    let (app, cache) = (App::of("rust-hello"), tempfile::tempdir().unwrap());
+    let copy = app.path("copy.wasm");
+    std::fs::copy(Guest::path("rust-hello"), &copy).unwrap();
+    // Until then it might be written again without a change of its stamp.
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let read = async |app: &Path, text| {
+        let command = dayfly().env("DAYFLY_CACHE_DIR", cache.path()).arg("up").arg(app);
+        let server = command.serve().await;
+        assert_eq!(server.text("/").await, text);
+        let id = server.process().id();
+        let io = std::fs::read_to_string(format!("/proc/{id}/io")).unwrap();
+        let line = io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().to_owned();
+        server.stop().await;
+        line.parse::<u64>().unwrap()
+    };
+    let compiled = read(&copy, "hello world").await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let verified = read(&copy, "hello world").await;
+    let known = read(&copy, "hello world").await;
+    let size = |file: &Path| file.metadata().unwrap().len();
+    let artifact = files(cache.path()).iter().map(|file| size(file)).max().unwrap();
+    assert!(known + size(&copy) <= compiled + 1024, "the source is read: {compiled}, then {known}");
+    assert!(known + artifact <= verified + 1024, "the artifact is verified: {verified}, then {known}");
+    // Another source at the same place is taken up.
+    std::fs::write(&copy, include_str!("../../../../examples/hello/hello.wat")).unwrap();
+    read(&copy, "hello, world\n").await;
 }
 
 #[tokio::test]

@@ -38,6 +38,9 @@ impl ArtifactCache {
             return;
         }
         remove_leftovers(&self.folder);
+        if let Some(notes) = &self.notes {
+            notes.make_room();
+        }
         let Ok(mut entries) = entries(&self.folder) else { return };
         growth.bytes = entries.iter().map(|entry| entry.bytes).sum();
         growth.left_until_recount = RECOUNT;

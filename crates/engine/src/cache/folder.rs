@@ -16,6 +16,9 @@ pub(super) const NAME: &str = "artifacts-1";
 /// The folder of files that are being written.
 pub(super) const TMP: &str = "tmp";
 
+/// The folder of notes.
+const NOTES: &str = "notes";
+
 const PRIVATE: Mode = Mode::RWXU;
 
 /// Opens the folder, making it when it is missing.
@@ -40,6 +43,15 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, CacheError> {
 /// Opens the folder of files that are being written.
 pub(super) fn open_tmp(folder: impl AsFd) -> rustix::io::Result<OwnedFd> {
     fs::openat(folder, TMP, flags(), Mode::empty())
+}
+
+/// Opens the folder of notes, making it when it is missing.
+pub(super) fn open_notes(folder: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    match fs::mkdirat(&folder, NOTES, PRIVATE) {
+        Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS) => {}
+        Err(errno) => return Err(errno),
+    }
+    fs::openat(folder, NOTES, flags(), Mode::empty())
 }
 
 /// Never through a symbolic link.

@@ -10,6 +10,7 @@
 //! <cache_dir>/artifacts-1/key       32 random bytes, mode 0600
 //! <cache_dir>/artifacts-1/tmp/      files being written, each locked by its writer
 //! <cache_dir>/artifacts-1/<key>     artifacts, named by 64 hexadecimal digits
+//! <cache_dir>/artifacts-1/notes/    what later processes need not find out again (`notes.rs`)
 //! ```
 
 mod evict;
@@ -17,6 +18,7 @@ mod folder;
 pub(crate) mod format;
 mod key;
 mod name;
+mod notes;
 mod read;
 mod write;
 
@@ -27,6 +29,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::OwnedFd;
+
+use crate::Digest;
 
 pub use name::ArtifactKey;
 pub(crate) use name::fingerprint;
@@ -92,6 +96,7 @@ pub struct ArtifactCache {
     folder: OwnedFd,
     limit_bytes: u64,
     mac_key: key::MacKey,
+    notes: Option<notes::Notes>,
     verified: Mutex<read::Verified>,
     growth: Mutex<evict::Growth>,
     warned: AtomicBool,
@@ -106,12 +111,14 @@ impl ArtifactCache {
         let path = cache_dir.join(folder::NAME);
         let folder = folder::open(&path)?;
         let mac_key = key::open(&folder, &path)?;
+        let notes = notes::Notes::open(&folder, &mac_key);
         evict::remove_leftovers(&folder);
         Ok(ArtifactCache {
             path,
             folder,
             limit_bytes,
             mac_key,
+            notes,
             verified: Mutex::default(),
             growth: Mutex::default(),
             warned: AtomicBool::new(false),
@@ -132,6 +139,21 @@ impl ArtifactCache {
             bytes: entries.iter().map(|entry| entry.bytes).sum(),
             limit_bytes: self.limit_bytes,
             writable: write::is_writable(&self.folder),
+        }
+    }
+
+    /// What this process, or an earlier one of the same program since the machine started, noted
+    /// under a name.
+    pub fn note(&self, name: &Digest) -> Option<Vec<u8>> {
+        self.notes.as_ref()?.read(name)
+    }
+
+    /// Notes at most 256 bytes under a name for later processes, as well as it can.
+    pub fn keep_note(&self, name: &Digest, text: &[u8]) {
+        if let Some(notes) = &self.notes
+            && let Err(error) = notes.write(&self.folder, name, text)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "note is not kept");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Finds an artifact and verifies it.
+//! Finds an artifact and verifies it, unless it was since the machine started.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::format::{self, HEAD_BYTES, Reject, TRAILER_BYTES};
 use super::{ArtifactCache, ArtifactKey};
-use crate::Stamp;
 use crate::stamp::now_seconds;
+use crate::{Digest, Stamp};
 
 /// An artifact that is used again after this long is marked as used. It is then verified once more,
 /// because the mark changes the file's stamp.
@@ -60,7 +60,10 @@ impl ArtifactCache {
         }
         let stamp = Stamp::of(&metadata);
         if !self.is_verified(key, stamp) {
-            verify(&file, metadata.size(), key, self.mac_key.as_bytes())?;
+            if !self.is_noted(key, stamp) {
+                verify(&file, metadata.size(), key, self.mac_key.as_bytes())?;
+                self.note_verified(key, stamp);
+            }
             self.remember(key, stamp);
         }
         if now_seconds().saturating_sub(metadata.mtime()) > TOUCH_SECONDS {
@@ -84,6 +87,17 @@ impl ArtifactCache {
         verified.0.get(key) == Some(&stamp)
     }
 
+    /// Whether an earlier process verified it.
+    fn is_noted(&self, key: &ArtifactKey, stamp: Stamp) -> bool {
+        self.note(&note_name(key)).is_some_and(|noted| noted == stamp.to_bytes())
+    }
+
+    fn note_verified(&self, key: &ArtifactKey, stamp: Stamp) {
+        if stamp.is_settled() {
+            self.keep_note(&note_name(key), &stamp.to_bytes());
+        }
+    }
+
     fn remember(&self, key: &ArtifactKey, stamp: Stamp) {
         if stamp.is_settled() {
             let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +107,11 @@ impl ArtifactCache {
             verified.0.insert(*key, stamp);
         }
     }
+}
+
+fn note_name(key: &ArtifactKey) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 note of a verified artifact");
+    (*hasher.update(key.as_bytes()).finalize().as_bytes()).into()
 }
 
 fn touch(file: &File) -> rustix::io::Result<()> {

@@ -51,6 +51,40 @@ fn what_was_compiled_is_found_again() {
     assert!(matches!(load(dir.path(), &answer(6)).origin(), Origin::Compiled(_)));
 }
 
+/// What this process has read so far, in bytes.
+fn read_so_far() -> u64 {
+    let text = fs::read_to_string("/proc/self/io").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_was_verified_is_not_read_again_unless_it_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let wasm = large_answer(5, 3 << 20);
+    load(dir.path(), &wasm);
+    let [artifact] = &*artifacts(dir.path()) else { panic!("one artifact") };
+    let load_cached = || {
+        let before = read_so_far();
+        let code = engine(Mode::Aot, Some(dir.path()))
+            .load_cached(Digest::of(&wasm), Flavour::Sequential)
+            .unwrap();
+        (code.map(|code| ask(&code)), read_so_far() - before > 3 << 20)
+    };
+    // A file that has just been written might be written again with the same stamp.
+    assert_eq!(load_cached(), (Some(5), true));
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(load_cached(), (Some(5), true), "it was not settled when it was verified");
+    assert_eq!(load_cached(), (Some(5), false), "it was verified");
+    let mut bytes = fs::read(artifact).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let other = dir.path().join("other");
+    fs::write(&other, &bytes).unwrap();
+    fs::rename(&other, artifact).unwrap();
+    assert_eq!(load_cached(), (None, true), "it is another file");
+}
+
 #[test]
 fn a_known_component_is_found_without_its_bytes() {
     let dir = tempfile::tempdir().unwrap();

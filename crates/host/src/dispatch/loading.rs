@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_capabilities::{Backends, Grants, HostState, Linkers};
-use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight};
+use dayfly_engine::{
+    ArtifactCache, Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight,
+};
 use dayfly_model::{App, HandlerShape};
 use dayfly_telemetry::metrics;
 use tokio::sync::{oneshot, watch};
@@ -17,6 +19,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
+use super::known::Known;
 use super::residency::{Evicted, Residency};
 use super::spin_http::SpinHttpPre;
 use crate::error::chain;
@@ -93,15 +96,6 @@ struct Failed {
     text: Arc<str>,
     stamp: Option<Stamp>,
     when: Instant,
-}
-
-/// A version of a source, and the component that came of it.
-#[derive(Clone, Copy)]
-struct Known {
-    stamp: Stamp,
-    digest: Digest,
-    flavour: Flavour,
-    shape: HandlerShape,
 }
 
 /// What a look at a component's source found.
@@ -332,11 +326,11 @@ impl ComponentHost {
     /// Looks for the code in the cache. A source that is as it was is not read again.
     fn find(&self) -> Result<Found, ActivateError> {
         let stamp = self.image.source.stamp().ok();
-        let known = self.place.lock().known.filter(|known| Some(known.stamp) == stamp);
-        if let Some(Known { digest, flavour, shape, .. }) = known
-            && let Some(code) = self.cached(digest, flavour)?
+        if let Some(known) = stamp.and_then(|stamp| self.known(stamp))
+            && let Some(code) = self.cached(known.digest, known.flavour)?
         {
-            return Ok(Found::Code(code, shape));
+            self.place.lock().known = Some(known);
+            return Ok(Found::Code(code, known.shape));
         }
         let prepared = self.image.source.prepare().map_err(ActivateError::Prepare)?;
         let shape = prepared.shape;
@@ -348,11 +342,29 @@ impl ComponentHost {
         let digest = Digest::of(&prepared.wasm);
         // One that was written just now may change again under the same stamp.
         let settled = stamp.filter(Stamp::is_settled);
-        self.place.lock().known = settled.map(|stamp| Known { stamp, digest, flavour, shape });
-        Ok(match self.cached(digest, flavour)? {
-            Some(code) => Found::Code(code, shape),
-            None => Found::Uncompiled(prepared),
-        })
+        let known = settled.map(|stamp| Known { stamp, digest, flavour, shape });
+        self.place.lock().known = known;
+        let code = self.cached(digest, flavour)?;
+        if let (Some(known), Some((cache, recipe))) = (known, self.notes()) {
+            known.note(cache, &recipe);
+        }
+        Ok(code.map_or(Found::Uncompiled(prepared), |code| Found::Code(code, shape)))
+    }
+
+    /// What this process or an earlier one knows of this version of the source.
+    fn known(&self, stamp: Stamp) -> Option<Known> {
+        let own = self.place.lock().known.filter(|known| known.stamp == stamp);
+        let known = own.or_else(|| {
+            let (cache, recipe) = self.notes()?;
+            Known::noted(cache, &recipe, stamp).filter(|known| serves_shape(known.shape))
+        })?;
+        Some(Known { flavour: known.flavour.counted(self.is_counted()), ..known })
+    }
+
+    /// Where what is known is noted, and by what it is found there.
+    fn notes(&self) -> Option<(&ArtifactCache, Digest)> {
+        let cache = self.shared.engine.cache()?.ok()?;
+        Some((cache, self.image.source.recipe()?))
     }
 
     fn cached(&self, digest: Digest, flavour: Flavour) -> Result<Option<Code>, ActivateError> {

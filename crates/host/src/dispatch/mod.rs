@@ -9,6 +9,7 @@ mod failure;
 mod guest;
 mod http02;
 mod http03;
+mod known;
 mod loading;
 mod meter;
 mod residency;

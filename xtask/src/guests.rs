@@ -78,6 +78,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-composed-p3", Shape::Http03, &rust::COMPOSED),
     guest("rust-gate", Shape::Http02, &rust::COMPONENT),
     guest("rust-middleware", Shape::Http03, &rust::COMPONENT),
+    guest("rust-pages", Shape::Http03, &rust::COMPONENT),
     guest("rust-p2-command", Shape::Command, &rust::COMMAND_COMPONENT),
     guest("rust-p3-command", Shape::Command, &rust::COMPONENT),
     guest("rust-command", Shape::Command, &rust::COMMAND),

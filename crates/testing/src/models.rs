@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// A server on a free port of this machine with the model `test-model`. It wants the token
+/// A server on a free port of this machine with the models `test-model` and
+/// `llama3.1:8b`. It wants the token
 /// [`Models::TOKEN`]; a prompt of `slow` is answered after five seconds, and one of `broken` by half an
 /// answer.
 pub struct Models {
@@ -87,7 +88,7 @@ async fn answer(request: Request<Incoming>, asked: &Mutex<Vec<Value>>) -> Answer
         return error(400, "no JSON", "invalid_json");
     };
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
-    if body["model"] != "test-model" {
+    if !["test-model", "llama3.1:8b"].iter().any(|name| body["model"] == *name) {
         return error(404, "no such model", "model_not_found");
     }
     match parts.uri.path() {

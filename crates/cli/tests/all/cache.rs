@@ -67,7 +67,10 @@ async fn a_source_that_is_known_is_not_read_by_later_starts() {
     let size = |file: &Path| file.metadata().unwrap().len();
     let artifact = files(cache.path()).iter().map(|file| size(file)).max().unwrap();
     assert!(known + size(&copy) <= compiled + 1024, "the source is read: {compiled}, then {known}");
-    assert!(known + artifact <= verified + 1024, "the artifact is verified: {verified}, then {known}");
+    assert!(
+        known + artifact <= verified + 1024,
+        "the artifact is verified: {verified}, then {known}"
+    );
     // Another source at the same place is taken up.
     std::fs::write(&copy, include_str!("../../../../examples/hello/hello.wat")).unwrap();
     read(&copy, "hello, world\n").await;

@@ -1,6 +1,6 @@
 //! SQL on embedded SQLite, by every version of its interface.
 
-use dayfly_testing::{App, Client, Page, Running};
+use dayfly_testing::{App, Client, Running};
 
 use crate::dayfly;
 
@@ -211,16 +211,5 @@ async fn databases_are_where_the_runtime_configuration_says() {
     assert_eq!(read("orders").await.0, 502, "one alone is granted it");
     assert_eq!(server.post("/sqlite/log", "SELECT 1").await.status, 502, "the other alone is");
     assert!(path.exists() && server.state("sqlite/log.db").exists());
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn the_page_says_what_is() {
-    let page = Page::read("capabilities/sqlite.md");
-    let manifest = page.example("toml", 0).replace("\"guest.wasm\"", "\"guest:rust-spin-3\"");
-    let app = App::new(&manifest);
-    let create = page.example("sh", 0).strip_prefix("dayfly up --sqlite ").unwrap();
-    let server = up(&app, &["--sqlite", create.trim_matches('"')]).await;
-    assert_eq!(sql(&server, page.example("sql", 0)).await, "\nname\nAda\n");
     server.stop().await;
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
 
 use super::address::Address;
 use super::result::{self, Answer};
 use super::secret;
-use super::wire::{Reader, Stream, Wire, malformed};
+use super::wire::{Reader, Wire, malformed};
 use crate::rdbms::trust::Security;
 
 // What a client and a server can do. Reading files of the client (`LOCAL_FILES`) and several
@@ -194,10 +195,10 @@ async fn secured(
 ) -> io::Result<Wire> {
     wire.write(&header(capabilities)).await?;
     let (stream, sequence) = wire.into_parts()?;
-    let Stream::Plain(connection) = stream else { return Err(malformed("TLS twice")) };
+    let Either::Left(connection) = stream else { return Err(malformed("TLS twice")) };
     let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(client).connect(name, connection).await?;
-    Ok(Wire::resumed(Stream::Tls(Box::new(stream)), sequence, most))
+    Ok(Wire::resumed(Either::Right(Box::new(stream)), sequence, most))
 }
 
 fn put_ended(packet: &mut Vec<u8>, text: &str) {

@@ -10,11 +10,12 @@ use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
+use tokio_util::either::Either;
 
 use super::address::Address;
 use super::handshake::{self, Agreed, DEPRECATE_EOF, Refusal};
 use super::result::{self, Answer, DESCRIPTION, Described, Prepared, Row};
-use super::wire::{Stream, Wire, malformed};
+use super::wire::{Wire, malformed};
 use crate::dial::Dialer;
 use crate::rdbms::bounds::Bounds;
 use crate::rdbms::mentions;
@@ -74,7 +75,7 @@ impl Place {
     async fn begin(&self, most: usize) -> Result<(Wire, Agreed), Refused> {
         let Address { host, port, .. } = &*self.address;
         let connection = self.dialer.connect(SCHEME, host, *port).await?;
-        let wire = Wire::new(Stream::Plain(connection), most);
+        let wire = Wire::new(Either::Left(connection), most);
         let begun = handshake::begin(wire, &self.address, self.client.clone(), most).await;
         begun.map_err(|refusal| match refusal {
             Refusal::Server(text) => Refused::Failed(text),

@@ -5,11 +5,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{
-    AsyncBufRead as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
-    ReadBuf,
-};
+use tokio::io::{AsyncBufRead as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::dial::Connection;
 
@@ -19,11 +17,8 @@ const PIECE: usize = 0xFF_FFFF;
 /// What is kept of a packet's buffer before its bytes have come.
 const BUFFER: usize = 16 << 10;
 
-/// A connection, with TLS or without.
-pub(super) enum Stream {
-    Plain(Connection),
-    Tls(Box<TlsStream<Connection>>),
-}
+/// A connection, without TLS or with it.
+pub(super) type Stream = Either<Connection, Box<TlsStream<Connection>>>;
 
 /// Packets in both directions.
 pub(super) struct Wire {
@@ -53,7 +48,7 @@ impl Wire {
 
     /// Whether it is over TLS.
     pub(super) fn is_secure(&self) -> bool {
-        matches!(self.stream.get_ref(), Stream::Tls(_))
+        matches!(self.stream.get_ref(), Either::Right(_))
     }
 
     /// Whether the connection is there and nothing has come that nobody asked for.
@@ -221,46 +216,6 @@ pub(super) fn put_bytes(packet: &mut Vec<u8>, bytes: &[u8]) {
         }
     }
     packet.extend_from_slice(bytes);
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }
 
 #[cfg(test)]

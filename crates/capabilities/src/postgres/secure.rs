@@ -4,12 +4,12 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::either::Either;
 
 use super::watched::{Meter, Watched};
 use crate::dial::Connection;
@@ -48,12 +48,12 @@ impl Secure {
                 let connector =
                     MakeTlsConnect::<Connection>::make_tls_connect(&mut connector, &self.name)
                         .map_err(io::Error::other)?;
-                Secured::Tls(Box::new(connector.connect(connection).await?))
+                Either::Right(Box::new(connector.connect(connection).await?))
             }
             Some(_) if self.security == Security::Verified => {
                 return Err(io::Error::other("the server does not support TLS"));
             }
-            _ => Secured::Plain(connection),
+            _ => Either::Left(connection),
         };
         Ok(Watched::new(stream, self.most, self.meter))
     }
@@ -78,57 +78,14 @@ impl TlsConnect<Connection> for Secure {
 
 type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Connection>>::Stream;
 
-/// A connection, with TLS or without.
-pub(super) enum Secured {
-    Plain(Connection),
-    Tls(Box<Encrypted>),
-}
+/// A connection, without TLS or with it.
+pub(super) type Secured = Either<Connection, Box<Encrypted>>;
 
 impl TlsStream for Watched<Secured> {
     fn channel_binding(&self) -> ChannelBinding {
         match self.get_ref() {
-            Secured::Plain(_) => ChannelBinding::none(),
-            Secured::Tls(stream) => stream.channel_binding(),
-        }
-    }
-}
-
-impl AsyncRead for Secured {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for Secured {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Either::Left(_) => ChannelBinding::none(),
+            Either::Right(stream) => stream.channel_binding(),
         }
     }
 }

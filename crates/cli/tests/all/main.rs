@@ -13,6 +13,7 @@ mod command_line;
 mod commands;
 mod compiling;
 mod composition;
+mod databases;
 mod descriptors;
 mod ending;
 mod examples;

@@ -4,8 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{App, Certificate, MariaDb, Running, workspace};
+use dayfly_testing::{App, Certificate, MariaDb, Running};
 
+use crate::databases::{self, run, started};
 use crate::dayfly;
 
 /// The guests and the interfaces that each has.
@@ -18,20 +19,6 @@ const GUESTS: &[(&str, &str)] = &[
 
 async fn start(guest: &str, mariadb: &MariaDb) -> (App, Running) {
     started(guest, &mariadb.grant(), "").await
-}
-
-async fn started(guest: &str, grant: &str, more: &str) -> (App, Running) {
-    let app = App::granted(guest, &format!("allowed_outbound_hosts = [\"{grant}\"]\n{more}"));
-    let server = dayfly().up(app.folder()).await;
-    (app, server)
-}
-
-/// Runs a script by an interface, and gives back what its calls answer, a line each.
-async fn run(server: &Running, interface: &str, script: &str) -> Vec<String> {
-    let answer = server.post(&format!("/db/{interface}"), script.to_owned()).await;
-    let text = answer.text();
-    assert_eq!(answer.status, 200, "{text}");
-    text.lines().map(str::to_owned).collect()
 }
 
 /// A parameter, the type of the column that it goes through, and what comes back.
@@ -351,43 +338,18 @@ async fn what_a_gone_request_asked_is_killed() {
 async fn a_server_that_is_killed_and_comes_back() {
     let mut mariadb = MariaDb::start().await;
     let (_app, server) = start("rust-spin-3", &mariadb).await;
-    let script = format!("open {}\nquery SELECT 1 AS one\n", mariadb.url());
-    for _ in 0..2 {
-        assert_eq!(run(&server, "mysql2", &script).await[2], "Int32(1)");
-        let sleeping = format!("open {}\nquery SELECT SLEEP(60)\n", mariadb.url());
-        let kill = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            mariadb.kill();
-        };
-        let (lines, ()) = tokio::join!(run(&server, "mysql2", &sleeping), kill);
-        assert!(lines[1].contains("QueryFailed"), "{lines:?}");
-        let begun = Instant::now();
-        let lines = run(&server, "mysql2", &script).await;
-        assert!(lines.iter().all(|line| line.contains("ConnectionFailed")), "{lines:?}");
-        assert!(begun.elapsed() < Duration::from_secs(10));
-        mariadb.restart().await;
-        assert_eq!(run(&server, "mysql2", &script).await[2], "Int32(1)");
-    }
+    databases::is_killed_and_comes_back(&server, "mysql2", &mut mariadb).await;
     server.stop().await;
 }
 
 #[tokio::test]
 async fn results_and_connections_are_bounded() {
     let mariadb = MariaDb::start().await;
-    let url = mariadb.url();
-    let (_app, server) =
-        started("rust-spin-3", &mariadb.grant(), "limits = { outbound = 3 }").await;
-    let script = format!(
-        "open {url}\nquery SELECT seq FROM seq_1_to_100001\n\
-         close\nopen {url}\nquery SELECT repeat('x', 1000000) FROM seq_1_to_100\n\
-         close\nopen {url}\nquery SELECT seq FROM seq_1_to_100000\nopen {url}\n"
-    );
-    let lines = run(&server, "mysql2", &script).await;
-    let text = lines.join("\n");
-    assert!(lines[1].contains("more than 100000 rows"), "{text}");
-    assert!(lines[3].contains("larger than 67108864 bytes"), "{text}");
-    assert_eq!(lines[6], "100000 rows", "{text}");
-    assert!(lines[7].contains("too many connections"), "{text}");
+    let limits = "limits = { outbound = 3 }";
+    let (_app, server) = started("rust-spin-3", &mariadb.grant(), limits).await;
+    let many = |rows: u32| format!("SELECT seq FROM seq_1_to_{rows}");
+    let long = "SELECT repeat('x', 1000000) FROM seq_1_to_100";
+    databases::is_bounded(&server, "mysql2", &mariadb.url(), (many, long)).await;
     server.stop().await;
 }
 
@@ -474,24 +436,5 @@ async fn a_server_that_means_harm() {
         assert_eq!(server.text("/hello").await, "hello world");
         serving.join().unwrap();
     }
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn the_manifest_of_the_page_works() {
-    let page = std::fs::read_to_string(workspace().join("docs/capabilities/mysql.md")).unwrap();
-    let (_, table) = page.split_once("```toml\n").unwrap();
-    let (table, _) = table.split_once("```").unwrap();
-    let mariadb = MariaDb::start().await;
-    let app = App::new(&format!(
-        "dayfly = 1\n[application]\nname = \"test\"\n\
-         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"orders\"\n{}",
-        table
-            .replace("orders.wasm", "guest:rust-spin-3")
-            .replace("mysql://db.example:3306", &mariadb.grant())
-    ));
-    let server = dayfly().up(app.folder()).await;
-    let script = format!("open {}\nquery SELECT 1 AS one\n", mariadb.url());
-    assert_eq!(run(&server, "mysql2", &script).await[2], "Int32(1)");
     server.stop().await;
 }

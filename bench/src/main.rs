@@ -60,6 +60,12 @@ enum Bench {
     },
     /// An instance and a call without a network, beside Wasmtime as it comes
     InProcess(in_process::InProcess),
+    /// Everything that is drawn or listed in `bench/results`, one after the other, but the soak
+    All {
+        /// Folder of results
+        #[arg(long, default_value = "bench/results")]
+        output: PathBuf,
+    },
     /// Instructions a request, beside those that are recorded; an error if they grew
     Instructions(instructions::Instructions),
     /// Goodput while requests come up to three times as fast as they can be served
@@ -124,6 +130,7 @@ fn main() -> Result<()> {
         Some(Bench::Chained(timed)) => timed.run(chained::run),
         Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
+        Some(Bench::All { output }) => all(&output),
         None => serve(&cli.serve),
     }
 }
@@ -138,6 +145,18 @@ impl Timed {
         std::fs::create_dir_all(&folder)?;
         measure(&root, &folder, self.seconds)
     }
+}
+
+/// Every benchmark but the soak, each in a process of its own.
+fn all(output: &Path) -> Result<()> {
+    let words =
+        ["in-process", "kinds", "start", "capabilities", "chained", "overload", "neighbours"];
+    for word in std::iter::once(None).chain(words.map(Some)) {
+        let mut bench = Command::new(std::env::current_exe()?);
+        let status = bench.args(word).arg("--output").arg(output).status()?;
+        ensure!(status.success(), "`{}` failed", word.unwrap_or("serve"));
+    }
+    Ok(())
 }
 
 fn serve(options: &Serve) -> Result<()> {

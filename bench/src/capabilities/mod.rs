@@ -207,7 +207,7 @@ pub(crate) fn run(root: &Path, folder: &Path, _: u64) -> Result<()> {
         eprintln!("{name}: {own:.0} beside {natively:.0}");
     }
     server.stop()?;
-    hello.stop()?;
+    drop(hello);
     std::fs::write(folder.join("capabilities.md"), &text)?;
     print!("{text}");
     Ok(())

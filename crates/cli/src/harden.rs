@@ -36,6 +36,8 @@ pub(crate) struct Needs {
     pub(crate) unlink: Vec<PathBuf>,
     /// Whether guests may reach other hosts.
     pub(crate) outbound: bool,
+    /// TCP ports that the process itself connects to, whatever guests may.
+    pub(crate) connect: Vec<u16>,
 }
 
 impl Needs {

@@ -3,8 +3,11 @@
 use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
+use dayfly_telemetry::export::LogLayer;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What is logged unless the user says otherwise. wasmtime-wasi and wasmtime-wasi-http warn of what
 /// a guest does wrong, each time it does so; the guest is told, and the log is not its to fill.
@@ -61,13 +64,16 @@ impl LogArgs {
             filter = filter.add_directive(format!("dayfly::access={access}").parse()?);
         }
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        // The filter holds for what is exported, too.
+        let log = tracing_subscriber::registry().with(filter).with(LogLayer::default());
+        let lines = tracing_subscriber::fmt::layer()
             .with_span_events(FmtSpan::NONE)
             .with_writer(std::io::stderr);
         match self.log_format {
-            Format::Pretty => builder.with_ansi(colours).compact().init(),
-            Format::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+            Format::Pretty => log.with(lines.with_ansi(colours).compact()).init(),
+            Format::Json => {
+                log.with(lines.json().flatten_event(true).with_current_span(false)).init();
+            }
         }
         Ok(())
     }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use dayfly_engine::Engine;
+use dayfly_telemetry::metrics::Families;
+use dayfly_telemetry::{Source, Telemetry};
 
 use crate::dispatch::{ActivateError, Components, Loaded, ResidencyConfig};
 use crate::release::Release;
@@ -18,6 +21,8 @@ pub struct HostConfig {
     pub http: ServerConfig,
     /// Where metrics can be asked for; nowhere if empty.
     pub metrics_listen: Vec<ListenAddr>,
+    /// What is exported, if anything.
+    pub telemetry: Option<Arc<Telemetry>>,
     /// How many instances may run at once, of all components together.
     pub max_instances: u32,
     /// How many files, sockets and connections all guests may hold open together.
@@ -31,6 +36,25 @@ pub struct Host {
     components: Arc<Components>,
     triggers: Vec<Box<dyn Trigger>>,
     scrape: Option<Scrape>,
+    telemetry: Option<Arc<Telemetry>>,
+}
+
+/// How long what still waits to be exported may take in the end.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
+
+/// What the host tells about itself.
+struct Facts {
+    components: Arc<Components>,
+    telemetry: Option<Arc<Telemetry>>,
+}
+
+impl Source for Facts {
+    fn collect(&self, families: &mut Families) {
+        self.components.collect(families);
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.collect(families);
+        }
+    }
 }
 
 impl Host {
@@ -50,8 +74,10 @@ impl Host {
         for kind in TRIGGERS {
             triggers.extend((kind.start)(&app, &index, config)?);
         }
-        let scrape = Scrape::bind(&config.metrics_listen, components.clone())?;
-        Ok(Self { components, triggers, scrape })
+        let telemetry = config.telemetry.clone();
+        let facts = Facts { components: components.clone(), telemetry: telemetry.clone() };
+        let scrape = Scrape::bind(&config.metrics_listen, Arc::new(facts))?;
+        Ok(Self { components, triggers, scrape, telemetry })
     }
 
     /// Loads every component now instead of with its first event, and tells about each before it
@@ -77,7 +103,30 @@ impl Host {
     /// # Errors
     /// The first trigger that could not go on; the others are ended.
     pub fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { components, triggers, scrape } = self;
+        let Self { components, triggers, scrape, telemetry } = self;
+        let exporting = match &telemetry {
+            Some(exported) => {
+                let facts = Facts { components: components.clone(), telemetry: telemetry.clone() };
+                Some(exported.start(Arc::new(facts)).map_err(ServeError::Start)?)
+            }
+            None => None,
+        };
+        let outcome = Self::serve(&components, triggers, scrape, &shutdown);
+        // When nothing more comes to be told.
+        if let Some(exporting) = exporting
+            && !exporting.stop(LAST_EXPORT)
+        {
+            tracing::warn!(target: "dayfly::telemetry", "ended before all was exported");
+        }
+        outcome
+    }
+
+    fn serve(
+        components: &Components,
+        triggers: Vec<Box<dyn Trigger>>,
+        scrape: Option<Scrape>,
+        shutdown: &Shutdown,
+    ) -> Result<Outcome, ServeError> {
         thread::scope(|scope| {
             scope.spawn(|| components.keep());
             let told = scrape.map(|scrape| {
@@ -85,7 +134,7 @@ impl Host {
                 scope.spawn(move || scrape.run(shutdown))
             });
             // However this ends, or the scope would wait for it.
-            let _end = Ending(&components);
+            let _end = Ending(components);
             let running: Vec<_> = triggers
                 .into_iter()
                 .map(|trigger| {

@@ -5,7 +5,6 @@
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Capability {
     Http,
-    Services,
     Variables,
     KeyValue,
     Sqlite,
@@ -22,9 +21,8 @@ pub enum Capability {
 
 impl Capability {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Http,
-        Self::Services,
         Self::Variables,
         Self::KeyValue,
         Self::Sqlite,
@@ -43,7 +41,6 @@ impl Capability {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Http => "http",
-            Self::Services => "services",
             Self::Variables => "variables",
             Self::KeyValue => "key-value",
             Self::Sqlite => "sqlite",

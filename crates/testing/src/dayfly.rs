@@ -31,7 +31,8 @@ impl Dayfly {
         let mut command = Command::new(path);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if ["DAYFLY_", "SPIN_", "RUST_"].iter().any(|prefix| name.starts_with(prefix)) {
+            if ["DAYFLY_", "SPIN_", "RUST_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix))
+            {
                 command.env_remove(&*name);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_engine::Flavour;
-use dayfly_telemetry::Capability;
+use dayfly_telemetry::trace::Span;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy;
@@ -108,13 +108,17 @@ impl WasiHttpHooks for Outbound {
 
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         // Resolves when the guest is done with the response; nothing here waits for that.
         _received: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sent {
         let grants = self.grants.clone();
-        let call = grants.call(Capability::Http, "send");
+        let method = request.method().clone();
+        let mut call = grants.request(method.as_str(), request.headers_mut());
+        if let Some(span) = call.span() {
+            describe(span, &request);
+        }
         let left = self.spend();
         let depth = self.depth;
         Box::new(async move {
@@ -122,6 +126,9 @@ impl WasiHttpHooks for Outbound {
                 true => send(&grants, request, options.unwrap_or_default(), depth).await,
                 false => Err(Error::ConnectionLimitReached),
             };
+            if let (Some(span), Ok(response)) = (call.span(), &response) {
+                span.integer("http.response.status_code", response.status().as_u16().into());
+            }
             let response = call.end_with(response, is_refusal)?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
@@ -173,6 +180,18 @@ where
     B: Body<Data = Bytes, Error: Into<Error>> + Unpin + Send + 'static,
 {
     response.map(|body| Timed::new(body, between).boxed_unsync())
+}
+
+/// Says what a request is, by OpenTelemetry's conventions for HTTP clients. The query stays the
+/// guest's own business.
+fn describe(span: &mut Span, request: &http::Request<WasiBody>) {
+    span.text("http.request.method", shortened(request.method().as_str()));
+    if let Some((scheme, host, port)) = dial::target(request.uri()) {
+        let path = request.uri().path();
+        span.text("url.full", shortened(&format!("{scheme}://{host}:{port}{path}")));
+        span.text("server.address", shortened(host));
+        span.integer("server.port", port.into());
+    }
 }
 
 /// Whether the guest was not granted what it asked for, or over a limit.

@@ -12,6 +12,7 @@ use dayfly_forge::ForgeError;
 use dayfly_forge::fetch::Fetched;
 use dayfly_host::{ActivateError, Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
 use dayfly_model::{App, RuntimeConfig};
+use dayfly_telemetry::Telemetry;
 
 use crate::app::{AppArgs, folder_of};
 use crate::clients::ClientArgs;
@@ -19,8 +20,8 @@ use crate::descriptors::Descriptors;
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
-use crate::report;
 use crate::residency::ResidencyArgs;
+use crate::{report, telemetry};
 
 /// What guests may hold open, for each instance that may run: few have any files, some have many.
 const DESCRIPTORS_PER_INSTANCE: u32 = 8;
@@ -112,11 +113,13 @@ impl Up {
             self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
         let notes = !self.quiet && !self.log.is_json();
         let fetched = Arc::new(self.app.fetch(&app, !notes)?);
-        let needs = self.needs(&app, &fetched, &config, &engine);
+        let mut needs = self.needs(&app, &fetched, &config, &engine);
+        let telemetry = telemetry::build(&app, &mut needs)?;
         let release = self.app.release(&app, &fetched, config)?;
         let seeds = self.app.seeds(&release)?;
         let components = release.images.len();
-        let host = Host::activate(&engine, release, &self.config(components)).map_err(hinted)?;
+        let config = self.config(components, telemetry);
+        let host = Host::activate(&engine, release, &config).map_err(hinted)?;
         if !host.is_woken() {
             return Err(anyhow!(
                 "nothing would ever wake app `{}`: all of its routes are private",
@@ -165,7 +168,7 @@ impl Up {
         needs
     }
 
-    fn config(&self, components: usize) -> HostConfig {
+    fn config(&self, components: usize, telemetry: Option<Arc<Telemetry>>) -> HostConfig {
         let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         let mut http = ServerConfig {
             listen: self.listen.clone(),
@@ -181,6 +184,7 @@ impl Up {
         HostConfig {
             http,
             metrics_listen: self.metrics_listen.clone(),
+            telemetry,
             max_instances: self.max_instances,
             max_descriptors: guests,
             residency: self.residency.config(components, resident, self.max_instances),

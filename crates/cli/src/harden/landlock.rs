@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
-    NetPort, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetStatus,
-    Scope, path_beneath_rules,
+    NetPort, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
+    RulesetStatus, Scope, path_beneath_rules,
 };
 
 use super::Needs;
@@ -87,7 +87,8 @@ fn rules(needs: &Needs) -> Result<RulesetCreated> {
         .add_rules(path_beneath_rules(&needs.write, write))?
         .add_rules(path_beneath_rules(&needs.unlink, AccessFs::RemoveFile))?;
     if !needs.outbound {
-        return Ok(rules);
+        let ports = needs.connect.iter().map(|port| Ok(NetPort::new(*port, AccessNet::ConnectTcp)));
+        return Ok(rules.add_rules(ports.map(|rule: Result<_, RulesetError>| rule))?);
     }
     // A socket that connects may be bound to whatever port is free.
     Ok(rules.add_rule(NetPort::new(0, AccessNet::BindTcp))?)

@@ -9,6 +9,7 @@ use dayfly_capabilities::{GrantError, HostState, Share};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::ComponentMetrics;
+use dayfly_telemetry::trace::{Span, within};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -18,7 +19,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::admission::{Admission, Full};
 use super::failure::Failure;
-use super::guest::{self, Answer, Guest, Terms, Work};
+use super::guest::{self, Answer, Guest, Terms, Trace, Work};
 use super::loading::{NotLoaded, Place, Resident, Runner, Shared};
 use super::meter::Meter;
 use super::residency::{Evicted, LastUse};
@@ -197,8 +198,9 @@ impl ComponentHost {
         self: &Arc<Self>,
         request: Request<B>,
         arrival: Arrival<'_>,
+        span: Option<Span>,
     ) -> http::Response<Body> {
-        let mut meter = Meter::begin(&self.metrics);
+        let mut meter = Meter::begin(&self.metrics, span);
         match self.try_handle(request, arrival, &mut meter).await {
             Ok(mut response) => {
                 Answered::attach(&mut response, self.metrics.component());
@@ -206,14 +208,20 @@ impl ComponentHost {
             }
             Err(failure) => {
                 meter.failed(&failure);
-                failure.respond(self.metrics.component())
+                let mut context = meter.context();
+                let response = within(&mut context, || failure.respond(self.metrics.component()));
+                let answered = response.extensions().get::<Answered>();
+                if let Some(id) = answered.and_then(|answered| answered.error_id) {
+                    meter.error_id(id);
+                }
+                response
             }
         }
     }
 
     async fn try_handle<B: RequestBody>(
         self: &Arc<Self>,
-        request: Request<B>,
+        mut request: Request<B>,
         arrival: Arrival<'_>,
         meter: &mut Meter,
     ) -> Result<http::Response<Body>, Failure> {
@@ -222,16 +230,24 @@ impl ComponentHost {
         if length > limits.body_bytes {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
+        let waiting = meter.part("wait");
         let permit =
             self.admission.enter(self.name(), arrival.depth).await.map_err(|full| match full {
                 Full::Component => Failure::ComponentFull,
                 Full::Node => Failure::NodeFull,
             })?;
+        waiting.map(Span::end_if_worth);
         self.shared.residency.touch(&self.last_use, meter.began());
+        let loading = meter.part("load");
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),
             NotLoaded::Slow => Failure::Loading,
         })?;
+        loading.map(Span::end_if_worth);
+        let trace = meter.context().map(|context| Trace::new(&context, self.name()));
+        if let Some(trace) = &trace {
+            trace.inject(request.headers_mut());
+        }
         let terms = Terms {
             time: limits.time,
             output_bytes: limits.output_bytes,
@@ -243,7 +259,7 @@ impl ComponentHost {
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
         // What a guest that runs waits for does not wait for those that have not begun.
         let lane = if arrival.depth == 0 { Some(lane) } else { None };
-        let guest = Guest::new(running, limits.cpu, lane, (permit, resident));
+        let guest = Guest::new(running, limits.cpu, lane, (permit, resident), trace);
         let answered = guest::run(guest, receiver, limits.time).await;
         if matches!(answered, Err(Failure::Slow)) {
             self.admission.warn_of_slowness(self.name());

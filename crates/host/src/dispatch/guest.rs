@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dayfly_engine::Metered;
+use dayfly_telemetry::trace::{self, Kind, Span, within};
+use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -47,6 +49,30 @@ pub(super) struct Guest {
     resident: Arc<Resident>,
     /// Its leave to run.
     _permit: Permit,
+    /// Its place in a trace, if anything is exported.
+    trace: Option<Box<Trace>>,
+}
+
+/// A guest's place in a trace, and its span if that is recorded.
+pub(super) struct Trace {
+    context: Option<trace::Context>,
+    span: Option<Span>,
+}
+
+impl Trace {
+    /// The place of a component's guest that answers a request at `context`.
+    pub(super) fn new(context: &trace::Context, component: &str) -> Box<Self> {
+        let span = context.child(Kind::Internal, component.to_owned());
+        let context = span.as_ref().map_or(context, Span::context).clone();
+        Box::new(Self { context: Some(context), span })
+    }
+
+    /// Tells the guest of its place, as it would be told by a client.
+    pub(super) fn inject(&self, headers: &mut HeaderMap) {
+        if let Some(context) = &self.context {
+            context.inject(headers);
+        }
+    }
 }
 
 impl Guest {
@@ -57,10 +83,11 @@ impl Guest {
         cpu: Duration,
         lane: Option<Lane>,
         (permit, resident): (Permit, Arc<Resident>),
+        trace: Option<Box<Trace>>,
     ) -> Self {
         let work = Metered::new(cpu, work);
         let place = lane.map_or(Place::Free, Place::Fresh);
-        Self { work, place, answered: false, gave_way: false, resident, _permit: permit }
+        Self { work, place, answered: false, gave_way: false, resident, _permit: permit, trace }
     }
 
     /// Lets the runtime look for I/O first, if guests have had the core for long enough: tokio wakes
@@ -93,7 +120,10 @@ impl Future for Guest {
             return Poll::Ready(Err(Failure::Slow));
         }
         let before = this.work.spent();
-        let poll = Pin::new(&mut this.work).poll(cx);
+        let poll = match &mut this.trace {
+            None => Pin::new(&mut this.work).poll(cx),
+            Some(trace) => within(&mut trace.context, || Pin::new(&mut this.work).poll(cx)),
+        };
         SINCE_LOOK.set(SINCE_LOOK.get() + (this.work.spent() - before));
         let in_no_hurry = this.computes_for_long();
         this.place.polled(this.work.was_preempted(), in_no_hurry, cx.waker());
@@ -103,7 +133,11 @@ impl Future for Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.resident.grants.metrics.instance(self.work.spent());
+        let cpu = self.work.spent();
+        self.resident.grants.metrics.instance(cpu);
+        if let Some(span) = self.trace.as_mut().and_then(|trace| trace.span.as_mut()) {
+            span.number("dayfly.cpu_time", cpu.as_secs_f64());
+        }
     }
 }
 

@@ -45,6 +45,12 @@ metrics! {
         "Components that were sent out of memory.";
     BUILD_INFO = Gauge "dayfly.build_info" in Unit::Of("1"),
         "Always 1; its label is the version that runs.";
+    EXPORTED = Counter "dayfly.telemetry.exported" in Unit::Of("{item}"),
+        "Spans, metrics and log records that a collector took.";
+    EXPORT_FAILED = Counter "dayfly.telemetry.failed" in Unit::Of("{item}"),
+        "Spans, metrics and log records that no collector took.";
+    EXPORT_DROPPED = Counter "dayfly.telemetry.dropped" in Unit::Of("{item}"),
+        "Spans, metrics and log records that found their queue full.";
     PROCESS_CPU = Counter "process.cpu" in Unit::Seconds,
         "CPU time of the process, in user and system mode.";
     PROCESS_RESIDENT = Gauge "process.resident_memory" in Unit::Bytes,

@@ -10,13 +10,14 @@ use std::sync::{Arc, Weak};
 use dayfly_capabilities::http::{Call, Callee, Calling, Services};
 use dayfly_model::route::Route;
 use dayfly_model::{App, Executor, HttpTarget, TriggerKind};
+use dayfly_telemetry::Telemetry;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Request, Uri, Version};
 use http_body_util::{BodyExt as _, Empty, Full};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::Router;
 use super::headers::{INTERNAL, RouteHeaders};
+use super::{Router, spans};
 use crate::dispatch::{ActivateError, Arrival, ComponentHost, Index};
 use crate::task::{Relay, Task};
 use crate::{Body, Connection, LocalAddr, Peer, Protocol, Scheme};
@@ -33,6 +34,7 @@ pub(super) struct Calls {
     app: HeaderValue,
     /// What stands for the connection that a call does not have.
     connection: Arc<Connection>,
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// A component that can be called.
@@ -46,7 +48,11 @@ struct Service {
 
 impl Calls {
     /// All components of an app that HTTP triggers name, as the first of them calls each.
-    pub(super) fn new(app: &App, components: &Index<'_>) -> Result<Self, ActivateError> {
+    pub(super) fn new(
+        app: &App,
+        components: &Index<'_>,
+        telemetry: Option<Arc<Telemetry>>,
+    ) -> Result<Self, ActivateError> {
         let mut services = HashMap::new();
         for trigger in &app.triggers {
             let TriggerKind::Http(http) = &trigger.kind else { continue };
@@ -63,7 +69,8 @@ impl Calls {
         let peer = Peer::Tcp(NOWHERE);
         let connection = Connection::new(peer, local, Scheme::Http, Protocol::Http1, 0);
         let app = HeaderValue::from_static("localhost");
-        Ok(Self { services, router: Weak::new(), app, connection: Arc::new(connection) })
+        let (router, connection) = (Weak::new(), Arc::new(connection));
+        Ok(Self { services, router, app, connection, telemetry })
     }
 
     /// Lets requests to the app itself go to its routes. `url` is where others reach them.
@@ -85,12 +92,16 @@ impl Services for Calls {
             Callee::Component(name) => {
                 let service = self.services.get(&name)?.clone();
                 let host = service.host.upgrade()?;
+                let telemetry = self.telemetry.clone();
                 Some(Box::pin(calling(async move {
                     let path = as_received(&mut request, &service.authority);
+                    let to = Some((service.headers.route(), host.name()));
+                    let span = telemetry.as_ref();
+                    let span = span.map(|told| spans::begin(told, &request, &connection, to));
                     service.headers.apply(&mut request, &connection, &[], Some(&path));
                     let executor = &service.executor;
                     let arrival = Arrival { connection: &connection, executor, depth };
-                    host.handle(request, arrival).await
+                    host.handle(request, arrival, span).await
                 })))
             }
             Callee::App => {

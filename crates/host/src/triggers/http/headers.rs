@@ -47,6 +47,11 @@ impl RouteHeaders {
         }
     }
 
+    /// The route as a manifest would have it, with the base path.
+    pub(super) fn route(&self) -> &str {
+        self.matched.to_str().unwrap_or_default()
+    }
+
     /// Sets the headers of one request; what a client sent under these names is replaced.
     pub(super) fn apply<B>(
         &self,

@@ -2,13 +2,16 @@
 
 mod calls;
 pub(crate) mod headers;
+mod spans;
 mod well_known;
 
 use std::sync::Arc;
 
 use dayfly_model::route::{Route, RouteTable};
 use dayfly_model::{App, Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
+use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::metrics::edge;
+use dayfly_telemetry::trace::Span;
 use hyper::body::Incoming;
 
 use super::{Trigger, TriggerType};
@@ -40,8 +43,11 @@ fn start(
     let routes = RouteTable::new(routes)
         .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
     let facts = AppFacts { name: app.name.clone(), version: app.version.clone() };
-    let router = Arc::new(Router { app: facts, routes });
-    let mut calls = Calls::new(app, components)?;
+    let router = {
+        let telemetry = config.telemetry.clone();
+        Arc::new(Router { app: facts, routes, telemetry })
+    };
+    let mut calls = Calls::new(app, components, config.telemetry.clone())?;
     if is_private {
         components.internal().connect(Arc::new(calls));
         return Ok(None);
@@ -82,6 +88,7 @@ impl Trigger for Http {
 struct Router {
     app: AppFacts,
     routes: RouteTable<Target>,
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// What answers on a route.
@@ -115,6 +122,17 @@ impl Target {
 }
 
 impl Router {
+    /// Begins a request's span, if anything is exported. `to` is its route and component.
+    fn span<B>(
+        &self,
+        request: &http::Request<B>,
+        connection: &Connection,
+        to: Option<(&str, &str)>,
+    ) -> Option<Span> {
+        let telemetry = self.telemetry.as_ref()?;
+        Some(spans::begin(telemetry, request, connection, to))
+    }
+
     /// Answers a request behind so many calls between components.
     async fn answer<B: RequestBody>(
         &self,
@@ -127,13 +145,18 @@ impl Router {
             return counted(answer);
         }
         let Some(found) = self.routes.find(uri.path()) else {
-            return error::not_found();
+            let span = self.span(&request, connection, None);
+            return spans::ended(span, error::not_found());
         };
         match found.value {
-            Target::Static(response) => counted(headers::static_response(response)),
+            Target::Static(response) => {
+                let span = self.span(&request, connection, None);
+                spans::ended(span, counted(headers::static_response(response)))
+            }
             Target::Component { host, executor, headers } => {
+                let span = self.span(&request, connection, Some((headers.route(), host.name())));
                 headers.apply(&mut request, connection, &found.params, found.rest);
-                host.handle(request, Arrival { connection, executor, depth }).await
+                host.handle(request, Arrival { connection, executor, depth }, span).await
             }
         }
     }

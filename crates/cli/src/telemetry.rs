@@ -1,0 +1,28 @@
+//! What the standard variables of OpenTelemetry say is to be exported.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use dayfly_model::App;
+use dayfly_telemetry::Telemetry;
+use dayfly_telemetry::export::{Service, Settings};
+
+use crate::harden::Needs;
+
+/// The port by which names are looked up, where an answer is too long for a datagram.
+const DNS: u16 = 53;
+
+/// Makes ready to export as the environment says; `None` if nothing is to be.
+///
+/// # Errors
+/// If an endpoint or a certificate cannot be used.
+pub(crate) fn build(app: &App, needs: &mut Needs) -> Result<Option<Arc<Telemetry>>> {
+    let Some(settings) = Settings::from_process()? else { return Ok(None) };
+    for warning in &settings.warnings {
+        tracing::warn!(target: "dayfly::telemetry", "{warning}");
+    }
+    needs.connect.extend(settings.ports());
+    needs.connect.push(DNS);
+    let service = Service { name: app.name.clone(), version: app.version.clone() };
+    Ok(Some(Telemetry::new(settings, &service)))
+}

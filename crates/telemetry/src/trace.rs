@@ -1,0 +1,21 @@
+//! Traces: a span a request, children for its parts and for what its guest asks the host, and the
+//! context by which other processes take part (<https://www.w3.org/TR/trace-context/>).
+//!
+//! Spans are made only while they are exported; everybody else pays for one look at a flag.
+
+mod context;
+mod current;
+mod id;
+mod propagation;
+mod sampler;
+mod span;
+
+pub use context::Context;
+pub use current::{current, within};
+pub use id::{SpanId, TraceId};
+pub use propagation::{Remote, TRACEPARENT, TRACESTATE};
+pub use sampler::Sampler;
+pub use span::{Kind, Span};
+
+pub(crate) use current::activate;
+pub(crate) use span::{attribute, now_nanos};

@@ -67,6 +67,9 @@ mod tests {
                 "wasi:clocks/*",
                 "wasi:http/*",
                 "wasi:io/*",
+                // What its instance tells is bounded, and told in the component's name.
+                "wasi:logging/logging",
+                "wasi:otel/*",
                 "wasi:random/*",
             ]
         );

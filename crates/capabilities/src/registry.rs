@@ -47,6 +47,8 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::postgres::CAPABILITY,
     crate::mysql::CAPABILITY,
     crate::sqlite::CAPABILITY,
+    crate::otel::CAPABILITY,
+    crate::logging::CAPABILITY,
 ];
 
 /// The capability that serves an interface, named as a component imports it.

@@ -12,6 +12,8 @@ use crate::connections::Leave;
 use crate::descriptors::Descriptor;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
+use crate::logging::Logged;
+use crate::otel::Told;
 use crate::sqlite::Places;
 use crate::wasi::open::Open;
 use crate::wasi::tcp::Streaming;
@@ -31,6 +33,8 @@ pub struct HostState {
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     budget: Budget,
+    told: Told,
+    logged: Logged,
     outbound: Outbound,
     /// How many key-value stores the guest holds.
     pub(crate) open_stores: u32,
@@ -63,6 +67,8 @@ impl HostState {
             wasi: None,
             http,
             budget: Budget::new(limits),
+            told: Told::default(),
+            logged: Logged::default(),
             outbound: Outbound::new(grants.clone()),
             open_stores: 0,
             databases: Places::default(),
@@ -148,6 +154,16 @@ impl HostState {
     /// What the instance may still put into headers and requests.
     pub(crate) fn budget(&mut self) -> &mut Budget {
         &mut self.budget
+    }
+
+    /// What the instance has told by `wasi:otel`.
+    pub(crate) fn told(&mut self) -> &mut Told {
+        &mut self.told
+    }
+
+    /// What it has logged by `wasi:logging`.
+    pub(crate) fn logged(&mut self) -> &mut Logged {
+        &mut self.logged
     }
 
     /// Pays for a copy of fields; their interface has no error for what cannot be paid.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind};
+use dayfly_capabilities::wasi::stdio::{Level, LogSink, OutputKind};
 
 /// The target of guests' lines among the log's events.
 pub const TARGET: &str = "dayfly::guest";
@@ -34,17 +34,55 @@ impl GuestLog {
     }
 }
 
-impl LogSink for GuestLog {
-    fn line(&self, kind: OutputKind, line: &str) {
-        let (stream, index) = match kind {
-            OutputKind::Stdout => ("stdout", 0),
-            OutputKind::Stderr => ("stderr", 1),
+impl GuestLog {
+    fn append(&self, kind: OutputKind, line: &str) {
+        let index = match kind {
+            OutputKind::Stdout => 0,
+            OutputKind::Stderr => 1,
         };
-        let shown = printable(line);
-        tracing::info!(target: TARGET, component = %self.component, stream, "{shown}");
         if let Some(files) = &self.files {
             files[index].lock().unwrap_or_else(PoisonError::into_inner).append(line);
         }
+    }
+}
+
+impl LogSink for GuestLog {
+    fn line(&self, kind: OutputKind, line: &str) {
+        let stream = match kind {
+            OutputKind::Stdout => "stdout",
+            OutputKind::Stderr => "stderr",
+        };
+        let shown = printable(line);
+        tracing::info!(target: TARGET, component = %self.component, stream, "{shown}");
+        self.append(kind, line);
+    }
+
+    /// Messages are events of their own level, and lines of the file for errors.
+    fn message(&self, level: Level, context: &str, message: &str) {
+        let (component, shown) = (&*self.component, printable(message));
+        let context = printable(context);
+        let context = Some(&*context).filter(|context| !context.is_empty());
+        match level {
+            Level::Trace => {
+                tracing::trace!(target: TARGET, component = %component, context, "{shown}");
+            }
+            Level::Debug => {
+                tracing::debug!(target: TARGET, component = %component, context, "{shown}");
+            }
+            Level::Info => {
+                tracing::info!(target: TARGET, component = %component, context, "{shown}");
+            }
+            Level::Warn => {
+                tracing::warn!(target: TARGET, component = %component, context, "{shown}");
+            }
+            Level::Error | Level::Critical => {
+                let critical = (level == Level::Critical).then_some(true);
+                tracing::error!(
+                    target: TARGET, component = %component, context, critical, "{shown}"
+                );
+            }
+        }
+        self.append(OutputKind::Stderr, &level.line(context.unwrap_or_default(), message));
     }
 }
 

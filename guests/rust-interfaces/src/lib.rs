@@ -12,9 +12,11 @@ mod script;
 
 mod databases;
 mod keyvalue;
+mod logging;
 mod old_key_value;
 mod old_llm;
 mod old_redis;
+mod otel;
 mod sqlite;
 
 use exchange::{Exchange, Failure};
@@ -53,8 +55,10 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
         "config" => config::call(exchange, operation),
         "blobs" => blobstore::call(exchange, operation),
         "db" => databases::call(exchange, operation),
+        "logging" => logging::call(exchange, operation),
         "old-kv" => old_key_value::call(exchange, operation),
         "old-llm" => old_llm::ask(exchange, operation),
+        "otel" => otel::call(exchange, operation),
         "redis" => old_redis::call(exchange, operation),
         "sqlite" => sqlite::call(exchange, operation),
         "wasi-kv" => keyvalue::call(exchange, operation),

@@ -29,6 +29,51 @@ pub enum OutputKind {
 pub trait LogSink: Send + Sync {
     /// Takes one line, without its end. What is not UTF-8 has been replaced.
     fn line(&self, kind: OutputKind, line: &str);
+
+    /// Takes a message that the guest has given a level and a context, which may be empty.
+    fn message(&self, level: Level, context: &str, message: &str) {
+        self.line(OutputKind::Stderr, &level.line(context, message));
+    }
+}
+
+/// How much a message of a guest's matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The flow of control, and values.
+    Trace,
+    /// For who looks for a mistake.
+    Debug,
+    /// For who watches.
+    Info,
+    /// Something may go wrong.
+    Warn,
+    /// Something went wrong.
+    Error,
+    /// Something went wrong for good.
+    Critical,
+}
+
+impl Level {
+    /// The word for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// A message as a line of text.
+    pub fn line(self, context: &str, message: &str) -> String {
+        let level = self.label();
+        match context {
+            "" => format!("{level}: {message}"),
+            _ => format!("{level}: [{context}] {message}"),
+        }
+    }
 }
 
 /// One output stream of one instance.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::lines::{LogSink, OutputKind};
+use super::lines::{Level, LogSink, OutputKind};
 
 /// A log that takes so many bytes a second and no more.
 pub(crate) struct RateLimited {
@@ -42,16 +42,29 @@ impl RateLimited {
         bucket.room -= cost;
         Some(std::mem::take(&mut bucket.dropped))
     }
-}
 
-impl LogSink for RateLimited {
-    fn line(&self, kind: OutputKind, line: &str) {
-        let Some(dropped) = self.take(line.len(), Instant::now()) else { return };
+    /// Whether so many bytes may be logged; what was dropped before is told first.
+    fn admits(&self, kind: OutputKind, bytes: usize) -> bool {
+        let Some(dropped) = self.take(bytes, Instant::now()) else { return false };
         if dropped > 0 {
             let said = format!("[{dropped} lines dropped: the component logs too much a second]");
             self.sink.line(kind, &said);
         }
-        self.sink.line(kind, line);
+        true
+    }
+}
+
+impl LogSink for RateLimited {
+    fn line(&self, kind: OutputKind, line: &str) {
+        if self.admits(kind, line.len()) {
+            self.sink.line(kind, line);
+        }
+    }
+
+    fn message(&self, level: Level, context: &str, message: &str) {
+        if self.admits(OutputKind::Stderr, context.len() + message.len()) {
+            self.sink.message(level, context, message);
+        }
     }
 }
 

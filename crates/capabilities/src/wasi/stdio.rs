@@ -7,7 +7,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::AsyncStdinStream;
 
 use super::lines::LineStream;
-pub use super::lines::{LogSink, OutputKind};
+pub use super::lines::{Level, LogSink, OutputKind};
 pub use super::pipe::{PipeReader, PipeWriter, pipe};
 
 /// Where a guest's standard streams lead.

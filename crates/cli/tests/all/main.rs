@@ -52,6 +52,7 @@ mod sources;
 mod spin_one;
 mod sqlite;
 mod streaming;
+mod telemetry;
 mod tls;
 mod variables;
 mod vault;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use dayfly_model::App;
 use dayfly_telemetry::Telemetry;
-use dayfly_telemetry::export::{Service, Settings};
+use dayfly_telemetry::export::{Reading, Service, Settings};
 
 use crate::harden::Needs;
 
@@ -17,10 +17,11 @@ const DNS: u16 = 53;
 /// # Errors
 /// If an endpoint or a certificate cannot be used.
 pub(crate) fn build(app: &App, needs: &mut Needs) -> Result<Option<Arc<Telemetry>>> {
-    let Some(settings) = Settings::from_process()? else { return Ok(None) };
-    for warning in &settings.warnings {
+    let Reading { settings, warnings } = Settings::from_process()?;
+    for warning in &warnings {
         tracing::warn!(target: "dayfly::telemetry", "{warning}");
     }
+    let Some(settings) = settings else { return Ok(None) };
     needs.connect.extend(settings.ports());
     needs.connect.push(DNS);
     let service = Service { name: app.name.clone(), version: app.version.clone() };

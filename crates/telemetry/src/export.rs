@@ -14,7 +14,7 @@ mod tls;
 
 pub use group::{Item, Scope};
 pub use logs::LogLayer;
-pub use settings::{Limits, Service, Settings, SettingsError, Signal};
+pub use settings::{Limits, Reading, Service, Settings, SettingsError, Signal};
 pub use telemetry::{Running, Telemetry};
 pub use tls::TlsError;
 

@@ -6,13 +6,15 @@
 mod context;
 mod current;
 mod id;
+mod method;
 mod propagation;
 mod sampler;
 mod span;
 
 pub use context::Context;
-pub use current::{current, within};
+pub use current::{current, is_traced, within};
 pub use id::{SpanId, TraceId};
+pub use method::known_method;
 pub use propagation::{Remote, TRACEPARENT, TRACESTATE};
 pub use sampler::Sampler;
 pub use span::{Kind, Span};

@@ -25,10 +25,15 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::Certificate;
+use crate::upstream::acceptor;
 
 /// How long something may take to be told.
 const SOON: Duration = Duration::from_secs(30);
@@ -112,24 +117,39 @@ impl Collector {
     /// # Panics
     /// If there is no free port.
     pub async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// Starts one that speaks TLS, with clients that show a certificate of the authority of
+    /// `clients`; its URL has `localhost` as host.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn start_tls(certificate: &Certificate, clients: &Certificate) -> Self {
+        Self::with(Some(acceptor(certificate, Some(clients)))).await
+    }
+
+    async fn with(acceptor: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let address = listener.local_addr().expect("an address");
+        let url = match acceptor {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
         let shared = Arc::new(Shared { status: AtomicU16::new(200), ..Shared::default() });
         let served = shared.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let shared = served.clone();
+                let (shared, acceptor) = (served.clone(), acceptor.clone());
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| take(shared.clone(), request));
-                    let mut first = [0; 3];
-                    let length = stream.peek(&mut first).await.unwrap_or(0);
-                    let http2 = &first[..length] == b"PRI";
-                    let stream = TokioIo::new(stream);
-                    if http2 {
-                        let builder = http2::Builder::new(TokioExecutor::new());
-                        let _ = builder.serve_connection(stream, service).await;
-                    } else {
-                        let _ = http1::Builder::new().serve_connection(stream, service).await;
+                    let Some(acceptor) = acceptor else {
+                        let mut first = [0; 3];
+                        let length = stream.peek(&mut first).await.unwrap_or(0);
+                        return serve(shared, stream, &first[..length] == b"PRI").await;
+                    };
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        serve(shared, stream, http2).await;
                     }
                 });
             }
@@ -174,6 +194,22 @@ impl Collector {
 impl Drop for Collector {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Serves one connection; how it ends is its client's business.
+async fn serve(
+    shared: Arc<Shared>,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    http2: bool,
+) {
+    let service = service_fn(move |request| take(shared.clone(), request));
+    let stream = TokioIo::new(stream);
+    if http2 {
+        let builder = http2::Builder::new(TokioExecutor::new());
+        let _ = builder.serve_connection(stream, service).await;
+    } else {
+        let _ = http1::Builder::new().serve_connection(stream, service).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Server programs that tests start, each on a free port and with a folder of its own.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::Path;
@@ -26,7 +27,8 @@ pub(crate) type Arguments = Box<dyn Fn(u16, &Path) -> Vec<OsString> + Send + Syn
 /// A server program: its name, the line by which one knows that it serves, and its arguments for a
 /// port and a folder.
 pub(crate) struct Recipe {
-    pub(crate) name: &'static str,
+    /// A name, or a path.
+    pub(crate) name: Cow<'static, str>,
     pub(crate) ready: &'static str,
     pub(crate) arguments: Arguments,
 }
@@ -86,7 +88,7 @@ fn free_port() -> u16 {
 
 /// Starts a server; what it printed if it ended before it served.
 async fn spawn(recipe: &Recipe, port: u16, folder: &Path) -> Result<Child, String> {
-    let mut child = command(recipe.name)
+    let mut child = command(&recipe.name)
         .args((recipe.arguments)(port, folder))
         .current_dir(folder)
         .stdout(Stdio::piped())

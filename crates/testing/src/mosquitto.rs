@@ -60,7 +60,7 @@ impl Mosquitto {
             std::fs::write(&file, text).expect("a new file");
             vec!["-v".into(), "-c".into(), file.into()]
         });
-        let recipe = Recipe { name: "mosquitto", ready: " running", arguments };
+        let recipe = Recipe { name: "mosquitto".into(), ready: " running", arguments };
         Self { daemon: Daemon::start(recipe).await, login, authority, _folder: None }
     }
 

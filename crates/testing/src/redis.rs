@@ -45,7 +45,7 @@ impl Redis {
         });
         Self(
             Daemon::start(Recipe {
-                name: "redis-server",
+                name: "redis-server".into(),
                 ready: "Ready to accept connections",
                 arguments,
             })

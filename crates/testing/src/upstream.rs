@@ -103,7 +103,8 @@ async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
 
-fn acceptor(certificate: &Certificate, clients: Option<&Certificate>) -> TlsAcceptor {
+/// Takes TLS connections, of clients with a certificate of that authority if one is named.
+pub(crate) fn acceptor(certificate: &Certificate, clients: Option<&Certificate>) -> TlsAcceptor {
     let chain = CertificateDer::pem_file_iter(certificate.chain()).expect("a file");
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
     let key = PrivateKeyDer::from_pem_file(certificate.key()).expect("a key");

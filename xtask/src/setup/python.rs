@@ -11,8 +11,13 @@ use crate::process::run_quietly;
 use crate::tree::{Tree, read_or_empty, write_atomically};
 
 /// Each environment's folder, and its list of pinned packages.
-const ENVIRONMENTS: &[(&str, &str)] =
-    &[("venv", "base.txt"), ("venv-spin-3", "spin-3.txt"), ("venv-spin-5", "spin-5.txt")];
+const ENVIRONMENTS: &[(&str, &str)] = &[
+    ("venv", "base.txt"),
+    ("venv-spin-3", "spin-3.txt"),
+    ("venv-spin-5", "spin-5.txt"),
+    // What tests of OpenTelemetry tell.
+    ("venv-collector", "collector.txt"),
+];
 
 pub fn install(tree: &Tree) -> Result<()> {
     for (venv, pins) in ENVIRONMENTS {

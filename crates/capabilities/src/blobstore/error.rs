@@ -42,3 +42,24 @@ pub(super) enum Error {
     #[error("the store failed")]
     Failed(#[from] io::Error),
 }
+
+impl Error {
+    /// Whether the guest was not granted what it asked for, or is over a limit.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotGranted
+            | Self::TooLarge
+            | Self::TooLargeAtOnce
+            | Self::Full
+            | Self::TooManyOpen
+            | Self::TooMany(_)
+            | Self::Busy(_) => true,
+            Self::NoContainer
+            | Self::ContainerExists
+            | Self::NoObject
+            | Self::Name
+            | Self::Range
+            | Self::Failed(_) => false,
+        }
+    }
+}

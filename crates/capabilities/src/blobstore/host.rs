@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
@@ -78,16 +79,20 @@ pub(super) fn link(linker: &mut Linker<HostState>, _: Flavour) -> wasmtime::Resu
 /// Defines a function whose error is a text.
 fn function<P, T>(
     linker: &mut LinkerInstance<'_, HostState>,
-    name: &str,
+    name: &'static str,
     run: for<'a> fn(Store<'a>, P) -> Running<'a, T>,
 ) -> wasmtime::Result<()>
 where
     P: ComponentNamedList + Lift + Send + 'static,
     T: Lower + Send + 'static,
 {
+    // As in `[method]container.get-data`.
+    let called = name.rsplit(['.', ']']).next().unwrap_or(name);
     linker.func_wrap_async(name, move |store: Store<'_>, parameters: P| {
+        let call = store.data().grants().call(Capability::Blobstore, called);
         Box::new(async move {
-            let done: Answer<T> = run(store, parameters).await?.map_err(|error| {
+            let done = call.end_with(run(store, parameters).await?, Error::is_refusal);
+            let done: Answer<T> = done.map_err(|error| {
                 if let Error::Failed(error) = &error {
                     tracing::warn!(%error, "a call of a blob store failed");
                 }

@@ -108,28 +108,16 @@ impl WasiHttpHooks for Outbound {
 
     fn send_request(
         &mut self,
-        mut request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         // Resolves when the guest is done with the response; nothing here waits for that.
         _received: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sent {
-        let grants = self.grants.clone();
-        let method = request.method().clone();
-        let mut call = grants.request(method.as_str(), request.headers_mut());
-        if let Some(span) = call.span() {
-            describe(span, &request);
-        }
         let left = self.spend();
-        let depth = self.depth;
+        let sending =
+            send(self.grants.clone(), left, request, options.unwrap_or_default(), self.depth);
         Box::new(async move {
-            let response = match left {
-                true => send(&grants, request, options.unwrap_or_default(), depth).await,
-                false => Err(Error::ConnectionLimitReached),
-            };
-            if let (Some(span), Ok(response)) = (call.span(), &response) {
-                span.integer("http.response.status_code", response.status().as_u16().into());
-            }
-            let response = call.end_with(response, is_refusal)?;
+            let response = sending.await?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, sent))
@@ -137,8 +125,37 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// Sends a request, within what the component was granted. `depth` is its instance's.
-pub(super) async fn send(
+/// Sends a request, within what the component was granted, if the instance has one `left`; `depth`
+/// is its instance's. The call begins at once, wherever its future is polled.
+pub(super) fn send(
+    grants: Arc<Grants>,
+    left: bool,
+    mut request: http::Request<WasiBody>,
+    options: RequestOptions,
+    depth: u32,
+) -> impl Future<Output = Result<http::Response<WasiBody>, Error>> + Send {
+    let method = request.method().clone();
+    let mut call = grants.request(method.as_str(), request.headers_mut());
+    if let Some(span) = call.span() {
+        describe(span, &request);
+    }
+    async move {
+        let response = match left {
+            true => answered(&grants, request, options, depth).await,
+            false => Err(Error::ConnectionLimitReached),
+        };
+        if let (Some(span), Ok(response)) = (call.span(), &response) {
+            let status = response.status();
+            span.integer("http.response.status_code", status.as_u16().into());
+            if status.is_client_error() || status.is_server_error() {
+                span.fail(status.as_str());
+            }
+        }
+        call.end_with(response, is_refusal)
+    }
+}
+
+async fn answered(
     grants: &Grants,
     request: http::Request<WasiBody>,
     options: RequestOptions,
@@ -185,7 +202,6 @@ where
 /// Says what a request is, by OpenTelemetry's conventions for HTTP clients. The query stays the
 /// guest's own business.
 fn describe(span: &mut Span, request: &http::Request<WasiBody>) {
-    span.text("http.request.method", shortened(request.method().as_str()));
     if let Some((scheme, host, port)) = dial::target(request.uri()) {
         let path = request.uri().path();
         span.text("url.full", shortened(&format!("{scheme}://{host}:{port}{path}")));

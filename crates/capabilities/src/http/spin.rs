@@ -51,13 +51,12 @@ async fn send(
     asked: Asked,
 ) -> Result<Answered, HttpError> {
     let state = store.data_mut();
-    if !state.spend_outbound() {
-        return Err(HttpError::TooManyRequests);
-    }
     let request = request(asked)?;
+    let left = state.spend_outbound();
     let (grants, depth) = (state.shared_grants(), state.depth());
     let limit = RESPONSE_BYTES.min(grants.limits.memory_bytes);
-    let response = host::send(&grants, request, RequestOptions::default(), depth).await?;
+    let response = host::send(grants.clone(), left, request, RequestOptions::default(), depth);
+    let response = response.await?;
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
     let body = body.map_err(|error| {

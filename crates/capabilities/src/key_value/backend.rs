@@ -14,6 +14,7 @@ use dayfly_model::runtime_config::{KeyValueStore, RuntimeConfig};
 
 use super::error::{check_batch, check_key, check_value, too_large};
 use super::{Error, MAX_CALL_BYTES};
+use crate::calls::Call;
 use database::Database;
 use memory::Memory;
 use redis::Redis;
@@ -160,6 +161,16 @@ fn number(value: Option<&[u8]>) -> Result<i64, BackendError> {
 }
 
 impl Store {
+    /// Says of a call which store it is.
+    pub(super) fn described(&self, call: Call) -> Call {
+        let system = match &self.backend {
+            Backend::Database(_) => "sqlite",
+            Backend::Memory(_) => "memory",
+            Backend::Redis(_) => "redis",
+        };
+        call.of_system(system).of_database(&self.label)
+    }
+
     /// The value of a key.
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         check_key(key)?;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use dayfly_engine::Flavour;
 use dayfly_model::Component;
+use dayfly_telemetry::Capability as Called;
 use thiserror::Error as ThisError;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 
@@ -126,6 +127,12 @@ impl Grant {
 
 /// Opens a store for a guest.
 fn open(state: &mut HostState, label: &str) -> Result<Resource<Opened>, Error> {
+    let call = state.grants().call(Called::KeyValue, "open");
+    let is_refusal = |error: &Error| matches!(error, Error::AccessDenied | Error::TableFull);
+    call.end_with(try_open(state, label), is_refusal)
+}
+
+fn try_open(state: &mut HostState, label: &str) -> Result<Resource<Opened>, Error> {
     let store = state.grants().key_value.stores.get(label).cloned().ok_or(Error::AccessDenied)?;
     if state.open_stores == MAX_OPEN {
         return Err(Error::TableFull);

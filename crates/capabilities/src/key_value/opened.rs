@@ -22,6 +22,7 @@ impl Opened {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let counted = self.grants.call(Capability::KeyValue, function);
+        let counted = self.store.described(counted).of_operation(function);
         counted.end(call.await)
     }
 

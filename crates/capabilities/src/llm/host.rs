@@ -1,11 +1,13 @@
 //! The host's side of `fermyon:spin/llm`, whose two versions differ in nothing but their names.
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
-use super::{Backend, Embedded, Failure, Inferred, Params};
+use super::{Backend, Embedded, Failure, Grant, Inferred, Params};
 use crate::HostState;
+use crate::calls::Call;
 use crate::refusals::{Refusal, shortened};
 
 /// The interfaces that [`link`] defines.
@@ -106,29 +108,58 @@ async fn infer(
     params: Option<InferencingParams>,
 ) -> Result<Inferred, Failure> {
     let grants = store.data().shared_grants();
-    let backend = granted(store.data_mut(), &grants.llm, model, prompt.len())?;
-    let params = params.map(Params::try_from).transpose()?;
-    backend.infer(model, prompt, params).await
+    let call = grants.call(Capability::Llm, "infer");
+    if let Err(refused) = granted(store.data_mut(), model, prompt.len()) {
+        return call.end_with(Err(refused), |_| true);
+    }
+    let mut call = asking(call, "text_completion", model);
+    let inferred = async {
+        let params = params.map(Params::try_from).transpose()?;
+        grants.llm.backend()?.infer(model, prompt, params).await
+    };
+    let inferred = inferred.await;
+    if let (Some(span), Ok(inferred)) = (call.span(), &inferred) {
+        span.integer("gen_ai.usage.input_tokens", inferred.prompt_tokens.into());
+        span.integer("gen_ai.usage.output_tokens", inferred.generated_tokens.into());
+    }
+    call.end(inferred)
 }
 
 async fn embed(mut store: Store<'_>, model: &str, texts: &[String]) -> Result<Embedded, Failure> {
+    let grants = store.data().shared_grants();
+    let call = grants.call(Capability::Llm, "generate-embeddings");
     if texts.len() > TEXTS {
-        return Err(Failure::Input(format!("more than {TEXTS} texts")));
+        let too_many = Failure::Input(format!("more than {TEXTS} texts"));
+        return call.end_with(Err(too_many), |_| true);
     }
     let bytes = texts.iter().map(String::len).fold(0, usize::saturating_add);
-    let grants = store.data().shared_grants();
-    granted(store.data_mut(), &grants.llm, model, bytes)?.embed(model, texts).await
+    if let Err(refused) = granted(store.data_mut(), model, bytes) {
+        return call.end_with(Err(refused), |_| true);
+    }
+    let mut call = asking(call, "embeddings", model);
+    let embedded = async { grants.llm.backend()?.embed(model, texts).await };
+    let embedded = embedded.await;
+    if let (Some(span), Ok(embedded)) = (call.span(), &embedded) {
+        span.integer("gen_ai.usage.input_tokens", embedded.prompt_tokens.into());
+    }
+    call.end(embedded)
 }
 
-/// Who answers for a model that the component may ask, with so many bytes.
-fn granted<'a>(
-    state: &mut HostState,
-    grant: &'a super::Grant,
-    model: &str,
-    bytes: usize,
-) -> Result<&'a Backend, Failure> {
-    if !grant.models.iter().any(|granted| granted == model) {
-        let grants = state.grants();
+/// Says what is asked of which model, by OpenTelemetry's conventions. The model is one of those
+/// that the manifest names.
+fn asking(mut call: Call, operation: &'static str, model: &str) -> Call {
+    if let Some(span) = call.span() {
+        span.rename(format!("{operation} {model}"));
+        span.text("gen_ai.operation.name", operation);
+        span.text("gen_ai.request.model", model);
+    }
+    call
+}
+
+/// Whether the component may ask a model, with so many bytes.
+fn granted(state: &mut HostState, model: &str, bytes: usize) -> Result<(), Failure> {
+    let grants = state.grants();
+    if !grants.llm.models.iter().any(|granted| granted == model) {
         grants.refusals.note(Refusal::Model, |unsaid| {
             let (component, model) = (&grants.component, shortened(model));
             tracing::warn!(%component, model, unsaid, "refused: `ai_models` does not grant this");
@@ -142,8 +173,15 @@ fn granted<'a>(
     if !state.spend_outbound() {
         return Err(Failure::Runtime("the instance made as many requests as it may".to_owned()));
     }
-    let none = "no server of language models is configured (`llm_compute`)";
-    grant.backend.as_deref().ok_or_else(|| Failure::Runtime(none.to_owned()))
+    Ok(())
+}
+
+impl Grant {
+    /// Who answers.
+    fn backend(&self) -> Result<&Backend, Failure> {
+        let none = "no server of language models is configured (`llm_compute`)";
+        self.backend.as_deref().ok_or_else(|| Failure::Runtime(none.to_owned()))
+    }
 }
 
 impl TryFrom<InferencingParams> for Params {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use rumqttc::mqttbytes::QoS;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
@@ -133,6 +134,12 @@ fn login(
 
 /// Opens a guest's connection, if the instance has one `left`.
 async fn open(grants: Arc<Grants>, left: bool, login: Login) -> Result<Session, Failure> {
+    let call = grants.call(Capability::Mqtt, "open").at(&login.host, login.port);
+    let opened = connect(grants, left, login).await;
+    Ok(call.end_with(opened, Error::is_refusal)?)
+}
+
+async fn connect(grants: Arc<Grants>, left: bool, login: Login) -> Result<Session, Error> {
     if grants.names.hosts().check(login.scheme(), &login.host, login.port).is_none() {
         grants.refusals.note(Refusal::Destination, |unsaid| {
             tracing::warn!(
@@ -141,10 +148,10 @@ async fn open(grants: Arc<Grants>, left: bool, login: Login) -> Result<Session, 
                 "refused: `allowed_outbound_hosts` does not grant this destination"
             );
         });
-        return Err(Error::NotGranted.into());
+        return Err(Error::NotGranted);
     }
     if !left {
-        return Err(Failure::TooManyConnections);
+        return Err(Error::TooManyConnections);
     }
     let opened = Session::open(grants.clone(), login).await;
     if matches!(opened, Err(Error::TooManyConnections)) {
@@ -153,5 +160,5 @@ async fn open(grants: Arc<Grants>, left: bool, login: Login) -> Result<Session, 
             tracing::warn!(%component, unsaid, "refused: too many outbound connections are open");
         });
     }
-    Ok(opened?)
+    opened
 }

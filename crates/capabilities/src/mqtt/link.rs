@@ -51,6 +51,13 @@ pub(super) enum Error {
     Protocol,
 }
 
+impl Error {
+    /// Whether the guest was not granted what it asked for, or is over a limit.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotGranted | Self::TooManyConnections)
+    }
+}
+
 impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         use crate::dial::DialError;

@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use dayfly_telemetry::Capability;
+use dayfly_telemetry::trace::Kind;
 use rumqttc::mqttbytes::QoS;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -53,6 +55,23 @@ impl Session {
         payload: Vec<u8>,
         quality: QoS,
     ) -> Result<(), PublishError> {
+        let mut call = self.grants.call(Capability::Mqtt, "publish");
+        if let Some(span) = call.span() {
+            span.rename("publish");
+            span.set_kind(Kind::Producer);
+            span.text("messaging.operation.name", "publish");
+            span.text("messaging.operation.type", "send");
+        }
+        let call = call.at(&self.login.host, self.login.port);
+        let is_refusal = |error: &PublishError| match error {
+            PublishError::TooLong(_) | PublishError::Busy(_) => true,
+            PublishError::Topic => false,
+            PublishError::Link(error) => error.is_refusal(),
+        };
+        call.end_with(self.send(topic, payload, quality).await, is_refusal)
+    }
+
+    async fn send(&self, topic: &str, payload: Vec<u8>, quality: QoS) -> Result<(), PublishError> {
         if topic.is_empty() || topic.len() > TEXT_BYTES || topic.contains(['#', '+', '\0']) {
             return Err(PublishError::Topic);
         }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use futures_util::StreamExt as _;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
@@ -17,14 +18,18 @@ use crate::rdbms::bounds::Left;
 use crate::rdbms::pool::Lent;
 use crate::rdbms::refused::{BUSY, Refused};
 use crate::rdbms::types::{Column, DataType, Error, FirstError, Parameter, RowSet, Value};
-use crate::{HostState, streamed};
+use crate::{Grants, HostState, streamed};
 
 /// The interfaces that [`link`] defines.
 pub(super) const INTERFACES: &[&str] =
     &["fermyon:spin/mysql", "fermyon:spin/mysql@2.0.0", "spin:mysql/mysql@3.0.0"];
 
-/// What a guest holds of a session.
-struct Connection(Arc<Lent<Session>>);
+/// What a guest holds of a session: each call is counted for its component.
+#[derive(Clone)]
+struct Connection {
+    session: Arc<Lent<Session>>,
+    grants: Arc<Grants>,
+}
 
 type Store<'a> = StoreContextMut<'a, HostState>;
 type Answer<'a, T> = Box<dyn Future<Output = wasmtime::Result<(T,)>> + Send + 'a>;
@@ -52,7 +57,7 @@ fn first(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
         |mut store: Store<'_>, (address, statement, parameters): Call| {
             let opening = opening(store.data_mut(), address);
             let answer: Answer<'_, Result<Rows, FirstError>> = Box::new(async move {
-                let answer = async { query(&opening.await?, &statement, parameters).await };
+                let answer = async { opening.await?.query(&statement, parameters).await };
                 Ok((answer.await.map_err(Into::into),))
             });
             answer
@@ -63,7 +68,7 @@ fn first(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
         |mut store: Store<'_>, (address, statement, parameters): Call| {
             let opening = opening(store.data_mut(), address);
             let answer: Answer<'_, Result<(), FirstError>> = Box::new(async move {
-                let answer = async { execute(&opening.await?, &statement, parameters).await };
+                let answer = async { opening.await?.execute(&statement, parameters).await };
                 Ok((answer.await.map_err(Into::into),))
             });
             answer
@@ -95,8 +100,8 @@ fn second(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
         "[method]connection.query",
         |mut store: Store<'_>, (connection, statement, parameters): Call| {
             let answer: Answer<'_, Result<Rows, Error>> = Box::new(async move {
-                let session = session(store.data_mut(), &connection)?;
-                Ok((query(&session, &statement, parameters).await,))
+                let connection = held(store.data_mut(), &connection)?;
+                Ok((connection.query(&statement, parameters).await,))
             });
             answer
         },
@@ -105,8 +110,8 @@ fn second(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
         "[method]connection.execute",
         |mut store: Store<'_>, (connection, statement, parameters): Call| {
             let answer: Answer<'_, Result<(), Error>> = Box::new(async move {
-                let session = session(store.data_mut(), &connection)?;
-                Ok((execute(&session, &statement, parameters).await,))
+                let connection = held(store.data_mut(), &connection)?;
+                Ok((connection.execute(&statement, parameters).await,))
             });
             answer
         },
@@ -130,8 +135,8 @@ fn third(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
         "[method]connection.execute",
         |accessor: &Accessor<HostState>, (connection, statement, parameters): Call| {
             let answer: Concurrent<'_, Result<(), Error>> = Box::pin(async move {
-                let session = accessor.with(|mut access| session(access.get(), &connection))?;
-                Ok((execute(&session, &statement, parameters).await,))
+                let connection = accessor.with(|mut access| held(access.get(), &connection))?;
+                Ok((connection.execute(&statement, parameters).await,))
             });
             answer
         },
@@ -140,12 +145,12 @@ fn third(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
         "[method]connection.query",
         |accessor: &Accessor<HostState>, (connection, statement, parameters): Call| {
             let answer: Concurrent<'_, Result<Begun, Error>> = Box::pin(async move {
-                let session = accessor.with(|mut access| session(access.get(), &connection))?;
-                let begun = session::query(&session, &statement, parameters).await;
-                let (columns, rows) = match begun {
+                let connection = accessor.with(|mut access| held(access.get(), &connection))?;
+                let (columns, rows) = match connection.begin(&statement, parameters).await {
                     Ok(begun) => begun,
                     Err(error) => return Ok((Err(error),)),
                 };
+                let session = connection.session;
                 let (rows, end) = accessor
                     .with(|access| streamed::stream(access, rows, move || session.finish()))?;
                 Ok((Ok((columns, rows, end)),))
@@ -159,32 +164,55 @@ fn third(mysql: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
 fn opening(
     state: &mut HostState,
     address: String,
-) -> impl Future<Output = Result<Arc<Lent<Session>>, Error>> + Send + use<> {
+) -> impl Future<Output = Result<Connection, Error>> + Send + use<> {
     let left = state.spend_outbound();
     let grants = state.shared_grants();
+    let call = grants.call(Capability::Mysql, "open");
     async move {
-        let opened = if left {
-            grants.mysql.open(&address).await
-        } else {
-            Err(Refused::Failed(BUSY.to_owned()))
-        };
-        let opened = opened.map(Arc::new);
-        opened.map_err(|refused| Error::ConnectionFailed(refused.explain(&grants, SCHEME)))
+        let opened = if left { grants.mysql.open(&address).await } else { Err(Refused::Spent) };
+        match call.end_opening(opened, |session| session.place()) {
+            Ok(session) => Ok(Connection { session: Arc::new(session), grants }),
+            Err(refused) => Err(Error::ConnectionFailed(refused.explain(&grants, SCHEME))),
+        }
     }
 }
 
 /// Makes a session the guest's.
-fn keep(state: &mut HostState, opened: Result<Arc<Lent<Session>>, Error>) -> Opened {
-    let connection = Connection(opened?);
+fn keep(state: &mut HostState, opened: Result<Connection, Error>) -> Opened {
     // What is full is the instance's own table.
-    state.table().push(connection).map_err(|_| Error::ConnectionFailed(BUSY.to_owned()))
+    state.table().push(opened?).map_err(|_| Error::ConnectionFailed(BUSY.to_owned()))
 }
 
-fn session(
-    state: &mut HostState,
-    connection: &Resource<Connection>,
-) -> wasmtime::Result<Arc<Lent<Session>>> {
-    Ok(state.table().get(connection)?.0.clone())
+fn held(state: &mut HostState, connection: &Resource<Connection>) -> wasmtime::Result<Connection> {
+    Ok(state.table().get(connection)?.clone())
+}
+
+impl Connection {
+    /// Begins the call that runs a statement.
+    fn call(&self, function: &'static str, statement: &str) -> crate::calls::Call {
+        let (host, port) = self.session.place();
+        self.grants.call(Capability::Mysql, function).of_statement(statement).at(host, port)
+    }
+
+    async fn query(&self, statement: &str, parameters: Vec<Parameter>) -> Result<Rows, Error> {
+        let call = self.call("query", statement);
+        call.end(query(&self.session, statement, parameters).await)
+    }
+
+    async fn execute(&self, statement: &str, parameters: Vec<Parameter>) -> Result<(), Error> {
+        let call = self.call("execute", statement);
+        call.end(execute(&self.session, statement, parameters).await)
+    }
+
+    /// Begins a query whose rows come one after the other: as a call, it is over when they begin.
+    async fn begin(
+        &self,
+        statement: &str,
+        parameters: Vec<Parameter>,
+    ) -> Result<session::Begun, Error> {
+        let call = self.call("query", statement);
+        call.end(session::query(&self.session, statement, parameters).await)
+    }
 }
 
 async fn query(

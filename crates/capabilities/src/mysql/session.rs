@@ -113,6 +113,12 @@ impl Session {
         })
     }
 
+    /// The host and the port of the server.
+    pub(super) fn place(&self) -> (&str, u16) {
+        let Address { host, port, .. } = &*self.place.address;
+        (host, *port)
+    }
+
     /// The bounds of what it gives.
     pub(super) fn bounds(&self) -> Bounds {
         self.bounds
@@ -149,7 +155,7 @@ impl pool::Session for Session {
 }
 
 /// A result: its columns, and its rows as they come.
-type Begun = (Vec<Column<DataType>>, Incoming<Vec<Value>, Error>);
+pub(super) type Begun = (Vec<Column<DataType>>, Incoming<Vec<Value>, Error>);
 
 /// Runs a statement. The session is to be finished when its last row has come.
 pub(super) async fn query(

@@ -77,7 +77,7 @@ impl otel::tracing::Host for HostState {
         let bytes = spans::weigh(&span);
         if bytes <= ITEM_BYTES && self.told().take(1, bytes) {
             if let Some(span) = spans::convert(span, &context, &self.grants().component) {
-                context.telemetry().export_guest_span(span);
+                context.telemetry().export_span(span);
             }
             self.count(Outcome::Ok);
         } else {

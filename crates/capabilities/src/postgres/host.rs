@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use futures_util::StreamExt as _;
 use rustls::pki_types::CertificateDer;
 use tokio_postgres::RowStream;
@@ -16,13 +17,14 @@ use wasmtime::component::{
 use super::session::{self, SCHEME, Session};
 use super::value::{Error, Parameter};
 use super::{earlier, value};
-use crate::HostState;
+use crate::calls::Call;
 use crate::rdbms::bounds::Left;
 use crate::rdbms::pool::Lent;
 use crate::rdbms::refused::{BUSY, Refused};
 use crate::rdbms::trust;
 use crate::rdbms::types::{self as second, Column, RowSet};
 use crate::streamed::{self, Incoming, Streamed};
+use crate::{Grants, HostState};
 
 /// The interfaces that [`link`] defines.
 pub(super) const INTERFACES: &[&str] = &[
@@ -82,8 +84,12 @@ impl Version for Fourth {
     type Error = Error;
 }
 
-/// What a guest holds of a session.
-struct Connection(Arc<Lent<Session>>);
+/// What a guest holds of a session: each call is counted for its component.
+#[derive(Clone)]
+struct Connection {
+    session: Arc<Lent<Session>>,
+    grants: Arc<Grants>,
+}
 
 /// An address with what a guest said of it.
 struct Builder {
@@ -96,7 +102,7 @@ type Answer<'a, T> = Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>;
 type Concurrent<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 type Opened<E> = (Result<Resource<Connection>, E>,);
 type Rows<V> = RowSet<<V as Version>::DataType, <V as Version>::Value>;
-type Call<V> = (Resource<Connection>, String, Vec<<V as Version>::Parameter>);
+type Statement<V> = (Resource<Connection>, String, Vec<<V as Version>::Parameter>);
 
 pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()> {
     first(&mut linker.instance("fermyon:spin/postgres")?)?;
@@ -111,15 +117,15 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
 
 /// The functions of an interface without connections.
 fn first(postgres: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    type Call = (String, String, Vec<second::Parameter>);
+    type Statement = (String, String, Vec<second::Parameter>);
     postgres.func_wrap_async(
         "query",
-        |mut store: Store<'_>, (address, statement, parameters): Call| {
+        |mut store: Store<'_>, (address, statement, parameters): Statement| {
             let opening = opening(store.data_mut(), address, Vec::new());
             let answer: Answer<'_, (Result<Rows<First>, second::FirstError>,)> =
                 Box::new(async move {
                     let answer =
-                        async { query::<First>(&opening.await?, &statement, parameters).await };
+                        async { opening.await?.query::<First>(&statement, parameters).await };
                     Ok((answer.await.map_err(Into::into),))
                 });
             answer
@@ -127,11 +133,11 @@ fn first(postgres: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     )?;
     postgres.func_wrap_async(
         "execute",
-        |mut store: Store<'_>, (address, statement, parameters): Call| {
+        |mut store: Store<'_>, (address, statement, parameters): Statement| {
             let opening = opening(store.data_mut(), address, Vec::new());
             let answer: Answer<'_, (Result<u64, second::FirstError>,)> = Box::new(async move {
                 let answer =
-                    async { execute::<First>(&opening.await?, &statement, parameters).await };
+                    async { opening.await?.execute::<First>(&statement, parameters).await };
                 Ok((answer.await.map_err(Into::into),))
             });
             answer
@@ -158,10 +164,10 @@ fn connection<V: Version>(postgres: &mut LinkerInstance<'_, HostState>) -> wasmt
     )?;
     postgres.func_wrap_async(
         "[method]connection.query",
-        |mut store: Store<'_>, (connection, statement, parameters): Call<V>| {
+        |mut store: Store<'_>, (connection, statement, parameters): Statement<V>| {
             let answer: Answer<'_, (Result<Rows<V>, V::Error>,)> = Box::new(async move {
-                let session = session(store.data_mut(), &connection)?;
-                let answer = query::<V>(&session, &statement, parameters).await;
+                let connection = held(store.data_mut(), &connection)?;
+                let answer = connection.query::<V>(&statement, parameters).await;
                 Ok((answer.map_err(Into::into),))
             });
             answer
@@ -169,10 +175,10 @@ fn connection<V: Version>(postgres: &mut LinkerInstance<'_, HostState>) -> wasmt
     )?;
     postgres.func_wrap_async(
         "[method]connection.execute",
-        |mut store: Store<'_>, (connection, statement, parameters): Call<V>| {
+        |mut store: Store<'_>, (connection, statement, parameters): Statement<V>| {
             let answer: Answer<'_, (Result<u64, V::Error>,)> = Box::new(async move {
-                let session = session(store.data_mut(), &connection)?;
-                let answer = execute::<V>(&session, &statement, parameters).await;
+                let connection = held(store.data_mut(), &connection)?;
+                let answer = connection.execute::<V>(&statement, parameters).await;
                 Ok((answer.map_err(Into::into),))
             });
             answer
@@ -246,20 +252,20 @@ fn concurrent(postgres: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<
     )?;
     postgres.func_wrap_concurrent(
         "[method]connection.execute-async",
-        |accessor: &Accessor<HostState>, (connection, statement, parameters): Call<Fourth>| {
+        |accessor: &Accessor<HostState>, (connection, statement, parameters): Statement<Fourth>| {
             let answer: Concurrent<'_, (Result<u64, Error>,)> = Box::pin(async move {
-                let session = accessor.with(|mut access| session(access.get(), &connection))?;
-                Ok((execute::<Fourth>(&session, &statement, parameters).await,))
+                let connection = accessor.with(|mut access| held(access.get(), &connection))?;
+                Ok((connection.execute::<Fourth>(&statement, parameters).await,))
             });
             answer
         },
     )?;
     postgres.func_wrap_concurrent(
         "[method]connection.query-async",
-        |accessor: &Accessor<HostState>, (connection, statement, parameters): Call<Fourth>| {
+        |accessor: &Accessor<HostState>, (connection, statement, parameters): Statement<Fourth>| {
             let answer: Concurrent<'_, (Result<Begun, Error>,)> = Box::pin(async move {
-                let session = accessor.with(|mut access| session(access.get(), &connection))?;
-                Ok((stream(accessor, session, &statement, parameters).await?,))
+                let connection = accessor.with(|mut access| held(access.get(), &connection))?;
+                Ok((stream(accessor, connection, &statement, parameters).await?,))
             });
             answer
         },
@@ -275,11 +281,14 @@ type Begun = (
 
 async fn stream(
     accessor: &Accessor<HostState>,
-    session: Arc<Lent<Session>>,
+    connection: Connection,
     statement: &str,
     parameters: Vec<Parameter>,
 ) -> wasmtime::Result<Result<Begun, Error>> {
-    let (columns, rows) = match begin::<Fourth>(&session, statement, parameters).await {
+    // As a call, it is over when its rows begin.
+    let call = connection.call("query", statement);
+    let session = connection.session;
+    let (columns, rows) = match call.end(begin::<Fourth>(&session, statement, parameters).await) {
         Ok(begun) => begun,
         Err(error) => return Ok(Err(error)),
     };
@@ -298,23 +307,26 @@ fn opening(
     state: &mut HostState,
     address: String,
     own: Vec<CertificateDer<'static>>,
-) -> impl Future<Output = Result<Lent<Session>, Error>> + Send + use<> {
+) -> impl Future<Output = Result<Connection, Error>> + Send + use<> {
     let left = state.spend_outbound();
     let grants = state.shared_grants();
+    let call = grants.call(Capability::Postgres, "open");
     async move {
-        let opened = if left {
-            grants.postgres.open(&address, &own).await
-        } else {
-            Err(Refused::Failed(BUSY.to_owned()))
+        let opened = match left {
+            true => grants.postgres.open(&address, &own).await,
+            false => Err(Refused::Spent),
         };
-        opened.map_err(|refused| Error::ConnectionFailed(refused.explain(&grants, SCHEME)))
+        match call.end_opening(opened, |session| session.place()) {
+            Ok(session) => Ok(Connection { session: Arc::new(session), grants }),
+            Err(refused) => Err(Error::ConnectionFailed(refused.explain(&grants, SCHEME))),
+        }
     }
 }
 
 fn building(
     state: &mut HostState,
     builder: &Resource<Builder>,
-) -> wasmtime::Result<impl Future<Output = Result<Lent<Session>, Error>> + Send + use<>> {
+) -> wasmtime::Result<impl Future<Output = Result<Connection, Error>> + Send + use<>> {
     let Builder { address, own } = state.table().get(builder)?;
     let (address, own) = (address.clone(), own.clone());
     Ok(opening(state, address, own))
@@ -323,18 +335,40 @@ fn building(
 /// Makes a session the guest's.
 fn keep<E: From<Error>>(
     state: &mut HostState,
-    opened: Result<Lent<Session>, Error>,
+    opened: Result<Connection, Error>,
 ) -> Result<Resource<Connection>, E> {
-    let connection = Connection(Arc::new(opened?));
     // What is full is the instance's own table.
-    Ok(state.table().push(connection).map_err(|_| Error::ConnectionFailed(BUSY.to_owned()))?)
+    Ok(state.table().push(opened?).map_err(|_| Error::ConnectionFailed(BUSY.to_owned()))?)
 }
 
-fn session(
-    state: &mut HostState,
-    connection: &Resource<Connection>,
-) -> wasmtime::Result<Arc<Lent<Session>>> {
-    Ok(state.table().get(connection)?.0.clone())
+fn held(state: &mut HostState, connection: &Resource<Connection>) -> wasmtime::Result<Connection> {
+    Ok(state.table().get(connection)?.clone())
+}
+
+impl Connection {
+    /// Begins the call that runs a statement.
+    fn call(&self, function: &'static str, statement: &str) -> Call {
+        let (host, port) = self.session.place();
+        self.grants.call(Capability::Postgres, function).of_statement(statement).at(host, port)
+    }
+
+    async fn query<V: Version>(
+        &self,
+        statement: &str,
+        parameters: Vec<V::Parameter>,
+    ) -> Result<Rows<V>, Error> {
+        let call = self.call("query", statement);
+        call.end(query::<V>(&self.session, statement, parameters).await)
+    }
+
+    async fn execute<V: Version>(
+        &self,
+        statement: &str,
+        parameters: Vec<V::Parameter>,
+    ) -> Result<u64, Error> {
+        let call = self.call("execute", statement);
+        call.end(execute::<V>(&self.session, statement, parameters).await)
+    }
 }
 
 /// Begins a query. It is to be finished when its last row has come.

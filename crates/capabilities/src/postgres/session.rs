@@ -123,6 +123,11 @@ impl Session {
         Ok(last)
     }
 
+    /// The host and the port of the server.
+    pub(super) fn place(&self) -> (&str, u16) {
+        (&self.target.host, self.target.port)
+    }
+
     /// The bounds of what it gives.
     pub(super) fn bounds(&self) -> Bounds {
         self.bounds

@@ -10,13 +10,22 @@ use crate::refusals::{Refusal, shortened};
 pub(crate) enum Refused {
     /// The component was not granted this host and port.
     Destination(String, u16),
+    /// The addresses behind its name, in words.
+    Address(String),
     /// As many connections as may be are open.
     Limit,
+    /// The instance made as many as it may.
+    Spent,
     /// Something else, in words.
     Failed(String),
 }
 
 impl Refused {
+    /// Whether it was not granted, or is over a limit.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+
     /// What the guest is told. The operator is told of what is the operator's to change.
     pub(crate) fn explain(self, grants: &Grants, scheme: &str) -> String {
         let component = &grants.component;
@@ -38,7 +47,8 @@ impl Refused {
                 });
                 BUSY.to_owned()
             }
-            Self::Failed(text) => text,
+            Self::Spent => BUSY.to_owned(),
+            Self::Address(text) | Self::Failed(text) => text,
         }
     }
 }
@@ -53,7 +63,11 @@ impl From<DialError> for Refused {
             error => {
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                Self::Failed(format!("{error}{cause}"))
+                let text = format!("{error}{cause}");
+                match error {
+                    DialError::NotGranted | DialError::AddressRefused => Self::Address(text),
+                    _ => Self::Failed(text),
+                }
             }
         }
     }

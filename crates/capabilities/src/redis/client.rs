@@ -68,6 +68,13 @@ pub(crate) enum Error {
     Changes(&'static str),
 }
 
+impl Error {
+    /// Whether the guest was not granted what it asked for, or is over a limit.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotGranted | Self::TooManyConnections | Self::CommandTooLong(_))
+    }
+}
+
 /// What a server said of an error, as it said it.
 fn said(error: &ServerError) -> String {
     match error.details() {
@@ -140,6 +147,11 @@ impl Client {
             under_way: UnderWay::new(256 << 20),
         };
         Ok(Self::new(address, Opener::new(dialer, Clients::default()), bounds))
+    }
+
+    /// The server's address.
+    pub(super) fn address(&self) -> &Address {
+        &self.0.address
     }
 
     /// Connects unless that is done.

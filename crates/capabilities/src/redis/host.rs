@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
 
@@ -179,8 +180,15 @@ fn answer<T: 'static>(
 }
 
 /// Opens a guest's connection, if the instance has one `left`.
-async fn open(grants: &Grants, left: bool, address: &str) -> Result<Session, Error> {
-    let address = Address::parse(address).map_err(|_| Error::NotGranted)?;
+async fn open(grants: &Arc<Grants>, left: bool, address: &str) -> Result<Session, Error> {
+    let call = grants.call(Capability::Redis, "open");
+    // The interface has one word for what is malformed and for what is not granted.
+    let Ok(address) = Address::parse(address) else { return call.end(Err(Error::NotGranted)) };
+    let call = call.at(&address.host, address.port);
+    call.end_with(connect(grants, left, address).await, Error::is_refusal)
+}
+
+async fn connect(grants: &Arc<Grants>, left: bool, address: Address) -> Result<Session, Error> {
     let Address { host, port, .. } = &address;
     if grants.names.hosts().check(address.scheme(), host, *port).is_none() {
         grants.refusals.note(Refusal::Destination, |unsaid| {
@@ -196,7 +204,7 @@ async fn open(grants: &Grants, left: bool, address: &str) -> Result<Session, Err
     }
     let client = grants.redis.client(address).ok_or(Error::TooManyConnections)?;
     match client.connect().await {
-        Ok(()) => Ok(Session::new(client)),
+        Ok(()) => Ok(Session::new(grants.clone(), client)),
         Err(error) => {
             if matches!(error, Error::TooManyConnections) {
                 grants.refusals.note(Refusal::Connection, |unsaid| {

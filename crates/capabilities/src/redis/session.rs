@@ -1,15 +1,25 @@
 //! What a guest's connection does, in whichever version of the interface it asks.
 
+use std::sync::Arc;
+
+use dayfly_telemetry::Capability;
+use dayfly_telemetry::trace::is_traced;
 use redis::{Cmd, Value, cmd};
 use tokio::sync::OnceCell;
 
+use super::address::Address;
 use super::client::{Client, Error};
 use super::commands::{Kind, kind};
 use super::connection::Connection;
+use crate::Grants;
+
+/// The longest name of a command that is told of, in bytes.
+const COMMAND_NAME: usize = 24;
 
 /// A guest's connection: the one that its component shares, until it sends a command that would
 /// change it for others. From then on it has one of its own.
 pub(super) struct Session {
+    grants: Arc<Grants>,
     client: Client,
     own: OnceCell<Connection>,
 }
@@ -30,8 +40,20 @@ pub(super) enum Part {
 }
 
 impl Session {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, own: OnceCell::new() }
+    pub(super) fn new(grants: Arc<Grants>, client: Client) -> Self {
+        Self { grants, client, own: OnceCell::new() }
+    }
+
+    /// Counts a call of `function`, which sends `command`.
+    async fn counted<T>(
+        &self,
+        (function, command): (&'static str, &str),
+        running: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Address { host, port, .. } = self.client.address();
+        let call = self.grants.call(Capability::Redis, function);
+        let call = call.of_operation(command).at(host, *port);
+        call.end_with(running.await, Error::is_refusal)
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, Error> {
@@ -42,38 +64,52 @@ impl Session {
     }
 
     pub(super) async fn publish(&self, channel: String, payload: Vec<u8>) -> Result<(), Error> {
-        self.query(cmd("PUBLISH").arg(channel).arg(payload)).await.map(drop)
+        let running =
+            async { self.query(cmd("PUBLISH").arg(channel).arg(payload)).await.map(drop) };
+        self.counted(("publish", "PUBLISH"), running).await
     }
 
     pub(super) async fn get(&self, key: String) -> Result<Option<Vec<u8>>, Error> {
-        match self.query(cmd("GET").arg(key)).await.map_err(typed)? {
-            Value::Nil => Ok(None),
-            Value::BulkString(value) => Ok(Some(value)),
-            _ => Err(Error::Type),
-        }
+        let running = async {
+            match self.query(cmd("GET").arg(key)).await.map_err(typed)? {
+                Value::Nil => Ok(None),
+                Value::BulkString(value) => Ok(Some(value)),
+                _ => Err(Error::Type),
+            }
+        };
+        self.counted(("get", "GET"), running).await
     }
 
     pub(super) async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Error> {
-        self.query(cmd("SET").arg(key).arg(value)).await.map(drop)
+        let running = async { self.query(cmd("SET").arg(key).arg(value)).await.map(drop) };
+        self.counted(("set", "SET"), running).await
     }
 
     pub(super) async fn incr(&self, key: String) -> Result<i64, Error> {
-        int(self.query(cmd("INCR").arg(key)).await)
+        let running = async { int(self.query(cmd("INCR").arg(key)).await) };
+        self.counted(("incr", "INCR"), running).await
     }
 
     pub(super) async fn del(&self, keys: Vec<String>) -> Result<i64, Error> {
-        int(self.query(cmd("DEL").arg(keys)).await)
+        let running = async { int(self.query(cmd("DEL").arg(keys)).await) };
+        self.counted(("del", "DEL"), running).await
     }
 
     pub(super) async fn sadd(&self, key: String, values: Vec<String>) -> Result<i64, Error> {
-        int(self.query(cmd("SADD").arg(key).arg(values)).await)
+        let running = async { int(self.query(cmd("SADD").arg(key).arg(values)).await) };
+        self.counted(("sadd", "SADD"), running).await
     }
 
     pub(super) async fn srem(&self, key: String, values: Vec<String>) -> Result<i64, Error> {
-        int(self.query(cmd("SREM").arg(key).arg(values)).await)
+        let running = async { int(self.query(cmd("SREM").arg(key).arg(values)).await) };
+        self.counted(("srem", "SREM"), running).await
     }
 
     pub(super) async fn smembers(&self, key: String) -> Result<Vec<String>, Error> {
+        self.counted(("smembers", "SMEMBERS"), self.members(key)).await
+    }
+
+    async fn members(&self, key: String) -> Result<Vec<String>, Error> {
         let Value::Array(members) = self.query(cmd("SMEMBERS").arg(key)).await.map_err(typed)?
         else {
             return Err(Error::Type);
@@ -90,6 +126,12 @@ impl Session {
         command: String,
         parameters: Vec<Parameter>,
     ) -> Result<Vec<Part>, Error> {
+        let word = word(&command);
+        let running = self.run(command, parameters);
+        self.counted(("execute", word.as_deref().unwrap_or("execute")), running).await
+    }
+
+    async fn run(&self, command: String, parameters: Vec<Parameter>) -> Result<Vec<Part>, Error> {
         let first = parameters.first().and_then(|first| match first {
             Parameter::Binary(bytes) => Some(bytes.as_slice()),
             Parameter::Int(_) => None,
@@ -116,6 +158,12 @@ impl Session {
         flatten(reply, &mut parts)?;
         Ok(parts)
     }
+}
+
+/// A command's name, if it looks like one, while somebody may be told of it.
+fn word(command: &str) -> Option<String> {
+    let looks = command.len() <= COMMAND_NAME && command.bytes().all(|c| c.is_ascii_alphabetic());
+    (is_traced() && looks).then(|| command.to_ascii_uppercase())
 }
 
 /// What a server says of a value of another type, as the interface says it.

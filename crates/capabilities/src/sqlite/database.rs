@@ -22,6 +22,7 @@ const FILES: usize = 2;
 
 /// One database. Nothing is opened until a guest first uses it.
 pub(super) struct Database {
+    label: Box<str>,
     path: PathBuf,
     idle: Mutex<Vec<Session>>,
     failures: Paced,
@@ -39,14 +40,19 @@ pub(super) struct Lease {
 }
 
 impl Database {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(label: &str, path: PathBuf) -> Self {
         Self {
+            label: label.into(),
             path,
             idle: Mutex::default(),
             failures: Paced::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             writing: Semaphore::new(1),
         }
+    }
+
+    pub(super) fn label(&self) -> &str {
+        &self.label
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -49,7 +49,7 @@ impl Databases {
             let path = path.cloned().unwrap_or_else(|| folder(state).join(file_name(label)));
             // SQLite takes a relative path that begins with `file:` for a URI.
             let path = std::path::absolute(&path).unwrap_or(path);
-            (label.to_owned(), Arc::new(Database::new(path)))
+            (label.to_owned(), Arc::new(Database::new(label, path)))
         });
         Self(databases.collect())
     }

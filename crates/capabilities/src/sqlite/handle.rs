@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use dayfly_telemetry::Capability;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -18,6 +19,7 @@ use super::value::{Error, QueryResult, Row, Value};
 use super::watch::{Cancel, Watch};
 use super::{RESULT_BYTES, too_large};
 use crate::Grants;
+use crate::calls::Call;
 
 /// How long a statement waits for the one before it on the same connection.
 const WAIT: Duration = Duration::from_secs(5);
@@ -81,12 +83,23 @@ impl Connection {
         }
     }
 
+    /// Begins the call that runs a statement.
+    fn call(&self, function: &'static str, sql: &str) -> Call {
+        let call = self.grants.call(Capability::Sqlite, function);
+        call.of_database(self.database.label()).of_statement(sql)
+    }
+
     /// Runs a statement and gives back all of its rows.
     pub(super) async fn execute(
         &self,
         sql: String,
         parameters: Vec<Value>,
     ) -> Result<QueryResult, Error> {
+        let call = self.call("execute", &sql);
+        call.end_with(self.collect(sql, parameters).await, Error::is_refusal)
+    }
+
+    async fn collect(&self, sql: String, parameters: Vec<Value>) -> Result<QueryResult, Error> {
         let statement = self.statement(sql, parameters);
         let cancel = Cancel::default();
         let _guard = cancel.on_drop();
@@ -109,6 +122,12 @@ impl Connection {
         sql: String,
         parameters: Vec<Value>,
     ) -> Result<Streamed, Error> {
+        // It is over when there are rows: the rest of it is as slow as its reader.
+        let call = self.call("execute-async", &sql);
+        call.end_with(self.begin(sql, parameters).await, Error::is_refusal)
+    }
+
+    async fn begin(&self, sql: String, parameters: Vec<Value>) -> Result<Streamed, Error> {
         let statement = self.statement(sql, parameters);
         self.until_unlocked(|| async {
             let streaming = self.turns.stream().await?;

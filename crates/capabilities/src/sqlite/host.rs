@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use dayfly_engine::Flavour;
+use dayfly_telemetry::Capability;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Accessor, FutureReader, Linker, LinkerInstance, Resource, ResourceType, StreamReader,
@@ -136,6 +137,11 @@ fn concurrent(instance: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<
 }
 
 fn open(state: &mut HostState, label: &str) -> Answer<Handle> {
+    let call = state.grants().call(Capability::Sqlite, "open").of_database(label);
+    call.end_with(try_open(state, label), Error::is_refusal)
+}
+
+fn try_open(state: &mut HostState, label: &str) -> Answer<Handle> {
     let grants = state.shared_grants();
     let Some((database, turns)) = grants.sqlite.open(label) else {
         grants.refusals.note(Refusal::Database, |unsaid| {

@@ -29,6 +29,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the guest was not granted what it asked for, or is over a limit.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::AccessDenied | Self::DatabaseFull)
+    }
+
     pub(super) fn io(words: impl Into<String>) -> Self {
         Self::Io(words.into())
     }

@@ -8,15 +8,17 @@ use dayfly_testing::otlp::metrics::v1::metric::Data;
 use dayfly_testing::otlp::metrics::v1::number_data_point::Value as Number;
 use dayfly_testing::otlp::trace::v1::Span;
 use dayfly_testing::otlp::trace::v1::span::SpanKind;
-use dayfly_testing::{App, Collector, Dayfly, Running, Told, Upstream, attribute, number, text};
+use dayfly_testing::{
+    App, Collector, Dayfly, Rotel, Running, Told, Upstream, attribute, number, text,
+};
 
 use crate::dayfly;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub(crate) const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// A server that exports soon.
-fn exporting(collector: &Collector) -> Dayfly {
+pub(crate) fn exporting(collector: &Collector) -> Dayfly {
     let soon =
         ["OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"];
     let command = dayfly().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
@@ -27,7 +29,7 @@ async fn up(collector: &Collector, app: &App) -> Running {
     exporting(collector).up(app.folder()).await
 }
 
-fn hex(id: &[u8]) -> String {
+pub(crate) fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -91,7 +93,8 @@ async fn failures_are_told_with_whose_fault_they_are() {
     server.get("/status?code=404").await;
     server.get("/status?code=503").await;
     let broken = server.request(http::Method::GET, "/break").body(dayfly_testing::Body::empty());
-    assert!(server.try_send(broken).await.is_err());
+    // A trap just after the first bytes may come early enough for a status of its own.
+    let breaks_off = server.try_send(broken).await.is_err();
     let told = collector.until(|told| told.spans_named("GET /...").len() == 4).await;
     let spans = told.spans_named("GET /...");
     let facts: Vec<(i64, &str, &str, i32)> = spans
@@ -106,7 +109,7 @@ async fn failures_are_told_with_whose_fault_they_are() {
         (500, "guest", "500", 2),
         (404, "", "", 0),
         (503, "", "503", 2),
-        (200, "guest", "broke_off", 2),
+        if breaks_off { (200, "guest", "broke_off", 2) } else { (500, "guest", "500", 2) },
     ];
     assert_eq!(facts, expected);
     assert_eq!(text(&spans[0].attributes, "dayfly.error_id"), failed.error_id());
@@ -142,7 +145,7 @@ async fn an_outbound_request_is_a_span_whose_place_the_server_is_told() {
         let app = App::granted(guest, &lines);
         let server = up(&collector, &app).await;
         let before = collector.told().spans.len();
-        let path = format!("/fetch?url={}/there%3Fsecret=1", upstream.url());
+        let path = format!("/fetch?url={}/there?secret=1", upstream.url());
         let seen = server.text(&path).await;
         let refused = server.get("/fetch?url=http://127.0.0.1:1/").await;
         assert_ne!(refused.status, 200);
@@ -245,8 +248,9 @@ async fn logs_of_guests_and_of_the_host_stand_at_their_request() {
     };
     let told = collector.until(|told| of_trace(told).len() >= 3).await;
     let records = of_trace(&told);
-    let (resource, scope, full) = &records[0];
-    assert_eq!(scope.name, "guest-library");
+    let of_scope = |name: &str| records.iter().filter(|(_, scope, _)| scope.name == name).collect();
+    let told: Vec<_> = of_scope("guest-library");
+    let [(resource, _, full)] = told[..] else { panic!("{told:#?}") };
     assert_eq!((full.severity_number, full.severity_text.as_str()), (13, "WARN"));
     assert_eq!((full.time_unix_nano % 10, full.observed_time_unix_nano % 10), (1, 2));
     assert_eq!(full.event_name, "something");
@@ -256,10 +260,10 @@ async fn logs_of_guests_and_of_the_host_stand_at_their_request() {
     assert_eq!(text(&full.attributes, "k"), "v");
     assert_eq!(text(&resource.attributes, "service.name"), "test", "a guest forges nothing");
     assert_eq!(text(&resource.attributes, "guest.said"), "this");
-    let (_, scope, _) = &records[1];
-    assert_eq!(scope.name, "dayfly::guest");
-    let (_, scope, said) = &records[2];
-    assert_eq!((scope.name.as_str(), said.severity_text.as_str()), ("dayfly::guest", "WARN"));
+    let said: Vec<_> = of_scope("dayfly::guest");
+    let said = said.iter().map(|(_, _, said)| said);
+    let said: Vec<_> = said.filter(|said| said.severity_text == "WARN").collect();
+    let [said] = said[..] else { panic!("{said:#?}") };
     assert_eq!(text(&said.attributes, "context"), "here");
     let body = said.body.as_ref().unwrap().value.clone();
     assert_eq!(body, Some(Value::StringValue("careful".to_owned())));
@@ -392,6 +396,146 @@ async fn grpc_and_gzip_carry_the_same() {
         let ended = server.stop().await;
         assert!(!ended.stderr.contains("opensesame"), "{}", ended.stderr);
         assert!(!ended.stderr.contains("lost"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_others_wrote_understands_it() {
+    for (protocol, compression) in
+        [("http/protobuf", "none"), ("http/protobuf", "gzip"), ("grpc", "none"), ("grpc", "gzip")]
+    {
+        // What it understood, it tells on in words of its own.
+        let collector = Collector::start().await;
+        let between = match protocol {
+            "grpc" => Rotel::over_grpc(&collector).await,
+            _ => Rotel::over_http(&collector).await,
+        };
+        let app = App::of("rust-interfaces");
+        let command = exporting(&collector)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", between.url())
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", compression);
+        let server = command.up(app.folder()).await;
+        let headers = [("traceparent", PARENT), ("tracestate", "a=1")];
+        for path in ["/otel/spans", "/otel/logs", "/otel/metrics"] {
+            assert_eq!(server.get_with(path, &headers).await.status, 200, "{path}");
+        }
+        let has = |told: &Told, name: &str| told.metrics.iter().any(|(.., m)| m.name == name);
+        let told = collector
+            .until(|told| {
+                told.spans_named("GET /...").len() == 3
+                    && !told.spans_named("guest child").is_empty()
+                    && told.logs.iter().any(|(_, scope, _)| scope.name == "guest-library")
+                    && has(told, "dayfly.requests")
+                    && has(told, "dayfly.request.duration")
+                    && has(told, "guest.exponential")
+            })
+            .await;
+        for request in told.spans_named("GET /...") {
+            assert_eq!(hex(&request.trace_id), TRACE, "{protocol}");
+            assert_eq!(hex(&request.parent_span_id), "b7ad6b7169203331");
+            assert_eq!((request.kind(), request.trace_state.as_str()), (SpanKind::Server, "a=1"));
+            assert_eq!(number(&request.attributes, "http.response.status_code"), Some(200));
+        }
+        assert_child(told.span("guest child"), told.span("guest root"));
+        assert_eq!(told.span("guest child").events[0].name, "it happened");
+        assert_eq!(text(&told.spans[0].0.attributes, "service.name"), "test");
+        let (_, _, log) =
+            told.logs.iter().find(|(_, scope, _)| scope.name == "guest-library").unwrap();
+        assert_eq!((hex(&log.trace_id).as_str(), log.severity_number), (TRACE, 13));
+        let ended = server.stop().await;
+        assert!(!ended.stderr.contains("dayfly::telemetry"), "{protocol}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_is_lost_is_counted_and_said_once() {
+    let (deaf, collector) = (Collector::start().await, Collector::start().await);
+    deaf.answer(400);
+    let app = App::of("rust-interfaces");
+    let metrics = format!("{}/v1/metrics", collector.url());
+    let command = exporting(&deaf)
+        .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", metrics)
+        .env("OTEL_LOGS_EXPORTER", "none")
+        .env("OTEL_BSP_MAX_QUEUE_SIZE", "20");
+    let server = command.up(app.folder()).await;
+    for _ in 0..5 {
+        server.text("/otel/many?count=100").await;
+    }
+    let count = |told: &Told, what: &str| {
+        let mut latest = told.metrics.iter().rev();
+        let (_, _, metric) = latest.find(|(.., metric)| metric.name == what)?;
+        let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:#?}") };
+        let point = sum.data_points.iter();
+        let of_traces =
+            point.clone().find(|point| text(&point.attributes, "signal") == "traces")?;
+        match of_traces.value {
+            Some(Number::AsInt(count)) => Some(count),
+            _ => None,
+        }
+    };
+    let told = collector
+        .until(|told| {
+            count(told, "dayfly.telemetry.dropped").is_some_and(|dropped| dropped > 300)
+                && count(told, "dayfly.telemetry.failed").is_some_and(|failed| failed > 0)
+        })
+        .await;
+    assert_eq!(count(&told, "dayfly.telemetry.exported"), Some(0));
+    let ended = server.stop().await;
+    let lines = ended.stderr.lines();
+    let lines: Vec<&str> = lines.filter(|line| line.contains("signal=\"traces\"")).collect();
+    assert_eq!(lines.len(), 1, "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_delays_nobody() {
+    // It takes connections, and nothing more.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let app = App::of("rust-http");
+    let command = dayfly()
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", silent.local_addr().unwrap()))
+        .env("OTEL_BSP_SCHEDULE_DELAY", "10")
+        .env("OTEL_BSP_MAX_QUEUE_SIZE", "8");
+    let server = command.up(app.folder()).await;
+    server.text("/hello").await;
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(server.text("/hello").await, "hello world");
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let began = Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_sampler_that_is_told_to_takes_a_share() {
+    let collector = Collector::start().await;
+    let app = App::of("rust-http");
+    let command = exporting(&collector)
+        .env("OTEL_TRACES_SAMPLER", "traceidratio")
+        .env("OTEL_TRACES_SAMPLER_ARG", "0.25");
+    let server = command.up(app.folder()).await;
+    for _ in 0..200 {
+        server.text("/hello").await;
+    }
+    server.stop().await;
+    let sampled = collector.told().spans_named("GET /...").len();
+    assert!((15..100).contains(&sampled), "{sampled} of 200");
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_warned_of() {
+    let collector = Collector::start().await;
+    let app = App::of("rust-http");
+    let command = exporting(&collector)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+        .env("OTEL_TRACES_SAMPLER", "jaeger_remote");
+    let server = command.up(app.folder()).await;
+    let ended = server.stop().await;
+    for variable in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_TRACES_SAMPLER"] {
+        let lines = ended.stderr.lines().filter(|line| line.contains(variable)).count();
+        assert_eq!(lines, 1, "{variable}: {}", ended.stderr);
     }
 }
 

@@ -137,6 +137,10 @@ impl Drop for Guest {
         self.resident.grants.metrics.instance(cpu);
         if let Some(span) = self.trace.as_mut().and_then(|trace| trace.span.as_mut()) {
             span.number("dayfly.cpu_time", cpu.as_secs_f64());
+            let left_out = span.context().calls_left_out();
+            if left_out > 0 {
+                span.integer("dayfly.calls_left_out", left_out.into());
+            }
         }
     }
 }

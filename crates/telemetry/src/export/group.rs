@@ -16,6 +16,8 @@ use crate::proto::trace::v1::{ResourceSpans, ScopeSpans, Span};
 pub enum Scope {
     /// The host.
     Host,
+    /// The host, of what guests call it for.
+    Calls,
     /// A part of the host.
     Target(&'static str),
     /// A guest's library, with the address of what its attributes mean.
@@ -23,8 +25,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Whether guests decide how much there is of it.
     pub(super) fn is_guests(&self) -> bool {
-        matches!(self, Self::Guest(_))
+        matches!(self, Self::Calls | Self::Guest(_))
     }
 
     fn describe(&self) -> (InstrumentationScope, String) {
@@ -35,6 +38,7 @@ impl Scope {
         };
         match self {
             Self::Host => (own("dayfly"), String::new()),
+            Self::Calls => (own("dayfly::calls"), String::new()),
             Self::Target(name) => (own(name), String::new()),
             Self::Guest(scope) => (**scope).clone(),
         }
@@ -44,7 +48,7 @@ impl Scope {
 impl PartialEq for Scope {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Host, Self::Host) => true,
+            (Self::Host, Self::Host) | (Self::Calls, Self::Calls) => true,
             (Self::Target(one), Self::Target(other)) => one == other,
             (Self::Guest(one), Self::Guest(other)) => Arc::ptr_eq(one, other) || one == other,
             _ => false,

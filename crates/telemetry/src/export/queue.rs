@@ -106,7 +106,7 @@ mod tests {
     use crate::proto::trace::v1::Span;
 
     fn queue(queue: usize, batch: usize) -> Queue<Span> {
-        Queue::new(Batching { delay: Duration::ZERO, queue, batch })
+        Queue::new(Batching { delay: Duration::ZERO, queue, batch, patience: Duration::ZERO })
     }
 
     fn span(scope: Scope, name: &str) -> Item<Span> {

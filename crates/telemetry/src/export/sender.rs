@@ -55,6 +55,7 @@ impl<T: Told> Sender<T> {
         mut stop: watch::Receiver<bool>,
         more: impl Fn() -> Vec<Item<T>>,
     ) {
+        let mut known = 0;
         loop {
             let ending = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => true,
@@ -74,10 +75,21 @@ impl<T: Told> Sender<T> {
                     break;
                 }
             }
+            known = self.tell_of_dropped(known).await;
             if ending {
                 return;
             }
         }
+    }
+
+    /// Tells the log of what found no room since there were so many; says how many it knows of now.
+    async fn tell_of_dropped(&self, known: u64) -> u64 {
+        let dropped = self.queue.dropped.get();
+        if dropped == known {
+            return known;
+        }
+        let told = self.tell(format_args!("{} found their queue full", dropped - known)).await;
+        if told { dropped } else { known }
     }
 
     async fn deliver(
@@ -88,7 +100,9 @@ impl<T: Told> Sender<T> {
     ) {
         let count = batch.len() as u64;
         let message = T::request(batch, process).encode_to_vec();
-        match self.send(message, stop).await {
+        let patience = self.queue.batching().patience;
+        let sent = timeout(patience, self.send(message, stop)).await;
+        match sent.unwrap_or(Err(SendError::Timeout)) {
             Ok((rejected, why)) => {
                 self.exported.add(count.saturating_sub(rejected));
                 self.failed.add(rejected.min(count));
@@ -127,14 +141,16 @@ impl<T: Told> Sender<T> {
         }
     }
 
-    /// Tells the log, at a pace.
-    async fn tell(&self, what: std::fmt::Arguments<'_>) {
+    /// Tells the log, at a pace; says whether it did.
+    async fn tell(&self, what: std::fmt::Arguments<'_>) -> bool {
         let mut told = self.told.lock().await;
-        if told.is_none_or(|told| told.elapsed() >= PACE) {
-            *told = Some(Instant::now());
-            let what = what.to_string();
-            let what: String = what.chars().filter(|c| !c.is_control()).take(500).collect();
-            tracing::warn!(target: "dayfly::telemetry", signal = self.kind.label(), "{what}");
+        if told.is_some_and(|told| told.elapsed() < PACE) {
+            return false;
         }
+        *told = Some(Instant::now());
+        let what = what.to_string();
+        let what: String = what.chars().filter(|c| !c.is_control()).take(500).collect();
+        tracing::warn!(target: "dayfly::telemetry", signal = self.kind.label(), "{what}");
+        true
     }
 }

@@ -56,6 +56,13 @@ pub struct Settings {
     pub interval: Duration,
     /// What is said of the process, beside what it says itself.
     pub attributes: Vec<(String, String)>,
+}
+
+/// What an environment says.
+#[derive(Debug)]
+pub struct Reading {
+    /// What is to be exported; `None` if nothing is.
+    pub settings: Option<Settings>,
     /// What is wrong with variables that are passed by, a line each.
     pub warnings: Vec<String>,
 }
@@ -81,6 +88,8 @@ pub(crate) struct Batching {
     pub(crate) queue: usize,
     /// How much is sent at once.
     pub(crate) batch: usize,
+    /// How long one batch is tried, again and again.
+    pub(crate) patience: Duration,
 }
 
 /// OTLP over HTTP or gRPC.
@@ -115,17 +124,27 @@ pub struct Service {
 /// The longest value that is exported, in bytes, whatever the variables say.
 const VALUE_BYTES: usize = 8 << 10;
 
+/// How long a batch is tried unless a variable says otherwise, in milliseconds.
+const PATIENCE: u64 = 30_000;
+
 /// The most of what may wait, whatever the variables say.
 const MAX_QUEUE: u64 = 1 << 20;
+
+/// Variables of which one value alone is served.
+const ONLY: [(&str, &str); 3] = [
+    ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative"),
+    ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram"),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off"),
+];
 
 type Result<T> = std::result::Result<T, SettingsError>;
 
 impl Settings {
-    /// Reads this process's environment; `None` if nothing is to be exported.
+    /// Reads this process's environment.
     ///
     /// # Errors
     /// If an endpoint or a certificate cannot be used.
-    pub fn from_process() -> Result<Option<Self>> {
+    pub fn from_process() -> Result<Reading> {
         Self::read(&|name| std::env::var(name).ok())
     }
 
@@ -133,8 +152,13 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Self::from_process`].
-    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>> {
+    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Reading> {
         let mut variables = Variables { get, warnings: Vec::new() };
+        let settings = Self::of(&mut variables)?;
+        Ok(Reading { settings, warnings: variables.warnings })
+    }
+
+    fn of(variables: &mut Variables<'_>) -> Result<Option<Self>> {
         if variables.flag("OTEL_SDK_DISABLED") {
             return Ok(None);
         }
@@ -143,6 +167,12 @@ impl Settings {
         let logs = variables.signal(Kind::Logs)?;
         if traces.is_none() && metrics.is_none() && logs.is_none() {
             return Ok(None);
+        }
+        for (name, only) in ONLY {
+            let value = variables.text(name);
+            if value.is_some_and(|value| !value.eq_ignore_ascii_case(only)) {
+                variables.warn(name, &format!("`{only}`"));
+            }
         }
         let mut attributes = variables.pairs("OTEL_RESOURCE_ATTRIBUTES");
         if let Some(name) = variables.text("OTEL_SERVICE_NAME") {
@@ -153,7 +183,6 @@ impl Settings {
         let propagates = variables.propagates();
         let limits = variables.limits();
         let interval = variables.millis("OTEL_METRIC_EXPORT_INTERVAL", 60_000);
-        let warnings = variables.warnings;
         Ok(Some(Self {
             traces,
             metrics,
@@ -163,7 +192,6 @@ impl Settings {
             limits,
             interval: interval.max(Duration::from_millis(100)),
             attributes,
-            warnings,
         }))
     }
 
@@ -196,7 +224,11 @@ impl Variables<'_> {
 
     fn warn(&mut self, name: &str, expected: &str) {
         // The value may be secret.
-        self.warnings.push(format!("`{name}` is not {expected}, so it is passed by"));
+        let warning = format!("`{name}` is not {expected}, so it is passed by");
+        // Several signals may ask for it.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn flag(&mut self, name: &str) -> bool {
@@ -297,8 +329,14 @@ impl Variables<'_> {
             Some("none") => return Ok(None),
             Some(_) => self.warn(&exporter, "`otlp` or `none`"),
         }
-        let Some((variable, address)) = self.of_signal(kind, "ENDPOINT") else { return Ok(None) };
         let protocol = self.protocol(kind);
+        let named = self.of_signal(kind, "ENDPOINT").or_else(|| {
+            // Who names the exporter alone means the collector of this machine.
+            self.text(&exporter).filter(|name| name == "otlp")?;
+            let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
+            Some(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), format!("http://localhost:{port}")))
+        });
+        let Some((variable, address)) = named else { return Ok(None) };
         let is_own = !variable.ends_with("_OTLP_ENDPOINT");
         let endpoint = endpoint(kind, &address, protocol, is_own)
             .ok_or_else(|| SettingsError::Endpoint { variable })?;
@@ -393,10 +431,15 @@ impl Variables<'_> {
         };
         let queue = self.number(&format!("{prefix}_MAX_QUEUE_SIZE"), 2048).clamp(1, MAX_QUEUE);
         let batch = self.number(&format!("{prefix}_MAX_EXPORT_BATCH_SIZE"), 512).clamp(1, queue);
+        let patience = match kind {
+            Kind::Metrics => self.millis("OTEL_METRIC_EXPORT_TIMEOUT", PATIENCE),
+            Kind::Traces | Kind::Logs => self.millis(&format!("{prefix}_EXPORT_TIMEOUT"), PATIENCE),
+        };
         Batching {
             delay: self.millis(&format!("{prefix}_SCHEDULE_DELAY"), delay),
             queue: usize::try_from(queue).unwrap_or(usize::MAX),
             batch: usize::try_from(batch).unwrap_or(usize::MAX),
+            patience: patience.max(Duration::from_millis(1)),
         }
     }
 }
@@ -429,108 +472,4 @@ fn endpoint(kind: Kind, address: &str, protocol: Protocol, is_own: bool) -> Opti
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Option<Settings> {
-        Settings::read(&|name| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
-        .unwrap()
-    }
-
-    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
-
-    #[test]
-    fn nothing_is_exported_unless_an_endpoint_is_named() {
-        assert!(read(&[]).is_none());
-        assert!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]).is_none());
-        assert!(read(&[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")]).is_none());
-        assert!(read(&[ENDPOINT]).is_some());
-        let none = ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"];
-        assert!(
-            read(&[ENDPOINT, (none[0], "none"), (none[1], "none"), (none[2], "none")]).is_none()
-        );
-        let some = read(&[ENDPOINT, (none[0], "none")]).unwrap();
-        assert!(some.traces.is_none() && some.metrics.is_some() && some.logs.is_some());
-    }
-
-    #[test]
-    fn paths_are_added_to_the_address_of_all_signals_only() {
-        let settings = read(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1/base/"),
-            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://b/logs"),
-            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
-        ])
-        .unwrap();
-        let endpoint = |signal: &Option<Signal>| signal.as_ref().unwrap().endpoint.to_string();
-        assert_eq!(endpoint(&settings.traces), "http://a:1/base/v1/traces");
-        assert_eq!(endpoint(&settings.logs), "https://b/logs");
-        assert_eq!(
-            endpoint(&settings.metrics),
-            "http://a:1/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
-        );
-        assert_eq!(settings.ports().collect::<Vec<_>>(), [1, 1, 443]);
-    }
-
-    #[test]
-    fn what_means_nothing_is_warned_of_and_its_value_is_not_told() {
-        let settings = read(&[
-            ENDPOINT,
-            ("OTEL_BSP_MAX_QUEUE_SIZE", "secret"),
-            ("OTEL_TRACES_SAMPLER", "secret"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "secret"),
-            ("OTEL_PROPAGATORS", "b3"),
-        ])
-        .unwrap();
-        assert_eq!(settings.traces.unwrap().batching.queue, 2048);
-        assert!(!settings.propagates);
-        let warnings = settings.warnings.join("\n");
-        assert_eq!(settings.warnings.len(), 9, "{warnings}");
-        assert!(!warnings.contains("secret") && !warnings.contains("json,"), "{warnings}");
-    }
-
-    #[test]
-    fn an_endpoint_that_is_none_is_an_error_that_does_not_show_it() {
-        for address in ["localhost:4318", "ftp://a", "http://user:secret@host", "/secret"] {
-            let get = |name: &str| (name == ENDPOINT.0).then(|| address.to_owned());
-            let error = Settings::read(&get).err().expect(address).to_string();
-            assert!(error.contains(ENDPOINT.0) && !error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_other_variables_are_read() {
-        let settings = read(&[
-            ENDPOINT,
-            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x, b = c "),
-            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "250"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=x,region=a%2Cb"),
-            ("OTEL_SERVICE_NAME", "mine"),
-            ("OTEL_TRACES_SAMPLER", "traceidratio"),
-            ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
-            ("OTEL_BSP_SCHEDULE_DELAY", "7"),
-            ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
-            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100"),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
-            ("OTEL_SPAN_EVENT_COUNT_LIMIT", "3"),
-        ])
-        .unwrap();
-        let traces = settings.traces.unwrap();
-        assert_eq!(traces.headers["authorization"], "Bearer x");
-        assert_eq!(traces.headers["b"], "c");
-        assert!(traces.headers["b"].is_sensitive() && traces.gzip);
-        assert_eq!(traces.timeout, Duration::from_millis(250));
-        assert_eq!(settings.logs.unwrap().timeout, Duration::from_secs(10));
-        let batching = Batching { delay: Duration::from_millis(7), queue: 10, batch: 10 };
-        assert_eq!(traces.batching, batching);
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(settings.attributes, [pair("region", "a,b"), pair("service.name", "mine")]);
-        assert_eq!(settings.sampler, Sampler { parent_based: false, ratio: 0.5 });
-        assert_eq!(settings.interval, Duration::from_secs(1));
-        assert_eq!((settings.limits.events, settings.limits.attributes), (3, 128));
-        assert!(settings.warnings.is_empty() && settings.propagates);
-    }
-}
+mod tests;

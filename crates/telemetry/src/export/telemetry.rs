@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::sync::watch;
 
-use super::group::{Item, Scope};
+use super::group::Item;
 use super::metrics::convert;
 use super::sender::Sender;
 use super::settings::{Limits, Service, Settings};
@@ -116,13 +116,8 @@ impl Telemetry {
         Span::of_request(context, parent, name)
     }
 
-    /// Exports a span of the host's.
-    pub(crate) fn export_span(&self, data: proto::Span) {
-        self.export_guest_span(Item { resource: None, scope: Scope::Host, data });
-    }
-
     /// Exports a span.
-    pub fn export_guest_span(&self, span: Item<proto::Span>) {
+    pub fn export_span(&self, span: Item<proto::Span>) {
         if let Some(traces) = &self.traces {
             traces.queue.push(span);
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use http::HeaderMap;
 
@@ -19,7 +20,12 @@ struct Place {
     span: SpanId,
     sampled: bool,
     state: Arc<str>,
+    /// How many spans there are of calls, of the whole request.
+    calls: Arc<AtomicU32>,
 }
+
+/// How many calls of one request's guest are told of. Guests call as often as they like.
+const CALLS: u32 = 1_000;
 
 impl Context {
     /// The place of a new span that begins with a request.
@@ -37,18 +43,20 @@ impl Context {
             false => parent.is_some_and(|parent| parent.sampled),
         };
         let state = parent.map_or_else(Arc::default, |parent| Arc::from(&*parent.state));
-        Self(Arc::new(Place { telemetry: telemetry.clone(), trace, span, sampled, state }))
+        let (telemetry, calls) = (telemetry.clone(), Arc::default());
+        Self(Arc::new(Place { telemetry, trace, span, sampled, state, calls }))
     }
 
     /// The place of a new child.
     fn child_place(&self) -> Self {
-        let Place { telemetry, trace, sampled, state, .. } = &*self.0;
+        let Place { telemetry, trace, sampled, state, calls, .. } = &*self.0;
         Self(Arc::new(Place {
             telemetry: telemetry.clone(),
             trace: *trace,
             span: SpanId::random(),
             sampled: *sampled,
             state: state.clone(),
+            calls: calls.clone(),
         }))
     }
 
@@ -58,15 +66,24 @@ impl Context {
             .then(|| Span::begin(self.child_place(), Some(self.0.span), false, kind, name.into()))
     }
 
-    /// As [`Self::child`], of a span that another part of the process or the guest names.
-    pub fn child_of(
+    /// Begins the span of a guest's call, if the trace is recorded and not too many are told of.
+    /// `parent` is a span of the guest's, if it names one.
+    pub fn call(
         &self,
-        parent: SpanId,
+        parent: Option<SpanId>,
         kind: Kind,
         name: impl Into<Cow<'static, str>>,
     ) -> Option<Span> {
-        self.is_recorded()
-            .then(|| Span::begin(self.child_place(), Some(parent), false, kind, name.into()))
+        if !self.is_recorded() || self.0.calls.fetch_add(1, Relaxed) >= CALLS {
+            return None;
+        }
+        let parent = parent.unwrap_or(self.0.span);
+        Some(Span::begin(self.child_place(), Some(parent), false, kind, name.into()).of_call())
+    }
+
+    /// How many calls were made beyond those that are told of.
+    pub fn calls_left_out(&self) -> u32 {
+        self.0.calls.load(Relaxed).saturating_sub(CALLS)
     }
 
     /// Whether spans of this trace are exported.
@@ -101,7 +118,12 @@ impl Context {
 
     /// Tells another process of this place, if others are to be told.
     pub fn inject(&self, headers: &mut HeaderMap) {
-        let Place { telemetry, trace, span, sampled, state } = &*self.0;
+        self.inject_with(&self.0.state, headers);
+    }
+
+    /// The same, with what vendors add as somebody in between has it.
+    pub fn inject_with(&self, state: &str, headers: &mut HeaderMap) {
+        let Place { telemetry, trace, span, sampled, .. } = &*self.0;
         if trace.is_valid() && telemetry.propagates() {
             propagation::inject(headers, *trace, *span, *sampled, state);
         }

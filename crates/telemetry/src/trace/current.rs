@@ -31,10 +31,16 @@ pub fn within<R>(context: &mut Option<Context>, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Whether anything is exported at all.
+#[inline]
+pub fn is_traced() -> bool {
+    ACTIVE.load(Relaxed)
+}
+
 /// The place of what this thread does now; `None` if nothing is exported.
 #[inline]
 pub fn current() -> Option<Context> {
-    if !ACTIVE.load(Relaxed) {
+    if !is_traced() {
         return None;
     }
     let context = CURRENT.take();

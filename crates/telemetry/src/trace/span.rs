@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Context, SpanId};
+use crate::export::{Item, Scope};
 use crate::proto::common::v1::{AnyValue, KeyValue, any_value};
 use crate::proto::trace::v1 as proto;
 
@@ -17,11 +18,14 @@ pub enum Kind {
     Server,
     /// A request to somebody else.
     Client,
+    /// Something that is handed to somebody who takes it later.
+    Producer,
 }
 
 /// A span; it ends, and is exported, when it is dropped.
 pub struct Span {
     context: Context,
+    scope: Scope,
     /// What is known of it, if it is recorded.
     record: Option<Box<Record>>,
 }
@@ -63,7 +67,13 @@ impl Span {
                 failed: false,
             })
         });
-        Self { context, record }
+        Self { context, scope: Scope::Host, record }
+    }
+
+    /// Makes it the span of a guest's call.
+    pub(super) fn of_call(mut self) -> Self {
+        self.scope = Scope::Calls;
+        self
     }
 
     /// Begins the span of a request from outside. `name` is made only if it is recorded.
@@ -93,6 +103,20 @@ impl Span {
     /// Whether it is recorded: what is not, need not be described.
     pub fn is_recorded(&self) -> bool {
         self.record.is_some()
+    }
+
+    /// Gives it another name. Names have few values: nothing of them is what somebody made up.
+    pub fn rename(&mut self, name: impl Into<Cow<'static, str>>) {
+        if let Some(record) = &mut self.record {
+            record.name = name.into();
+        }
+    }
+
+    /// Makes it one of another kind.
+    pub fn set_kind(&mut self, kind: Kind) {
+        if let Some(record) = &mut self.record {
+            record.kind = kind;
+        }
     }
 
     /// Adds a text to it, cut to what the settings allow.
@@ -139,6 +163,7 @@ impl Drop for Span {
             Kind::Internal => proto::span::SpanKind::Internal,
             Kind::Server => proto::span::SpanKind::Server,
             Kind::Client => proto::span::SpanKind::Client,
+            Kind::Producer => proto::span::SpanKind::Producer,
         };
         let remote = if record.has_remote_parent { REMOTE_PARENT } else { 0 };
         let span = proto::Span {
@@ -156,7 +181,8 @@ impl Drop for Span {
             status: Some(proto::Status { message: String::new(), code: code.into() }),
             ..proto::Span::default()
         };
-        self.context.telemetry().export_span(span);
+        let item = Item { resource: None, scope: self.scope.clone(), data: span };
+        self.context.telemetry().export_span(item);
     }
 }
 

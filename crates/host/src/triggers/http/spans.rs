@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use dayfly_telemetry::Telemetry;
-use dayfly_telemetry::trace::Span;
+use dayfly_telemetry::trace::{Span, known_method};
 use http::header::USER_AGENT;
-use http::{Method, Request, Response, Version};
+use http::uri::Authority;
+use http::{Request, Response, Version};
 
 use super::headers::host;
 use crate::{Body, Connection};
@@ -22,7 +23,7 @@ pub(super) fn begin<B>(
     connection: &Connection,
     to: Option<(&str, &str)>,
 ) -> Span {
-    let method = known(request.method());
+    let method = known_method(request.method().as_str());
     let mut span = telemetry.request(request.headers(), || {
         let shown = method.unwrap_or("HTTP");
         to.map_or(shown.to_owned(), |(route, _)| format!("{shown} {route}"))
@@ -38,9 +39,10 @@ pub(super) fn begin<B>(
 }
 
 fn describe<B>(span: &mut Span, request: &Request<B>, connection: &Connection) {
-    span.text("http.request.method", known(request.method()).unwrap_or("_OTHER"));
-    if known(request.method()).is_none() {
-        span.text("http.request.method_original", cut(request.method().as_str()));
+    let method = request.method().as_str();
+    span.text("http.request.method", known_method(method).unwrap_or("_OTHER"));
+    if known_method(method).is_none() {
+        span.text("http.request.method_original", cut(method));
     }
     span.text("url.scheme", connection.scheme.as_str());
     span.text("url.path", cut(request.uri().path()));
@@ -51,13 +53,14 @@ fn describe<B>(span: &mut Span, request: &Request<B>, connection: &Connection) {
     };
     span.text("network.protocol.version", version);
     let host = host(request);
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) => (name, port.parse().ok()),
+    let authority = host.parse::<Authority>().ok();
+    let (name, port) = match &authority {
+        Some(authority) => (authority.host(), authority.port_u16()),
         None => (&*host, None),
     };
     span.text("server.address", cut(name));
     if let Some(port) = port {
-        span.integer("server.port", port);
+        span.integer("server.port", port.into());
     }
     if let Some(peer) = connection.peer.tcp() {
         span.text("client.address", peer.ip().to_string());
@@ -76,22 +79,6 @@ pub(super) fn ended(span: Option<Span>, response: Response<Body>) -> Response<Bo
         span.integer("http.response.status_code", response.status().as_u16().into());
     }
     response
-}
-
-/// The names of methods that a span's name may hold: clients make up others.
-fn known(method: &Method) -> Option<&str> {
-    let standard = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::CONNECT,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::PATCH,
-    ];
-    standard.contains(method).then(|| method.as_str())
 }
 
 fn cut(text: &str) -> &str {

@@ -9,7 +9,8 @@ use dayfly_testing::otlp::metrics::v1::number_data_point::Value as Number;
 use dayfly_testing::otlp::trace::v1::Span;
 use dayfly_testing::otlp::trace::v1::span::SpanKind;
 use dayfly_testing::{
-    App, Collector, Dayfly, Rotel, Running, Told, Upstream, attribute, number, text,
+    App, Certificate, Collector, Dayfly, Page, Rotel, Running, Told, Upstream, attribute, number,
+    text,
 };
 
 use crate::dayfly;
@@ -81,6 +82,67 @@ async fn a_request_is_a_span_with_its_parts_beneath() {
     assert_eq!(scope.name, "dayfly");
     assert_eq!(text(&resource.attributes, "service.name"), "test");
     assert_eq!(text(&resource.attributes, "telemetry.sdk.name"), "dayfly");
+    server.stop().await;
+}
+
+/// The lines of a tree, each with the one that it stands beneath.
+fn tree(text: &str) -> Vec<(&str, Option<&str>)> {
+    let mut above: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let name = line.trim_start();
+        above.truncate((line.len() - name.len()) / 2);
+        lines.push((name, above.last().copied()));
+        above.push(name);
+    }
+    lines
+}
+
+#[tokio::test]
+async fn the_pages_example_tells_what_it_says() {
+    let collector = Collector::start().await;
+    let page = Page::read("observability.md");
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"shop\"\n\
+         [component.shop]\nsource = \"guest:rust-spin-3\"\nsqlite_databases = [\"default\"]\n",
+    );
+    let variables = page.example("sh", 0).lines().filter_map(|line| line.strip_prefix("export "));
+    let variables = variables.map(|line| line.split_once('=').expect("a value"));
+    let command = variables.fold(exporting(&collector), |command, (name, value)| {
+        let value = value.replace("http://127.0.0.1:4318", collector.url());
+        command.env(name, value)
+    });
+    let server = command.args(["up", "--check=never"]).arg(app.folder()).serve().await;
+    let lines = "CREATE TABLE t (a)\nINSERT INTO t VALUES (1)\n";
+    assert_eq!(server.post("/sqlite/default", lines).await.status, 200);
+    let expected = tree(page.example("text", 0));
+    let told = collector.until(|told| told.spans.len() == expected.len()).await;
+    for (name, parent) in expected {
+        let span = told.span(name);
+        match parent {
+            Some(parent) => assert_child(span, told.span(parent)),
+            None => assert!(span.parent_span_id.is_empty(), "{span:#?}"),
+        }
+    }
+    let attributes = &told.spans[0].0.attributes;
+    assert_eq!(text(attributes, "service.name"), "shop");
+    assert_eq!(text(attributes, "deployment.environment.name"), "test");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn guests_tell_and_log_as_their_page_says() {
+    let collector = Collector::start().await;
+    let manifest = Page::read("capabilities/telemetry.md").example("toml", 0).to_owned();
+    let app = App::new(&manifest.replace("shop.wasm", "guest:rust-interfaces"));
+    let server = up(&collector, &app).await;
+    server.text("/otel/spans").await;
+    server.text("/logging/draft?level=warn&context=here&message=careful").await;
+    let is_logged = |told: &Told| format!("{:?}", told.logs).contains("careful");
+    let is_there = |told: &Told| !told.spans_named("guest root").is_empty() && is_logged(told);
+    let told = collector.until(is_there).await;
+    assert_eq!(text(&told.span("guest root").attributes, "dayfly.component"), "shop");
     server.stop().await;
 }
 
@@ -445,6 +507,32 @@ async fn a_collector_that_others_wrote_understands_it() {
         assert_eq!((hex(&log.trace_id).as_str(), log.severity_number), (TRACE, 13));
         let ended = server.stop().await;
         assert!(!ended.stderr.contains("dayfly::telemetry"), "{protocol}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_is_reached_by_whom_both_trust() {
+    let (certificate, own) = (Certificate::new(), Certificate::new());
+    for protocol in ["grpc", "http/protobuf"] {
+        let collector = Collector::start_tls(&certificate, &own).await;
+        let app = App::of("rust-http");
+        let trusting = || {
+            exporting(&collector)
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+                .env("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", own.chain())
+                .env("OTEL_EXPORTER_OTLP_CLIENT_KEY", own.key())
+        };
+        // The platform knows nothing of this authority.
+        let server = trusting().up(app.folder()).await;
+        server.text("/hello").await;
+        server.stop().await;
+        assert!(collector.told().requests.is_empty(), "{protocol}");
+        let command = trusting().env("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate.authority());
+        let command = command.args(["up", "--harden", "on"]);
+        let server = command.arg(app.folder()).serve().await;
+        server.text("/hello").await;
+        collector.until(|told| !told.spans.is_empty() && !told.metrics.is_empty()).await;
+        server.stop().await;
     }
 }
 

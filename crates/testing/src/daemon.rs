@@ -61,6 +61,11 @@ impl Daemon {
         self.port
     }
 
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The process.
     pub(crate) fn process(&self) -> Process {
         Process::new(self.child.id().expect("a process that runs"))
@@ -89,6 +94,7 @@ fn free_port() -> u16 {
 /// Starts a server; what it printed if it ended before it served.
 async fn spawn(recipe: &Recipe, port: u16, folder: &Path) -> Result<Child, String> {
     let mut child = command(&recipe.name)
+        .env("RUST_LOG", "info")
         .args((recipe.arguments)(port, folder))
         .current_dir(folder)
         .stdout(Stdio::piped())
@@ -113,8 +119,9 @@ async fn spawn(recipe: &Recipe, port: u16, folder: &Path) -> Result<Child, Strin
     }
 }
 
-/// An installed server program, which may lie where only root looks for it.
+/// An installed server program, which may lie where only root looks for it; or one at a path.
 fn command(name: &str) -> Command {
+    // What is absolute takes the other's place.
     let of_root = Path::new("/usr/sbin").join(name);
     if of_root.is_file() {
         let mut command = Command::new(of_root);

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dayfly_model::{App, RuntimeConfig};
+use thiserror::Error;
 
 use crate::GrantError;
-use crate::blobstore::Containers;
+use crate::blobstore::{Containers, UnusableStore};
 use crate::connections::Connections;
 use crate::http::Internal;
 use crate::key_value::{self, Stores};
@@ -17,6 +18,17 @@ use crate::tls::{self, TlsError};
 use crate::variables::Variables;
 
 use crate::sqlite::Databases;
+
+/// Why what the operator says cannot be used.
+#[derive(Debug, Error)]
+pub enum BackendError {
+    /// A file of certificates or keys.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A store of blobs.
+    #[error(transparent)]
+    Blobs(#[from] UnusableStore),
+}
 
 /// The backends of one app.
 pub struct Backends {
@@ -43,23 +55,25 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Backends as `config` says, with what is kept in `state`. Certificates and keys are read;
+    /// Backends of `app` as `config` says, with what is kept in `state`. Certificates and keys are read;
     /// nothing else is opened yet.
     ///
     /// # Errors
-    /// If a file of certificates or keys cannot be read.
+    /// If a file of certificates or keys cannot be read, or something that `config` describes
+    /// cannot be used.
     pub fn new(
+        app: &App,
         variables: Variables,
         state: PathBuf,
         config: RuntimeConfig,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, BackendError> {
         let tls = tls::Settings::load(&config)?;
         let connections = Arc::new(Connections::new(&config));
         let key_value = Arc::new(Stores::new(&config, &state));
         let sqlite = Databases::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());
-        let blobs = Containers::new(&state);
+        let blobs = Containers::new(&config, &state, &app.name)?;
         Ok(Self {
             variables,
             state,

@@ -42,7 +42,7 @@ mod under_way;
 pub mod variables;
 pub mod wasi;
 
-pub use backends::Backends;
+pub use backends::{BackendError, Backends};
 pub use descriptors::{Descriptors, Share};
 pub use grants::{GrantError, Grants};
 pub use inherit::opened_by;

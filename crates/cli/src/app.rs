@@ -212,7 +212,7 @@ impl AppArgs {
             })
         });
         let images = report::all(images)?;
-        let backends = Backends::new(variables, state, config)?;
+        let backends = Backends::new(app, variables, state, config)?;
         let missing = backends.missing(app).into_iter().map(|error| Err::<(), _>(error.into()));
         report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
         databases::run(&backends.sqlite, &self.sqlite)?;
@@ -295,6 +295,7 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
     let vault = |provider: &VariablesProvider| matches!(provider, VariablesProvider::Vault { .. });
     let redis = |store: &KeyValueStore| matches!(store, KeyValueStore::Redis(_));
     config.llm_compute.is_some()
+        || !config.blob_stores.is_empty()
         || config.variables_providers.iter().any(vault)
         || config.key_value_stores.values().any(redis)
 }

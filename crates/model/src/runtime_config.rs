@@ -31,6 +31,9 @@ pub struct RuntimeConfig {
     pub key_value_stores: BTreeMap<String, KeyValueStore>,
     /// What is behind SQL databases, by label. `default` needs no entry.
     pub sqlite_databases: BTreeMap<String, SqliteDatabase>,
+    /// What is behind containers of blobs, by name; `default` is behind those that have no entry of
+    /// their own, and where it is not there, a folder each.
+    pub blob_stores: BTreeMap<String, BlobStore>,
     /// Who is asked for the values of variables, first answer wins; the command line is asked
     /// before them, the process environment after them.
     pub variables_providers: Vec<VariablesProvider>,
@@ -66,6 +69,36 @@ pub enum KeyValueStore {
 pub struct SqliteDatabase {
     /// The file; `None` for one in the app's state folder, named by the label.
     pub path: Option<PathBuf>,
+}
+
+/// What is behind containers of blobs: a bucket of a server that speaks S3. What is not stated is
+/// asked of the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobStore {
+    /// The bucket, which exists.
+    pub bucket: String,
+    /// What stands before the containers' names, segments joined by `/`; nothing if it is empty,
+    /// the app's name if none is stated.
+    pub prefix: Option<String>,
+    /// The server; `None` for AWS.
+    pub endpoint: Option<Secret>,
+    /// The region that requests are signed for.
+    pub region: Option<String>,
+    /// Whether the bucket is part of the path rather than of the host's name.
+    pub path_style: Option<bool>,
+    /// Who asks.
+    pub credentials: Option<S3Credentials>,
+}
+
+/// By which an S3 server knows who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Credentials {
+    /// The name of the key.
+    pub access_key_id: Secret,
+    /// The key.
+    pub secret_access_key: Secret,
+    /// What temporary keys have besides.
+    pub session_token: Option<Secret>,
 }
 
 /// Who has values of variables.

@@ -189,6 +189,6 @@ fn all(name: &str) -> Result<String, Failure> {
     line("delete-container", &blobstore::delete_container(name));
     line("delete-container", &blobstore::delete_container(name));
     line("get-container", &blobstore::get_container(name).map(drop));
-    line("has-object", &container.has_object("a"));
+    line("has-object", &container.has_object("gone"));
     Ok(lines)
 }

@@ -1,11 +1,13 @@
 //! What goes wrong with blobs. The interface has texts for errors, which are these.
 
+use std::error::Error as StdError;
 use std::io;
 
 use thiserror::Error as ThisError;
 
-use super::container::{CONTAINER_BYTES, OBJECTS};
-use super::value::{OBJECT_BYTES, WHOLE_BYTES};
+use super::folder::{CONTAINER_BYTES, OBJECTS};
+use super::opened::WHOLE_BYTES;
+use super::value::OBJECT_BYTES;
 use crate::under_way::Busy;
 
 /// Why a call did not do as it was asked.
@@ -41,6 +43,32 @@ pub(super) enum Error {
     /// Whose reason is for the log alone.
     #[error("the store failed")]
     Failed(#[from] io::Error),
+    /// The same of a server. It comes from the client that hides what credentials stand in.
+    #[error("the store failed")]
+    Server(#[source] Box<object_store::Error>),
+    /// The server does not take the operator's credentials, or they open too little.
+    #[error("the store's server refuses access")]
+    Denied(#[source] Box<object_store::Error>),
+}
+
+impl Error {
+    /// What only the log is told.
+    pub(super) fn reason(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Failed(_) | Self::Server(_) | Self::Denied(_) => self.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        match error {
+            PermissionDenied { .. } | Unauthenticated { .. } => Self::Denied(Box::new(error)),
+            _ => Self::Server(Box::new(error)),
+        }
+    }
 }
 
 impl Error {

@@ -1,4 +1,4 @@
-//! A container in a folder: a file an object. Objects are written elsewhere and take their place at
+//! A folder that is a container: a file an object. Objects are written elsewhere and take their place at
 //! once, so that a reader sees the old one or the new, whole, whatever happens meanwhile.
 
 use std::fs::{self, File, ReadDir};
@@ -11,7 +11,9 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::Semaphore;
 
 use super::Error;
+use super::container::Facts;
 use super::names::{decode, encode};
+use super::opened::Opened;
 
 /// What all objects of a container may have together, in bytes.
 pub(super) const CONTAINER_BYTES: u64 = 4 << 30;
@@ -22,9 +24,8 @@ pub(super) const OBJECTS: u64 = 1_000_000;
 /// How many calls wait for a disk at once, of all guests.
 static TURNS: Semaphore = Semaphore::const_new(32);
 
-/// A container, whether it exists or not.
-pub(super) struct Container {
-    pub(super) name: String,
+/// A folder, whether it exists or not.
+pub(super) struct Folder {
     folder: PathBuf,
     /// What it holds, once somebody wanted to know. Whoever changes that holds the lock.
     usage: Mutex<Option<Usage>>,
@@ -34,20 +35,6 @@ pub(super) struct Container {
 struct Usage {
     bytes: u64,
     objects: u64,
-}
-
-/// What is known of an object.
-pub(super) struct Facts {
-    /// In seconds since 1970.
-    pub(super) created: u64,
-    pub(super) bytes: u64,
-}
-
-/// An object, opened where a range of it begins.
-pub(super) struct Opened {
-    pub(super) file: File,
-    /// The length of the range.
-    pub(super) bytes: u64,
 }
 
 /// Runs what blocks, in its turn.
@@ -63,9 +50,9 @@ pub(super) async fn blocking<T: Send + 'static>(
     done.await.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::Interrupted).into()))
 }
 
-impl Container {
-    pub(super) fn new(name: &str, folder: PathBuf) -> Self {
-        Self { name: name.to_owned(), folder, usage: Mutex::default() }
+impl Folder {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, usage: Mutex::default() }
     }
 
     pub(super) async fn exists(self: Arc<Self>) -> Result<bool, Error> {
@@ -127,14 +114,6 @@ impl Container {
         .await
     }
 
-    pub(super) async fn has(self: Arc<Self>, name: String) -> Result<bool, Error> {
-        match self.facts(name).await {
-            Ok(_) => Ok(true),
-            Err(Error::NoObject) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Opens an object at a range of it, whose last byte may lie beyond the object's. It stays what
     /// it is, whatever becomes of the object.
     pub(super) async fn open(
@@ -151,7 +130,7 @@ impl Container {
                 return Err(Error::Range);
             }
             file.seek(SeekFrom::Start(first))?;
-            Ok(Opened { file, bytes: end - first })
+            Ok(Opened::file(file, end - first))
         })
         .await
     }

@@ -11,7 +11,7 @@ use wasmtime::component::{
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
 use super::Error;
-use super::container::{Container, Listing, blocking};
+use super::container::{Container, Listing};
 use super::value::{Incoming, Outgoing};
 use crate::HostState;
 use crate::descriptors::Descriptor;
@@ -93,8 +93,8 @@ where
         Box::new(async move {
             let done = call.end_with(run(store, parameters).await?, Error::is_refusal);
             let done: Answer<T> = done.map_err(|error| {
-                if let Error::Failed(error) = &error {
-                    tracing::warn!(%error, "a call of a blob store failed");
+                if let Some(error) = error.reason() {
+                    tracing::warn!(error, "a call of a blob store failed");
                 }
                 error.to_string()
             });
@@ -151,8 +151,7 @@ fn link_types(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()
             let grants = store.data().shared_grants();
             // The interface has no error here.
             let descriptor = descriptor(&mut store)?;
-            let (folder, under_way) = (grants.blobs.unfinished.clone(), grants.blobs.under_way());
-            let value = Outgoing::new(folder, under_way, descriptor);
+            let value = Outgoing::new(grants.blobs.spool(), descriptor);
             Ok((push(&mut store, value)?,))
         },
     )?;
@@ -239,7 +238,7 @@ fn link_container(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resul
         |mut store, (handle, name, value): (Handle, String, Resource<Outgoing>)| {
             Box::pin(async move {
                 let container = container(&mut store, &handle)?;
-                if !needed!(container.clone().exists().await) {
+                if !needed!(container.exists().await) {
                     return Ok(Err(Error::NoContainer));
                 }
                 Ok(store.data_mut().table().get_mut(&value)?.store(container, name))
@@ -280,7 +279,7 @@ fn link_container(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resul
         |mut store, (handle, name): (Handle, String)| {
             Box::pin(async move {
                 let container = container(&mut store, &handle)?;
-                let facts = container.clone().facts(name.clone()).await;
+                let facts = container.facts(name.clone()).await;
                 Ok(facts.map(|facts| ObjectMetadata {
                     name,
                     container: container.name.clone(),
@@ -328,17 +327,11 @@ async fn next(
     most: u64,
 ) -> wasmtime::Result<Result<(Vec<String>, bool), Error>> {
     // A list that failed has come to its end.
-    let Some(mut listing) = store.data_mut().table().get_mut(&names)?.listing.take() else {
+    let Some(listing) = store.data_mut().table().get_mut(&names)?.listing.take() else {
         return Ok(Ok((Vec::new(), true)));
     };
     let most = most.min(NAMES) as usize;
-    let (listing, read) = needed!(
-        blocking(move || {
-            let read = listing.next(most)?;
-            Ok((listing, read))
-        })
-        .await
-    );
+    let (listing, read) = needed!(listing.next(most).await);
     if !read.1 {
         store.data_mut().table().get_mut(&names)?.listing = Some(listing);
     }
@@ -362,14 +355,14 @@ fn link_blobstore(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resul
     function(linker, "create-container", |mut store, (name,): (String,)| {
         Box::pin(async move {
             let container = needed!(named(&store, &name));
-            needed!(container.clone().create().await);
+            needed!(container.create().await);
             Ok(push(&mut store, container))
         })
     })?;
     function(linker, "get-container", |mut store, (name,): (String,)| {
         Box::pin(async move {
             let container = needed!(named(&store, &name));
-            if !needed!(container.clone().exists().await) {
+            if !needed!(container.exists().await) {
                 return Ok(Err(Error::NoContainer));
             }
             Ok(push(&mut store, container))
@@ -385,14 +378,16 @@ fn link_blobstore(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resul
         Box::pin(async move {
             let source = needed!(named(&store, &from.container));
             let target = needed!(named(&store, &to.container));
-            Ok(source.copy(from.object, target, to.object).await)
+            let spool = store.data().grants().blobs.spool();
+            Ok(source.copy(from.object, &target, to.object, &spool).await)
         })
     })?;
     function(linker, "move-object", |store, (from, to): (ObjectId, ObjectId)| {
         Box::pin(async move {
             let source = needed!(named(&store, &from.container));
             let target = needed!(named(&store, &to.container));
-            Ok(source.rename(from.object, target, to.object).await)
+            let spool = store.data().grants().blobs.spool();
+            Ok(source.rename(from.object, &target, to.object, &spool).await)
         })
     })
 }

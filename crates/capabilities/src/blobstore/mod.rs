@@ -1,10 +1,14 @@
 //! Blobs: `wasi:blobstore`. A component uses the containers that its manifest's `blob_containers`
-//! lists, each a folder in the app's state folder. Components that list the same name share it.
+//! lists, each a folder in the app's state folder, or a part of a bucket if the operator says so
+//! ([`dayfly_model::RuntimeConfig`]). Components that list the same name share it.
 
 mod container;
 mod error;
+mod folder;
 mod host;
 mod names;
+mod opened;
+mod s3;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -13,10 +17,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use dayfly_model::Component;
+use dayfly_model::{Component, RuntimeConfig};
 
-use container::Container;
+use container::{Container, Spool};
 use error::Error;
+pub use s3::UnusableStore;
 
 use crate::registry::Capability;
 use crate::under_way::UnderWay;
@@ -35,18 +40,29 @@ pub const CAPABILITY: Capability = Capability {
 /// The containers of an app, by name.
 pub struct Containers {
     folder: PathBuf,
+    servers: s3::Servers,
     known: Mutex<BTreeMap<String, Arc<Container>>>,
 }
 
 impl Containers {
-    /// Containers in the folder `blobs` of the app's state. Nothing is opened.
-    pub fn new(state: &Path) -> Self {
-        Self { folder: state.join("blobs"), known: Mutex::default() }
+    /// The containers of the app of that name, where `config` says, or else in the folder `blobs`
+    /// of the app's state. Nothing is opened.
+    ///
+    /// # Errors
+    /// If a store that `config` describes cannot be used.
+    pub fn new(config: &RuntimeConfig, state: &Path, app: &str) -> Result<Self, UnusableStore> {
+        let servers = s3::Servers::new(&config.blob_stores, app)?;
+        Ok(Self { folder: state.join("blobs"), servers, known: Mutex::default() })
     }
 
     fn find(&self, name: &str) -> Arc<Container> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Container::new(name, self.folder.join(name)));
+        let new = || {
+            Arc::new(match self.servers.part(name) {
+                Some(part) => Container::in_bucket(name, part),
+                None => Container::in_folder(name, self.folder.join(name)),
+            })
+        };
         known.entry(name.to_owned()).or_insert_with(new).clone()
     }
 }
@@ -77,7 +93,9 @@ impl Grant {
         self.containers.get(name).cloned().ok_or(Error::NotGranted)
     }
 
-    fn under_way(&self) -> UnderWay {
-        self.under_way.get_or_init(|| UnderWay::new(UNFINISHED_BYTES)).clone()
+    /// Where bytes are that are in no container yet.
+    fn spool(&self) -> Spool {
+        let under_way = self.under_way.get_or_init(|| UnderWay::new(UNFINISHED_BYTES)).clone();
+        Spool { folder: self.unfinished.clone(), under_way }
     }
 }

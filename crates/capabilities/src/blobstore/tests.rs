@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::Error;
-use super::container::{CONTAINER_BYTES, Container};
+use super::folder::{CONTAINER_BYTES, Folder};
 
-async fn container() -> (TempDir, Arc<Container>) {
+async fn container() -> (TempDir, Arc<Folder>) {
     let folder = tempfile::tempdir().unwrap();
-    let container = Arc::new(Container::new("c", folder.path().join("blobs/c")));
+    let container = Arc::new(Folder::new(folder.path().join("blobs/c")));
     container.clone().create().await.unwrap();
     (folder, container)
 }
@@ -34,7 +34,7 @@ async fn what_a_container_holds_is_bounded() {
     container.put("four", file(&folder, half)).unwrap();
     assert!(matches!(container.put("five", file(&folder, 1)), Err(Error::Full)));
     // What was there before the process counts as well.
-    let again = Arc::new(Container::new("c", folder.path().join("blobs/c")));
+    let again = Arc::new(Folder::new(folder.path().join("blobs/c")));
     assert!(matches!(again.put("five", file(&folder, 1)), Err(Error::Full)));
     again.clone().clear().await.unwrap();
     again.put("five", file(&folder, 1)).unwrap();
@@ -49,7 +49,8 @@ async fn files_of_others_are_no_objects() {
     }
     let mut listing = container.clone().list().await.unwrap();
     assert_eq!(listing.next(10).unwrap(), (vec!["object".to_owned()], true));
-    assert!(!container.has(".tmp-1".to_owned()).await.unwrap());
+    let other = container.facts(".tmp-1".to_owned()).await;
+    assert!(matches!(other, Err(Error::NoObject)));
 }
 
 #[tokio::test]
@@ -70,9 +71,8 @@ async fn many_write_and_read_one_object_and_see_it_whole() {
     let writers = [write(1), write(2)];
     for _ in 0..100 {
         let opened = container.clone().open("object".to_owned(), 0, u64::MAX).await.unwrap();
-        assert_eq!(opened.bytes, 10_000);
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut &opened.file, &mut bytes).unwrap();
+        assert_eq!(opened.bytes(), 10_000);
+        let bytes = opened.whole().await.unwrap();
         assert!(bytes.len() == 10_000 && bytes.iter().all(|byte| *byte == bytes[0]));
     }
     for writer in writers {

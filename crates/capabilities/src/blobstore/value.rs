@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncReadExt as _, BufReader};
+use tokio::io::BufReader;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use wasmtime_wasi::p2::pipe::AsyncReadStream;
@@ -20,18 +20,17 @@ use wasmtime_wasi_io::streams::{
 };
 
 use super::Error;
-use super::container::{Container, Opened, blocking};
+use super::container::{Container, Spool};
+use super::folder::blocking;
+use super::opened::Opened;
 use crate::descriptors::Descriptor;
 use crate::under_way::{Held, UnderWay};
 
 /// The largest object, in bytes.
 pub(super) const OBJECT_BYTES: u64 = 1 << 30;
 
-/// What may be read at once, in bytes.
-pub(super) const WHOLE_BYTES: u64 = 8 << 20;
-
 /// How much of a value is in memory while it is written or read, in bytes.
-const BUFFER_BYTES: usize = 64 << 10;
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// How many objects one value may become.
 const DESTINATIONS: usize = 16;
@@ -45,8 +44,9 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A value whose bytes go to a file in `folder`.
-    pub(super) fn new(folder: PathBuf, under_way: UnderWay, descriptor: Descriptor) -> Self {
+    /// A value whose bytes go to a file in the spool.
+    pub(super) fn new(spool: Spool, descriptor: Descriptor) -> Self {
+        let Spool { folder, under_way } = spool;
         let writer = Writer {
             folder,
             file: None,
@@ -72,7 +72,7 @@ impl Outgoing {
 
     /// Says what becomes of it once it is finished.
     pub(super) fn store(&mut self, container: Arc<Container>, name: String) -> Result<(), Error> {
-        super::names::encode(&name)?;
+        container.check(&name)?;
         if self.destinations.len() == DESTINATIONS {
             return Err(Error::TooManyOpen);
         }
@@ -83,14 +83,7 @@ impl Outgoing {
     /// Stores it wherever it was said to go.
     pub(super) async fn finish(self) -> Result<(), Error> {
         let file = self.writer.lock().await.finish().await?;
-        let destinations = self.destinations;
-        blocking(move || {
-            let mut destinations = destinations.iter();
-            let Some((first, name)) = destinations.next() else { return Ok(()) };
-            first.put(name, file)?;
-            destinations.try_for_each(|(other, new_name)| first.copy_now(name, other, new_name))
-        })
-        .await
+        super::container::store(file, self.destinations).await
     }
 }
 
@@ -188,7 +181,7 @@ impl Writer {
     }
 }
 
-fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
     std::fs::create_dir_all(folder)?;
     NamedTempFile::new_in(folder)
 }
@@ -255,30 +248,18 @@ impl Incoming {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.opened.bytes
+        self.opened.bytes()
     }
 
     /// All of it at once.
     pub(super) async fn whole(self) -> Result<Vec<u8>, Error> {
-        use std::io::Read as _;
-        let Opened { file, bytes } = self.opened;
-        if bytes > WHOLE_BYTES {
-            return Err(Error::TooLargeAtOnce);
-        }
-        blocking(move || {
-            let mut read = Vec::new();
-            file.take(bytes).read_to_end(&mut read)?;
-            Ok(read)
-        })
-        .await
+        self.opened.whole().await
     }
 
     /// A stream of it.
     pub(super) fn stream(self) -> DynInputStream {
-        let Opened { file, bytes } = self.opened;
-        let file = tokio::fs::File::from_std(file).take(bytes);
-        let file = BufReader::with_capacity(BUFFER_BYTES, file);
-        Box::new(Reading { stream: AsyncReadStream::new(file), _descriptor: self.descriptor })
+        let object = BufReader::with_capacity(BUFFER_BYTES, self.opened.reader());
+        Box::new(Reading { stream: AsyncReadStream::new(object), _descriptor: self.descriptor })
     }
 }
 
@@ -309,7 +290,8 @@ mod tests {
 
     fn value(folder: &Path, under_way: usize) -> Outgoing {
         let descriptor = Share::unbounded().take().unwrap();
-        Outgoing::new(folder.to_owned(), UnderWay::new(under_way), descriptor)
+        let under_way = UnderWay::new(under_way);
+        Outgoing::new(Spool { folder: folder.to_owned(), under_way }, descriptor)
     }
 
     #[tokio::test]

@@ -14,13 +14,13 @@ async fn up(lines: &str) -> (App, Running) {
 }
 
 /// The answer to a call that must fail with the interface's error.
-async fn refused(server: &Running, path: &str, error: &str) {
+pub(crate) async fn refused(server: &Running, path: &str, error: &str) {
     let answer = server.get(path).await;
     assert_eq!(answer.status, 502, "{path}: {}", answer.text());
     assert!(answer.text().contains(error), "{path}: no {error} in {}", answer.text());
 }
 
-const ALL: &str = r#"container-exists false
+pub(crate) const ALL: &str = r#"container-exists false
 container-exists true
 create-container Err("there is such a container already")
 get-container "pictures"

@@ -46,6 +46,7 @@ mod refusals;
 mod residency;
 mod routes;
 mod runtime_config;
+mod s3;
 mod shares;
 mod sockets;
 mod sources;

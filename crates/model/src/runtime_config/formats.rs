@@ -37,6 +37,20 @@ pub(super) static REDIS_URL: Format = Format {
     check: redis_url,
 };
 
+pub(super) static BUCKET: Format = Format {
+    name: "a bucket",
+    doc: "3 to 63 lower-case letters, digits, `-` and `.`.",
+    pattern: Some("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    check: bucket,
+};
+
+pub(super) static PREFIX: Format = Format {
+    name: "a prefix",
+    doc: "Nothing, or words of letters, digits, `-`, `_` and `.` joined by `/`.",
+    pattern: None,
+    check: prefix,
+};
+
 pub(super) static LLM_API: Format = Format {
     name: "an interface of language models",
     doc: "`open_ai` for OpenAI's, `default` for Spin's own (`/infer`, `/embed`).",
@@ -76,6 +90,41 @@ fn host(text: &str) -> Checked {
     match text.chars().find(|c| !allowed(*c)) {
         Some(c) => Err(no(format!("contains {c:?}"))),
         None => Ok(()),
+    }
+}
+
+fn bucket(text: &str) -> Checked {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    if let Some(c) = text.chars().find(|c| !inner(*c)) {
+        return Err(no(format!("contains {c:?}")));
+    }
+    if !(3..=63).contains(&text.len()) {
+        return Err(no("has not 3 to 63 characters"));
+    }
+    if text.starts_with(['.', '-']) || text.ends_with(['.', '-']) || text.contains("..") {
+        return Err(no("begins or ends with `.` or `-`, or contains `..`"));
+    }
+    Ok(())
+}
+
+fn prefix(text: &str) -> Checked {
+    const LONGEST: usize = 256;
+    if text.len() > LONGEST {
+        return Err(no(format!("has more than {LONGEST} characters")));
+    }
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    if let Some(c) = text.chars().find(|c| !inner(*c)) {
+        return Err(no(format!("contains {c:?}")));
+    }
+    if text.is_empty() {
+        return Ok(());
+    }
+    match text.split('/').find(|word| word.is_empty() || word.starts_with('.')) {
+        None => Ok(()),
+        Some("") => {
+            Err(no_hint("begins or ends with `/`, or contains `//`", "remove what is too much"))
+        }
+        Some(word) => Err(no(format!("contains `{word}`, which begins with `.`"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every table and key of a runtime configuration, described once, as those of manifests are.
 
-use super::formats::{HOST, LLM_API, NETWORK, PATH, REDIS_URL, TYPE};
+use super::formats::{BUCKET, HOST, LLM_API, NETWORK, PATH, PREFIX, REDIS_URL, TYPE};
 use crate::manifest::form::{Form, Key, Table, Tagged};
 use crate::manifest::formats::{COMPONENT_ID, LABEL, NAME, TEXT, URL, VARIABLE};
 
@@ -41,6 +41,12 @@ pub(super) static RUNTIME_CONFIG: Table = Table::new(
             Form::Map { key: &LABEL, value: &Form::Tagged(&SQLITE_DATABASES) },
             "What is behind SQL databases, by label: `[sqlite_database.orders]`.",
         ),
+        Key::new(
+            "blob_store",
+            Form::Map { key: &LABEL, value: &Form::Tagged(&BLOB_STORES) },
+            "What is behind containers of blobs, by name: `[blob_store.pictures]`. `default` is behind those that have no entry of their own. Only Dayfly has it.",
+        )
+        .default("a folder each in the state folder"),
         Key::new(
             "variables_provider",
             PROVIDERS,
@@ -131,6 +137,38 @@ static SQLITE_SPIN: Table = Table::new(
         WHICH,
         Key::new("path", A_PATH, "The file.")
             .default("one in the state folder, named by the label"),
+    ],
+);
+
+static BLOB_STORES: Tagged = Tagged { tag: "type", tables: &[("s3", &S3)], refused: &[] };
+
+static S3: Table = Table::new(
+    "S3 blob store",
+    "A bucket of AWS or of another server that speaks S3. A container's objects are the bucket's whose keys begin with the prefix and the container's name.",
+    &[
+        WHICH,
+        Key::new("bucket", Form::Text(&BUCKET), "The bucket. It must exist.").required(),
+        Key::new(
+            "prefix",
+            Form::Text(&PREFIX),
+            "What stands, with a slash, before the containers' names; nothing does if it is empty.",
+        )
+        .default("the app's name"),
+        Key::new("endpoint", Form::Secret(&URL), "The server.")
+            .default("`AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` of the environment, then AWS"),
+        Key::new("region", Form::Text(&NAME), "The region that requests are signed for.")
+            .default("`AWS_REGION` or `AWS_DEFAULT_REGION`, then `us-east-1`"),
+        Key::new(
+            "path_style",
+            Form::Bool,
+            "Whether the bucket stands in the path of requests rather than before the host's name.",
+        )
+        .default("`true` with an endpoint, `false` without"),
+        Key::new("access_key_id", SECRET, "The name of the key that opens it.")
+            .default("`AWS_ACCESS_KEY_ID`"),
+        Key::new("secret_access_key", SECRET, "The key.").default("`AWS_SECRET_ACCESS_KEY`"),
+        Key::new("session_token", SECRET, "What belongs to a temporary key.")
+            .default("`AWS_SESSION_TOKEN`, if the key is the environment's too"),
     ],
 );
 

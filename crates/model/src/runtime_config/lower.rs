@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::formats::parse_network;
 use super::{
-    ClientTls, ConnectionLimits, KeyValueStore, LlmApi, LlmCompute, OutboundHttp,
-    OutboundNetworking, RuntimeConfig, Secret, SqliteDatabase, VariablesProvider,
+    BlobStore, ClientTls, ConnectionLimits, KeyValueStore, LlmApi, LlmCompute, OutboundHttp,
+    OutboundNetworking, RuntimeConfig, S3Credentials, Secret, SqliteDatabase, VariablesProvider,
 };
 use crate::manifest::error::ManifestError;
 use crate::manifest::text::Source;
@@ -22,6 +22,7 @@ pub(super) fn lower(
     let mut lowering = Lowering { source, folder, errors };
     let stores = entries(root, "key_value_store").iter();
     let databases = entries(root, "sqlite_database").iter();
+    let blobs = entries(root, "blob_store").iter();
     RuntimeConfig {
         state_dir: lowering.path(root, "state_dir"),
         log_dir: lowering.path(root, "log_dir"),
@@ -33,6 +34,7 @@ pub(super) fn lower(
                 (entry.key.clone(), SqliteDatabase { path })
             })
             .collect(),
+        blob_stores: blobs.map(|entry| lowering.blob_store(entry)).collect(),
         variables_providers: lowering.providers(root),
         llm_compute: root.get("llm_compute").map(llm_compute),
         client_tls: root.list("client_tls").iter().map(|node| lowering.client_tls(node)).collect(),
@@ -76,6 +78,45 @@ impl Lowering<'_, '_> {
             Some("redis") => KeyValueStore::Redis(secret(node, "url")),
             Some("memory") => KeyValueStore::Memory,
             _ => KeyValueStore::Sqlite(self.path(node, "path")),
+        };
+        (entry.key.clone(), store)
+    }
+
+    fn blob_store(&mut self, entry: &Entry) -> (String, BlobStore) {
+        let node = &entry.node;
+        let text = |key| node.text(key).map(str::to_owned);
+        let secret = |key| text(key).map(Secret);
+        let (id, key) = (secret("access_key_id"), secret("secret_access_key"));
+        let names = ["access_key_id", "secret_access_key"];
+        for (stated, missing) in [(names[0], names[1]), (names[1], names[0])] {
+            if let (Some(stands), None) = (node.entry(stated), node.entry(missing)) {
+                let message = format!("`{stated}` stands without `{missing}`");
+                self.report(stands, &message, "state both, or leave both to the environment");
+            }
+        }
+        if let (Some(stands), None) = (node.entry("session_token"), &id) {
+            let message = "`session_token` stands without `access_key_id`";
+            self.report(stands, message, "it belongs to one key: state that as well");
+        }
+        let endpoint = secret("endpoint");
+        if let Some(stands) = node.entry("endpoint")
+            && endpoint.as_ref().is_some_and(|endpoint| !is_bare(&endpoint.0))
+        {
+            let message = "`endpoint` is more than a scheme, a host and a port";
+            self.report(stands, message, "write `https://HOST` or `http://HOST:PORT`");
+        }
+        let credentials = id.zip(key).map(|(access_key_id, secret_access_key)| S3Credentials {
+            access_key_id,
+            secret_access_key,
+            session_token: secret("session_token"),
+        });
+        let store = BlobStore {
+            bucket: text("bucket").unwrap_or_default(),
+            prefix: text("prefix"),
+            endpoint,
+            region: text("region"),
+            path_style: node.bool("path_style"),
+            credentials,
         };
         (entry.key.clone(), store)
     }
@@ -169,6 +210,12 @@ impl Lowering<'_, '_> {
             max_connections: max.or(old.map(|max| max.saturating_add(1))),
         }
     }
+}
+
+/// Whether a URL names a server and nothing else.
+fn is_bare(url: &str) -> bool {
+    let server = url.split_once("://").map_or(url, |(_, rest)| rest);
+    !server.strip_suffix('/').unwrap_or(server).contains(['/', '@', '?', '#', '\\'])
 }
 
 fn outbound_networking(root: &Node) -> OutboundNetworking {

@@ -1,0 +1,91 @@
+//! Puts a file into a bucket, a part at a time, so that little of it is in memory. An upload that
+//! is given up is called off.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::time::Duration;
+
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::super::Error;
+use super::super::folder::blocking;
+
+/// A part, in bytes: the smallest that servers take.
+const PART: u64 = 5 << 20;
+
+/// How many uploads go on at once, of all guests: each has a part in memory.
+static TURNS: Semaphore = Semaphore::const_new(8);
+
+/// How long it may take to call one off.
+const CALL_OFF: Duration = Duration::from_secs(30);
+
+/// Puts all of a file in an object's place, at once.
+pub(super) async fn upload(store: &AmazonS3, key: &Path, file: File) -> Result<(), Error> {
+    // The semaphore is never closed.
+    let _turn = TURNS.acquire().await;
+    let (file, bytes) = blocking(move || {
+        let mut file = file;
+        let bytes = file.metadata()?.len();
+        file.seek(SeekFrom::Start(0))?;
+        Ok((file, bytes))
+    })
+    .await?;
+    let (mut file, mut part) = next(file).await?;
+    if bytes <= PART {
+        store.put(key, part.into()).await?;
+        return Ok(());
+    }
+    let mut upload = Upload(Some(store.put_multipart(key).await?));
+    while !part.is_empty() {
+        upload.put(part).await?;
+        (file, part) = next(file).await?;
+    }
+    upload.complete().await
+}
+
+/// What comes next in a file.
+async fn next(file: File) -> Result<(File, Vec<u8>), Error> {
+    blocking(move || {
+        let mut part = Vec::new();
+        let mut some = file.take(PART);
+        some.read_to_end(&mut part)?;
+        Ok((some.into_inner(), part))
+    })
+    .await
+}
+
+/// An upload that was begun; nothing once it is complete.
+struct Upload(Option<Box<dyn MultipartUpload>>);
+
+impl Upload {
+    async fn put(&mut self, part: Vec<u8>) -> Result<(), Error> {
+        if let Some(upload) = &mut self.0 {
+            upload.put_part(part.into()).await?;
+        }
+        Ok(())
+    }
+
+    async fn complete(mut self) -> Result<(), Error> {
+        if let Some(upload) = &mut self.0 {
+            upload.complete().await?;
+        }
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(mut upload) = self.0.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if !matches!(timeout(CALL_OFF, upload.abort()).await, Ok(Ok(()))) {
+                tracing::warn!("an upload was not called off: its parts are still in the bucket");
+            }
+        });
+    }
+}

@@ -17,6 +17,7 @@ mod guest;
 mod lines;
 mod models;
 mod mosquitto;
+mod nats;
 mod page;
 mod process;
 mod program;
@@ -41,6 +42,7 @@ pub use guest::Guest;
 pub use lines::Lines;
 pub use models::Models;
 pub use mosquitto::{Mosquitto, Subscriber};
+pub use nats::{Heard, Listener, Nats};
 /// OTLP's messages.
 pub use opentelemetry_proto::tonic as otlp;
 pub use page::Page;

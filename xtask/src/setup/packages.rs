@@ -37,6 +37,7 @@ const PACKAGES: &[&str] = &[
     "mariadb-server-core",
     "mosquitto",
     "mosquitto-clients",
+    "nats-server",
     "postgresql",
     "redis-server",
     // Checks metrics.

@@ -14,6 +14,7 @@ use crate::connections::Connections;
 use crate::http::Internal;
 use crate::key_value::{self, Stores};
 use crate::llm;
+use crate::messaging;
 use crate::tls::{self, TlsError};
 use crate::variables::Variables;
 
@@ -50,6 +51,8 @@ pub struct Backends {
     pub(crate) connections: Arc<Connections>,
     /// Its containers of blobs.
     pub blobs: Containers,
+    /// Its messaging clients.
+    pub messaging: messaging::Clients,
     /// Its SQL databases.
     pub sqlite: Databases,
 }
@@ -74,7 +77,9 @@ impl Backends {
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());
         let blobs = Containers::new(&config, &state, &app.name)?;
+        let messaging = messaging::Clients::new(&config);
         Ok(Self {
+            messaging,
             variables,
             state,
             config,
@@ -94,9 +99,12 @@ impl Backends {
             let component = granted.id.to_string();
             let key_value = key_value::Grant::prepare(granted, &self.key_value).err();
             let sqlite = self.sqlite.grant(granted).err();
+            let messaging = messaging::Grant::prepare(granted, &self.messaging).err();
+            let messaging = messaging
+                .map(|source| GrantError::Messaging { component: component.clone(), source });
             let key_value = key_value
                 .map(|source| GrantError::KeyValue { component: component.clone(), source });
-            [key_value, sqlite.map(|source| GrantError::Sqlite { component, source })]
+            [key_value, messaging, sqlite.map(|source| GrantError::Sqlite { component, source })]
         });
         grants.flatten().collect()
     }

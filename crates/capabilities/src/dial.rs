@@ -73,6 +73,11 @@ impl Dialer {
         Self { names, connections, bounds: Arc::default(), descriptors }
     }
 
+    /// One that reaches what the operator names, whatever guests are granted.
+    pub(crate) fn of_operator(hosts: OutboundHosts) -> Self {
+        Self::new(Arc::new(Names::new(Arc::new(hosts))), Share::unbounded())
+    }
+
     /// The same, within what the app's components may have open together.
     pub(crate) fn within(self, bounds: Arc<Connections>) -> Self {
         Self { bounds, ..self }

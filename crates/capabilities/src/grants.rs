@@ -13,6 +13,7 @@ use crate::connections::{Connections, Leave};
 use crate::descriptors::{Descriptor, Share};
 use crate::dial::Dialer;
 use crate::key_value::UnknownStore;
+use crate::messaging::UnknownClient;
 use crate::names::Names;
 use crate::rdbms::bounds::Bounds;
 use crate::refusals::{Refusal, Refusals};
@@ -20,7 +21,8 @@ use crate::sqlite::UndefinedDatabase;
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{
-    blobstore, http, key_value, llm, mqtt, mysql, postgres, redis, sqlite, tls, variables, wasi,
+    blobstore, http, key_value, llm, messaging, mqtt, mysql, postgres, redis, sqlite, tls,
+    variables, wasi,
 };
 
 /// Why a component's grants could not be honoured.
@@ -58,6 +60,14 @@ pub enum GrantError {
         /// What went wrong.
         source: UnknownStore,
     },
+    /// Its messaging clients.
+    #[error("failed to grant the messaging clients of component `{component}`")]
+    Messaging {
+        /// The component.
+        component: String,
+        /// What went wrong.
+        source: UnknownClient,
+    },
     /// Its SQL databases.
     #[error("failed to grant the SQL databases of component `{component}`")]
     Sqlite {
@@ -84,6 +94,8 @@ pub struct Grants {
     pub http: http::Grant,
     /// Its containers of blobs.
     pub blobs: blobstore::Grant,
+    /// Its messaging clients.
+    pub messaging: messaging::Grant,
     /// Its share of MQTT.
     pub mqtt: mqtt::Grant,
     /// Its share of Redis.
@@ -140,6 +152,8 @@ impl Grants {
             .map_err(|source| GrantError::Files { component: name.clone(), source })?;
         let key_value = key_value::Grant::prepare(component, &backends.key_value)
             .map_err(|source| GrantError::KeyValue { component: name.clone(), source })?;
+        let messaging = messaging::Grant::prepare(component, &backends.messaging)
+            .map_err(|source| GrantError::Messaging { component: name.clone(), source })?;
         let variables = variables::Grant::prepare(component, values)
             .map_err(|source| GrantError::Variables { component: name.clone(), source })?;
         let sqlite = backends
@@ -168,6 +182,7 @@ impl Grants {
             llm: llm::Grant::prepare(component, backends.llm.clone()),
             connections,
             blobs: blobstore::Grant::prepare(component, &backends.blobs),
+            messaging,
             sqlite,
             descriptors,
             refusals: Refusals::default(),
@@ -208,6 +223,7 @@ impl Grants {
             llm: llm::Grant::default(),
             connections: Arc::default(),
             blobs: blobstore::Grant::default(),
+            messaging: messaging::Grant::default(),
             sqlite: sqlite::Grant::default(),
             descriptors,
             refusals: Refusals::default(),

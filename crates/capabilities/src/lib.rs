@@ -21,6 +21,7 @@ pub mod key_value;
 pub mod linker;
 pub mod llm;
 pub mod logging;
+pub mod messaging;
 pub mod mqtt;
 pub mod mysql;
 mod names;

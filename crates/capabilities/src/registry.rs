@@ -44,6 +44,7 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::redis::CAPABILITY,
     crate::mqtt::CAPABILITY,
     crate::blobstore::CAPABILITY,
+    crate::messaging::CAPABILITY,
     crate::postgres::CAPABILITY,
     crate::mysql::CAPABILITY,
     crate::sqlite::CAPABILITY,

@@ -118,7 +118,8 @@ pub(crate) fn set_limits(limits: &mut Limits, values: &[(String, String)]) {
 
 /// How to mend labels that nothing is behind.
 const MISSING: &str = "only `default` needs no definition; define others in the file of \
-    `--runtime-config-file`, `[key_value_store.LABEL]` and `[sqlite_database.LABEL]`";
+    `--runtime-config-file`, `[key_value_store.LABEL]`, `[sqlite_database.LABEL]` and \
+    `[messaging.LABEL]`";
 
 impl AppSource {
     /// What the user named.
@@ -296,6 +297,7 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
     let redis = |store: &KeyValueStore| matches!(store, KeyValueStore::Redis(_));
     config.llm_compute.is_some()
         || !config.blob_stores.is_empty()
+        || !config.messaging.is_empty()
         || config.variables_providers.iter().any(vault)
         || config.key_value_stores.values().any(redis)
 }

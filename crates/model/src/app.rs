@@ -220,6 +220,8 @@ pub struct Component {
     pub key_value_stores: Vec<String>,
     /// The containers of blobs that it may use, by name.
     pub blob_containers: Vec<String>,
+    /// The messaging clients that it may use, by name.
+    pub messaging: Vec<String>,
     /// The SQL databases that it may open, by label.
     pub sqlite_databases: Vec<String>,
     /// The language models that it may ask, by name.

@@ -14,7 +14,8 @@ pub enum Feature {
     /// A trigger of this kind, by its name in the manifest: `redis`, `cron` … Uses of `http` are
     /// listed too.
     Trigger(String),
-    /// A capability that a manifest grants: `key-value`, `sqlite`, `llm` or `blobstore`.
+    /// A capability that a manifest grants: `key-value`, `sqlite`, `llm`, `blobstore` or
+    /// `messaging`.
     Capability(String),
     /// A component or dependency fetched from an address.
     UrlSource,

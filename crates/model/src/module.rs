@@ -85,6 +85,7 @@ fn component(id: ComponentId, source: PathBuf) -> Component {
         allowed_outbound_hosts: OutboundHosts::none(),
         key_value_stores: Vec::new(),
         blob_containers: Vec::new(),
+        messaging: Vec::new(),
         sqlite_databases: Vec::new(),
         ai_models: Vec::new(),
         variables: BTreeMap::new(),

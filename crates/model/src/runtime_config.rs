@@ -34,6 +34,8 @@ pub struct RuntimeConfig {
     /// What is behind containers of blobs, by name; `default` is behind those that have no entry of
     /// their own, and where it is not there, a folder each.
     pub blob_stores: BTreeMap<String, BlobStore>,
+    /// What is behind messaging clients, by name.
+    pub messaging: BTreeMap<String, Messaging>,
     /// Who is asked for the values of variables, first answer wins; the command line is asked
     /// before them, the process environment after them.
     pub variables_providers: Vec<VariablesProvider>,
@@ -99,6 +101,29 @@ pub struct S3Credentials {
     pub secret_access_key: Secret,
     /// What temporary keys have besides.
     pub session_token: Option<Secret>,
+}
+
+/// What is behind a messaging client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Messaging {
+    /// What the server speaks.
+    pub kind: MessagingKind,
+    /// The server, and how to log in to it.
+    pub url: Secret,
+    /// The topics that messages may be sent to, a `*` at the end standing for whatever follows; if
+    /// none are stated, all but those that servers keep for themselves.
+    pub topics: Option<Vec<String>>,
+}
+
+/// What a server of messages speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessagingKind {
+    /// NATS.
+    Nats,
+    /// Redis, whose channels are the topics.
+    Redis,
+    /// MQTT 3.1.1.
+    Mqtt,
 }
 
 /// Who has values of variables.

@@ -13,6 +13,7 @@ mod script;
 mod databases;
 mod keyvalue;
 mod logging;
+mod messaging;
 mod old_key_value;
 mod old_llm;
 mod old_redis;
@@ -58,6 +59,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
         "logging" => logging::call(exchange, operation),
         "old-kv" => old_key_value::call(exchange, operation),
         "old-llm" => old_llm::ask(exchange, operation),
+        "messages" => messaging::call(exchange, operation),
         "otel" => otel::call(exchange, operation),
         "redis" => old_redis::call(exchange, operation),
         "sqlite" => sqlite::call(exchange, operation),

@@ -27,14 +27,14 @@ const ANSWER: Duration = Duration::from_secs(10);
 const LEAVE: Duration = Duration::from_secs(1);
 
 /// The longest message, in bytes.
-pub(super) const PAYLOAD_BYTES: usize = 4 << 20;
+pub(crate) const PAYLOAD_BYTES: usize = 4 << 20;
 
 /// The longest packet that a broker may send to who subscribes to nothing, in bytes.
 const PACKET_BYTES: usize = 64;
 
 /// Why a message was not published, or no connection made.
 #[derive(Debug, Clone, Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("the broker is not granted")]
     NotGranted,
     #[error("as many connections as may be are open")]
@@ -77,26 +77,26 @@ impl From<io::Error> for Error {
 }
 
 /// A broker and how to log in to it.
-pub(super) struct Login {
-    pub(super) secure: bool,
+pub(crate) struct Login {
+    pub(crate) secure: bool,
     /// A name or an address without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) username: String,
-    pub(super) password: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) username: String,
+    pub(crate) password: String,
     /// How long the connection may be silent, in seconds; 0 for as long as it likes.
-    pub(super) keep_alive: u16,
+    pub(crate) keep_alive: u16,
 }
 
 impl Login {
     /// The scheme that a grant has to name.
-    pub(super) fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         if self.secure { "mqtts" } else { "mqtt" }
     }
 }
 
 /// A connection that is logged in.
-pub(super) struct Link {
+pub(crate) struct Link {
     stream: Stream,
     read: BytesMut,
     /// The number of the message that is under way; there is one at a time.
@@ -107,7 +107,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects and logs in, under this name of a client.
-    pub(super) async fn open(opener: &Opener, login: &Login, id: &str) -> Result<Self, Error> {
+    pub(crate) async fn open(opener: &Opener, login: &Login, id: &str) -> Result<Self, Error> {
         let opening = async {
             let target = (login.scheme(), login.host.as_str(), login.port);
             let stream = opener.open(target, login.secure).await?;
@@ -132,7 +132,7 @@ impl Link {
     }
 
     /// Whether it is as good as new: the broker has not closed it, and has no reason to.
-    pub(super) async fn is_fresh(&mut self) -> bool {
+    pub(crate) async fn is_fresh(&mut self) -> bool {
         if self.used.elapsed() >= self.keep_alive {
             return false;
         }
@@ -148,7 +148,7 @@ impl Link {
 
     /// Publishes a message and waits until it is acknowledged, as far as its quality has the broker
     /// acknowledge it.
-    pub(super) async fn publish(
+    pub(crate) async fn publish(
         &mut self,
         topic: &str,
         payload: Vec<u8>,
@@ -208,7 +208,7 @@ impl Link {
     }
 
     /// Takes leave of the broker, which otherwise takes the end for a failure.
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         let leave = async {
             let _ = self.send(Packet::Disconnect).await;
             let _ = self.stream.shutdown().await;

@@ -3,7 +3,7 @@
 //! name and the password that the guest gives.
 
 mod host;
-mod link;
+pub(crate) mod link;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,7 @@ mod limits;
 mod llm;
 mod logs;
 mod manifests;
+mod messaging;
 mod metrics;
 mod mqtt;
 mod mysql;

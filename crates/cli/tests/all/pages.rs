@@ -1,7 +1,9 @@
 //! The examples of the pages on capabilities do what the pages say: each page's manifest, and its
 //! code, which the guest `rust-pages` has word by word.
 
-use dayfly_testing::{App, MariaDb, Models, Mosquitto, Page, Postgres, Redis, Running, workspace};
+use dayfly_testing::{
+    App, MariaDb, Models, Mosquitto, Nats, Page, Postgres, Redis, Running, S3, workspace,
+};
 
 use crate::dayfly;
 
@@ -166,12 +168,42 @@ async fn mysql() {
     example.answers(&["--variable", &address], ["7 apples"; 2]).await;
 }
 
-/// No SDK has this interface: the manifest alone is tried.
+/// No SDK has this interface: the guest is another.
+fn drafts(page: &'static str) -> (Example, Page) {
+    let text = Page::read(&format!("capabilities/{page}.md"));
+    let example = Example::with(page, text.example("toml", 0));
+    (example.replace("guest:rust-pages", "guest:rust-interfaces"), text)
+}
+
 #[tokio::test]
 async fn blobstore() {
-    let example =
-        Example::with("blobstore", Page::read("capabilities/blobstore.md").example("toml", 0));
-    let example = example.replace("guest:rust-pages", "guest:rust-interfaces");
-    let app = App::new(&example.manifest);
-    dayfly().arg("check").arg(app.folder()).ends().await.with(0);
+    let (example, page) = drafts("blobstore");
+    let all = "/blobs/all?container=pictures";
+    let (_app, server) = example.up(&[]).await;
+    assert_eq!(server.text(all).await, crate::blobstore::ALL);
+    server.stop().await;
+    let s3 = S3::start(&["example-blobs"]).await;
+    let config = page.example("toml", 1).replace("https://s3.example.com", &s3.url());
+    let app = App::new(&example.manifest).file("c.toml", config);
+    let command = dayfly().arg("up").arg(app.folder()).arg("--runtime-config-file");
+    let command = command.arg(app.path("c.toml"));
+    let command = command.env("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY_ID);
+    let server = command.env("AWS_SECRET_ACCESS_KEY", S3::SECRET_ACCESS_KEY).serve().await;
+    assert_eq!(server.text(all).await, crate::blobstore::ALL);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messaging() {
+    let (example, page) = drafts("messaging");
+    let nats = Nats::with_password("shop", "secret").await;
+    let config = page.example("toml", 1).replace("nats.example.com:4222", &nats.authority());
+    let app = App::new(&example.manifest).file("c.toml", config);
+    let command = dayfly().arg("up").arg(app.folder()).arg("--runtime-config-file");
+    let server = command.arg(app.path("c.toml")).serve().await;
+    for topic in ["orders.new", "audit"] {
+        assert_eq!(server.text(&format!("/messages/send?topic={topic}")).await, "sent");
+    }
+    assert_eq!(server.get("/messages/send?topic=audit.2").await.status, 502);
+    server.stop().await;
 }

@@ -71,6 +71,7 @@ const CONFIGURATIONS: &[&str] = &[
     "environment",
     "files",
     "key_value_stores",
+    "messaging",
     "sqlite_databases",
     "variables",
 ];

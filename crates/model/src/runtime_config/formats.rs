@@ -51,6 +51,20 @@ pub(super) static PREFIX: Format = Format {
     check: prefix,
 };
 
+pub(super) static NATS_URL: Format = Format {
+    name: "a NATS URL",
+    doc: "`nats://[USER:PASSWORD@]HOST[:PORT]` or `nats://TOKEN@HOST`, or `tls://` for TLS.",
+    pattern: Some("^(nats|tls)://."),
+    check: |text| server_url(text, ["nats://", "tls://"]),
+};
+
+pub(super) static MQTT_URL: Format = Format {
+    name: "an MQTT URL",
+    doc: "`mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS.",
+    pattern: Some("^mqtts?://."),
+    check: |text| server_url(text, ["mqtt://", "mqtts://"]),
+};
+
 pub(super) static LLM_API: Format = Format {
     name: "an interface of language models",
     doc: "`open_ai` for OpenAI's, `default` for Spin's own (`/infer`, `/embed`).",
@@ -140,6 +154,26 @@ pub(super) fn parse_network(text: &str) -> Result<Option<IpNet>, Mistake> {
             "write an address and the number of its fixed bits: `10.0.0.0/8`",
         )
     })
+}
+
+/// A URL that names a server, and how to log in to it, and nothing else.
+fn server_url(text: &str, schemes: [&str; 2]) -> Checked {
+    let Some(rest) = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)) else {
+        let (problem, hint) = (
+            format!("does not begin with `{}`", schemes[0]),
+            format!("write `{}HOST:PORT`", schemes[0]),
+        );
+        return Err(no_hint(problem, hint));
+    };
+    let server = rest.strip_suffix('/').unwrap_or(rest);
+    let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
+    if host.is_empty() || host.starts_with(':') {
+        return Err(no("names no host"));
+    }
+    match server.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#')) {
+        true => Err(no_hint("is more than a server", "leave out what follows the port")),
+        false => Ok(()),
+    }
 }
 
 fn redis_url(text: &str) -> Checked {

@@ -1,6 +1,8 @@
 //! Every table and key of a runtime configuration, described once, as those of manifests are.
 
-use super::formats::{BUCKET, HOST, LLM_API, NETWORK, PATH, PREFIX, REDIS_URL, TYPE};
+use super::formats::{
+    BUCKET, HOST, LLM_API, MQTT_URL, NATS_URL, NETWORK, PATH, PREFIX, REDIS_URL, TYPE,
+};
 use crate::manifest::form::{Form, Key, Table, Tagged};
 use crate::manifest::formats::{COMPONENT_ID, LABEL, NAME, TEXT, URL, VARIABLE};
 
@@ -47,6 +49,11 @@ pub(super) static RUNTIME_CONFIG: Table = Table::new(
             "What is behind containers of blobs, by name: `[blob_store.pictures]`. `default` is behind those that have no entry of their own. Only Dayfly has it.",
         )
         .default("a folder each in the state folder"),
+        Key::new(
+            "messaging",
+            Form::Map { key: &LABEL, value: &Form::Tagged(&MESSAGING) },
+            "What is behind messaging clients, by name: `[messaging.orders]`. Only Dayfly has it.",
+        ),
         Key::new(
             "variables_provider",
             PROVIDERS,
@@ -170,6 +177,40 @@ static S3: Table = Table::new(
         Key::new("session_token", SECRET, "What belongs to a temporary key.")
             .default("`AWS_SESSION_TOKEN`, if the key is the environment's too"),
     ],
+);
+
+static MESSAGING: Tagged = Tagged {
+    tag: "type",
+    tables: &[("nats", &MESSAGING_NATS), ("redis", &MESSAGING_REDIS), ("mqtt", &MESSAGING_MQTT)],
+    refused: &[("kafka", "use `nats`, `redis` or `mqtt`")],
+};
+
+static TOPIC: Form = Form::Text(&NAME);
+const TOPIC_LIST: Form = Form::List(&TOPIC);
+
+const TOPICS: Key = Key::new(
+    "topics",
+    TOPIC_LIST,
+    "The topics that messages may be sent to; a `*` at the end stands for whatever follows.",
+)
+.default("all but those that begin with `$` or `_INBOX.`");
+
+static MESSAGING_NATS: Table = Table::new(
+    "NATS messaging client",
+    "A NATS server.",
+    &[WHICH, Key::new("url", Form::Secret(&NATS_URL), "The server.").required(), TOPICS],
+);
+
+static MESSAGING_REDIS: Table = Table::new(
+    "Redis messaging client",
+    "A Redis server, whose channels are the topics.",
+    &[WHICH, Key::new("url", Form::Secret(&REDIS_URL), "The server.").required(), TOPICS],
+);
+
+static MESSAGING_MQTT: Table = Table::new(
+    "MQTT messaging client",
+    "An MQTT broker, asked by version 3.1.1.",
+    &[WHICH, Key::new("url", Form::Secret(&MQTT_URL), "The broker.").required(), TOPICS],
 );
 
 const PROVIDERS: Form = Form::List(&Form::Tagged(&VARIABLES_PROVIDERS));

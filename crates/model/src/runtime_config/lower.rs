@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::formats::parse_network;
 use super::{
-    BlobStore, ClientTls, ConnectionLimits, KeyValueStore, LlmApi, LlmCompute, OutboundHttp,
-    OutboundNetworking, RuntimeConfig, S3Credentials, Secret, SqliteDatabase, VariablesProvider,
+    BlobStore, ClientTls, ConnectionLimits, KeyValueStore, LlmApi, LlmCompute, Messaging,
+    MessagingKind, OutboundHttp, OutboundNetworking, RuntimeConfig, S3Credentials, Secret,
+    SqliteDatabase, VariablesProvider,
 };
 use crate::manifest::error::ManifestError;
 use crate::manifest::text::Source;
@@ -35,6 +36,7 @@ pub(super) fn lower(
             })
             .collect(),
         blob_stores: blobs.map(|entry| lowering.blob_store(entry)).collect(),
+        messaging: entries(root, "messaging").iter().map(messaging).collect(),
         variables_providers: lowering.providers(root),
         llm_compute: root.get("llm_compute").map(llm_compute),
         client_tls: root.list("client_tls").iter().map(|node| lowering.client_tls(node)).collect(),
@@ -232,6 +234,20 @@ fn outbound_networking(root: &Node) -> OutboundNetworking {
         max_sockets: count(node, "max_socket_connections"),
         max_connections: count(node, "max_total_connections"),
     }
+}
+
+fn messaging(entry: &Entry) -> (String, Messaging) {
+    let node = &entry.node;
+    let client = Messaging {
+        kind: match node.text("type") {
+            Some("redis") => MessagingKind::Redis,
+            Some("mqtt") => MessagingKind::Mqtt,
+            _ => MessagingKind::Nats,
+        },
+        url: secret(node, "url"),
+        topics: node.get("topics").map(|_| node.texts("topics")),
+    };
+    (entry.key.clone(), client)
 }
 
 fn llm_compute(node: &Node) -> LlmCompute {

@@ -69,6 +69,22 @@ fn the_reference_is_current() {
 }
 
 #[test]
+fn what_the_pages_show_is_one() {
+    for page in ["blobstore", "messaging"] {
+        let file = here().join(format!("../../docs/capabilities/{page}.md"));
+        let text = std::fs::read_to_string(file).unwrap();
+        // The first example is a manifest.
+        let examples = text.split("```toml\n").skip(2);
+        let examples: Vec<_> =
+            examples.map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+        assert!(!examples.is_empty(), "{page}");
+        for example in examples {
+            RuntimeConfig::parse(example, page, Path::new(".")).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_file_is_read_and_its_paths_are_relative_to_its_folder() {
     let folder = std::env::temp_dir().join(format!("dayfly-config-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

@@ -239,6 +239,7 @@ fn has(component: &Component, key: &str) -> bool {
         "variables" => !component.variables.is_empty(),
         "key_value_stores" => !component.key_value_stores.is_empty(),
         "blob_containers" => !component.blob_containers.is_empty(),
+        "messaging" => !component.messaging.is_empty(),
         "sqlite_databases" => !component.sqlite_databases.is_empty(),
         "ai_models" => !component.ai_models.is_empty(),
         // A key that grants by being there at all stands in no list of ours yet.

@@ -27,6 +27,7 @@ pub(in super::super) static COMPONENT: Table = Table::new(
         Key::new("allowed_http_hosts", HTTP_HOSTS, "The hosts that it may reach by HTTP.").deprecated("allowed_outbound_hosts"),
         Key::new("key_value_stores", LABELS, "The key-value stores that it may open, by label."),
         Key::new("blob_containers", LABELS, "The containers of blobs that it may use, by name.").dayfly(),
+        Key::new("messaging", LABELS, "The messaging clients that it may use, by name.").dayfly(),
         Key::new("sqlite_databases", LABELS, "The SQL databases that it may open, by label."),
         Key::new("ai_models", Form::List(&Form::Text(&formats::NAME)), "The language models that it may ask, by name."),
         Key::new("limits", Form::Table(&LIMITS), "Its bounds.").dayfly(),

@@ -28,6 +28,7 @@ impl Lowering<'_, '_> {
             allowed_outbound_hosts: self.outbound_hosts(node, key),
             key_value_stores: node.texts("key_value_stores"),
             blob_containers: node.texts("blob_containers"),
+            messaging: node.texts("messaging"),
             sqlite_databases: node.texts("sqlite_databases"),
             ai_models: node.texts("ai_models"),
             variables: self.component_variables(node),

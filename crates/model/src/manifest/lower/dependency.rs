@@ -9,7 +9,7 @@ use super::component::{environment_of, source_of};
 use crate::app::{ComponentId, Dependency, DependencySource, Inherit, Middleware, Source};
 
 /// What a dependency must not have: it would be dropped in composition.
-const GRANTS: [&str; 9] = [
+const GRANTS: [&str; 10] = [
     "ai_models",
     "allowed_http_hosts",
     "allowed_outbound_hosts",
@@ -17,6 +17,7 @@ const GRANTS: [&str; 9] = [
     "dependencies",
     "files",
     "key_value_stores",
+    "messaging",
     "sqlite_databases",
     "variables",
 ];

@@ -5,11 +5,12 @@ use super::Lowering;
 use crate::feature::Feature;
 
 /// The keys that grant a capability, and the capability's name.
-const GRANTS: [(&str, &str); 4] = [
+const GRANTS: [(&str, &str); 5] = [
     ("key_value_stores", "key-value"),
     ("sqlite_databases", "sqlite"),
     ("ai_models", "llm"),
     ("blob_containers", "blobstore"),
+    ("messaging", "messaging"),
 ];
 
 impl Lowering<'_, '_> {

@@ -1,0 +1,91 @@
+//! What is behind a client: a NATS, Redis or MQTT server.
+
+mod inbox;
+mod mqtt;
+mod nats;
+mod nats_wire;
+pub(super) mod pool;
+mod redis;
+
+use std::time::Duration;
+
+use dayfly_model::runtime_config::{Messaging, MessagingKind};
+
+use super::error::Error;
+use super::message::{Content, Message};
+use crate::under_way::UnderWay;
+use mqtt::Mqtt;
+use nats::Nats;
+use redis::Redis;
+
+/// How long a server may take to be reached and to let one in.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long it may take to take a message.
+const TAKE: Duration = Duration::from_secs(10);
+
+/// A server, not connected yet.
+pub(super) enum Backend {
+    Nats(Nats),
+    Redis(Redis),
+    Mqtt(Mqtt),
+}
+
+/// How many replies a request waits for, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) replies: usize,
+    pub(super) patience: Duration,
+}
+
+impl Backend {
+    /// The server that a configuration names; `None` if it names none.
+    pub(super) fn new(configured: &Messaging) -> Option<Self> {
+        let url = &configured.url.0;
+        Some(match configured.kind {
+            MessagingKind::Nats => Self::Nats(Nats::new(url)?),
+            MessagingKind::Redis => Self::Redis(Redis::new(url)?),
+            MessagingKind::Mqtt => Self::Mqtt(Mqtt::new(url)?),
+        })
+    }
+
+    /// Sees to it that the server is there.
+    pub(super) async fn connect(&self) -> Result<(), Error> {
+        match self {
+            Self::Nats(nats) => nats.connect().await,
+            Self::Redis(redis) => redis.connect().await,
+            Self::Mqtt(mqtt) => mqtt.connect().await,
+        }
+    }
+
+    /// Sends a message, and waits until the server has it.
+    pub(super) async fn send(&self, topic: &str, content: &Content) -> Result<(), Error> {
+        match self {
+            Self::Nats(nats) => nats.send(topic, content).await,
+            Self::Redis(redis) => redis.send(topic, content).await,
+            Self::Mqtt(mqtt) => mqtt.send(topic, content).await,
+        }
+    }
+
+    /// Sends a message, and waits for replies to it, which `room` is there for. The second of each
+    /// is where replies to the reply go.
+    pub(super) async fn request(
+        &self,
+        topic: &str,
+        content: &Content,
+        wanted: Wanted,
+        room: &UnderWay,
+    ) -> Result<Vec<(Message, Option<String>)>, Error> {
+        match self {
+            Self::Nats(nats) => nats.request(topic, content, wanted, room).await,
+            Self::Redis(_) => Err(Error::NoRequests("Redis")),
+            Self::Mqtt(_) => Err(Error::NoRequests("MQTT 3.1.1")),
+        }
+    }
+}
+
+/// The pattern that grants a server.
+fn origin(scheme: &str, host: &str, port: u16) -> String {
+    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+    format!("{scheme}://{open}{host}{close}:{port}")
+}

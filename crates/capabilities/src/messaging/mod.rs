@@ -1,0 +1,133 @@
+//! Messages: `wasi:messaging`, of which components use what sends, and what asks and waits for
+//! replies. A component connects to the clients that its manifest's `messaging` lists; which server
+//! is behind one, the operator says ([`dayfly_model::RuntimeConfig`]). Handlers of messages are no
+//! part of this: they are triggers.
+
+mod backend;
+mod error;
+mod host;
+mod message;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use dayfly_model::Component;
+use dayfly_model::runtime_config::{Messaging, RuntimeConfig};
+use thiserror::Error as ThisError;
+
+use backend::{Backend, Wanted};
+use error::Error;
+use message::{Content, Message};
+use topic::Topics;
+
+use crate::registry::Capability;
+use crate::under_way::UnderWay;
+
+/// What messages of one component may take of the host's memory, in bytes.
+const HELD_BYTES: usize = 64 << 20;
+
+/// This capability's line in the registry.
+pub const CAPABILITY: Capability = Capability {
+    name: "messaging",
+    interfaces: host::INTERFACES,
+    granted_by: &[("messaging", host::INTERFACES)],
+    link: host::link,
+};
+
+/// A client that a component was granted and nothing is behind.
+#[derive(Debug, ThisError)]
+#[error("no server is behind the messaging client `{0}`")]
+pub struct UnknownClient(pub String);
+
+/// The clients of an app, by name.
+#[derive(Default)]
+pub struct Clients {
+    configured: BTreeMap<String, Messaging>,
+    known: Mutex<BTreeMap<String, Arc<Client>>>,
+}
+
+/// A server, and which topics of it are open.
+pub(crate) struct Client {
+    topics: Topics,
+    backend: Backend,
+}
+
+impl Clients {
+    /// The clients that `config` describes. Nothing is connected yet.
+    pub fn new(config: &RuntimeConfig) -> Self {
+        Self { configured: config.messaging.clone(), known: Mutex::default() }
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Client>> {
+        let configured = self.configured.get(name)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.get(name) {
+            return Some(client.clone());
+        }
+        let topics = Topics::new(configured.topics.clone());
+        let backend = Backend::new(configured)?;
+        let client = Arc::new(Client { topics, backend });
+        known.insert(name.to_owned(), client.clone());
+        Some(client)
+    }
+}
+
+impl Client {
+    async fn send(&self, topic: &str, content: &Content) -> Result<(), Error> {
+        self.topics.check(topic)?;
+        content.check()?;
+        self.backend.send(topic, content).await
+    }
+
+    /// Sends to where a server said that replies go, whatever topics are open.
+    async fn reply(&self, topic: &str, content: &Content) -> Result<(), Error> {
+        content.check()?;
+        self.backend.send(topic, content).await
+    }
+
+    /// Sends, and waits for replies, which `room` is there for. The second of each is where replies
+    /// to the reply go.
+    async fn request(
+        &self,
+        topic: &str,
+        content: &Content,
+        wanted: Wanted,
+        room: &UnderWay,
+    ) -> Result<Vec<(Message, Option<String>)>, Error> {
+        self.topics.check(topic)?;
+        content.check()?;
+        self.backend.request(topic, content, wanted, room).await
+    }
+}
+
+/// One component's clients, by name.
+#[derive(Default)]
+pub struct Grant {
+    clients: BTreeMap<String, Arc<Client>>,
+    held: OnceLock<UnderWay>,
+}
+
+impl Grant {
+    /// The clients that the component's manifest lists; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A name that nothing is behind.
+    pub fn prepare(component: &Component, clients: &Clients) -> Result<Self, UnknownClient> {
+        let granted = component.messaging.iter().map(|name| {
+            let client = clients.find(name).ok_or_else(|| UnknownClient(name.clone()))?;
+            Ok((name.clone(), client))
+        });
+        Ok(Self { clients: granted.collect::<Result<_, _>>()?, held: OnceLock::new() })
+    }
+
+    /// A client that the component was granted.
+    fn client(&self, name: &str) -> Option<Arc<Client>> {
+        self.clients.get(name).cloned()
+    }
+
+    /// What messages may take of memory.
+    fn held(&self) -> UnderWay {
+        self.held.get_or_init(|| UnderWay::new(HELD_BYTES)).clone()
+    }
+}

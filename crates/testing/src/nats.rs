@@ -71,7 +71,7 @@ impl Nats {
             flags.chain([file.into_os_string()]).collect()
         });
         let ready = "Server is ready";
-        Self(Daemon::start(Recipe { name: "nats-server", ready, arguments }).await)
+        Self(Daemon::start(Recipe { name: "nats-server".into(), ready, arguments }).await)
     }
 
     /// `HOST:PORT`, with an address as host.

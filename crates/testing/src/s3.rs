@@ -36,7 +36,7 @@ impl S3 {
         let program = workspace().join("target/tools/cargo/bin/s3s-fs");
         let name = program.to_str().expect("a path in UTF-8").to_owned();
         Self(
-            Daemon::start(Recipe { name: name.leak(), ready: "server is running", arguments })
+            Daemon::start(Recipe { name: name.into(), ready: "server is running", arguments })
                 .await,
         )
     }

@@ -59,19 +59,7 @@ impl Error {
             _ => None,
         }
     }
-}
 
-impl From<object_store::Error> for Error {
-    fn from(error: object_store::Error) -> Self {
-        use object_store::Error::{PermissionDenied, Unauthenticated};
-        match error {
-            PermissionDenied { .. } | Unauthenticated { .. } => Self::Denied(Box::new(error)),
-            _ => Self::Server(Box::new(error)),
-        }
-    }
-}
-
-impl Error {
     /// Whether the guest was not granted what it asked for, or is over a limit.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
@@ -87,7 +75,19 @@ impl Error {
             | Self::NoObject
             | Self::Name
             | Self::Range
-            | Self::Failed(_) => false,
+            | Self::Failed(_)
+            | Self::Server(_)
+            | Self::Denied(_) => false,
+        }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        match error {
+            PermissionDenied { .. } | Unauthenticated { .. } => Self::Denied(Box::new(error)),
+            _ => Self::Server(Box::new(error)),
         }
     }
 }

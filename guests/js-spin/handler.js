@@ -1,5 +1,8 @@
 // A handler in the style of a service worker, as Spin's JavaScript tools build it.
 
+import { run } from "./script.js";
+import { INTERFACES } from "./uses.js";
+
 addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
 
 async function answer(request) {
@@ -21,8 +24,17 @@ async function answer(request) {
     case "/throw":
       throw new Error("this handler throws when asked to");
     default:
+      if (url.pathname.startsWith("/use/")) {
+        return use(url.pathname.slice("/use/".length), await request.text());
+      }
       return new Response(`no such path: ${url.pathname}\n`, { status: 404 });
   }
+}
+
+function use(name, script) {
+  const user = INTERFACES[name];
+  if (!user) return new Response("no such interface\n", { status: 404 });
+  return new Response(run(user(), script));
 }
 
 function contentType(request) {

@@ -1,9 +1,11 @@
-"""A handler by Spin's Python SDK 3, which imports Spin's whole platform and uses little of it."""
+"""A handler by Spin's Python SDK 3, which imports Spin's whole platform; `uses.py` uses it."""
 
 from urllib.parse import parse_qs, urlsplit
 
 from spin_sdk import http, variables
 from spin_sdk.http import Request, Response
+
+import uses
 
 PLAIN = {"content-type": "text/plain"}
 
@@ -24,12 +26,19 @@ class IncomingHandler(http.IncomingHandler):
                 return fetch(parse_qs(target.query)["url"][0])
             case "/raise":
                 raise ValueError("this handler raises when asked to")
+            case other if other.startswith("/use/"):
+                return use(other.removeprefix("/use/"), request.body or b"")
             case other:
                 return text(404, f"no such path: {other}\n")
 
 
 def text(status: int, body: str) -> Response:
     return Response(status, dict(PLAIN), body.encode())
+
+
+def use(interface: str, script: bytes) -> Response:
+    answers = uses.run(interface, script.decode())
+    return text(404, "no such interface\n") if answers is None else text(200, answers)
 
 
 def header_lines(request: Request) -> str:

@@ -1,9 +1,12 @@
-"""A handler by Spin's Python SDK 5, which speaks WASI 0.3 and imports Spin's whole platform."""
+"""A handler by Spin's Python SDK 5, which speaks WASI 0.3 and imports Spin's whole platform;
+`uses.py` uses it."""
 
 from urllib.parse import parse_qs, urlsplit
 
 from spin_sdk import http, variables
 from spin_sdk.http import Handler, Request, Response
+
+import uses
 
 PLAIN = {"content-type": "text/plain"}
 
@@ -24,12 +27,19 @@ class HttpHandler(Handler):
                 return await fetch(parse_qs(target.query)["url"][0])
             case "/raise":
                 raise ValueError("this handler raises when asked to")
+            case other if other.startswith("/use/"):
+                return await use(other.removeprefix("/use/"), request.body or b"")
             case other:
                 return text(404, f"no such path: {other}\n")
 
 
 def text(status: int, body: str) -> Response:
     return Response(status, dict(PLAIN), body.encode())
+
+
+async def use(interface: str, script: bytes) -> Response:
+    answers = await uses.run(interface, script.decode())
+    return text(404, "no such interface\n") if answers is None else text(200, answers)
 
 
 def header_lines(request: Request) -> str:

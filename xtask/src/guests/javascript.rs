@@ -19,7 +19,7 @@ pub const COMPONENTIZE: Recipe =
 
 /// Spin's build tools.
 pub const SPIN: Recipe =
-    Recipe { language: "JavaScript", version: 1, inputs: &[PINS], build: spin };
+    Recipe { language: "JavaScript", version: 2, inputs: &[PINS], build: spin };
 
 /// The version of wasi:http that the engine in componentize-js was built for.
 const ENGINE_WASI: &str = "0.2.10";
@@ -41,8 +41,10 @@ fn spin(job: &Job) -> Result<()> {
     let project = job.scratch.join("project");
     copy_folder(&job.source, &project)?;
     link(&job.tree.tools().join("npm/node_modules"), &project.join("node_modules"))?;
+    let mut bundler = Command::new(node_folder(job.tree)?.join("node"));
+    run_quietly(bundler.arg("build.mjs").current_dir(&project))?;
     let mut tool = npm_program(job, "j2w")?;
-    tool.args(["--input", "handler.js", "--output"]).arg(&job.output).current_dir(&project);
+    tool.args(["--input", "bundle.js", "--output"]).arg(&job.output).current_dir(&project);
     run_quietly(&mut tool)
 }
 

@@ -15,32 +15,46 @@ pub const PLAIN: Recipe = Recipe {
     build: plain,
 };
 
-/// Spin's SDK 3, for WASI 0.2.
+/// Spin's SDK 3, for WASI 0.2. Its module `sqlite` expects bindings of that name, which the
+/// compiler gives to neither of the two interfaces that claim it.
 pub const SPIN_3: Recipe = Recipe {
     language: "Python",
-    version: 1,
+    version: 2,
     inputs: &["xtask/tools/python/spin-3.txt"],
-    build: |job| compile(job, "venv-spin-3", &["-w", "spin-http"]),
+    build: |job| {
+        let name = ["--import-interface-name", "fermyon:spin/sqlite@2.0.0=sqlite"];
+        let world = [&["-w", "spin-http"][..], &name].concat();
+        compile(job, "venv-spin-3", &world, &["-p", ".", "-p", "shared"])
+    },
 };
 
-/// Spin's SDK 5, for WASI 0.3.
+/// Spin's SDK 5, for WASI 0.3; it shares sources with the guest of SDK 3.
 pub const SPIN_5: Recipe = Recipe {
     language: "Python",
-    version: 1,
-    inputs: &["xtask/tools/python/spin-5.txt"],
-    build: |job| compile(job, "venv-spin-5", &["-w", "spin:up/http-trigger@4.1.0"]),
+    version: 2,
+    inputs: &["xtask/tools/python/spin-5.txt", SHARED],
+    build: |job| {
+        let shared = job.tree.root().join(SHARED);
+        let paths = ["-p", ".", "-p", &shared.to_string_lossy()];
+        compile(job, "venv-spin-5", &["-w", "spin:up/http-trigger@4.1.0"], &paths)
+    },
 };
+
+/// What the guests of both SDKs run scripts with.
+const SHARED: &str = "guests/python-spin-3/shared";
 
 fn plain(job: &Job) -> Result<()> {
     let world = wit::lay_out(job, "0.2.12")?;
-    compile(job, "venv", &["-d", &world.to_string_lossy(), "-w", "handler"])
+    compile(job, "venv", &["-d", &world.to_string_lossy(), "-w", "handler"], &[])
 }
 
-/// Compiles `app.py` for the world that the words choose.
-fn compile(job: &Job, venv: &str, world: &[&str]) -> Result<()> {
+/// Compiles `app.py` for the world that the words choose, with modules from where `paths` say.
+fn compile(job: &Job, venv: &str, world: &[&str], paths: &[&str]) -> Result<()> {
     let mut tool = Command::new(job.python_program(venv, "componentize-py"));
     tool.args(world)
-        .args(["componentize", "app", "--output"])
+        .args(["componentize", "app"])
+        .args(paths)
+        .arg("--output")
         .arg(&job.output)
         .current_dir(&job.source)
         .env("VIRTUAL_ENV", job.tree.tools().join(venv))

@@ -48,6 +48,7 @@ mod residency;
 mod routes;
 mod runtime_config;
 mod s3;
+mod sdks;
 mod shares;
 mod sockets;
 mod sources;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasip2::cli::environment;
 use wasip2::clocks::{monotonic_clock, wall_clock};
-use wasip2::random::random;
+use wasip2::random::{insecure, random};
 
 use crate::exchange::{Exchange, Failure, wit_failure};
 use bindings::wasi::config::store;
@@ -52,6 +52,14 @@ pub fn config(exchange: &mut Exchange, key: &str) -> Result<(), Failure> {
 /// `bytes` random bytes (16 unless told) in hexadecimal.
 pub fn random(exchange: &mut Exchange) -> Result<(), Failure> {
     let bytes = random::get_random_bytes(exchange.number("bytes", 16)?);
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    exchange.text(&text)
+}
+
+/// The same of numbers that need not be hard to guess.
+pub fn insecure(exchange: &mut Exchange) -> Result<(), Failure> {
+    let mut bytes = insecure::get_insecure_random_bytes(exchange.number("bytes", 16)?);
+    bytes.extend(insecure::get_insecure_random_u64().to_le_bytes());
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     exchange.text(&text)
 }

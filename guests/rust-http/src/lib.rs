@@ -36,6 +36,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
         "/env" => inspect::env(exchange),
         "/args" => inspect::args(exchange),
         "/random" => inspect::random(exchange),
+        "/insecure" => inspect::insecure(exchange),
         "/clock" => inspect::clock(exchange),
         "/count" => inspect::count(exchange),
         "/log" => inspect::log(exchange),

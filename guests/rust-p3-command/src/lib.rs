@@ -2,11 +2,12 @@
 //! answers with what it was given; elsewhere its first argument chooses what it does.
 
 mod files;
+mod machine;
 mod net;
 mod output;
 
 use output::{copy, print};
-use wasip3::cli::{environment, stdin};
+use wasip3::cli::{environment, exit, stdin};
 
 /// What a failure says on standard error; the host's errors are in it by their own names.
 type Outcome = Result<(), String>;
@@ -53,6 +54,8 @@ async fn command(variables: &[(String, String)]) -> Outcome {
         [] => print("hello world\n").await,
         ["args", ..] => print(&(words.join("\n") + "\n")).await,
         ["env"] => print(&lines(variables)).await,
+        ["machine"] => machine::facts().await,
+        ["exit", words @ ..] => leave(words.is_empty()),
         ["cat"] => copy(Vec::new(), stdin::read_via_stream().0).await,
         ["cat", path] => files::cat(path).await,
         ["write", path, text] => files::write(path, text).await,
@@ -62,8 +65,14 @@ async fn command(variables: &[(String, String)]) -> Outcome {
         ["udp", address, text] => net::udp(address, text).await,
         ["resolve", name] => net::resolve(name).await,
         ["sockets", times] => net::sockets(times).await,
-        _ => Err("usage: args … | env | cat [PATH] | write PATH TEXT | ls DIR | open PATH N | \
+        _ => Err("usage: args … | env | machine | exit [failure] | cat [PATH] | write PATH TEXT | ls DIR | open PATH N | \
                   tcp ADDRESS TEXT | udp ADDRESS TEXT | resolve NAME | sockets N"
             .to_owned()),
     }
+}
+
+/// Ends at once, as a success or a failure.
+fn leave(is_success: bool) -> Outcome {
+    exit::exit(if is_success { Ok(()) } else { Err(()) });
+    Err("the host did not end the command".to_owned())
 }

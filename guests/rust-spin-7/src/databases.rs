@@ -6,14 +6,14 @@ use bytes::Bytes;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{FullBody, IntoResponse as _, Request, Response, StatusCode};
 
-use crate::{Answer, text};
+use crate::{Answer, mysql, text};
 
 pub async fn handle(interface: &str, request: Request) -> Answer {
     let script = request.into_body().bytes().await.unwrap_or_default();
     let script = String::from_utf8_lossy(&script).into_owned();
     let answer = match interface {
         "postgres4" => postgres::run(&script).await,
-        "mysql3" => mysql::run(&script).await,
+        name if name == mysql::NAME => mysql::run(&script).await,
         other => {
             return text(StatusCode::NOT_FOUND, format!("no such interface: {other}\n"));
         }
@@ -166,18 +166,5 @@ mod postgres {
             }
             Err(error) => out.error(error),
         }
-    }
-}
-
-mod mysql {
-    use spin_sdk::mysql::wit::mysql as db;
-    use spin_sdk::mysql::wit::mysql::ParameterValue as P;
-
-    use crate::script::Output;
-
-    asynchronous!(first_parameter, query, execute, open, more);
-
-    async fn more(out: &mut Output, _: &mut Vec<db::Connection>, what: &str, _: &str, _: &[P]) {
-        out.line(format!("no such step: {what}"));
     }
 }

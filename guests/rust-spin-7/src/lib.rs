@@ -1,12 +1,19 @@
-//! A handler by spin-sdk 7, which speaks WASI 0.3: `wasi:http/handler@0.3.0`.
+//! A handler by spin-sdk 7, which speaks WASI 0.3: `wasi:http/handler@0.3.0`. With spin-sdk 6
+//! (`rust-spin-6`) it speaks the release candidate `0.3.0-rc-2026-03-15`.
 
 #[macro_use]
 #[path = "../../rust-spin-3/src/script.rs"]
 mod script;
 
+#[macro_use]
 mod databases;
 mod key_value;
 mod mqtt;
+#[cfg(not(feature = "sdk-6"))]
+mod mysql;
+#[cfg(feature = "sdk-6")]
+#[path = "../../rust-spin-6/src/mysql.rs"]
+mod mysql;
 mod redis;
 mod sqlite;
 

@@ -16,11 +16,19 @@ const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
 pub const COMPONENT: Recipe =
     Recipe { language: "Rust", version: 1, inputs: INPUTS, build: component };
 
-/// A component that shares sources with `rust-spin-3`, whose interfaces are the same.
+/// A component that shares sources with `rust-spin-3`.
 pub const SPIN_5: Recipe = Recipe {
     language: "Rust",
     version: 1,
     inputs: &[INPUTS[0], "guests/rust-spin-3/src"],
+    build: component,
+};
+
+/// A component that shares sources with `rust-spin-7` too.
+pub const SPIN_6: Recipe = Recipe {
+    language: "Rust",
+    version: 1,
+    inputs: &[INPUTS[0], "guests/rust-spin-3/src", "guests/rust-spin-7/src"],
     build: component,
 };
 

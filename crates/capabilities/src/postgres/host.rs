@@ -27,9 +27,12 @@ use crate::streamed::{self, Incoming, Streamed};
 use crate::{Grants, HostState};
 
 /// The interfaces that [`link`] defines.
+/// The types are MySQL's, too: who imports them has been granted either by the same key.
 pub(super) const INTERFACES: &[&str] = &[
     "fermyon:spin/postgres",
     "fermyon:spin/postgres@2.0.0",
+    "fermyon:spin/rdbms-types",
+    "fermyon:spin/rdbms-types@2.0.0",
     "spin:postgres/postgres@3.0.0",
     "spin:postgres/postgres@4.0.0",
     "spin:postgres/postgres@4.1.0",

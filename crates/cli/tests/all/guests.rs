@@ -26,6 +26,7 @@ const SERVED: &[&str] = &[
     "rust-spin-2",
     "rust-spin-3",
     "rust-spin-5",
+    "rust-spin-6",
     "rust-spin-7",
     "rust-wstd",
     "zig-command",
@@ -146,6 +147,11 @@ async fn rust_with_spin_sdk_5() {
 #[tokio::test]
 async fn rust_with_spin_sdk_7_on_wasi_0_3() {
     answers_http("rust-spin-7").await;
+}
+
+#[tokio::test]
+async fn rust_with_spins_sdk_6() {
+    answers_http("rust-spin-6").await;
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ async fn random_numbers_differ_from_instance_to_instance() {
     let one = server.text("/random?bytes=32").await;
     assert_eq!(one.len(), 64);
     assert_ne!(one, server.text("/random?bytes=32").await);
+    let one = server.text("/insecure?bytes=32").await;
+    assert_eq!(one.len(), 80);
+    assert_ne!(one, server.text("/insecure?bytes=32").await);
     server.stop().await;
 }
 

@@ -54,7 +54,16 @@ async fn version_2_by_spins_sdk_3() {
 
 #[tokio::test]
 async fn version_3_by_spins_sdk_7() {
-    let app = App::granted("rust-spin-7", GRANT);
+    version_3("rust-spin-7").await;
+}
+
+#[tokio::test]
+async fn version_3_by_spins_sdk_6() {
+    version_3("rust-spin-6").await;
+}
+
+async fn version_3(guest: &str) {
+    let app = App::granted(guest, GRANT);
     let server = dayfly().up(app.folder()).await;
     uses_every_function(&server, "kv", (404, "no value\n")).await;
     // Calls that are under way together, and a list of several pages as a stream.
@@ -131,6 +140,7 @@ async fn wasis_draft_with_atomics_and_batches() {
 async fn without_a_grant_every_interface_says_access_denied() {
     for (guest, path) in [
         ("rust-spin-3", "/kv/get?key=a"),
+        ("rust-spin-6", "/kv/get?key=a"),
         ("rust-spin-7", "/kv/get?key=a"),
         ("rust-interfaces", "/old-kv/get?key=a"),
         ("rust-interfaces", "/wasi-kv/get?key=a"),

@@ -27,6 +27,7 @@ mod headers;
 mod hostile;
 mod http2;
 mod instances;
+mod interfaces;
 mod key_value;
 mod killed;
 mod killed_writing;

@@ -5,7 +5,7 @@ use dayfly_testing::{App, Certificate, Dayfly, Mosquitto, Running};
 use crate::dayfly;
 
 /// The guests, each with a version of the interface.
-const GUESTS: [&str; 3] = ["rust-spin-3", "rust-spin-5", "rust-spin-7"];
+const GUESTS: [&str; 4] = ["rust-spin-3", "rust-spin-5", "rust-spin-6", "rust-spin-7"];
 
 async fn up_with(dayfly: Dayfly, guest: &str, host: &str, lines: &str) -> (App, Running) {
     let app = App::granted(guest, &format!("allowed_outbound_hosts = [\"{host}\"]\n{lines}"));

@@ -14,6 +14,7 @@ const GUESTS: &[(&str, &str)] = &[
     ("rust-interfaces", "mysql1"),
     ("rust-spin-3", "mysql2"),
     ("rust-spin-5", "mysql2"),
+    ("rust-spin-6", "mysql2"),
     ("rust-spin-7", "mysql3"),
 ];
 

@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 use crate::dayfly;
 
 /// The guests, each with a version of the interface.
-const GUESTS: [&str; 4] = ["rust-spin-3", "rust-spin-5", "rust-spin-7", "rust-interfaces"];
+const GUESTS: [&str; 5] =
+    ["rust-spin-3", "rust-spin-5", "rust-spin-6", "rust-spin-7", "rust-interfaces"];
 
 /// What every function answers.
 const ALL: &str = r#"set Ok(())

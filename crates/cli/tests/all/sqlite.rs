@@ -7,7 +7,7 @@ use crate::dayfly;
 const GRANT: &str = "sqlite_databases = [\"default\"]";
 
 /// The guests that run the lines of a body as SQL, and by which version of the interface.
-const GUESTS: [&str; 3] = ["rust-spin-3", "rust-spin-5", "rust-spin-7"];
+const GUESTS: [&str; 4] = ["rust-spin-3", "rust-spin-5", "rust-spin-6", "rust-spin-7"];
 
 /// What the lines gave on the default database.
 async fn sql(client: &Client, lines: &str) -> String {
@@ -60,7 +60,7 @@ async fn connections_are_numbers_in_the_unversioned_interface() {
 
 #[tokio::test]
 async fn what_was_inserted_and_changed_is_told() {
-    for guest in ["rust-spin-5", "rust-spin-7"] {
+    for guest in ["rust-spin-5", "rust-spin-6", "rust-spin-7"] {
         let server = up(&App::granted(guest, GRANT), &[]).await;
         let lines = ":counts\nCREATE TABLE t (n)\nINSERT INTO t VALUES (1), (2), (3)\n:counts\n\
                      DELETE FROM t WHERE n > 1\n:counts\nSELECT last_insert_rowid(), changes()\n";

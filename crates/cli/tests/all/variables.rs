@@ -99,9 +99,10 @@ async fn a_dotenv_file_beside_the_manifest_is_asked_after_the_environment() {
 
 /// A guest of each interface by which variables are read, the path at which it reads one, and what
 /// it says of one that there is not, and of one that cannot be.
-const GUESTS: [(&str, &str, &str, &str); 4] = [
+const GUESTS: [(&str, &str, &str, &str); 5] = [
     ("rust-spin-3", "/variable/", "Undefined", "InvalidName"),
     ("rust-spin-5", "/variable?name=", "Undefined", "InvalidName"),
+    ("rust-spin-6", "/variable/", "Undefined", "InvalidName"),
     ("rust-spin-7", "/variable/", "Undefined", "InvalidName"),
     ("rust-interfaces", "/config/", "Provider", "InvalidKey"),
 ];

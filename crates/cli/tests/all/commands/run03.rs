@@ -23,6 +23,26 @@ fn line<'a>(words: &[&'a str], path: &'a str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
+async fn numbers_the_time_and_terminals_are_told() {
+    let facts = run(&["--", "machine"]).await;
+    let lines: Vec<&str> = facts.lines().collect();
+    assert_eq!(lines[0], "terminals false false false");
+    assert_eq!(lines[2], "lengths 9 9");
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let said = lines[4].strip_prefix("time ").and_then(|time| time.split('.').next()).unwrap();
+    assert!(now - said.parse::<u64>().unwrap() < 60, "{facts}");
+    let again = run(&["--", "machine"]).await;
+    assert_ne!(lines[3], again.lines().nth(3).unwrap());
+}
+
+#[tokio::test]
+async fn a_command_ends_when_it_says_so() {
+    assert_eq!(run(&["--", "exit"]).await, "");
+    let complaint = fails(&["--", "exit", "failure"]).await;
+    assert!(!complaint.contains("did not end"), "{complaint}");
+}
+
+#[tokio::test]
 async fn folders_are_as_granted() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "contents").unwrap();

@@ -159,6 +159,7 @@ async fn what_is_not_granted_is_refused() {
             ("rust-interfaces", "postgres4.1"),
             ("rust-spin-3", "postgres2"),
             ("rust-spin-3", "postgres3"),
+            ("rust-spin-6", "postgres4"),
             ("rust-spin-7", "postgres4"),
         ] {
             let (_app, server) = started(guest, grant, "").await;

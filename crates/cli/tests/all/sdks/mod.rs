@@ -9,7 +9,7 @@ use dayfly_testing::{App, MariaDb, Models, Mosquitto, Postgres, Redis, Running};
 use crate::dayfly;
 
 /// The guests, and the interfaces that they use, each with the word of its path `/use/WORD`.
-const SDKS: &[(&str, &[(&str, &str)])] = &[
+pub(crate) const SDKS: &[(&str, &[(&str, &str)])] = &[
     (
         "python-spin-3",
         &[

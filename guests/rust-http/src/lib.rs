@@ -3,6 +3,7 @@
 //! What is asked for and cannot be done is answered with 502 and the interface's own error.
 
 mod exchange;
+mod fields;
 mod files;
 mod inspect;
 mod outbound;
@@ -33,6 +34,7 @@ fn dispatch(exchange: &mut Exchange) -> Result<(), Failure> {
     match path.as_str() {
         "/hello" | "/" => exchange.text("hello world"),
         "/headers" => inspect::headers(exchange),
+        "/fields" => fields::facts(exchange),
         "/env" => inspect::env(exchange),
         "/args" => inspect::args(exchange),
         "/random" => inspect::random(exchange),

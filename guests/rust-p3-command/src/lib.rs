@@ -59,14 +59,19 @@ async fn command(variables: &[(String, String)]) -> Outcome {
         ["cat"] => copy(Vec::new(), stdin::read_via_stream().0).await,
         ["cat", path] => files::cat(path).await,
         ["write", path, text] => files::write(path, text).await,
+        ["append", path, text] => files::append(path, text).await,
+        ["stat", path] => files::stat(path).await,
+        [what @ ("mkdir" | "rmdir" | "rm"), path] => files::change(what, path, "").await,
+        [what @ ("mv" | "ln" | "symlink"), path, other] => files::change(what, path, other).await,
         ["ls", folder] => files::list(folder).await,
         ["open", path, times] => files::open(path, times).await,
         ["tcp", address, text] => net::tcp(address, text).await,
         ["udp", address, text] => net::udp(address, text).await,
         ["resolve", name] => net::resolve(name).await,
         ["sockets", times] => net::sockets(times).await,
-        _ => Err("usage: args … | env | machine | exit [failure] | cat [PATH] | write PATH TEXT | ls DIR | open PATH N | \
-                  tcp ADDRESS TEXT | udp ADDRESS TEXT | resolve NAME | sockets N"
+        _ => Err("usage: args … | env | machine | exit [failure] | cat [PATH] | write PATH TEXT | append PATH TEXT | ls DIR | open PATH N | \
+                  stat PATH | mkdir DIR | rmdir DIR | rm PATH | mv PATH PATH | ln PATH PATH | \
+                  symlink TEXT PATH | tcp ADDRESS TEXT | udp ADDRESS TEXT | resolve NAME | sockets N"
             .to_owned()),
     }
 }

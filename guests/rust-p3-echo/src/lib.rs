@@ -2,6 +2,7 @@
 //! in constant memory. `/echo` moves each byte through the guest; `/pass` hands the stream on.
 
 mod answer;
+mod fields;
 
 use answer::{Answer, respond, respond_with};
 use wasip3::http::types::{ErrorCode, Fields, Request, Response};
@@ -24,6 +25,7 @@ impl wasip3::exports::http::handler::Guest for Handler {
             "/large" => large(number(query, "bytes", 1 << 20)),
             "/slow" => slow(number(query, "chunks", 5), number(query, "ms", 100)),
             "/headers" => headers(&request),
+            "/fields" => fields::facts(&request),
             "/late" => late(number(query, "ms", 100)),
             "/refuse" => Err(ErrorCode::InternalError(Some("this handler refuses".to_owned()))),
             "/panic" => panic!("this handler panics when asked to"),

@@ -23,6 +23,46 @@ fn line<'a>(words: &[&'a str], path: &'a str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
+async fn a_folder_is_changed_by_whoever_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name);
+    std::fs::write(inside("a"), "one").unwrap();
+    std::fs::create_dir(inside("old")).unwrap();
+    let read = format!("{}::/data", folder.path().display());
+    for words in [
+        &["append", "/data/a", "two"][..],
+        &["mkdir", "/data/new"],
+        &["rmdir", "/data/old"],
+        &["rm", "/data/a"],
+        &["mv", "/data/a", "/data/b"],
+        &["ln", "/data/a", "/data/b"],
+        &["symlink", "a", "/data/b"],
+    ] {
+        let refused = fails(&[&["--dir", &read, "--"], words].concat()).await;
+        assert!(refused.contains("NotPermitted"), "{words:?}: {refused}");
+    }
+    let write = ["--dir-rw", &read, "--"];
+    run(&[&write[..], &["append", "/data/a", "two"]].concat()).await;
+    run(&[&write[..], &["mkdir", "/data/new"]].concat()).await;
+    run(&[&write[..], &["rmdir", "/data/old"]].concat()).await;
+    run(&[&write[..], &["mv", "/data/a", "/data/new/b"]].concat()).await;
+    run(&[&write[..], &["ln", "/data/new/b", "/data/c"]].concat()).await;
+    run(&[&write[..], &["rm", "/data/new/b"]].concat()).await;
+    run(&[&write[..], &["symlink", "c", "/data/link"]].concat()).await;
+    assert_eq!(std::fs::read_to_string(inside("link")).unwrap(), "onetwo");
+    assert!(!inside("old").exists() && !inside("a").exists() && !inside("new/b").exists());
+    assert_eq!(
+        run(&[&write[..], &["stat", "/data/c"]].concat()).await,
+        "DescriptorType::RegularFile 6\n"
+    );
+    // No link leads out, and no path does.
+    let outside = fails(&[&write[..], &["symlink", "/etc/passwd", "/data/out"]].concat()).await;
+    assert!(outside.contains("NotPermitted"), "{outside}");
+    let outside = fails(&[&write[..], &["mv", "/data/c", "/data/../c"]].concat()).await;
+    assert!(outside.contains("NotPermitted"), "{outside}");
+}
+
+#[tokio::test]
 async fn numbers_the_time_and_terminals_are_told() {
     let facts = run(&["--", "machine"]).await;
     let lines: Vec<&str> = facts.lines().collect();

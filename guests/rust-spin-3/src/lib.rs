@@ -23,8 +23,8 @@ fn handle(request: Request) -> Response {
     router.any("/echo", echo);
     router.any("/headers", headers);
     router.get("/variable/:name", variable);
-    router.any("/kv/:op", key_value::handle);
-    router.post("/llm/:operation", llm::ask);
+    router.any("/kv/:op", key_value);
+    router.post("/llm/:operation", llm);
     router.any("/redis/:call", redis);
     router.get("/mqtt/:call", mqtt);
     router.post("/db/:interface", databases::handle);
@@ -71,6 +71,19 @@ fn query(request: &Request, name: &str) -> Option<String> {
         rest = if decoded.is_some() { &after[2..] } else { after };
     }
     String::from_utf8(bytes).ok()
+}
+
+fn key_value(request: Request, params: Params) -> anyhow::Result<Response> {
+    let operation = params.get("op").unwrap_or_default();
+    let (status, body) =
+        key_value::handle(operation, |name| query(&request, name), request.body());
+    Ok(Response::new(status, body))
+}
+
+fn llm(request: Request, params: Params) -> anyhow::Result<Response> {
+    let operation = params.get("operation").unwrap_or_default();
+    let (status, text) = llm::handle(operation, request.query(), request.body());
+    Ok(Response::new(status, text))
 }
 
 fn redis(request: Request, params: Params) -> anyhow::Result<Response> {

@@ -1,23 +1,23 @@
 //! `fermyon:spin/llm@2.0.0`: `/llm/infer` and `/llm/embed`, each with a model in `?model=` and text in
 //! the body. With `?temperature=`, which may be anything, `infer` states parameters.
 
-use spin_sdk::http::{Params, Request, Response};
 use spin_sdk::llm::{
     EmbeddingModel, Error, InferencingModel, InferencingParams, generate_embeddings, infer,
     infer_with_options,
 };
 
-pub fn ask(request: Request, params: Params) -> anyhow::Result<Response> {
-    let model = query(&request, "model").unwrap_or("test-model");
-    let text = String::from_utf8_lossy(request.body()).into_owned();
-    let answer = match params.get("operation") {
-        Some("embed") => embed(model, &text),
-        _ => complete(model, &text, query(&request, "temperature")),
+/// The answer to a call of the guest.
+pub fn handle(operation: &str, query: &str, body: &[u8]) -> (u16, String) {
+    let model = value(query, "model").unwrap_or("test-model");
+    let text = String::from_utf8_lossy(body).into_owned();
+    let answer = match operation {
+        "embed" => embed(model, &text),
+        _ => complete(model, &text, value(query, "temperature")),
     };
-    Ok(match answer {
-        Ok(text) => Response::new(200, text),
-        Err(error) => Response::new(502, format!("{error:?}\n")),
-    })
+    match answer {
+        Ok(text) => (200, text),
+        Err(error) => (502, format!("{error:?}\n")),
+    }
 }
 
 fn complete(model: &str, prompt: &str, temperature: Option<&str>) -> Result<String, Error> {
@@ -41,7 +41,7 @@ fn embed(model: &str, text: &str) -> Result<String, Error> {
     Ok(format!("{} {:?}", result.usage.prompt_token_count, result.embeddings))
 }
 
-fn query<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let pairs = request.query().split('&');
-    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
+fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
 }

@@ -2,11 +2,19 @@
 
 pub fn run(interface: &str, script: &str) -> (u16, String) {
     match interface {
+        "postgres2" => (200, postgres2::run(script)),
         "postgres3" => (200, postgres3::run(script)),
         "postgres4" => (200, postgres4::run(script)),
         "mysql2" => (200, mysql2::run(script)),
         other => (404, format!("no such interface: {other}\n")),
     }
+}
+
+mod postgres2 {
+    use spin_sdk::pg as db;
+    use spin_sdk::pg::ParameterValue as P;
+
+    runner!(first_parameter);
 }
 
 mod postgres3 {

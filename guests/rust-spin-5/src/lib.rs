@@ -5,6 +5,10 @@
 mod script;
 
 mod databases;
+#[path = "../../rust-spin-3/src/key_value.rs"]
+mod key_value;
+#[path = "../../rust-spin-3/src/llm.rs"]
+mod llm;
 #[path = "../../rust-spin-3/src/mqtt.rs"]
 mod mqtt;
 #[path = "../../rust-spin-3/src/redis.rs"]
@@ -32,6 +36,18 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         other => match other.trim_start_matches('/').split_once('/') {
             Some(("db", interface)) => databases::run(interface, &whole(request).await),
             Some(("sqlite", label)) => sqlite::run(label, whole(request).await.as_bytes()),
+            Some(("llm", operation)) => {
+                llm::handle(operation, query, whole(request).await.as_bytes())
+            }
+            Some(("kv", operation)) => {
+                let value = |name: &str| {
+                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+                };
+                let (status, body) =
+                    key_value::handle(operation, value, whole(request).await.as_bytes());
+                (status, String::from_utf8_lossy(&body).into_owned())
+            }
             _ => (404, format!("no such path: {other}\n")),
         },
     };

@@ -8,6 +8,8 @@ mod script;
 #[macro_use]
 mod databases;
 mod key_value;
+#[path = "../../rust-spin-3/src/llm.rs"]
+mod llm;
 mod mqtt;
 #[cfg(not(feature = "sdk-6"))]
 mod mysql;
@@ -21,7 +23,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use futures::SinkExt as _;
-use spin_sdk::http::body::stream;
+use spin_sdk::http::body::{IncomingBodyExt as _, stream};
 use spin_sdk::http::{FullBody, IntoResponse, Request, Response, StatusCode, get};
 use spin_sdk::wasip3::http::types::{ErrorCode, Response as WasiResponse};
 use spin_sdk::wasip3::spawn;
@@ -46,6 +48,12 @@ async fn handle(request: Request) -> Answer {
     if let Some(call) = path.strip_prefix("/mqtt/") {
         let query = request.uri().query().unwrap_or_default();
         let (status, answer) = mqtt::handle(call, query).await;
+        return text(StatusCode::from_u16(status).expect("a status"), answer);
+    }
+    if let Some(operation) = path.strip_prefix("/llm/") {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let body = request.into_body().bytes().await.unwrap_or_default();
+        let (status, answer) = llm::handle(operation, &query, &body);
         return text(StatusCode::from_u16(status).expect("a status"), answer);
     }
     if let Some(interface) = path.strip_prefix("/db/") {

@@ -42,6 +42,7 @@ const OTHERS: &[&str] = &[
     "rust-interfaces",
     "rust-library",
     "rust-middleware",
+    "rust-pages",
     "rust-spin-1",
     "rust-typed",
 ];

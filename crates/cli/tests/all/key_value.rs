@@ -45,11 +45,13 @@ async fn uses_every_function(server: &Running, kv: &str, absent: (u16, &str)) {
 }
 
 #[tokio::test]
-async fn version_2_by_spins_sdk_3() {
-    let app = App::granted("rust-spin-3", GRANT);
-    let server = dayfly().up(app.folder()).await;
-    uses_every_function(&server, "kv", (404, "no value\n")).await;
-    server.stop().await;
+async fn version_2_by_spins_sdks_3_and_5() {
+    for guest in ["rust-spin-3", "rust-spin-5"] {
+        let app = App::granted(guest, GRANT);
+        let server = dayfly().up(app.folder()).await;
+        uses_every_function(&server, "kv", (404, "no value\n")).await;
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -140,6 +142,7 @@ async fn wasis_draft_with_atomics_and_batches() {
 async fn without_a_grant_every_interface_says_access_denied() {
     for (guest, path) in [
         ("rust-spin-3", "/kv/get?key=a"),
+        ("rust-spin-5", "/kv/get?key=a"),
         ("rust-spin-6", "/kv/get?key=a"),
         ("rust-spin-7", "/kv/get?key=a"),
         ("rust-interfaces", "/old-kv/get?key=a"),

@@ -8,8 +8,14 @@ use crate::dayfly;
 
 const GRANTED: &str = "ai_models = [\"test-model\", \"other-model\"]";
 
-/// The guests with `fermyon:spin/llm`: by Spin's SDK, and without a version.
-const GUESTS: [(&str, &str); 2] = [("rust-spin-3", "/llm"), ("rust-interfaces", "/old-llm")];
+/// The guests with `fermyon:spin/llm`: by Spin's SDKs, and without a version.
+const GUESTS: [(&str, &str); 5] = [
+    ("rust-spin-3", "/llm"),
+    ("rust-spin-5", "/llm"),
+    ("rust-spin-6", "/llm"),
+    ("rust-spin-7", "/llm"),
+    ("rust-interfaces", "/old-llm"),
+];
 
 /// A guest that may ask `models`, which are behind `url` with this token.
 async fn started(guest: &str, lines: &str, url: &str, api: &str, token: &str) -> (App, Running) {

@@ -180,14 +180,17 @@ async fn every_type_by_every_version() {
     returns(&sdk3, "postgres3", &url, BEYOND_3).await;
     sdk3.stop().await;
     let (_app, sdk5) = start("rust-spin-5", &postgres).await;
+    returns(&sdk5, "postgres2", &url, UNSIGNED).await;
     returns(&sdk5, "postgres3", &url, MOMENTS).await;
     returns(&sdk5, "postgres4", &url, COMMON).await;
     returns(&sdk5, "postgres4", &url, MOMENTS).await;
     returns(&sdk5, "postgres4", &url, LATEST).await;
     sdk5.stop().await;
-    let (_app, sdk7) = start("rust-spin-7", &postgres).await;
-    returns(&sdk7, "postgres4", &url, COMMON).await;
-    returns(&sdk7, "postgres4", &url, MOMENTS).await;
-    returns(&sdk7, "postgres4", &url, LATEST).await;
-    sdk7.stop().await;
+    for guest in ["rust-spin-6", "rust-spin-7"] {
+        let (_app, server) = start(guest, &postgres).await;
+        returns(&server, "postgres4", &url, COMMON).await;
+        returns(&server, "postgres4", &url, MOMENTS).await;
+        returns(&server, "postgres4", &url, LATEST).await;
+        server.stop().await;
+    }
 }

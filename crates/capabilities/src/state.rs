@@ -1,6 +1,7 @@
 //! The state of one instance: one field a capability, filled when the guest first asks for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use dayfly_engine::{Bounds, MemoryLimiter, StoreData};
 use wasmtime::component::{Resource, ResourceTable};
@@ -17,7 +18,7 @@ use crate::otel::Told;
 use crate::sqlite::Places;
 use crate::wasi::open::Open;
 use crate::wasi::tcp::Streaming;
-use crate::wasi::{Invocation, Stdio};
+use crate::wasi::{Invocation, LogBound, Stdio};
 
 /// What one instance's store holds.
 pub struct HostState {
@@ -32,6 +33,8 @@ pub struct HostState {
     invocation: Invocation,
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
+    /// How many requests the instance has served, if it may serve several.
+    served: Option<Arc<AtomicU32>>,
     budget: Budget,
     told: Told,
     logged: Logged,
@@ -66,6 +69,7 @@ impl HostState {
             invocation,
             wasi: None,
             http,
+            served: None,
             budget: Budget::new(limits),
             told: Told::default(),
             logged: Logged::default(),
@@ -81,6 +85,25 @@ impl HostState {
     pub fn at_depth(mut self, depth: u32) -> Self {
         self.outbound.set_depth(depth);
         self
+    }
+
+    /// The same for an instance that may serve several requests.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.served = Some(Arc::default());
+        self
+    }
+
+    /// Makes what bounds one request whole again, for the next one of the same instance, behind so
+    /// many calls between components.
+    pub fn renew(&mut self, depth: u32) {
+        self.budget = Budget::new(&self.grants.limits);
+        (self.told, self.logged) = Default::default();
+        self.outbound = Outbound::new(self.grants.clone());
+        self.outbound.set_depth(depth);
+        if let Some(served) = &self.served {
+            served.fetch_add(1, Relaxed);
+        }
     }
 
     /// How many calls between components led to the instance.
@@ -201,9 +224,11 @@ impl StoreData for HostState {
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { grants, stdio, invocation, wasi, table, .. } = self;
-        let ctx = wasi
-            .get_or_insert_with(|| grants.wasi.context(stdio, invocation, grants.limits.log_bytes));
+        let Self { grants, stdio, invocation, wasi, table, served, .. } = self;
+        let ctx = wasi.get_or_insert_with(|| {
+            let log = LogBound { bytes: grants.limits.log_bytes, served: served.clone() };
+            grants.wasi.context(stdio, invocation, log)
+        });
         WasiCtxView { ctx, table }
     }
 }

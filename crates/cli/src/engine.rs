@@ -39,11 +39,12 @@ pub(crate) fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode
 }
 
 impl EngineArgs {
-    /// An engine for at most `max_instances` at once. Its instances have the largest stack that any
-    /// of the `limits` asks for.
+    /// An engine for at most `max_instances` at once, beside which others may wait for another
+    /// request. Its instances have the largest stack that any of the `limits` asks for.
     pub(crate) fn build<'a>(
         &self,
         max_instances: u32,
+        kept_instances: u32,
         limits: impl IntoIterator<Item = &'a Limits>,
     ) -> Result<Engine> {
         let asked = limits.into_iter().map(|limits| limits.stack_bytes).max();
@@ -53,6 +54,7 @@ impl EngineArgs {
             cache_dir: self.cache_dir.clone().or_else(default_cache),
             cache_bytes: self.cache_size.saturating_mul(1 << 20),
             max_instances,
+            kept_instances,
             max_stack_bytes: self.stack.or(asked).unwrap_or(defaults.max_stack_bytes),
             ..defaults
         };

@@ -8,7 +8,7 @@ use wasmtime::component::Component;
 use wasmtime::{CallHook, Store};
 
 use crate::metered::{on_epoch, on_host_return};
-use crate::{Flavour, StoreData};
+use crate::{Flavour, StoreData, pool};
 
 /// The BLAKE3 digest of a component's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +99,20 @@ impl Code {
     /// executor at each tick. Run it inside of [`crate::Metered`].
     pub fn store<T: StoreData>(&self, data: T) -> Store<T> {
         store(self.inner.component.engine(), self.inner.flavour, data)
+    }
+}
+
+impl Code {
+    /// Makes the store of an instance that has served a request ready for another: what bounds one
+    /// request is whole again.
+    pub fn renew<T: StoreData>(&self, store: &mut Store<T>) {
+        store.set_epoch_deadline(1);
+        bound(store, self.inner.flavour);
+    }
+
+    /// How much of the engine's pool one instance takes, in what one of the usual size does.
+    pub fn pool_slots(&self) -> u32 {
+        pool::slots(&self.inner.component)
     }
 }
 

@@ -32,6 +32,8 @@ pub struct EngineConfig {
     /// Instances that may live at one time, of each [`Flavour`]. Each costs 8 GiB of address space,
     /// two of the process's mappings, and 2.5 µs when the flavour is built, but no memory.
     pub max_instances: u32,
+    /// Instances that may wait for another request beside those, of each flavour.
+    pub kept_instances: u32,
     /// The most that one linear memory may have, in bytes; at most 4 GiB. An instance's own limit
     /// is its [`crate::MemoryLimiter`]'s.
     pub max_memory_bytes: u64,
@@ -49,6 +51,7 @@ impl Default for EngineConfig {
             cache_dir: None,
             cache_bytes: 4 << 30,
             max_instances: 1_000,
+            kept_instances: 0,
             max_memory_bytes: 4 << 30,
             max_stack_bytes: 1 << 20,
             compile_threads: 0,

@@ -337,6 +337,7 @@ fn build_for(
     flavour: Flavour,
     instances: u32,
 ) -> Result<wasmtime::Engine, EngineError> {
+    let instances = instances.saturating_add(config.kept_instances);
     let wasmtime = wasmtime_config(config, flavour, instances).map_err(EngineError::Build)?;
     wasmtime::Engine::new(&wasmtime).map_err(|source| {
         let errno = source.chain().find_map(|cause| cause.downcast_ref::<rustix::io::Errno>());

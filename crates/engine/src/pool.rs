@@ -41,6 +41,13 @@ pub(crate) fn share(component: &Component, instances: u32) -> Option<u32> {
     (share < instances).then_some(share.max(1))
 }
 
+/// How much one of a component's instances takes of a pool, in what the pool has for each of its
+/// instances.
+pub(crate) fn slots(component: &Component) -> u32 {
+    let Some(needed) = component.resources_required() else { return 1 };
+    needed.num_memories.div_ceil(2).max(needed.num_tables.div_ceil(4)).max(1)
+}
+
 /// About how much address space the pool of one flavour takes, in bytes.
 pub(crate) fn reserved_bytes(config: &EngineConfig, instances: u32) -> u64 {
     let tables = u64::from(tables(instances)) * TABLE_ELEMENTS as u64 * 8;

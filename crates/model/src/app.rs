@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::feature::FeatureUse;
 use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
+use crate::reuse::Reuse;
 use crate::route::Route;
 use crate::template::Template;
 
@@ -234,8 +235,8 @@ pub struct Component {
     pub dependencies: Vec<Dependency>,
     /// Its bounds.
     pub limits: Limits,
-    /// How many requests one instance serves; 1 is a fresh instance a request.
-    pub reuse_requests: u32,
+    /// How many requests one of its instances serves, and until when.
+    pub reuse: Reuse,
 }
 
 /// Where a component's code comes from.

@@ -27,8 +27,6 @@ pub enum Feature {
     Dependencies,
     /// Components that stand before the handler of a route.
     Middleware,
-    /// More than one request served by one instance.
-    Reuse,
     /// Start-up work done at build time.
     Freeze,
     /// Optimisation of the compiled component.
@@ -63,7 +61,6 @@ impl fmt::Display for Feature {
             Self::ScriptSource(extension) => write!(f, "script sources (`.{extension}`)"),
             Self::Dependencies => f.write_str("component dependencies"),
             Self::Middleware => f.write_str("HTTP middleware"),
-            Self::Reuse => f.write_str("instance reuse"),
             Self::Freeze => f.write_str("freezing"),
             Self::Optimize => f.write_str("optimising"),
             Self::Targets => f.write_str("target environments"),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::Limits;
 use crate::app::{
     App, Component, ComponentId, Executor, HttpTarget, HttpTrigger, Source, Trigger, TriggerKind,
 };
@@ -11,6 +10,7 @@ use crate::feature::{Feature, FeatureUse};
 use crate::outbound::OutboundHosts;
 use crate::place::Place;
 use crate::route::Route;
+use crate::{Limits, Reuse};
 
 impl App {
     /// The app that a bare file makes: one component of the file's name, which may use nothing
@@ -92,6 +92,6 @@ fn component(id: ComponentId, source: PathBuf) -> Component {
         build: None,
         dependencies: Vec::new(),
         limits: Limits::default(),
-        reuse_requests: 1,
+        reuse: Reuse::default(),
     }
 }

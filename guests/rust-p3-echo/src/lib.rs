@@ -4,12 +4,17 @@
 mod answer;
 mod fields;
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use answer::{Answer, respond, respond_with};
 use wasip3::http::types::{ErrorCode, Fields, Request, Response};
 use wasip3::wit_bindgen::{StreamReader, StreamResult, StreamWriter, spawn_local};
 use wasip3::{clocks::monotonic_clock, wit_future, wit_stream};
 
 const CHUNK: usize = 64 * 1024;
+
+/// The requests that this instance has had.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 struct Handler;
 
@@ -26,6 +31,7 @@ impl wasip3::exports::http::handler::Guest for Handler {
             "/slow" => slow(number(query, "chunks", 5), number(query, "ms", 100)),
             "/headers" => headers(&request),
             "/fields" => fields::facts(&request),
+            "/count" => respond(200, &(COUNT.fetch_add(1, Relaxed) + 1).to_string()),
             "/late" => late(number(query, "ms", 100)),
             "/refuse" => Err(ErrorCode::InternalError(Some("this handler refuses".to_owned()))),
             "/panic" => panic!("this handler panics when asked to"),

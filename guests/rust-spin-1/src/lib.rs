@@ -1,11 +1,16 @@
 //! A handler as the SDKs of Spin 1 made them: `fermyon:spin/inbound-http`, which calls out by
 //! `fermyon:spin/http`. Bodies come and go whole.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use exports::fermyon::spin::inbound_http::Guest;
 use fermyon::spin::http::send_request;
 use fermyon::spin::http_types::{Method, Request, Response};
 
 wit_bindgen::generate!({ path: "wit", world: "handler", generate_all });
+
+/// The requests that this instance has had.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 struct Handler;
 
@@ -20,6 +25,7 @@ impl Guest for Handler {
             "/times" => times(query),
             "/large" => answer(200, vec![b'x'; 24 << 20]),
             "/status" => answer(query.parse().unwrap_or_default(), ""),
+            "/count" => answer(200, (COUNT.fetch_add(1, Relaxed) + 1).to_string()),
             "/cookies" => cookies(),
             "/panic" => panic!("this handler panics when asked to"),
             other => answer(404, format!("no such path: {other}\n")),

@@ -1,6 +1,7 @@
 //! Guest output as lines of the app's log: cut at line ends, bounded in length and in volume.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -76,15 +77,34 @@ impl Level {
     }
 }
 
+/// How much an instance may log on each of its streams while it serves a request.
+#[derive(Clone)]
+pub(crate) struct LogBound {
+    /// Bytes.
+    pub(crate) bytes: u64,
+    /// How many requests the instance has served, if it may serve several.
+    pub(crate) served: Option<Arc<AtomicU32>>,
+}
+
+impl LogBound {
+    fn budget(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+
+    fn request(&self) -> u32 {
+        self.served.as_ref().map_or(0, |served| served.load(Relaxed))
+    }
+}
+
 /// One output stream of one instance.
 #[derive(Clone)]
 pub(super) struct LineStream(Arc<Mutex<Lines>>);
 
 impl LineStream {
-    /// What is written after `log_bytes` is dropped, with one line that says so.
-    pub(super) fn new(sink: Arc<dyn LogSink>, kind: OutputKind, log_bytes: u64) -> Self {
-        let budget = usize::try_from(log_bytes).unwrap_or(usize::MAX);
-        let lines = Lines { sink, kind, pending: Vec::new(), budget };
+    /// What is written beyond the bound is dropped, with one line that says so.
+    pub(super) fn new(sink: Arc<dyn LogSink>, kind: OutputKind, bound: &LogBound) -> Self {
+        let (budget, bound) = (bound.budget(), bound.clone());
+        let lines = Lines { sink, kind, pending: Vec::new(), budget, bound, request: 0 };
         Self(Arc::new(Mutex::new(lines)))
     }
 
@@ -98,10 +118,17 @@ struct Lines {
     kind: OutputKind,
     pending: Vec<u8>,
     budget: usize,
+    bound: LogBound,
+    /// The request that the budget is for.
+    request: u32,
 }
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
+        let request = self.bound.request();
+        if request != self.request {
+            (self.request, self.budget) = (request, self.bound.budget());
+        }
         if self.budget == 0 {
             return;
         }
@@ -226,7 +253,8 @@ mod tests {
 
     fn lines(writes: &[&[u8]]) -> Vec<String> {
         let recorder = Arc::new(Recorder::default());
-        let stream = LineStream::new(recorder.clone(), OutputKind::Stdout, LOG_BYTES as u64);
+        let bound = LogBound { bytes: LOG_BYTES as u64, served: None };
+        let stream = LineStream::new(recorder.clone(), OutputKind::Stdout, &bound);
         for write in writes {
             stream.push(write);
         }

@@ -24,6 +24,7 @@ use wasmtime_wasi::sockets::WasiSocketsCtx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 pub use files::{FilesError, Folder, check as check_files};
+pub(crate) use lines::LogBound;
 pub use stdio::Stdio;
 
 use crate::names::Names;
@@ -93,17 +94,12 @@ impl Grant {
         Ok(Self { environment, files, _copies: None, sockets: sockets::policy(names) })
     }
 
-    /// A fresh context for one instance, which may write `log_bytes` to each of its log streams.
-    pub(crate) fn context(
-        &self,
-        stdio: &Stdio,
-        invocation: &Invocation,
-        log_bytes: u64,
-    ) -> WasiCtx {
+    /// A fresh context for one instance, each of whose log streams is bounded.
+    pub(crate) fn context(&self, stdio: &Stdio, invocation: &Invocation, log: LogBound) -> WasiCtx {
         let mut builder = WasiCtxBuilder::new();
         builder.envs(&self.environment).envs(&invocation.environment).args(&invocation.arguments);
         builder.max_random_size(random::PIECE_BYTES);
-        stdio.connect(&mut builder, log_bytes);
+        stdio.connect(&mut builder, &log);
         let mut context = builder.build();
         *context.filesystem() = self.files.clone();
         *context.sockets() = self.sockets.clone();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::AsyncStdinStream;
 
-use super::lines::LineStream;
 pub use super::lines::{Level, LogSink, OutputKind};
+use super::lines::{LineStream, LogBound};
 pub use super::pipe::{PipeReader, PipeWriter, pipe};
 
 /// Where a guest's standard streams lead.
@@ -38,9 +38,9 @@ impl Stdio {
         Self::Pipes { stdin, stdout, log }
     }
 
-    /// Connects the streams of one instance, each of which takes `log_bytes` for the log.
-    pub(super) fn connect(&self, builder: &mut WasiCtxBuilder, log_bytes: u64) {
-        let lines = |log: &Arc<dyn LogSink>, kind| LineStream::new(log.clone(), kind, log_bytes);
+    /// Connects the streams of one instance, each of which takes so much for the log.
+    pub(super) fn connect(&self, builder: &mut WasiCtxBuilder, bound: &LogBound) {
+        let lines = |log: &Arc<dyn LogSink>, kind| LineStream::new(log.clone(), kind, bound);
         match self {
             Self::Log(log) => {
                 builder

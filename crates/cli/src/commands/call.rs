@@ -73,7 +73,7 @@ impl Call {
         logging::start_quietly();
         let prepared = oneshot::prepare(&self.file)?;
         let limits = self.grants.limits();
-        let engine = self.engine.build(oneshot::INSTANCES, [&limits])?;
+        let engine = self.engine.build(oneshot::INSTANCES, 0, [&limits])?;
         let code = oneshot::load(&engine, &prepared.wasm, &limits)?;
         let exports = exports::list(code.component());
         let Some(call) = &self.function else {

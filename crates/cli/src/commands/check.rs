@@ -51,7 +51,7 @@ impl Check {
         logging::start_quietly();
         let mut facts = Facts::of(&self.source)?;
         if self.compile {
-            facts.compile(&self.engine.build(crate::oneshot::INSTANCES, [])?);
+            facts.compile(&self.engine.build(crate::oneshot::INSTANCES, 0, [])?);
         }
         if self.json {
             output::json(&facts.json())?;

@@ -56,7 +56,7 @@ impl Run {
         let prepared = oneshot::prepare(&file)?;
         let shape = dayfly_forge::shape::detect_command(&prepared.world).map_err(no_command)?;
         let grants = self.grants.open(&file)?;
-        let engine = self.engine.build(oneshot::INSTANCES, [&grants.limits])?;
+        let engine = self.engine.build(oneshot::INSTANCES, 0, [&grants.limits])?;
         let guest = Guest::link(oneshot::load(&engine, &prepared.wasm, &grants.limits)?)?;
         drop(prepared);
         let invocation = Invocation { arguments, environment: Vec::new() };

@@ -23,6 +23,9 @@ use crate::logging::LogArgs;
 use crate::residency::ResidencyArgs;
 use crate::{report, telemetry};
 
+/// Instances that may wait for another request, where components are reused.
+const KEPT_INSTANCES: u32 = 256;
+
 /// What guests may hold open, for each instance that may run: few have any files, some have many.
 const DESCRIPTORS_PER_INSTANCE: u32 = 8;
 
@@ -109,8 +112,10 @@ impl Up {
                 app.name
             ));
         }
-        let engine =
-            self.engine.build(self.max_instances, app.components.values().map(|c| &c.limits))?;
+        let reuses = app.components.values().any(|component| component.reuse.is_on());
+        let kept = if reuses { KEPT_INSTANCES.min(self.max_instances) } else { 0 };
+        let limits = app.components.values().map(|component| &component.limits);
+        let engine = self.engine.build(self.max_instances, kept, limits)?;
         let notes = !self.quiet && !self.log.is_json();
         let fetched = Arc::new(self.app.fetch(&app, !notes)?);
         let mut needs = self.needs(&app, &fetched, &config, &engine);

@@ -46,6 +46,7 @@ mod protocol;
 mod redis;
 mod refusals;
 mod residency;
+mod reuse;
 mod routes;
 mod runtime_config;
 mod s3;

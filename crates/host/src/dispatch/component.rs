@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dayfly_capabilities::{GrantError, HostState, Share};
+use dayfly_capabilities::{GrantError, Share};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::ComponentMetrics;
@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 use super::admission::{Admission, Full};
 use super::failure::Failure;
 use super::guest::{self, Answer, Guest, Terms, Trace, Work};
+use super::keep::Start;
 use super::loading::{NotLoaded, Place, Resident, Runner, Shared};
 use super::meter::Meter;
 use super::residency::{Evicted, LastUse};
@@ -62,6 +63,11 @@ pub enum ActivateError {
         /// What the engine said.
         source: EngineError,
     },
+    /// A command serves one request alone.
+    #[error(
+        "component `{0}` is a command, whose instances serve one request each, but has `reuse`"
+    )]
+    Reuse(String),
     /// The thread that was to load a component did not.
     #[error("failed to load a component on a thread of its own")]
     Thread(#[source] std::io::Error),
@@ -143,6 +149,7 @@ impl ActivateError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Serve(error) => error.hint(),
+            Self::Reuse(_) => Some("remove `reuse`, or make it an HTTP handler"),
             _ => None,
         }
     }
@@ -280,21 +287,23 @@ fn start<B: RequestBody>(
     sender: oneshot::Sender<Answer>,
 ) -> Work {
     let Resident { code, grants, runner, .. } = resident;
-    let (code, grants) = (code.clone(), grants.clone());
+    let (code, grants, depth) = (code.clone(), grants.clone(), arrival.depth);
     let scheme = arrival.connection.scheme;
-    let state = |grants| HostState::new(grants).at_depth(arrival.depth);
     match runner.clone() {
-        Runner::Http02(pre) => {
+        Runner::Http02(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
-            Box::pin(http02::run(code, pre, state(grants), request, scheme, sender))
+            let start = Start { code, grants, depth, keep };
+            Box::pin(http02::run(start, pre, request, scheme, sender))
         }
-        Runner::Http03(pre) => {
+        Runner::Http03(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
-            Box::pin(http03::run(code, pre, state(grants), request, scheme, sender))
+            let start = Start { code, grants, depth, keep };
+            Box::pin(http03::run(start, pre, request, scheme, sender))
         }
-        Runner::SpinHttp(pre) => {
+        Runner::SpinHttp(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
-            Box::pin(spin_http::run(code, pre, state(grants), request, sender))
+            let start = Start { code, grants, depth, keep };
+            Box::pin(spin_http::run(start, pre, request, sender))
         }
         Runner::Command02(pre) => {
             let call = cgi::Call::new(&request, arrival);

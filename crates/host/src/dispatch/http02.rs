@@ -1,25 +1,26 @@
-//! A handler of `wasi:http/incoming-handler@0.2`: one instance, one call.
+//! A handler of `wasi:http/incoming-handler@0.2`: one call of an instance, which is made for it unless
+//! another one waits.
 
 use dayfly_capabilities::HostState;
-use dayfly_engine::Code;
 use http::Request;
 use tokio::sync::oneshot;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::failure::Failure;
 use super::guest::Answer;
+use super::keep::Start;
 
 pub(super) async fn run(
-    code: Code,
+    start: Start<Proxy>,
     pre: ProxyPre<HostState>,
-    state: HostState,
     request: Request<WasiBody>,
     scheme: crate::Scheme,
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
-    let mut store = code.store(state);
+    let mut life = start.begin();
+    let store = &mut life.store;
     let scheme = match scheme {
         crate::Scheme::Http => Scheme::Http,
         crate::Scheme::Https => Scheme::Https,
@@ -33,9 +34,15 @@ pub(super) async fn run(
         })
         .map_err(Failure::Request)?;
     let called = async {
-        let proxy = pre.instantiate_async(&mut store).await?;
-        proxy.wasi_http_incoming_handler().call_handle(&mut store, request, answer).await
+        let proxy = match life.instance.take() {
+            Some(proxy) => proxy,
+            None => pre.instantiate_async(&mut *store).await?,
+        };
+        proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, answer).await?;
+        Ok(proxy)
     };
-    let called = called.await;
-    called.map_err(|error| Failure::of_call(error, &mut store))
+    let proxy = called.await.map_err(|error| Failure::of_call(error, store))?;
+    life.instance = Some(proxy);
+    start.end(life);
+    Ok(())
 }

@@ -1,10 +1,10 @@
-//! A handler of `wasi:http/handler@0.3`: one instance, one call, on an engine with concurrency.
+//! A handler of `wasi:http/handler@0.3`: one call of an instance, which is made for it unless another
+//! one waits, on an engine with concurrency.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 
 use dayfly_capabilities::HostState;
-use dayfly_engine::Code;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
@@ -15,25 +15,33 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView, p3};
 
 use super::failure::Failure;
 use super::guest::Answer;
+use super::keep::Start;
 
 pub(super) async fn run(
-    code: Code,
+    start: Start<Service>,
     pre: ServicePre<HostState>,
-    state: HostState,
     request: Request<WasiBody>,
     scheme: crate::Scheme,
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let request = with_authority(request, scheme);
-    let mut store = code.store(state);
+    let mut life = start.begin();
+    let store = &mut life.store;
     let called = async {
-        let service = pre.instantiate_async(&mut store).await?;
-        store
+        let service = match life.instance.take() {
+            Some(service) => service,
+            None => pre.instantiate_async(&mut *store).await?,
+        };
+        let is_done = store
             .run_concurrent(async |accessor| call(accessor, &service, request, sender).await)
-            .await?
+            .await??;
+        Ok(is_done.then_some(service))
     };
-    let called = called.await;
-    called.map_err(|error| Failure::of_call(error, &mut store))
+    life.instance = called.await.map_err(|error| Failure::of_call(error, store))?;
+    if life.instance.is_some() {
+        start.end(life);
+    }
+    Ok(())
 }
 
 /// Names the scheme and the host in the request's target, where HTTP/1.1 leaves them out: the guest
@@ -53,12 +61,13 @@ fn with_authority(request: Request<WasiBody>, scheme: crate::Scheme) -> Request<
     Request::from_parts(parts, body)
 }
 
+/// Whether the guest has nothing left to do.
 async fn call(
     accessor: &Accessor<HostState>,
     service: &Service,
     request: Request<WasiBody>,
     sender: oneshot::Sender<Answer>,
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<bool> {
     let (request, sent) = accessor.with(|mut access| -> wasmtime::Result<_> {
         let view = access.get().http();
         let (request, sent) = p3::Request::from_http(view.hooks, request);
@@ -73,14 +82,14 @@ async fn call(
         })?,
         Err(code) => {
             let _ = sender.send(Err(Failure::Guest(format!("{code:?}"))));
-            return Ok(());
+            return Ok(false);
         }
     };
     // Nobody listens any more if the request timed out; the guest's tasks end with its store.
     if sender.send(Ok(answer)).is_err() {
-        return Ok(());
+        return Ok(false);
     }
     // What the guest still writes, and what else it wants to finish.
     poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-    Ok(())
+    Ok(true)
 }

@@ -11,17 +11,18 @@ use dayfly_capabilities::{Backends, Grants, HostState, Linkers};
 use dayfly_engine::{
     ArtifactCache, Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight,
 };
-use dayfly_model::{App, HandlerShape};
+use dayfly_model::{App, HandlerShape, Reuse};
 use dayfly_telemetry::metrics;
 use tokio::sync::{oneshot, watch};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
+use super::keep::{Keep, Room};
 use super::known::Known;
 use super::residency::{Evicted, Residency};
-use super::spin_http::SpinHttpPre;
+use super::spin_http::{Handle, SpinHttpPre};
 use crate::error::chain;
 use crate::release::Prepared;
 
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) app: Arc<App>,
     pub(super) backends: Backends,
     pub(super) residency: Arc<Residency>,
+    /// For instances that wait for another request.
+    pub(super) room: Arc<Room>,
 }
 
 /// A component whose code is mapped and linked, and whose grants are open.
@@ -60,9 +63,9 @@ pub(super) struct Resident {
 /// How a component of one shape is called.
 #[derive(Clone)]
 pub(super) enum Runner {
-    Http02(ProxyPre<HostState>),
-    Http03(ServicePre<HostState>),
-    SpinHttp(SpinHttpPre),
+    Http02(ProxyPre<HostState>, Option<Arc<Keep<Proxy>>>),
+    Http03(ServicePre<HostState>, Option<Arc<Keep<Service>>>),
+    SpinHttp(SpinHttpPre, Option<Arc<Keep<Handle>>>),
     Command02(CommandPre<HostState>),
     Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
 }
@@ -329,6 +332,7 @@ impl ComponentHost {
         if let Some(known) = stamp.and_then(|stamp| self.known(stamp))
             && let Some(code) = self.cached(known.digest, known.flavour)?
         {
+            self.may_be_reused(known.shape)?;
             self.place.lock().known = Some(known);
             return Ok(Found::Code(code, known.shape));
         }
@@ -337,6 +341,7 @@ impl ComponentHost {
         if !serves_shape(shape) {
             return Err(ActivateError::Unserved { component: self.name().into(), shape });
         }
+        self.may_be_reused(shape)?;
         let flavour = Flavour::of(&prepared.wasm).map_err(|error| self.uncompiled(error))?;
         let flavour = flavour.counted(self.is_counted());
         let digest = Digest::of(&prepared.wasm);
@@ -349,6 +354,17 @@ impl ComponentHost {
             known.note(cache, &recipe);
         }
         Ok(code.map_or(Found::Uncompiled(prepared), |code| Found::Code(code, shape)))
+    }
+
+    fn may_be_reused(&self, shape: HandlerShape) -> Result<(), ActivateError> {
+        let component = self.shared.app.components.get(&self.image.component);
+        let is_command = matches!(shape, HandlerShape::Command02 | HandlerShape::Command03);
+        match component {
+            Some(component) if is_command && component.reuse.is_on() => {
+                Err(ActivateError::Reuse(self.name().into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What this process or an earlier one knows of this version of the source.
@@ -426,7 +442,8 @@ impl ComponentHost {
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }
-        let runner = runner(linkers, &code, shape).map_err(|error| ActivateError::Link {
+        let terms = (component.reuse, &self.shared.room);
+        let runner = runner(linkers, &code, shape, terms).map_err(|error| ActivateError::Link {
             component: self.name().into(),
             reason: format!("{error:#}"),
         })?;
@@ -440,12 +457,19 @@ impl ComponentHost {
     }
 }
 
-fn runner(linkers: &Linkers, code: &Code, shape: HandlerShape) -> wasmtime::Result<Runner> {
+fn runner(
+    linkers: &Linkers,
+    code: &Code,
+    shape: HandlerShape,
+    (reuse, room): (Reuse, &Arc<Room>),
+) -> wasmtime::Result<Runner> {
     let pre = linkers.link(code)?;
     Ok(match shape {
-        HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?),
-        HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?),
-        HandlerShape::SpinHttp => Runner::SpinHttp(SpinHttpPre::new(pre)?),
+        HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?, Keep::new(code, reuse, room)),
+        HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?, Keep::new(code, reuse, room)),
+        HandlerShape::SpinHttp => {
+            Runner::SpinHttp(SpinHttpPre::new(pre)?, Keep::new(code, reuse, room))
+        }
         HandlerShape::Command03 => {
             Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
         }

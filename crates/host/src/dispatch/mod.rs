@@ -9,6 +9,7 @@ mod failure;
 mod guest;
 mod http02;
 mod http03;
+mod keep;
 mod known;
 mod loading;
 mod meter;
@@ -34,6 +35,7 @@ pub use cgi::cgi_head;
 use component::Bounds;
 pub use component::{ActivateError, Loaded, serves_shape};
 pub(crate) use component::{Arrival, ComponentHost, RequestBody};
+use keep::Room;
 use loading::Shared;
 use residency::Residency;
 pub use residency::ResidencyConfig;
@@ -78,6 +80,7 @@ impl Components {
             app,
             backends,
             residency: residency.clone(),
+            room: Arc::new(Room::new(engine.config().kept_instances)),
         });
         let descriptors = Descriptors::new(config.max_descriptors);
         // A component that is called in several ways is one.

@@ -2,15 +2,15 @@
 
 use dayfly_capabilities::HostState;
 use dayfly_capabilities::http::whole;
-use dayfly_engine::Code;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use tokio::sync::oneshot;
-use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime::component::{ComponentExportIndex, InstancePre, TypedFunc};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
 
 use super::failure::Failure;
 use super::guest::Answer;
+use super::keep::Start;
 
 const INTERFACE: &str = "fermyon:spin/inbound-http";
 
@@ -42,10 +42,12 @@ impl SpinHttpPre {
     }
 }
 
+/// What handles requests.
+pub(super) type Handle = TypedFunc<(whole::Request,), (whole::Response,)>;
+
 pub(super) async fn run(
-    code: Code,
+    start: Start<Handle>,
     SpinHttpPre { pre, handle }: SpinHttpPre,
-    state: HostState,
     request: Request<WasiBody>,
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
@@ -55,23 +57,26 @@ pub(super) async fn run(
         let _ = sender.send(Ok(response));
         return Ok(());
     };
-    let limit = BODY_BYTES.min(state.grants().limits.memory_bytes);
+    let limit = BODY_BYTES.min(start.grants.limits.memory_bytes);
     let request = received(method, request, limit).await?;
-    let mut store = code.store(state);
+    let mut life = start.begin();
+    let store = &mut life.store;
     let called = async {
-        let instance = pre.instantiate_async(&mut store).await?;
-        let handle =
-            instance.get_typed_func::<(whole::Request,), (whole::Response,)>(&mut store, handle)?;
-        handle.call_async(&mut store, (request,)).await
+        let handle = match life.instance.take() {
+            Some(handle) => handle,
+            None => {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.get_typed_func(&mut *store, handle)?
+            }
+        };
+        Ok((handle.call_async(&mut *store, (request,)).await?, handle))
     };
-    match called.await {
-        Ok((answer,)) => {
-            // Nobody listens any more if the request timed out.
-            let _ = sender.send(response(answer));
-            Ok(())
-        }
-        Err(error) => Err(Failure::of_call(error, &mut store)),
-    }
+    let ((answer,), handle) = called.await.map_err(|error| Failure::of_call(error, store))?;
+    // Nobody listens any more if the request timed out.
+    let _ = sender.send(response(answer));
+    life.instance = Some(handle);
+    start.end(life);
+    Ok(())
 }
 
 /// The request with its whole body.

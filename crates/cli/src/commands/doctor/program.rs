@@ -26,7 +26,7 @@ pub(super) fn facts(arguments: &EngineArgs) -> Vec<Fact> {
         Fact::ok("wasmtime", WASMTIME),
         modes(),
     ];
-    match arguments.build(oneshot::INSTANCES, []) {
+    match arguments.build(oneshot::INSTANCES, 0, []) {
         Ok(engine) => facts.push(cache(&engine)),
         Err(error) => {
             facts.push(Fact::fail("artifact cache", format!("{error:#}"), "see the other facts"));

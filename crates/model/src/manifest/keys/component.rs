@@ -115,12 +115,22 @@ static LIMITS: Table = Table::new(
 static REUSE: Table = Table::new(
     "reuse",
     "Whether an instance serves more than one request.",
-    &[Key::new(
-        "requests",
-        Form::Integer { min: 1, max: 1_000_000 },
-        "How many requests one instance serves.",
-    )
-    .default("1: a fresh instance for each")],
+    &[
+        Key::new(
+            "requests",
+            Form::Integer { min: 1, max: 1_000_000 },
+            "How many requests one instance serves, one after the other.",
+        )
+        .default("1: a fresh instance for each"),
+        Key::new("idle", Form::Text(&formats::DURATION), "How long it waits for the next one.")
+            .default("30s"),
+        Key::new(
+            "growth",
+            Form::Text(&formats::SIZE),
+            "How much more memory it may have than after its first request.",
+        )
+        .default("16MiB"),
+    ],
 );
 
 static BUILD: Table = Table::new(

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::super::value::{Node, Value};
 use super::Lowering;
-use crate::Limits;
 use crate::app::{Build, Component, ComponentId, FileGrant, Source};
 use crate::feature::Feature;
+use crate::manifest::{parse_duration, parse_size};
 use crate::outbound::{HostPattern, OutboundHosts, from_allowed_http_hosts};
 use crate::template::Template;
+use crate::{Limits, Reuse};
 
 impl Lowering<'_, '_> {
     /// The component that `node` states, under the key `key`, with the profile applied.
@@ -35,7 +36,7 @@ impl Lowering<'_, '_> {
             build: build(node, profile),
             dependencies: self.dependencies(id, node, profile, key),
             limits: limits(node),
-            reuse_requests: requests(node),
+            reuse: reuse(node),
         }
     }
 
@@ -137,7 +138,16 @@ fn limits(node: &Node) -> Limits {
     limits
 }
 
-fn requests(node: &Node) -> u32 {
-    let stated = node.get("reuse").and_then(|reuse| reuse.integer("requests"));
-    stated.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
+/// What is no value was reported when the manifest was checked.
+fn reuse(node: &Node) -> Reuse {
+    let default = Reuse::default();
+    let Some(stated) = node.get("reuse") else { return default };
+    let idle = stated.text("idle").and_then(|text| parse_duration(text).ok());
+    let growth = stated.text("growth").and_then(|text| parse_size(text).ok());
+    let requests = stated.integer("requests").and_then(|number| u32::try_from(number).ok());
+    Reuse {
+        requests: requests.unwrap_or(default.requests),
+        idle: idle.unwrap_or(default.idle),
+        growth_bytes: growth.unwrap_or(default.growth_bytes),
+    }
 }

@@ -39,11 +39,6 @@ impl Lowering<'_, '_> {
                 self.used(Feature::Dependencies, format!("{key}.dependencies"), &entry.key_span);
             }
         }
-        if let Some(entry) = node.get("reuse").and_then(|reuse| reuse.entry("requests"))
-            && !matches!(entry.node.value, Value::Integer(1))
-        {
-            self.used(Feature::Reuse, format!("{key}.reuse.requests"), &entry.key_span);
-        }
         self.uses_of_build(node, key);
         self.use_of_targets(Some(node), key);
     }

@@ -243,14 +243,18 @@ impl ComponentHost {
                 Full::Component => Failure::ComponentFull,
                 Full::Node => Failure::NodeFull,
             })?;
-        waiting.map(Span::end_if_worth);
+        if let Some(span) = waiting {
+            span.end_if_worth();
+        }
         self.shared.residency.touch(&self.last_use, meter.began());
         let loading = meter.part("load");
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),
             NotLoaded::Slow => Failure::Loading,
         })?;
-        loading.map(Span::end_if_worth);
+        if let Some(span) = loading {
+            span.end_if_worth();
+        }
         let trace = meter.context().map(|context| Trace::new(&context, self.name()));
         if let Some(trace) = &trace {
             trace.inject(request.headers_mut());

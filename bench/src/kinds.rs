@@ -22,6 +22,8 @@ struct Kind {
     client: Client,
     /// The flags by which `wasmtime serve` serves it, if it does; they begin with a space.
     wasmtime: Option<&'static str>,
+    /// Whether its instances serve many requests.
+    reused: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,7 @@ enum Client {
     Http2,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 11] = [
     Kind::new("hello", "rust-hello", "/", Client::Wrk, Some("")),
     Kind::new("hello over TLS", "rust-hello", "/", Client::Tls, None),
     Kind::new("hello over HTTP/2", "rust-hello", "/", Client::Http2, None),
@@ -46,7 +48,22 @@ const KINDS: [Kind; 8] = [
     Kind::new("1 MiB streamed", "rust-http", "/large?bytes=1048576", Client::Wrk, None),
     Kind::new("JavaScript, 12 MB", "js-componentize", "/", Client::Wrk, Some("")),
     Kind::new("Python, 18 MB", "python-http", "/", Client::Wrk, Some("")),
+    Kind::new("hello, reused", "rust-hello", "/", Client::Wrk, None).reused(),
+    Kind::new("JavaScript, reused", "js-componentize", "/", Client::Wrk, None).reused(),
+    Kind::new("Python, reused", "python-http", "/", Client::Wrk, None).reused(),
 ];
+
+const REUSED: &str = r#"
+dayfly = 1
+[application]
+name = "reused"
+[[trigger.http]]
+route = "/..."
+component = "guest"
+[component.guest]
+source = "GUEST"
+reuse = { requests = 1000 }
+"#;
 
 impl Kind {
     const fn new(
@@ -56,34 +73,49 @@ impl Kind {
         client: Client,
         wasmtime: Option<&'static str>,
     ) -> Self {
-        Self { name, guest, path, client, wasmtime }
+        Self { name, guest, path, client, wasmtime, reused: false }
+    }
+
+    const fn reused(self) -> Self {
+        Self { reused: true, ..self }
     }
 
     fn guest(&self) -> String {
         format!("target/guests/{}.wasm", self.guest)
+    }
+
+    /// What Dayfly serves: the guest, or an app of it in `folder`.
+    fn app(&self, root: &Path, folder: &Path) -> Result<String> {
+        if !self.reused {
+            return Ok(self.guest());
+        }
+        let manifest = folder.join(format!("{}.toml", self.guest));
+        let source = root.join(self.guest());
+        std::fs::write(&manifest, REUSED.replace("GUEST", &source.display().to_string()))?;
+        Ok(manifest.display().to_string())
     }
 }
 
 /// Measures each kind, Dayfly and `wasmtime serve` in turn, and writes `kinds.md`.
 pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     let seconds = seconds.div_ceil(2);
-    let certificate = root.join("target/bench/kinds");
-    std::fs::create_dir_all(&certificate)?;
-    self_sign(&certificate)?;
+    let place = root.join("target/bench/kinds");
+    std::fs::create_dir_all(&place)?;
+    self_sign(&place)?;
     let mut text = format!(
-        "# Other handlers, one core\n\nA fresh instance a request; {CONNECTIONS} connections, \
+        "# Other handlers, one core\n\nA fresh instance a request, but where instances are reused for 1000; {CONNECTIONS} connections, \
          {ROUNDS} alternating rounds of {seconds} s; medians.\n\n\
          | | requests/s | CPU a request | `wasmtime serve` | times |\n| --- | --- | --- | --- | --- |\n"
     );
     for kind in &KINDS {
         let tls = match kind.client {
             Client::Tls => {
-                format!(" --tls-cert {0}/cert.pem --tls-key {0}/key.pem", certificate.display())
+                format!(" --tls-cert {0}/cert.pem --tls-key {0}/key.pem", place.display())
             }
             _ => String::new(),
         };
         let flags = format!("{tls} --engine aot");
-        let dayfly = Peer::dayfly(root, "dayfly", &kind.guest(), &flags)?;
+        let dayfly = Peer::dayfly(root, "dayfly", &kind.app(root, &place)?, &flags)?;
         let wasmtime =
             kind.wasmtime.map(|flags| Peer::wasmtime(root, &kind.guest(), flags)).transpose()?;
         let (mut own, mut other) = (Vec::new(), Vec::new());

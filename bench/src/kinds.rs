@@ -33,7 +33,7 @@ enum Client {
     Http2,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 10] = [
     Kind::new("hello", "rust-hello", "/", Client::Wrk, Some("")),
     Kind::new("hello over TLS", "rust-hello", "/", Client::Tls, None),
     Kind::new("hello over HTTP/2", "rust-hello", "/", Client::Http2, None),
@@ -49,7 +49,6 @@ const KINDS: [Kind; 11] = [
     Kind::new("JavaScript, 12 MB", "js-componentize", "/", Client::Wrk, Some("")),
     Kind::new("Python, 18 MB", "python-http", "/", Client::Wrk, Some("")),
     Kind::new("hello, reused", "rust-hello", "/", Client::Wrk, None).reused(),
-    Kind::new("JavaScript, reused", "js-componentize", "/", Client::Wrk, None).reused(),
     Kind::new("Python, reused", "python-http", "/", Client::Wrk, None).reused(),
 ];
 

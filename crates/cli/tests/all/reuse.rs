@@ -48,13 +48,16 @@ async fn an_instance_serves_as_many_requests_as_told() {
 #[tokio::test]
 async fn it_serves_them_one_after_the_other() {
     let (_app, server) = up("rust-http", "reuse = { requests = 100 }").await;
-    let slow = async || server.text("/sleep?ms=300").await;
-    tokio::join!(slow(), slow(), slow());
-    // Three instances wait now, each of which has served one request.
-    let sum = async || -> u32 { server.text("/count").await.trim().parse().unwrap() };
-    assert_eq!(sum().await, 1, "only `/count` counts");
-    let together = tokio::join!(slow(), sum(), sum());
-    assert_eq!((together.1, together.2), (1, 1), "two others");
+    assert_eq!(counts(&server, 2).await, ["1", "2"]);
+    // It takes the instance that waits, so what comes meanwhile has another.
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        counts(&server, 2).await
+    };
+    let (_, meanwhile) = tokio::join!(server.text("/sleep?ms=1000"), meanwhile);
+    assert_eq!(meanwhile, ["1", "2"]);
+    // The last that came back is the next that goes.
+    assert_eq!(counts(&server, 2).await, ["3", "4"]);
     server.stop().await;
 }
 
@@ -73,6 +76,31 @@ async fn none_that_failed_serves_another() {
         assert_eq!(counts(&server, 2).await, ["1", "2"]);
         assert_eq!(server.get(path).await.status, 504, "{path}");
         assert_eq!(counts(&server, 1).await, ["1"], "after {path}");
+        server.get("/panic").await;
+    }
+    server.stop().await;
+}
+
+/// componentize-js ends its engine's event loop with the first answer.
+#[tokio::test]
+async fn a_guest_that_can_answer_once_only_is_not_reused_for_long() {
+    let (_app, server) = up("js-componentize", "reuse = { requests = 100 }").await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(server.get("/").await.status);
+    }
+    assert_eq!(statuses, [200, 500, 200, 200, 200, 200]);
+    let ended = server.stop().await;
+    assert_eq!(ended.stderr.matches("none is reused any more").count(), 1, "{}", ended.stderr);
+}
+
+/// What a fresh instance does wrong says nothing of others.
+#[tokio::test]
+async fn one_that_gave_no_answer_serves_no_other() {
+    let (_app, server) = up("rust-http", "reuse = { requests = 100 }").await;
+    for path in ["/noresponse", "/refuse"] {
+        assert_eq!(server.get(path).await.status, 500, "{path}");
+        assert_eq!(counts(&server, 2).await, ["1", "2"], "after {path}");
         server.get("/panic").await;
     }
     server.stop().await;

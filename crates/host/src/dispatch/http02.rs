@@ -1,6 +1,9 @@
 //! A handler of `wasi:http/incoming-handler@0.2`: one call of an instance, which is made for it unless
 //! another one waits.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use dayfly_capabilities::HostState;
 use http::Request;
 use tokio::sync::oneshot;
@@ -25,10 +28,16 @@ pub(super) async fn run(
         crate::Scheme::Http => Scheme::Http,
         crate::Scheme::Https => Scheme::Https,
     };
+    // Whether it answers is asked only where that decides what becomes of the instance.
+    let answered = start.keep.as_ref().map(|_| Arc::<AtomicBool>::default());
+    let has_answered = answered.clone();
     let mut view = store.data_mut().http();
     let request = view.new_incoming_request(scheme, request).map_err(Failure::Request)?;
     let answer = view
         .new_response_outparam_from_callback(move |answer| {
+            if let Some(answered) = answered {
+                answered.store(answer.is_ok(), Relaxed);
+            }
             // Nobody listens any more if the request timed out; the guest need not know.
             let _ = sender.send(answer.map_err(|code| Failure::Guest(format!("{code:?}"))));
         })
@@ -43,6 +52,9 @@ pub(super) async fn run(
     };
     let proxy = called.await.map_err(|error| Failure::of_call(error, store))?;
     life.instance = Some(proxy);
-    start.end(life);
+    match has_answered {
+        Some(answered) if !answered.load(Relaxed) => start.end_unanswered(&life),
+        _ => start.end(life),
+    }
     Ok(())
 }

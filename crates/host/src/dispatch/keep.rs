@@ -26,6 +26,8 @@ pub(super) struct Keep<I> {
     slots: u32,
     room: Arc<Room>,
     waiting: Mutex<Vec<Waiting<I>>>,
+    /// Whether none waits any more, because one had no answer to a further request.
+    is_off: AtomicBool,
     /// Whether somebody will end those that wait for too long.
     is_watched: AtomicBool,
 }
@@ -83,10 +85,25 @@ impl<I: Send + 'static> Start<I> {
         })
     }
 
-    /// Lets an instance wait for another request, if it may.
+    /// Lets an instance that has answered wait for another request, if it may.
     pub(super) fn end(self, life: Life<I>) {
         if let Some(keep) = self.keep {
             keep.give_back(life);
+        }
+    }
+
+    /// Ends an instance that returned without an answer. If it had given one to an earlier request,
+    /// it is of a kind that cannot serve several.
+    pub(super) fn end_unanswered(self, life: &Life<I>) {
+        let Some(keep) = self.keep else { return };
+        if life.served > 0 && !keep.is_off.swap(true, Relaxed) {
+            keep.lock().clear();
+            let component = &self.grants.component;
+            tracing::warn!(
+                %component,
+                "an instance has no answer to a further request: none is reused any more (hint: \
+                 remove `reuse`)"
+            );
         }
     }
 }
@@ -100,6 +117,7 @@ impl<I: Send + 'static> Keep<I> {
                 slots: code.pool_slots(),
                 room: room.clone(),
                 waiting: Mutex::default(),
+                is_off: AtomicBool::new(false),
                 is_watched: AtomicBool::new(false),
             })
         })
@@ -122,7 +140,8 @@ impl<I: Send + 'static> Keep<I> {
             life.first_bytes = bytes;
         }
         let has_grown = bytes.saturating_sub(life.first_bytes) > self.terms.growth_bytes;
-        if life.served >= self.terms.requests || has_grown {
+        let is_off = self.is_off.load(Relaxed);
+        if life.served >= self.terms.requests || has_grown || is_off {
             return;
         }
         let Some(part) = self.room.take(self.slots) else { return };

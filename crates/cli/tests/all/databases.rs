@@ -87,6 +87,19 @@ pub async fn is_killed_and_comes_back<D: Database>(
     }
 }
 
+/// One connection more than each guest may open, by each interface.
+pub async fn one_connection_too_many(guests: &[(&str, &str)], grant: &str, address: &str) {
+    for (guest, interface) in guests {
+        let (_app, server) = started(guest, grant, "limits = { outbound = 1 }").await;
+        let open = format!("open {address}\nquery SELECT 1 AS one\n");
+        let script = format!("{open}close\n{open}");
+        let text = run(&server, interface, &script).await.join("\n");
+        assert_eq!(text.matches("Int32(1)").count(), 1, "{guest}, {interface}: {text}");
+        assert_eq!(text.matches("too many connections").count(), 1, "{guest}, {interface}: {text}");
+        server.stop().await;
+    }
+}
+
 /// The bounds of results and, where a component may open three, of connections. `many` and `long`
 /// are statements with so many rows of a number, and of a million letters.
 pub async fn is_bounded(

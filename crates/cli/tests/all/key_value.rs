@@ -138,20 +138,40 @@ async fn wasis_draft_with_atomics_and_batches() {
     server.stop().await;
 }
 
+/// The guests and their paths, by each interface.
+const GUESTS: [(&str, &str); 6] = [
+    ("rust-spin-3", "/kv"),
+    ("rust-spin-5", "/kv"),
+    ("rust-spin-6", "/kv"),
+    ("rust-spin-7", "/kv"),
+    ("rust-interfaces", "/old-kv"),
+    ("rust-interfaces", "/wasi-kv"),
+];
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_by_every_interface() {
+    let long = "k".repeat(4097);
+    for (guest, path) in GUESTS {
+        let app = App::granted(guest, GRANT);
+        let server = dayfly().up(app.folder()).await;
+        let answer = server.post(&format!("{path}/set?key={long}"), "value").await;
+        let text = answer.text();
+        assert!(answer.status == 502 && text.contains("4096 bytes"), "{guest} {path}: {text}");
+        let value = vec![b'x'; (4 << 20) + 1];
+        let answer = server.post(&format!("{path}/set?key=a"), value).await;
+        let text = answer.text();
+        assert!(answer.status == 502 && text.contains("4194304 bytes"), "{guest} {path}: {text}");
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn without_a_grant_every_interface_says_access_denied() {
-    for (guest, path) in [
-        ("rust-spin-3", "/kv/get?key=a"),
-        ("rust-spin-5", "/kv/get?key=a"),
-        ("rust-spin-6", "/kv/get?key=a"),
-        ("rust-spin-7", "/kv/get?key=a"),
-        ("rust-interfaces", "/old-kv/get?key=a"),
-        ("rust-interfaces", "/wasi-kv/get?key=a"),
-    ] {
+    for (guest, path) in GUESTS.map(|(guest, path)| (guest, format!("{path}/get?key=a"))) {
         for lines in ["", "key_value_stores = []"] {
             let app = App::granted(guest, lines);
             let server = dayfly().up(app.folder()).await;
-            let (status, text) = get(&server, path).await;
+            let (status, text) = get(&server, &path).await;
             assert!(status == 502 && text.contains("AccessDenied"), "{guest} {path}: {text}");
             assert!(!server.state("key-value").exists(), "nothing was opened");
             server.stop().await;

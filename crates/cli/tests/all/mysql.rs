@@ -344,6 +344,12 @@ async fn a_server_that_is_killed_and_comes_back() {
 }
 
 #[tokio::test]
+async fn one_connection_too_many_by_every_version() {
+    let mariadb = MariaDb::start().await;
+    databases::one_connection_too_many(GUESTS, &mariadb.grant(), &mariadb.url()).await;
+}
+
+#[tokio::test]
 async fn results_and_connections_are_bounded() {
     let mariadb = MariaDb::start().await;
     let limits = "limits = { outbound = 3 }";

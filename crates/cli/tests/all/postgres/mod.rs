@@ -9,6 +9,16 @@ use dayfly_testing::{App, Certificate, Postgres, Running};
 use crate::databases::{self, run, started};
 use crate::dayfly;
 
+/// The guests and the interfaces that each has; 4 is 4.0 by the SDK's version 6, 4.2 by 7.
+const GUESTS: &[(&str, &str)] = &[
+    ("rust-interfaces", "postgres1"),
+    ("rust-interfaces", "postgres4.1"),
+    ("rust-spin-3", "postgres2"),
+    ("rust-spin-3", "postgres3"),
+    ("rust-spin-6", "postgres4"),
+    ("rust-spin-7", "postgres4"),
+];
+
 /// An app of one guest that may reach a server, and the server that it is.
 async fn start(guest: &str, postgres: &Postgres) -> (App, Running) {
     started(guest, &postgres.grant(), "").await
@@ -154,19 +164,12 @@ async fn what_is_not_granted_is_refused() {
     ];
     let url = postgres.url();
     for grant in &grants {
-        for (guest, interface) in [
-            ("rust-interfaces", "postgres1"),
-            ("rust-interfaces", "postgres4.1"),
-            ("rust-spin-3", "postgres2"),
-            ("rust-spin-3", "postgres3"),
-            ("rust-spin-6", "postgres4"),
-            ("rust-spin-7", "postgres4"),
-        ] {
+        for (guest, interface) in GUESTS {
             let (_app, server) = started(guest, grant, "").await;
             let script = format!("open {url}\nquery SELECT 1\nexecute SELECT 1\n");
             let lines = run(&server, interface, &script).await;
             let refused = lines.iter().filter(|line| line.contains("ConnectionFailed")).count();
-            assert_eq!(refused, if interface == "postgres1" { 2 } else { 1 }, "{lines:#?}");
+            assert_eq!(refused, if *interface == "postgres1" { 2 } else { 1 }, "{lines:#?}");
             assert!(!lines.iter().any(|line| line.contains("Int32")), "{lines:#?}");
             server.stop().await;
         }
@@ -339,6 +342,12 @@ async fn a_server_that_is_killed_and_comes_back() {
     let (_app, server) = start("rust-spin-3", &postgres).await;
     databases::is_killed_and_comes_back(&server, "postgres3", &mut postgres).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_by_every_version() {
+    let postgres = Postgres::start().await;
+    databases::one_connection_too_many(GUESTS, &postgres.grant(), &postgres.url()).await;
 }
 
 #[tokio::test]

@@ -78,6 +78,21 @@ async fn what_is_not_granted_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_is_refused_by_every_interface() {
+    let models = Models::start().await;
+    for (guest, path) in GUESTS {
+        let (_app, server) = started(guest, GRANTED, &models.url(), "open_ai", Models::TOKEN).await;
+        let text = "x".repeat((4 << 20) + 1);
+        let answer = server.post(&format!("{path}/infer"), text).await;
+        assert!(answer.text().contains("bytes of text"), "{guest}: {}", answer.text());
+        let answer = server.post(&format!("{path}/embed"), "x\n".repeat(2049)).await;
+        assert!(answer.text().contains("texts"), "{guest}: {}", answer.text());
+        server.stop().await;
+    }
+    assert!(models.asked().is_empty());
+}
+
+#[tokio::test]
 async fn what_goes_wrong_is_an_error_that_shows_no_token() {
     let models = Models::start().await;
     let url = models.url();
@@ -92,10 +107,6 @@ async fn what_goes_wrong_is_an_error_that_shows_no_token() {
         assert_eq!(answer.status, 502);
         assert!(answer.text().contains(error), "{path}: {}", answer.text());
     }
-    let answer = server.post("/llm/infer", "x".repeat((4 << 20) + 1)).await;
-    assert!(answer.text().contains("bytes of text"), "{}", answer.text());
-    let answer = server.post("/llm/embed", "x\n".repeat(2049)).await;
-    assert!(answer.text().contains("texts"), "{}", answer.text());
     server.stop().await;
 
     let wrong = "wrong-but-secret";

@@ -136,7 +136,7 @@ async fn a_granted_database_that_nothing_defines_is_named_at_the_start() {
 #[tokio::test]
 async fn what_is_too_much_is_the_interfaces_error() {
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
-    for guest in GUESTS {
+    for guest in GUESTS.into_iter().chain(["rust-interfaces"]) {
         let limits = "limits = { cpu = \"500ms\", database = \"200KiB\" }";
         let server = up(&App::granted(guest, &format!("{GRANT}\n{limits}")), &[]).await;
         let lines = format!(

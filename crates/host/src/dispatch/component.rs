@@ -132,6 +132,8 @@ pub(crate) struct ComponentHost {
     pub(super) metrics: Arc<ComponentMetrics>,
     max_wait: Duration,
     last_use: LastUse,
+    /// Whether its instances turned out to serve one request only.
+    pub(super) reuse_is_off: Arc<AtomicBool>,
 }
 
 /// What bounds a component.
@@ -173,6 +175,7 @@ impl ComponentHost {
             metrics,
             max_wait,
             last_use: LastUse::default(),
+            reuse_is_off: Arc::default(),
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Keep<I> {
     room: Arc<Room>,
     waiting: Mutex<Vec<Waiting<I>>>,
     /// Whether none waits any more, because one had no answer to a further request.
-    is_off: AtomicBool,
+    is_off: Arc<AtomicBool>,
     /// Whether somebody will end those that wait for too long.
     is_watched: AtomicBool,
 }
@@ -109,15 +109,19 @@ impl<I: Send + 'static> Start<I> {
 }
 
 impl<I: Send + 'static> Keep<I> {
-    /// A place for instances of `code`, or none where each serves one request alone.
-    pub(super) fn new(code: &Code, terms: Reuse, room: &Arc<Room>) -> Option<Arc<Self>> {
+    /// A place for instances of `code`, or none where each serves one request alone. What turns out of
+    /// them holds for all code of their component: `is_off`.
+    pub(super) fn new(
+        code: &Code,
+        (terms, room, is_off): (Reuse, &Arc<Room>, &Arc<AtomicBool>),
+    ) -> Option<Arc<Self>> {
         terms.is_on().then(|| {
             Arc::new(Self {
                 terms,
                 slots: code.pool_slots(),
                 room: room.clone(),
                 waiting: Mutex::default(),
-                is_off: AtomicBool::new(false),
+                is_off: is_off.clone(),
                 is_watched: AtomicBool::new(false),
             })
         })

@@ -442,7 +442,7 @@ impl ComponentHost {
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }
-        let terms = (component.reuse, &self.shared.room);
+        let terms = (component.reuse, &self.shared.room, &self.reuse_is_off);
         let runner = runner(linkers, &code, shape, terms).map_err(|error| ActivateError::Link {
             component: self.name().into(),
             reason: format!("{error:#}"),
@@ -461,15 +461,13 @@ fn runner(
     linkers: &Linkers,
     code: &Code,
     shape: HandlerShape,
-    (reuse, room): (Reuse, &Arc<Room>),
+    reuse: (Reuse, &Arc<Room>, &Arc<AtomicBool>),
 ) -> wasmtime::Result<Runner> {
     let pre = linkers.link(code)?;
     Ok(match shape {
-        HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?, Keep::new(code, reuse, room)),
-        HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?, Keep::new(code, reuse, room)),
-        HandlerShape::SpinHttp => {
-            Runner::SpinHttp(SpinHttpPre::new(pre)?, Keep::new(code, reuse, room))
-        }
+        HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?, Keep::new(code, reuse)),
+        HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?, Keep::new(code, reuse)),
+        HandlerShape::SpinHttp => Runner::SpinHttp(SpinHttpPre::new(pre)?, Keep::new(code, reuse)),
         HandlerShape::Command03 => {
             Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
         }

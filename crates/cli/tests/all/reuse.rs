@@ -85,12 +85,14 @@ async fn none_that_failed_serves_another() {
 /// componentize-js ends its engine's event loop with the first answer.
 #[tokio::test]
 async fn a_guest_that_can_answer_once_only_is_not_reused_for_long() {
-    let (_app, server) = up("js-componentize", "reuse = { requests = 100 }").await;
+    let app = App::granted("js-componentize", "reuse = { requests = 100 }");
+    let server = dayfly().up(app.folder()).await;
     let mut statuses = Vec::new();
     for _ in 0..6 {
         statuses.push(server.get("/").await.status);
     }
-    assert_eq!(statuses, [200, 500, 200, 200, 200, 200]);
+    let failed = statuses.iter().filter(|status| **status == 500).count();
+    assert!(statuses[0] == 200 && failed == 1, "{statuses:?}");
     let ended = server.stop().await;
     assert_eq!(ended.stderr.matches("none is reused any more").count(), 1, "{}", ended.stderr);
 }

@@ -58,7 +58,6 @@ mod spin_one;
 mod sqlite;
 mod streaming;
 mod telemetry;
-mod telemetry_calls;
 mod tls;
 mod variables;
 mod vault;

@@ -10,7 +10,7 @@ use dayfly_testing::{
     number, text,
 };
 
-use crate::telemetry::{PARENT, exporting, hex};
+use super::{PARENT, exporting, hex};
 
 /// Stands in whatever is stored, asked for or sent.
 const SECRET: &str = "opensesame";

@@ -201,7 +201,7 @@ impl HostState {
 
 impl Drop for HostState {
     fn drop(&mut self) {
-        self.grants.metrics.memory(self.limiter.used_bytes());
+        self.grants.metrics.instance(self.limiter.used_bytes());
     }
 }
 

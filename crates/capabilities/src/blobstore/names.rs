@@ -3,34 +3,54 @@
 
 use super::Error;
 
-/// The longest name of a file, in bytes.
-const FILE_NAME_BYTES: usize = 255;
+/// The longest name of a file, and the longest key of a bucket behind its prefix, in bytes.
+const MOST_BYTES: usize = 255;
 
 /// The name of the file that holds an object: `%XX` stands for what a file's name cannot have, what
 /// hides a file, and `%` itself.
 pub(super) fn encode(name: &str) -> Result<String, Error> {
-    if name.is_empty() || name.len() > FILE_NAME_BYTES {
-        return Err(Error::Name);
-    }
-    let mut file = String::with_capacity(name.len());
-    for (at, character) in name.char_indices() {
-        let hides = at == 0 && character == '.';
-        if hides || matches!(character, '/' | '%' | '\\') || character.is_control() {
-            let mut bytes = [0; 4];
-            for byte in character.encode_utf8(&mut bytes).bytes() {
-                file.push_str(&format!("%{byte:02X}"));
-            }
-        } else {
-            file.push(character);
-        }
-    }
-    if file.len() > FILE_NAME_BYTES { Err(Error::Name) } else { Ok(file) }
+    escape(name, |before, character, _| match character {
+        '/' | '%' | '\\' => true,
+        '.' => before.is_none(),
+        other => other.is_control(),
+    })
 }
 
 /// The name of the object that a file holds; `None` for files of others.
 pub(super) fn decode(file: &str) -> Option<String> {
-    let name = percent_encoding::percent_decode_str(file).decode_utf8().ok()?;
-    (encode(&name).ok()? == file).then(|| name.into_owned())
+    unescape(file, encode)
+}
+
+/// A name with `%XX` for each character that is foreign, told by the one before it, itself, and
+/// whether it is the last.
+pub(super) fn escape(
+    name: &str,
+    is_foreign: impl Fn(Option<char>, char, bool) -> bool,
+) -> Result<String, Error> {
+    if name.is_empty() || name.len() > MOST_BYTES {
+        return Err(Error::Name);
+    }
+    let mut escaped = String::with_capacity(name.len());
+    let mut characters = name.chars().peekable();
+    let mut before = None;
+    while let Some(character) = characters.next() {
+        if is_foreign(before, character, characters.peek().is_none()) {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                escaped.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            escaped.push(character);
+        }
+        before = Some(character);
+    }
+    if escaped.len() > MOST_BYTES { Err(Error::Name) } else { Ok(escaped) }
+}
+
+/// The name that `encode` makes `text` of; `None` where it makes no name that.
+pub(super) fn unescape(text: &str, encode: fn(&str) -> Result<String, Error>) -> Option<String> {
+    let name = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+    (encode(&name).ok()? == text).then(|| name.into_owned())
 }
 
 #[cfg(test)]

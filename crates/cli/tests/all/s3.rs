@@ -6,7 +6,7 @@ use dayfly_testing::{App, Body, Dayfly, Pattern, Running, S3};
 use http::Method;
 use tokio::net::TcpListener;
 
-use crate::blobstore::{ALL, refused};
+use crate::blobstore::{ALL, refused, streams};
 use crate::dayfly;
 
 const GUEST: &str = "rust-interfaces";
@@ -148,21 +148,7 @@ async fn large_objects_stream_in_little_memory() {
     let lines = format!("{GRANT}\nlimits = {{ time = \"10m\" }}");
     let s3 = S3::start(&["bucket"]).await;
     let (_app, server) = up(&lines, &store("default", &s3, "")).await;
-    server.text("/blobs/create?container=pictures").await;
-    server.text("/blobs/put?container=pictures&object=small&bytes=6000000").await;
-    server.process().forget_peak();
-    let before = server.process().resident_bytes();
-    let path = format!("/blobs/put?container=pictures&object=large&bytes={BYTES}");
-    assert_eq!(server.text(&path).await, "stored");
-    let get = "/blobs/get?container=pictures&object=large";
-    let response = server.open(server.request(Method::GET, get).body(Body::empty()).unwrap());
-    let mut body = response.await.unwrap().into_body();
-    let mut read = 0;
-    while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
-        read += frame.unwrap().into_data().map_or(0, |data| data.len() as u64);
-    }
-    assert_eq!(read, BYTES);
-    let grown = server.process().peak_resident_bytes().saturating_sub(before);
+    let (get, grown) = streams(&server, BYTES).await;
     assert!(grown < 32 << 20, "{} MiB more", grown >> 20);
     for (first, last, expected) in
         [(BYTES - 3, u64::MAX, "xxx"), (5, 6, "xx"), (BYTES, BYTES + 5, "")]

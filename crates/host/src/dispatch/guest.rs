@@ -134,7 +134,7 @@ impl Future for Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let cpu = self.work.spent();
-        self.resident.grants.metrics.instance(cpu);
+        self.resident.grants.metrics.cpu(cpu);
         if let Some(span) = self.trace.as_mut().and_then(|trace| trace.span.as_mut()) {
             span.number("dayfly.cpu_time", cpu.as_secs_f64());
             let left_out = span.context().calls_left_out();

@@ -124,16 +124,16 @@ impl ComponentMetrics {
         self.duration.observe(took);
     }
 
-    /// Counts an instance that ended, and the CPU time that it used.
+    /// Adds the CPU time that a guest used for an event.
     #[inline]
-    pub fn instance(&self, cpu: Duration) {
-        self.instances.count();
+    pub fn cpu(&self, cpu: Duration) {
         self.cpu.add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Notes how much memory an instance had.
+    /// Counts an instance that ended, and notes how much memory it had.
     #[inline]
-    pub fn memory(&self, bytes: u64) {
+    pub fn instance(&self, bytes: u64) {
+        self.instances.count();
         self.memory_peak.raise(bytes);
     }
 

@@ -1,52 +1,32 @@
 //! Names of objects, and their keys in a bucket, which are the same as far as every server and
 //! every client can have them.
 
-use super::super::Error;
-
-/// The longest key behind a container's prefix, in bytes, as files have it.
-const KEY_BYTES: usize = 255;
+use super::super::{Error, names};
 
 /// The key of an object: `%XX` stands for `%` itself and for what servers and clients take for
 /// something else: a `.` at the beginning of a segment, a `/` that ends no segment, a space at the
 /// end, `\`, and what is no text in XML.
 pub(in super::super) fn encode(name: &str) -> Result<String, Error> {
-    if name.is_empty() || name.len() > KEY_BYTES {
-        return Err(Error::Name);
-    }
-    let mut key = String::with_capacity(name.len());
-    let mut characters = name.chars().peekable();
-    let mut begins = true;
-    while let Some(character) = characters.next() {
-        let ends = characters.peek().is_none();
-        let foreign = match character {
+    names::escape(name, |before, character, ends| {
+        let begins = before.is_none_or(|before| before == '/');
+        match character {
             '%' | '\\' | '\u{fffe}' | '\u{ffff}' => true,
             '.' => begins,
             '/' => begins || ends,
             ' ' => ends,
             other => other.is_control(),
-        };
-        begins = character == '/';
-        if foreign {
-            let mut bytes = [0; 4];
-            for byte in character.encode_utf8(&mut bytes).bytes() {
-                key.push_str(&format!("%{byte:02X}"));
-            }
-        } else {
-            key.push(character);
         }
-    }
-    if key.len() > KEY_BYTES { Err(Error::Name) } else { Ok(key) }
+    })
 }
 
 /// A text as one segment of a prefix; `None` for what is too long or empty.
 pub(super) fn encode_segment(text: &str) -> Option<String> {
-    super::super::names::encode(text).ok()
+    names::encode(text).ok()
 }
 
 /// The name of the object that has a key; `None` for what is not ours.
 pub(super) fn decode(key: &str) -> Option<String> {
-    let name = percent_encoding::percent_decode_str(key).decode_utf8().ok()?;
-    (encode(&name).ok()? == key).then(|| name.into_owned())
+    names::unescape(key, encode)
 }
 
 #[cfg(test)]

@@ -262,8 +262,8 @@ fn shimmed<'a>(
             given.iter().find(|(it, kind, _)| *it == name && *kind == ExternalKind::Func);
         slots.push(function.ok_or(Unsuited)?.2);
     }
-    match &component.instances[shim as usize] {
-        InstanceOf::Module { args, .. } if args.is_empty() => {}
+    match component.instances.get(shim as usize) {
+        Some(InstanceOf::Module { args, .. }) if args.is_empty() => {}
         _ => return Err(Unsuited),
     }
     let calls = module(shim)?.shimmed()?.into_iter();
@@ -276,7 +276,7 @@ fn argument<'c, 'a>(
     instance: u32,
     name: &str,
 ) -> Suited<&'c InstanceOf<'a>> {
-    let InstanceOf::Module { args, .. } = &component.instances[instance as usize] else {
+    let Some(InstanceOf::Module { args, .. }) = component.instances.get(instance as usize) else {
         return Err(Unsuited);
     };
     let (_, given) = args.iter().find(|(it, _)| *it == name).ok_or(Unsuited)?;

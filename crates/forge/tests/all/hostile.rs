@@ -58,6 +58,22 @@ fn components_nested_deeply_are_survived() {
     forge(text.into_bytes());
 }
 
+/// What looks like a fixup of a shim, in an instance that is not there.
+#[test]
+fn indices_that_lead_nowhere_are_survived() {
+    forge(
+        br#"(component
+            (core module $fixup
+                (import "" "0" (func))
+                (import "" "$imports" (table 1 funcref))
+                (elem (i32.const 0) func 0))
+            (alias core export 36 "$imports" (core table))
+            (core instance $given (export "$imports" (table 0)) (export "0" (func 36)))
+            (core instance (instantiate $fixup (with "" (instance $given)))))"#
+            .to_vec(),
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
 

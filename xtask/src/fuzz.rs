@@ -19,6 +19,9 @@ const TARGETS: &[&str] = &[
     "cgi",
     "artifact",
     "runtime_config",
+    "mysql",
+    "nats",
+    "trace_context",
 ];
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with

@@ -16,6 +16,13 @@ mod dial;
 mod endpoint;
 pub mod grants;
 pub mod http;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    //! What fuzz targets reach and nobody else.
+    pub use crate::messaging::fuzz as nats;
+    pub use crate::mysql::fuzz as mysql;
+}
 mod inherit;
 pub mod key_value;
 pub mod linker;

@@ -7,6 +7,9 @@ mod nats_wire;
 pub(super) mod pool;
 mod redis;
 
+#[cfg(fuzzing)]
+pub use nats_wire::fuzz;
+
 use std::time::Duration;
 
 use dayfly_model::runtime_config::{Messaging, MessagingKind};

@@ -177,6 +177,12 @@ fn greeting(packet: &[u8]) -> io::Result<Greeting> {
     Ok(Greeting { connection, capabilities, nonce, plugin })
 }
 
+/// Reads a server's first packet.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(packet: &[u8]) {
+    let _ = greeting(packet).map(|greeting| known(greeting.plugin.as_bytes()).is_ok());
+}
+
 /// What a client says of itself, with TLS in the clear before and again after.
 fn header(capabilities: u32) -> Vec<u8> {
     let mut packet = capabilities.to_le_bytes().to_vec();

@@ -62,3 +62,24 @@ impl Grant {
         Session::begin(Place { dialer: self.dialer.clone(), address, client }, self.bounds).await
     }
 }
+
+/// Reads what a server sends, packets with their length in two bytes before each: a greeting, then
+/// a result.
+#[cfg(fuzzing)]
+pub fn fuzz(sent: &[u8]) {
+    let mut rest = sent;
+    let mut packets = std::iter::from_fn(|| {
+        let (length, after) = rest.split_first_chunk::<2>()?;
+        let (packet, after) = after.split_at(after.len().min(u16::from_le_bytes(*length).into()));
+        rest = after;
+        Some(packet)
+    });
+    let Some(greeting) = packets.next() else { return };
+    handshake::fuzz(greeting);
+    let mut columns = Vec::new();
+    for packet in packets {
+        let _ = (result::answer(packet), result::prepared(packet), result::columns(packet));
+        let _ = result::row(packet, &columns);
+        columns.extend(result::column(packet).ok().filter(|_| columns.len() < 64));
+    }
+}

@@ -223,6 +223,24 @@ impl Link {
     }
 }
 
+/// Reads what a server sends, in pieces of so many bytes.
+#[cfg(fuzzing)]
+pub fn fuzz(sent: &[u8], piece: usize) -> usize {
+    let mut read = BytesMut::new();
+    let mut lines = 0;
+    for piece in sent.chunks(piece.max(1)) {
+        read.extend_from_slice(piece);
+        loop {
+            match parse(&mut read) {
+                Ok(Some(_)) => lines += 1,
+                Ok(None) => break,
+                Err(_) => return lines,
+            }
+        }
+    }
+    lines
+}
+
 /// Takes what comes first, if all of it is there.
 fn parse(read: &mut BytesMut) -> Result<Option<Line>, Broken> {
     let Some(end) = read.windows(END.len()).position(|two| two == END) else {

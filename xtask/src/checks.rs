@@ -15,7 +15,6 @@ const CHECKS: &[Check] = &[
     ("spelling", spelling),
     ("dependencies", dependencies),
     ("lints", lints),
-    ("what is generated", generated),
 ];
 
 pub fn run(tree: &Tree) -> Result<()> {
@@ -43,13 +42,8 @@ fn dependencies(tree: &Tree) -> Result<()> {
     process::run(cargo().args(deny).current_dir(tree.root()))
 }
 
+/// Of the release profile, since that is what the tests build: they share build scripts and macros.
 fn lints(tree: &Tree) -> Result<()> {
-    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    process::run(cargo().args(clippy).current_dir(tree.root()))
-}
-
-/// The committed schema and reference page are what the code generates.
-fn generated(tree: &Tree) -> Result<()> {
-    let tests = ["test", "--package", "dayfly-model", "--test", "all", "--locked", "--quiet"];
-    process::run(cargo().args(tests).arg("generated::").current_dir(tree.root()))
+    let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--locked"];
+    process::run(cargo().args(clippy).args(["--", "-D", "warnings"]).current_dir(tree.root()))
 }

@@ -38,7 +38,7 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
-    /// Formatting, lints, licences, spelling, and what is generated
+    /// Formatting, spelling, licences, lints
     Check,
     /// Set up, build the guests, run every test; further words go to nextest
     Test {

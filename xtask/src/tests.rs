@@ -8,13 +8,15 @@ use crate::process::{cargo, run as run_process};
 use crate::tree::Tree;
 use crate::{guests, setup};
 
-/// Documentation tests first, so that nextest's summary is the last thing printed.
+/// Tests of what is released: the same build that `cargo run --release` starts and benchmarks
+/// measure, so Wasmtime is compiled once. Documentation tests come first, so that nextest's summary is
+/// the last thing printed.
 pub fn run(tree: &Tree, nextest: &[String]) -> Result<()> {
     setup::run(tree)?;
     guests::build(tree, &[], false)?;
-    let doc = ["test", "--workspace", "--doc", "--locked", "--quiet"];
+    let doc = ["test", "--release", "--workspace", "--doc", "--locked", "--quiet"];
     run_process(cargo().args(doc).current_dir(tree.root()))?;
-    let all = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast"];
+    let all = ["nextest", "run", "--release", "--workspace", "--locked", "--no-fail-fast"];
     run_process(cargo().args(all).args(nextest).current_dir(tree.root()))
 }
 
@@ -27,9 +29,7 @@ pub fn end_to_end(tree: &Tree) -> Result<()> {
 pub fn bench(tree: &Tree, arguments: &[String]) -> Result<()> {
     setup::run(tree)?;
     guests::build(tree, &[], false)?;
-    // Together, so that both have the same features of their dependencies and Wasmtime is built once.
-    let programs =
-        ["build", "--release", "--locked", "--package", "dayfly", "--package", "dayfly-bench"];
+    let programs = ["build", "--release", "--locked", "--workspace", "--bins"];
     run_process(cargo().args(programs).current_dir(tree.root()))?;
     let bench = Command::new(tree.root().join("target/release/dayfly-bench"));
     run_process({ bench }.args(arguments).current_dir(tree.root()))

@@ -10,58 +10,72 @@ use super::progress;
 use crate::process::{answer, cargo, run_quietly};
 use crate::tree::Tree;
 
-/// Each cargo command, and the package that brings it.
-const PROGRAMS: &[(&str, &str)] =
-    &[("nextest", "cargo-nextest"), ("deny", "cargo-deny"), ("fuzz", "cargo-fuzz")];
+struct Program {
+    package: &'static str,
+    /// How it is asked for its version.
+    name: Name,
+    /// Fixed where what it does decides what guests become or what tests see.
+    version: Option<&'static str>,
+    /// What `cargo install` is told besides.
+    features: &'static [&'static str],
+}
 
-/// It decides what guests become, so its version is fixed.
-const WIT_BINDGEN: &str = "0.63.0";
+/// A command of cargo's, installed for whoever works here, or a program under `target/tools`.
+enum Name {
+    Verb(&'static str),
+    Tool(&'static str),
+}
 
-/// The S3 server of the end-to-end tests, which checks signatures.
-const S3_SERVER: (&str, &str) = ("s3s-fs", "0.14.1");
+const PROGRAMS: &[Program] = &[
+    Program { package: "cargo-nextest", name: Name::Verb("nextest"), version: None, features: &[] },
+    Program { package: "cargo-deny", name: Name::Verb("deny"), version: None, features: &[] },
+    Program { package: "cargo-fuzz", name: Name::Verb("fuzz"), version: None, features: &[] },
+    Program {
+        package: "wit-bindgen-cli",
+        name: Name::Tool("wit-bindgen"),
+        version: Some("0.63.0"),
+        features: &["--no-default-features", "--features", "c"],
+    },
+    // It checks signatures.
+    Program {
+        package: "s3s-fs",
+        name: Name::Tool("s3s-fs"),
+        version: Some("0.14.1"),
+        features: &["--features", "binary"],
+    },
+];
 
 pub fn install(tree: &Tree) -> Result<()> {
-    for (verb, package) in PROGRAMS {
-        if answer(cargo().args([verb, "--version"])).is_some() {
-            continue;
+    for program in PROGRAMS.iter().filter(|program| !program.is_installed(tree)) {
+        progress(&format!("compiling {}, which takes some minutes", program.package));
+        run_quietly(&mut program.installation(tree))?;
+    }
+    Ok(())
+}
+
+impl Program {
+    fn is_installed(&self, tree: &Tree) -> bool {
+        let found = match self.name {
+            Name::Verb(verb) => answer(cargo().args([verb, "--version"])),
+            Name::Tool(name) => answer(Command::new(tree.cargo_program(name)).arg("--version")),
+        };
+        found.is_some_and(|found| found.contains(self.version.unwrap_or_default()))
+    }
+
+    fn installation(&self, tree: &Tree) -> Command {
+        let mut install = cargo();
+        install.args(["install", "--locked", self.package]).args(self.features);
+        if let Some(version) = self.version {
+            install.args(["--version", version]);
         }
-        progress(&format!("compiling {package}, which takes some minutes"));
-        run_quietly(cargo().args(["install", "--locked", package]))?;
+        if let Name::Tool(_) = self.name {
+            install.arg("--root").arg(tree.cargo_programs());
+        }
+        // None of them works for long: making them fast would take longer than that saves.
+        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        install.env("CARGO_PROFILE_RELEASE_LTO", "off");
+        install.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        install.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+        install
     }
-    install_wit_bindgen(tree)?;
-    install_s3_server(tree)
-}
-
-fn install_s3_server(tree: &Tree) -> Result<()> {
-    let (name, version) = S3_SERVER;
-    let found = answer(Command::new(tree.cargo_program(name)).arg("--version"));
-    if found.is_some_and(|found| found.contains(version)) {
-        return Ok(());
-    }
-    progress("compiling s3s-fs, which takes two minutes");
-    let mut install = cargo();
-    install
-        .args(["install", "--locked", name, "--version", version])
-        .args(["--features", "binary", "--root"])
-        .arg(tree.cargo_programs())
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "0");
-    run_quietly(&mut install)
-}
-
-fn install_wit_bindgen(tree: &Tree) -> Result<()> {
-    let found = answer(Command::new(tree.cargo_program("wit-bindgen")).arg("--version"));
-    if found.is_some_and(|version| version.contains(WIT_BINDGEN)) {
-        return Ok(());
-    }
-    progress("compiling wit-bindgen, which takes two minutes");
-    let mut install = cargo();
-    install
-        .args(["install", "--locked", "wit-bindgen-cli", "--version", WIT_BINDGEN])
-        .args(["--no-default-features", "--features", "c", "--root"])
-        .arg(tree.cargo_programs())
-        // It runs for milliseconds: making it fast would take longer than it ever runs.
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "0");
-    run_quietly(&mut install)
 }

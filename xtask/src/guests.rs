@@ -31,6 +31,8 @@ pub enum Shape {
     Command,
     /// Spin 1's handler.
     SpinHttp,
+    /// A handler of one kind of event: Redis messages, or what is scheduled.
+    Event,
     /// Typed functions of a world of its own.
     Typed,
 }
@@ -70,6 +72,10 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-spin-5", Shape::Http02, &rust::SPIN_5),
     guest("rust-spin-6", Shape::Http03, &rust::SPIN_6),
     guest("rust-spin-7", Shape::Http03, &rust::SPIN_5),
+    guest("rust-events", Shape::Http02, &rust::PROGRAM),
+    guest("rust-redis-3", Shape::Event, &rust::MODULE),
+    guest("rust-redis-7", Shape::Event, &rust::COMPONENT),
+    guest("rust-cron", Shape::Event, &rust::COMPONENT),
     guest("rust-p3-echo", Shape::Http03, &rust::COMPONENT),
     guest("hostile", Shape::Http02, &rust::COMPONENT),
     guest("hostile-p3", Shape::Http03, &rust::COMPONENT),
@@ -146,6 +152,7 @@ impl fmt::Display for Shape {
             Shape::Http03 => "wasi:http 0.3",
             Shape::Command => "command",
             Shape::SpinHttp => "fermyon:spin/inbound-http",
+            Shape::Event => "handler of events",
             Shape::Typed => "typed exports",
         })
     }

@@ -15,6 +15,7 @@ use crate::http::Internal;
 use crate::key_value::{self, Stores};
 use crate::llm;
 use crate::messaging;
+use crate::queue;
 use crate::tls::{self, TlsError};
 use crate::variables::Variables;
 
@@ -55,6 +56,8 @@ pub struct Backends {
     pub messaging: messaging::Clients,
     /// Its SQL databases.
     pub sqlite: Databases,
+    /// Its queues, and the dead letters of its triggers.
+    pub queues: Arc<queue::Store>,
 }
 
 impl Backends {
@@ -78,7 +81,9 @@ impl Backends {
         let (variables, internal) = (Arc::new(variables), Arc::default());
         let blobs = Containers::new(&config, &state, &app.name)?;
         let messaging = messaging::Clients::new(&config);
+        let queues = Arc::new(queue::Store::new(&state));
         Ok(Self {
+            queues,
             messaging,
             variables,
             state,

@@ -35,6 +35,7 @@ mod names;
 pub mod otel;
 mod paced;
 pub mod postgres;
+pub mod queue;
 mod rdbms;
 pub mod redis;
 mod refusals;

@@ -14,8 +14,8 @@ use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::runtime_config::{KeyValueStore, SqliteDatabase, VariablesProvider};
 use dayfly_model::{
-    App, ComponentId, Executor, FileGrant, HttpTarget, HttpTrigger, Limits, Middleware,
-    RuntimeConfig, TriggerKind,
+    App, ComponentId, EventSource, EventTrigger, Executor, FileGrant, HttpTarget, HttpTrigger,
+    Limits, Middleware, Output, RuntimeConfig, TriggerKind,
 };
 
 use crate::databases::{self, Sql};
@@ -245,6 +245,7 @@ impl AppArgs {
     ) {
         let (state, logs) = self.folders(app, config);
         needs.outbound |= asks_servers(config);
+        needs.outbound |= app.triggers.iter().any(|trigger| leaves_the_machine(&trigger.kind));
         for folder in [state, logs].into_iter().chain(folders_of_data(config)) {
             let _ = std::fs::create_dir_all(&folder);
             needs.write.push(folder);
@@ -300,6 +301,13 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
         || !config.messaging.is_empty()
         || config.variables_providers.iter().any(vault)
         || config.key_value_stores.values().any(redis)
+}
+
+/// Whether a trigger's events come from servers, or its handlers' answers go to any.
+fn leaves_the_machine(trigger: &TriggerKind) -> bool {
+    let TriggerKind::Event(EventTrigger { source, output, .. }) = trigger else { return false };
+    let passes_on = matches!(output, Some(Output::Redis { .. } | Output::Http(_)));
+    passes_on || matches!(source, EventSource::Redis(_))
 }
 
 /// Where a runtime configuration puts data outside the state folder.
@@ -369,7 +377,7 @@ pub(crate) struct Target<'a> {
     pub(crate) middleware: &'a [Middleware],
 }
 
-/// The components that HTTP triggers name, how they are called and what stands before them, each
+/// The components that triggers name, how they are called and what stands before them, each
 /// once.
 pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
     let mut seen = HashSet::new();
@@ -380,9 +388,20 @@ pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
             }
             HttpTarget::Static(_) => None,
         },
+        TriggerKind::Event(event) => Some(event_target(&event.component)),
         TriggerKind::Other { .. } => None,
     });
+    let outputs = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
+        TriggerKind::Event(EventTrigger { output: Some(Output::Component(id)), .. }) => Some(id),
+        _ => None,
+    });
+    let targets = targets.chain(outputs.map(event_target));
     targets.filter(|target| seen.insert(*target)).collect()
+}
+
+/// A component that events wake.
+fn event_target(component: &ComponentId) -> Target<'_> {
+    Target { component, executor: &Executor::Detected, middleware: &[] }
 }
 
 /// The folders of a glob before its first wildcard.

@@ -17,6 +17,7 @@ mod output;
 mod report;
 mod residency;
 mod source;
+mod state;
 mod telemetry;
 mod variables;
 

@@ -1,9 +1,10 @@
 //! How a component takes events, told by what it exports.
 //!
 //! When it exports several handlers the first of this order is taken: `wasi:http/handler@0.3`,
-//! `wasi:http/incoming-handler@0.2`, `fermyon:spin/inbound-http`, `wasi:cli/run@0.3`,
-//! `wasi:cli/run@0.2`. A newer HTTP handler streams better than an older one, and any HTTP handler
-//! is more than a command under CGI.
+//! `wasi:http/incoming-handler@0.2`, `fermyon:spin/inbound-http`, `spin:redis/inbound-redis@3`,
+//! `fermyon:spin/inbound-redis`, `handle-cron-event`, `wasi:cli/run@0.3`, `wasi:cli/run@0.2`. A newer
+//! HTTP handler streams better than an older one, it takes events of every kind, and any handler is
+//! more than a command under CGI.
 
 use dayfly_model::HandlerShape;
 
@@ -44,8 +45,9 @@ pub enum ShapeError {
 
 /// What Dayfly can run, for hints.
 const SERVED: &str = "Dayfly runs components that export `wasi:http/incoming-handler@0.2`, \
-     `wasi:http/handler@0.3`, `fermyon:spin/inbound-http` or `wasi:cli/run`, and core modules with \
-     a `_start`";
+     `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, \
+     `spin:redis/inbound-redis@3`, `handle-cron-event` or `wasi:cli/run`, and core modules with a \
+     `_start`";
 
 impl ShapeError {
     /// What a person can do about it.
@@ -101,12 +103,18 @@ fn rank(shape: HandlerShape) -> u8 {
         HandlerShape::Http03 => 0,
         HandlerShape::Http02 => 1,
         HandlerShape::SpinHttp => 2,
-        HandlerShape::Command03 => 3,
-        HandlerShape::Command02 => 4,
+        HandlerShape::SpinRedis3 => 3,
+        HandlerShape::SpinRedis => 4,
+        HandlerShape::SpinCron => 5,
+        HandlerShape::Command03 => 6,
+        HandlerShape::Command02 => 7,
     }
 }
 
 pub(crate) fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
+    if export.kind == ItemKind::Function {
+        return (export.raw == "handle-cron-event").then_some(HandlerShape::SpinCron);
+    }
     if export.kind != ItemKind::Instance {
         return None;
     }
@@ -119,6 +127,12 @@ pub(crate) fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
         "wasi:http/handler" => (release(export)? == Release::V0_3).then_some(HandlerShape::Http03),
         // Unversioned in every guest there is, and the same in `@1.0.0` and `@2.0.0`.
         "fermyon:spin/inbound-http" => Some(HandlerShape::SpinHttp),
+        // Unversioned in every guest there is; `@2.0.0` is the same.
+        "fermyon:spin/inbound-redis" => Some(HandlerShape::SpinRedis),
+        "spin:redis/inbound-redis" => {
+            let major = export.version.as_ref().map(|version| version.major);
+            (major == Some(3)).then_some(HandlerShape::SpinRedis3)
+        }
         "wasi:cli/run" => match release(export)? {
             Release::V0_2 => Some(HandlerShape::Command02),
             Release::V0_3 => Some(HandlerShape::Command03),

@@ -9,6 +9,7 @@ use dayfly_telemetry::metrics::Families;
 use dayfly_telemetry::{Source, Telemetry};
 
 use crate::dispatch::{ActivateError, Components, Loaded, ResidencyConfig};
+use crate::events::{self, EventTriggers, TriggerMetrics};
 use crate::release::Release;
 use crate::scrape::Scrape;
 use crate::triggers::{TRIGGERS, Trigger};
@@ -33,24 +34,26 @@ pub struct HostConfig {
 
 /// An app that is ready to be woken.
 pub struct Host {
-    components: Arc<Components>,
+    facts: Facts,
     triggers: Vec<Box<dyn Trigger>>,
     scrape: Option<Scrape>,
-    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// How long what still waits to be exported may take in the end.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
 /// What the host tells about itself.
+#[derive(Clone)]
 struct Facts {
     components: Arc<Components>,
     telemetry: Option<Arc<Telemetry>>,
+    events: Arc<[Arc<TriggerMetrics>]>,
 }
 
 impl Source for Facts {
     fn collect(&self, families: &mut Families) {
         self.components.collect(families);
+        events::collect(&self.events, families);
         if let Some(telemetry) = &self.telemetry {
             telemetry.collect(families);
         }
@@ -74,16 +77,19 @@ impl Host {
         for kind in TRIGGERS {
             triggers.extend((kind.start)(&app, &index, config)?);
         }
+        let events = events::open(&app, &index, components.backends(), config)?;
+        let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
+        triggers.extend(events.map(|events| Box::new(events) as Box<dyn Trigger>));
         let telemetry = config.telemetry.clone();
-        let facts = Facts { components: components.clone(), telemetry: telemetry.clone() };
-        let scrape = Scrape::bind(&config.metrics_listen, Arc::new(facts))?;
-        Ok(Self { components, triggers, scrape, telemetry })
+        let facts = Facts { components, telemetry, events: metrics };
+        let scrape = Scrape::bind(&config.metrics_listen, Arc::new(facts.clone()))?;
+        Ok(Self { facts, triggers, scrape })
     }
 
     /// Loads every component now instead of with its first event, and tells about each before it
     /// starts. A component that cannot be loaded does not keep the others from it.
     pub fn preload(&self, starting: impl FnMut(&str)) -> Vec<Result<Loaded, ActivateError>> {
-        self.components.preload(starting)
+        self.facts.components.preload(starting)
     }
 
     /// Whether anything can wake a component.
@@ -103,15 +109,14 @@ impl Host {
     /// # Errors
     /// The first trigger that could not go on; the others are ended.
     pub fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { components, triggers, scrape, telemetry } = self;
-        let exporting = match &telemetry {
+        let Self { facts, triggers, scrape } = self;
+        let exporting = match &facts.telemetry {
             Some(exported) => {
-                let facts = Facts { components: components.clone(), telemetry: telemetry.clone() };
-                Some(exported.start(Arc::new(facts)).map_err(ServeError::Start)?)
+                Some(exported.start(Arc::new(facts.clone())).map_err(ServeError::Start)?)
             }
             None => None,
         };
-        let outcome = Self::serve(&components, triggers, scrape, &shutdown);
+        let outcome = Self::serve(&facts.components, triggers, scrape, &shutdown);
         // When nothing more comes to be told.
         if let Some(exporting) = exporting
             && !exporting.stop(LAST_EXPORT)

@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod body;
 pub mod dispatch;
 pub mod error;
+mod events;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::events::EventTrigger;
 use crate::feature::FeatureUse;
 use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
@@ -74,7 +75,7 @@ impl App {
     fn middleware(&self) -> impl Iterator<Item = &Middleware> {
         let middleware = self.triggers.iter().map(|trigger| match &trigger.kind {
             TriggerKind::Http(http) => http.middleware.as_slice(),
-            TriggerKind::Other { .. } => &[],
+            TriggerKind::Event(_) | TriggerKind::Other { .. } => &[],
         });
         middleware.flatten()
     }
@@ -127,7 +128,9 @@ pub struct Trigger {
 pub enum TriggerKind {
     /// HTTP requests.
     Http(HttpTrigger),
-    /// Any other kind, by its name in the manifest (`redis`, `cron` …), with its table as JSON.
+    /// Events of a kind that is served.
+    Event(EventTrigger),
+    /// Any other kind, by its name in the manifest, with its table as JSON.
     Other {
         /// The name behind `trigger.`.
         name: String,

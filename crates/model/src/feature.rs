@@ -33,8 +33,6 @@ pub enum Feature {
     Optimize,
     /// A check against a target environment's definition.
     Targets,
-    /// An event handler's output handed to the next step.
-    Output,
     /// Requests of a component to the app itself or to another of its components.
     ServiceChaining,
 }
@@ -64,7 +62,6 @@ impl fmt::Display for Feature {
             Self::Freeze => f.write_str("freezing"),
             Self::Optimize => f.write_str("optimising"),
             Self::Targets => f.write_str("target environments"),
-            Self::Output => f.write_str("outputs of event handlers"),
             Self::ServiceChaining => f.write_str("requests between components"),
         }
     }

@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod app;
+pub mod events;
 pub mod feature;
 pub mod limits;
 pub mod manifest;
@@ -18,6 +19,7 @@ pub mod shape;
 pub mod template;
 
 pub use app::*;
+pub use events::{Delivery, EventSource, EventTrigger, Output, Retry};
 pub use feature::{Feature, FeatureUse};
 pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError, ManifestErrors};

@@ -149,3 +149,11 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 pub(crate) fn too_long(kind: &str) -> String {
     format!("the {kind} is longer than {} KiB", MAX_BYTES >> 10)
 }
+
+/// Whether a text may name a queue: letters, digits, `-`, `_` and `.`, up to 64 of them.
+///
+/// # Errors
+/// Why it may not, as it continues "the name … ".
+pub fn check_queue(text: &str) -> Result<(), String> {
+    (formats::QUEUE.check)(text).map_err(|mistake| mistake.to_string())
+}

@@ -11,6 +11,12 @@ pub enum HandlerShape {
     Http03,
     /// `fermyon:spin/inbound-http`.
     SpinHttp,
+    /// `fermyon:spin/inbound-redis`.
+    SpinRedis,
+    /// `spin:redis/inbound-redis@3.x`.
+    SpinRedis3,
+    /// The function `handle-cron-event` of Spin's cron plugin.
+    SpinCron,
     /// `wasi:cli/run@0.2.x`: a command, called by CGI/1.1 on HTTP.
     Command02,
     /// `wasi:cli/run@0.3.x`: a command, called by CGI/1.1 on HTTP.
@@ -25,9 +31,20 @@ impl HandlerShape {
             Self::Http02 => "wasi:http/incoming-handler@0.2",
             Self::Http03 => "wasi:http/handler@0.3",
             Self::SpinHttp => "fermyon:spin/inbound-http",
+            Self::SpinRedis => "fermyon:spin/inbound-redis",
+            Self::SpinRedis3 => "spin:redis/inbound-redis@3",
+            Self::SpinCron => "handle-cron-event",
             Self::Command02 => "wasi:cli/run@0.2",
             Self::Command03 => "wasi:cli/run@0.3",
         }
+    }
+}
+
+impl HandlerShape {
+    /// Whether it takes HTTP requests.
+    #[must_use]
+    pub const fn takes_requests(self) -> bool {
+        !matches!(self, Self::SpinRedis | Self::SpinRedis3 | Self::SpinCron)
     }
 }
 

@@ -152,4 +152,13 @@ impl Ended {
         assert_eq!(self.code, Some(code), "it ended otherwise: {self:#?}");
         self.stderr
     }
+
+    /// Checks the exit code and gives back what went to standard output.
+    ///
+    /// # Panics
+    /// If it ended otherwise.
+    pub fn with_stdout(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "it ended otherwise: {self:#?}");
+        self.stdout
+    }
 }

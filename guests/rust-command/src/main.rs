@@ -1,5 +1,6 @@
 //! A command. Under CGI/1.1 (`GATEWAY_INTERFACE` is set) it answers with what it was given:
-//! its variables and arguments, then its input. Elsewhere its first argument chooses what it does.
+//! its variables and arguments, then its input. As a handler of events (`CE_ID` is set) it answers with
+//! their data. Elsewhere its first argument chooses what it does.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
@@ -7,7 +8,12 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let done = if std::env::var_os("GATEWAY_INTERFACE").is_some() { cgi() } else { command() };
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    let done = match () {
+        () if is_set("GATEWAY_INTERFACE") => cgi(),
+        () if is_set("CE_ID") => event(),
+        () => command(),
+    };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -42,6 +48,22 @@ fn describe() -> Result<()> {
     environment();
     println!("input");
     cat()
+}
+
+/// An event: its data, in capitals, unless that tells to do something else.
+fn event() -> Result<ExitCode> {
+    let mut data = String::new();
+    io::stdin().read_to_string(&mut data)?;
+    match data.as_str() {
+        "fail" => {
+            println!("what a command writes that fails goes nowhere");
+            return exit("3");
+        }
+        "env" => environment(),
+        "args" => std::env::args().for_each(|argument| println!("{argument}")),
+        text => print!("{}", text.to_uppercase()),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn command() -> Result<ExitCode> {

@@ -20,7 +20,7 @@ use super::frame::{FrameError, Largest};
 use crate::descriptors::Share;
 use crate::dial::{DialError, Dialer};
 use crate::names::Names;
-use crate::stream::{OpenError, Opener};
+use crate::stream::{OpenError, Opener, Stream};
 use crate::tls::Clients;
 use crate::under_way::UnderWay;
 
@@ -247,30 +247,48 @@ impl Client {
 
     /// A connection that nobody shares; see [`Connection::new`].
     pub(super) async fn another(&self, idle: bool) -> Result<Connection, Error> {
-        let Shared { address, opener, bounds, .. } = &*self.0;
+        let address = &self.0.address;
         let connecting = async {
-            let target = (address.scheme(), address.host.as_str(), address.port);
-            let stream = opener.open(target, address.secure).await?;
-            let connection = Connection::new(stream, bounds.under_way.clone(), bounds.reply, idle);
-            log_in(&connection, address).await?;
+            let (stream, under_way, largest) = self.stream().await?;
+            let connection = Connection::new(stream, under_way, largest, idle);
+            begin(&connection, address).await?;
             Ok(connection)
         };
         timeout(CONNECT, connecting).await.unwrap_or(Err(Error::Timeout))
     }
+    /// A stream to the server, and the bounds of what comes by it.
+    pub(super) async fn stream(&self) -> Result<(Stream, UnderWay, Largest), Error> {
+        let Shared { address, opener, bounds, .. } = &*self.0;
+        let target = (address.scheme(), address.host.as_str(), address.port);
+        let stream = opener.open(target, address.secure).await?;
+        Ok((stream, bounds.under_way.clone(), bounds.reply))
+    }
 }
 
-async fn log_in(connection: &Connection, address: &Address) -> Result<(), Error> {
+/// The commands by which a connection is logged in.
+pub(super) fn log_in(address: &Address) -> Vec<Cmd> {
     let Address { username, password, database, .. } = address;
-    let mut commands = redis::pipe();
+    let mut commands = Vec::new();
     if !password.is_empty() {
-        let auth = commands.cmd("AUTH");
+        let mut auth = redis::cmd("AUTH");
         if !username.is_empty() {
             auth.arg(username);
         }
         auth.arg(password);
+        commands.push(auth);
     }
     if *database != 0 {
-        commands.cmd("SELECT").arg(*database);
+        let mut select = redis::cmd("SELECT");
+        select.arg(*database);
+        commands.push(select);
+    }
+    commands
+}
+
+async fn begin(connection: &Connection, address: &Address) -> Result<(), Error> {
+    let mut commands = redis::pipe();
+    for command in log_in(address) {
+        commands.add_command(command);
     }
     if commands.is_empty() {
         return Ok(());
@@ -311,7 +329,7 @@ async fn ask(
     }
 }
 
-fn value(reply: &Reply) -> Result<Value, Error> {
+pub(super) fn value(reply: &Reply) -> Result<Value, Error> {
     redis::parse_redis_value(&reply.bytes).map_err(|_| Broken::Frame(FrameError::Malformed).into())
 }
 

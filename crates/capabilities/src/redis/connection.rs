@@ -86,14 +86,7 @@ impl Connection {
         let (requests, received) = mpsc::channel(QUEUE);
         let idle = if idle { IDLE } else { Duration::MAX };
         let (reader, writer) = tokio::io::split(stream);
-        let replies = Reader {
-            stream: reader,
-            buffer: BytesMut::new(),
-            scan: Scan::new(largest),
-            largest,
-            held: None,
-            under_way: under_way.clone(),
-        };
+        let replies = Reader::new(reader, under_way.clone(), largest);
         let task = tokio::spawn(drive(writer, received, replies, idle));
         Self { requests, under_way, given_up: AtomicBool::new(false), task }
     }
@@ -231,7 +224,7 @@ async fn write(
 }
 
 /// Reads replies.
-struct Reader<R> {
+pub(super) struct Reader<R> {
     stream: R,
     buffer: BytesMut,
     scan: Scan,
@@ -241,8 +234,13 @@ struct Reader<R> {
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
+    pub(super) fn new(stream: R, under_way: UnderWay, largest: Largest) -> Self {
+        let (buffer, scan) = (BytesMut::new(), Scan::new(largest));
+        Self { stream, buffer, scan, largest, held: None, under_way }
+    }
+
     /// The next reply. Nothing is lost if the future is dropped.
-    async fn next(&mut self) -> Result<Reply, Broken> {
+    pub(super) async fn next(&mut self) -> Result<Reply, Broken> {
         loop {
             let end = self.scan.step(&self.buffer)?;
             if !self.buffer.is_empty() {

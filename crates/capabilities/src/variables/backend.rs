@@ -259,6 +259,17 @@ impl Variables {
         self.known.iter().chain(&self.hosts).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
+    /// The text of a template that is the host's own, for what it listens to.
+    ///
+    /// # Errors
+    /// If a variable has no value, or its provider does not answer; the text says why.
+    pub async fn resolve(&self, template: &Template) -> Result<String, String> {
+        self.fill(template).await.map_err(|error| match &error {
+            FillError::Missing(_) => error.to_string(),
+            FillError::Provider(_, source) => format!("{error}: {source}"),
+        })
+    }
+
     /// The text of a template, if nobody has to be asked for any of it.
     pub(super) fn fill_now(&self, template: &Template) -> Option<Result<String, MissingVariable>> {
         let asks = template.variables().any(|name| self.asked.contains_key(name));

@@ -4,7 +4,9 @@ mod call;
 mod check;
 mod compile;
 mod completions;
+mod dead_letters;
 mod doctor;
+mod queue;
 mod run;
 mod up;
 
@@ -23,6 +25,8 @@ pub(crate) enum Command {
     Run(run::Run),
     Call(call::Call),
     Compile(compile::Compile),
+    Queue(queue::Queue),
+    DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -35,6 +39,8 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),
             Self::Compile(command) => command.run(),
+            Self::Queue(command) => command.run(),
+            Self::DeadLetters(command) => command.run(),
             Self::Doctor(command) => command.run(),
             Self::Completions(command) => command.run(),
         }

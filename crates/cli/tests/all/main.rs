@@ -16,6 +16,7 @@ mod composition;
 mod databases;
 mod descriptors;
 mod ending;
+mod events;
 mod examples;
 mod failures;
 mod fetched;

@@ -84,8 +84,8 @@ async fn a_profile_overrides_what_it_names() {
 /// What a manifest says that this version does not serve, and the words that must name it.
 const UNSERVED: &[(&str, &[&str])] = &[
     (
-        "[[trigger.redis]]\nchannel = \"jobs\"\ncomponent = \"guest\"\n",
-        &["spin.toml:4:", "trigger.redis", "the `redis` trigger"],
+        "[[trigger.sqs]]\nqueue = \"jobs\"\ncomponent = \"guest\"\n",
+        &["spin.toml:4:", "trigger.sqs", "the `sqs` trigger"],
     ),
     (
         "[component.guest]\nsource = \"app.py\"\n",
@@ -114,11 +114,11 @@ async fn what_is_not_served_is_named_with_its_key_file_and_line() {
 #[tokio::test]
 async fn all_that_is_not_served_is_told_at_once() {
     let app = App::spin(&format!(
-        "{HEAD}[[trigger.redis]]\nchannel = \"a\"\ncomponent = \"guest\"\n\
+        "{HEAD}[[trigger.sqs]]\nqueue = \"a\"\ncomponent = \"guest\"\n\
          [component.guest]\nsource = \"app.py\"\n"
     ));
     let stderr = dayfly().up_ends(app.folder()).await.with(1);
-    for word in ["`redis`", "`.py`"] {
+    for word in ["`sqs`", "`.py`"] {
         assert!(stderr.contains(word), "{stderr}");
     }
 }

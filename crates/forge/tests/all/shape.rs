@@ -76,8 +76,18 @@ fn no_handler_says_what_is_there_and_what_would_do() {
     assert_eq!(detect_shape(&world(&[])), Err(ShapeError::Empty));
     let version = detect_shape(&world(&["wasi:http/handler@0.4.0"])).expect_err("no such version");
     assert!(version.to_string().contains("`wasi:http/handler@0.4.0`, a version"), "{version}");
-    let redis = detect_shape(&world(&["spin:redis/inbound-redis@3.0.0"])).expect_err("no redis");
-    assert!(matches!(redis, ShapeError::OtherTrigger { .. }), "{redis}");
+    let other = detect_shape(&world(&["spin:sqs/inbound-sqs@1.0.0"])).expect_err("no sqs");
+    assert!(matches!(other, ShapeError::OtherTrigger { .. }), "{other}");
+}
+
+#[test]
+fn handlers_of_events_are_known() {
+    assert_eq!(detect("fermyon:spin/inbound-redis"), Some(SpinRedis));
+    assert_eq!(detect("fermyon:spin/inbound-redis@2.0.0"), Some(SpinRedis));
+    assert_eq!(detect("spin:redis/inbound-redis@3.0.0"), Some(SpinRedis3));
+    assert_eq!(detect("spin:redis/inbound-redis@4.0.0"), None);
+    let exports = vec![InterfaceName::parse("handle-cron-event", ItemKind::Function)];
+    assert_eq!(shapes(&World { imports: Vec::new(), exports }), [SpinCron]);
 }
 
 #[test]

@@ -22,10 +22,12 @@ use super::failure::Failure;
 use super::guest::{self, Answer, Guest, Terms, Trace, Work};
 use super::keep::Start;
 use super::loading::{NotLoaded, Place, Resident, Runner, Shared};
+use super::message::Parameters;
 use super::meter::Meter;
 use super::residency::{Evicted, LastUse};
 use super::turns::Lane;
-use super::{cgi, http02, http03, spin_http};
+use super::{cgi, http02, http03, message, spin_http};
+use crate::events::Event;
 use crate::release::Image;
 use crate::{Answered, Body, BoxError, Connection, ServeError};
 
@@ -38,6 +40,9 @@ pub enum ActivateError {
     /// Two triggers claim the same route.
     #[error("{0}")]
     DuplicateRoute(String),
+    /// A trigger's source cannot be opened.
+    #[error("{0}")]
+    Event(String),
     /// A trigger cannot listen.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -85,9 +90,14 @@ pub enum ActivateError {
 pub fn serves_shape(shape: HandlerShape) -> bool {
     use HandlerShape as Shape;
     match shape {
-        Shape::Http02 | Shape::Http03 | Shape::SpinHttp | Shape::Command02 | Shape::Command03 => {
-            true
-        }
+        Shape::Http02
+        | Shape::Http03
+        | Shape::SpinHttp
+        | Shape::SpinRedis
+        | Shape::SpinRedis3
+        | Shape::SpinCron
+        | Shape::Command02
+        | Shape::Command03 => true,
     }
 }
 
@@ -109,6 +119,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) executor: &'a Executor,
     /// How many calls between components lie before it.
     pub(crate) depth: u32,
+    /// The event that it is made of, if it is no client's.
+    pub(crate) event: Option<&'a Event>,
 }
 
 /// The body of a request: a client's or a calling component's.
@@ -229,7 +241,7 @@ impl ComponentHost {
         }
     }
 
-    async fn try_handle<B: RequestBody>(
+    pub(super) async fn try_handle<B: RequestBody>(
         self: &Arc<Self>,
         mut request: Request<B>,
         arrival: Arrival<'_>,
@@ -312,6 +324,21 @@ fn start<B: RequestBody>(
             let start = Start { code, grants, depth, keep };
             Box::pin(spin_http::run(start, pre, request, sender))
         }
+        Runner::SpinRedis(pre, keep) => {
+            let Some(event) = arrival.event else { return takes_no_requests() };
+            let start = Start { code, grants, depth, keep };
+            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+        }
+        Runner::SpinRedis3(pre, keep) => {
+            let Some(event) = arrival.event else { return takes_no_requests() };
+            let start = Start { code, grants, depth, keep };
+            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+        }
+        Runner::SpinCron(pre, keep) => {
+            let Some(event) = arrival.event else { return takes_no_requests() };
+            let start = Start { code, grants, depth, keep };
+            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+        }
         Runner::Command02(pre) => {
             let call = cgi::Call::new(&request, arrival);
             let body = bound.apply(request.into_body());
@@ -323,6 +350,10 @@ fn start<B: RequestBody>(
             Box::pin(cgi::run03(code, pre, grants, call, body, sender))
         }
     }
+}
+
+fn takes_no_requests() -> Work {
+    Box::pin(async { Err(Failure::Guest("it takes no HTTP requests".to_owned())) })
 }
 
 /// How long a request's body may be, and whether it turned out longer.

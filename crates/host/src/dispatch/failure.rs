@@ -32,6 +32,8 @@ pub(super) enum Failure {
     Guest(String),
     #[error("the guest's output is no CGI response: {0}")]
     Cgi(String),
+    #[error("the command ended with a failure status")]
+    Exit,
     #[error("the guest wrote more than its {0} bytes of output")]
     Output(u64),
     #[error("the guest wrote another number of bytes than its `Content-Length` says")]
@@ -84,6 +86,7 @@ impl Failure {
             | Self::Status(_)
             | Self::Guest(_)
             | Self::Cgi(_)
+            | Self::Exit
             | Self::Output(_)
             | Self::Length => Problem::NoResponse,
             Self::Load(_) => Problem::Unavailable,

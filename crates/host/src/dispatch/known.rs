@@ -14,12 +14,15 @@ pub(super) struct Known {
 }
 
 /// In the order in which they are noted.
-const SHAPES: [HandlerShape; 5] = [
+const SHAPES: [HandlerShape; 8] = [
     HandlerShape::Http02,
     HandlerShape::Http03,
     HandlerShape::SpinHttp,
     HandlerShape::Command02,
     HandlerShape::Command03,
+    HandlerShape::SpinRedis,
+    HandlerShape::SpinRedis3,
+    HandlerShape::SpinCron,
 ];
 
 const STAMP_BYTES: usize = 40;

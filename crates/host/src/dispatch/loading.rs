@@ -21,6 +21,7 @@ use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use super::component::{ActivateError, ComponentHost, serves_shape};
 use super::keep::{Keep, Room};
 use super::known::Known;
+use super::message::{CronHandle, CronPre, Redis3Handle, Redis3Pre, RedisHandle, RedisPre};
 use super::residency::{Evicted, Residency};
 use super::spin_http::{Handle, SpinHttpPre};
 use crate::error::chain;
@@ -66,6 +67,9 @@ pub(super) enum Runner {
     Http02(ProxyPre<HostState>, Option<Arc<Keep<Proxy>>>),
     Http03(ServicePre<HostState>, Option<Arc<Keep<Service>>>),
     SpinHttp(SpinHttpPre, Option<Arc<Keep<Handle>>>),
+    SpinRedis(RedisPre, Option<Arc<Keep<RedisHandle>>>),
+    SpinRedis3(Redis3Pre, Option<Arc<Keep<Redis3Handle>>>),
+    SpinCron(CronPre, Option<Arc<Keep<CronHandle>>>),
     Command02(CommandPre<HostState>),
     Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
 }
@@ -468,10 +472,19 @@ fn runner(
         HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?, Keep::new(code, reuse)),
         HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?, Keep::new(code, reuse)),
         HandlerShape::SpinHttp => Runner::SpinHttp(SpinHttpPre::new(pre)?, Keep::new(code, reuse)),
+        HandlerShape::SpinRedis => {
+            Runner::SpinRedis(RedisPre::new(pre, shape)?, Keep::new(code, reuse))
+        }
+        HandlerShape::SpinRedis3 => {
+            Runner::SpinRedis3(Redis3Pre::new(pre, shape)?, Keep::new(code, reuse))
+        }
+        HandlerShape::SpinCron => {
+            Runner::SpinCron(CronPre::new(pre, shape)?, Keep::new(code, reuse))
+        }
         HandlerShape::Command03 => {
             Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
         }
-        _ => Runner::Command02(CommandPre::new(pre)?),
+        HandlerShape::Command02 => Runner::Command02(CommandPre::new(pre)?),
     })
 }
 

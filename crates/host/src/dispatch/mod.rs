@@ -5,6 +5,7 @@ mod admission;
 mod body;
 mod cgi;
 mod component;
+mod deliver;
 mod failure;
 mod guest;
 mod http02;
@@ -12,6 +13,7 @@ mod http03;
 mod keep;
 mod known;
 mod loading;
+mod message;
 mod meter;
 mod residency;
 mod spin_http;
@@ -21,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dayfly_capabilities::http::Internal;
-use dayfly_capabilities::{Descriptors, Linkers, Share};
+use dayfly_capabilities::{Backends, Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{Component, ComponentId, Executor, Middleware};
 use dayfly_telemetry::metrics::{self, Families, Value};
@@ -35,6 +37,7 @@ pub use cgi::cgi_head;
 use component::Bounds;
 pub use component::{ActivateError, Loaded, serves_shape};
 pub(crate) use component::{Arrival, ComponentHost, RequestBody};
+pub(crate) use deliver::{Reply, Undelivered};
 use keep::Room;
 use loading::Shared;
 use residency::Residency;
@@ -45,6 +48,7 @@ pub(crate) struct Components {
     hosts: Vec<Arc<ComponentHost>>,
     residency: Arc<Residency>,
     internal: Arc<Internal>,
+    shared: Arc<Shared>,
 }
 
 /// Components by what triggers name.
@@ -101,7 +105,13 @@ impl Components {
             let bounds = Bounds { limits, admission, max_wait, descriptors: share.clone() };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics.clone())))
         });
-        Ok(Self { hosts: hosts.collect::<Result<_, ActivateError>>()?, residency, internal })
+        let hosts = hosts.collect::<Result<_, ActivateError>>()?;
+        Ok(Self { hosts, residency, internal, shared })
+    }
+
+    /// What stands behind the app.
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.shared.backends
     }
 
     /// For those who look for many of them.

@@ -1,10 +1,14 @@
 //! What wakes components: one file or folder a trigger, one list of them all.
 
+mod cron;
 pub(crate) mod http;
+mod queue;
+mod redis;
 
-use dayfly_model::App;
+use dayfly_model::{App, EventSource};
 
 use crate::dispatch::{ActivateError, Index};
+use crate::events::{Opening, Source};
 use crate::host::HostConfig;
 use crate::{Outcome, ServeError, Shutdown};
 
@@ -18,12 +22,30 @@ pub struct TriggerType {
 
 type Start = fn(&App, &Index<'_>, &HostConfig) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
 
-/// Every kind of trigger that this build serves: what a new one adds is one line here.
+/// Every kind of trigger that answers by itself: what a new one adds is one line here.
 pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER];
+
+/// One kind of trigger whose events are brought to handlers one by one (`events`).
+pub(crate) struct SourceType {
+    /// Its name behind `trigger.` in the manifest.
+    pub(crate) name: &'static str,
+    /// Opens the source of one trigger.
+    pub(crate) open: Open,
+}
+
+type Open = fn(&str, &EventSource, &Opening<'_>) -> Result<Box<dyn Source>, ActivateError>;
+
+/// Every kind of trigger whose events are brought to handlers: what a new one adds is one line here.
+const SOURCES: &[SourceType] = &[redis::SOURCE, cron::SOURCE, queue::SOURCE];
+
+/// The kind of trigger of that name, if its events are brought to handlers.
+pub(crate) fn source_type(name: &str) -> Option<&'static SourceType> {
+    SOURCES.iter().find(|source| source.name == name)
+}
 
 /// Whether this build serves the trigger of that name.
 pub fn serves(name: &str) -> bool {
-    TRIGGERS.iter().any(|trigger| trigger.name == name)
+    TRIGGERS.iter().any(|trigger| trigger.name == name) || source_type(name).is_some()
 }
 
 /// An app's triggers of one kind, ready to wake its components.

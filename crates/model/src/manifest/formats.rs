@@ -2,6 +2,7 @@
 
 use super::form::{Format, Mistake};
 use super::measures::{parse_duration, parse_size, parse_stack};
+use crate::events::{Output, Schedule, ScheduleError};
 use crate::route::Route;
 use crate::template::{Template, is_variable_name};
 
@@ -60,6 +61,13 @@ formats! {
     HEADER, "a header name", "An HTTP header's name.", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"), header;
     HEADER_VALUE, "a header value", "An HTTP header's value.", None, header_value;
     TRIGGER_KIND, "a trigger kind", "`http`, or the name of another kind of trigger.", Some("."), not_empty;
+    CRON, "a cron expression", "Five fields (minute, hour, day of the month, month, day of the week), six with seconds before them, or seven with a year behind; `@hourly` and the like.", Some("."), cron;
+    TIME_ZONE, "a time zone", "A name of the IANA database, such as `Europe/Berlin`.", Some("."), time_zone;
+    MISSED, "what to do about missed events", "`skip` or `once`.", Some("^(skip|once)$"), |text| one_of(text, &["skip", "once"]);
+    START, "where to begin", "`first` or `next`.", Some("^(first|next)$"), |text| one_of(text, &["first", "next"]);
+    REDIS_ADDRESS, "an address of Redis", "`redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS. `{{ name }}` stands for a variable.", Some("^(rediss?://|\\{\\{)"), redis_address;
+    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream) or an HTTP URL.", Some("^(component|queue|rediss?|https?):."), output;
+    QUEUE, "the name of a queue", "Letters, digits, `-`, `_` and `.`; up to 64 of them.", Some("^[A-Za-z0-9._-]{1,64}$"), queue;
     VERSION_1, "a manifest version", "`\"1\"`.", Some("^1$"), |text| one_of(text, &["1"]);
 }
 
@@ -75,6 +83,49 @@ const CONFIGURATIONS: &[&str] = &[
     "sqlite_databases",
     "variables",
 ];
+
+fn cron(text: &str) -> Checked {
+    Schedule::parse(text, None).map(drop).map_err(|error| match error {
+        ScheduleError::Never => {
+            no_hint("is never due", "a day that no month has, or a year that is over")
+        }
+        error => no_hint(error.to_string(), "for example `*/5 * * * *`: every five minutes"),
+    })
+}
+
+fn time_zone(text: &str) -> Checked {
+    Schedule::zone(text).map(drop).map_err(|error| no(error.to_string()))
+}
+
+fn redis_address(text: &str) -> Checked {
+    template(text)?;
+    let is_address = ["redis://", "rediss://", "{{"].iter().any(|start| text.starts_with(start));
+    match is_address {
+        true => Ok(()),
+        false => Err(no_hint("has no scheme", "for example `redis://127.0.0.1:6379`")),
+    }
+}
+
+fn output(text: &str) -> Checked {
+    match Output::parse(text) {
+        Ok(Output::Queue(name)) => queue(&name),
+        Ok(_) => Ok(()),
+        Err(error) => Err(no_hint(
+            error.to_string(),
+            "write `component:ID`, `queue:NAME`, `redis://CHANNEL` or a URL of HTTP",
+        )),
+    }
+}
+
+fn queue(text: &str) -> Checked {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
+    match text.chars().find(|c| !is_legal(*c)) {
+        Some(c) => Err(no(format!("contains {c:?}"))),
+        None if text.is_empty() => Err(no("is empty")),
+        None if text.len() > 64 => Err(no("is longer than 64 characters")),
+        None => Ok(()),
+    }
+}
 
 fn not_empty(text: &str) -> Checked {
     if text.trim().is_empty() { Err(no("is empty")) } else { Ok(()) }

@@ -86,9 +86,18 @@ static APPLICATION: Table = Table::new(
 static TRIGGER_SETTINGS: Table = Table::new(
     "trigger settings",
     "Settings for all triggers of a kind, by the kind.",
-    &[Key::new("http", Form::Table(&HTTP_SETTINGS), "Settings for all HTTP triggers.")],
+    &[
+        Key::new("http", Form::Table(&HTTP_SETTINGS), "Settings for all HTTP triggers."),
+        Key::new("redis", Form::Table(&REDIS_SETTINGS), "Settings for all Redis triggers."),
+    ],
 )
 .others(&formats::TRIGGER_KIND, &Form::Table(&SETTINGS));
+
+static REDIS_SETTINGS: Table = Table::new(
+    "Redis settings",
+    "Settings for all Redis triggers.",
+    &[Key::new("address", text(&formats::REDIS_ADDRESS), "The server of triggers that name none.")],
+);
 
 static HTTP_SETTINGS: Table = Table::new(
     "HTTP settings",

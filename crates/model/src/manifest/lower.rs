@@ -5,6 +5,7 @@
 
 mod component;
 mod dependency;
+mod event;
 mod http;
 mod trigger;
 mod uses;

@@ -29,6 +29,14 @@ metrics! {
         "CPU time of guests and of the host functions that they called.";
     MEMORY_PEAK = Gauge "dayfly.instance.memory_peak" in Unit::Bytes,
         "The most linear memory that an instance had since the start.";
+    EVENTS = Counter "dayfly.events" in Unit::Of("{event}"),
+        "Events that triggers took in, by trigger and outcome: handled, given up as dead letters, or given back.";
+    EVENTS_FAILED = Counter "dayfly.events.failed_attempts" in Unit::Of("{attempt}"),
+        "Deliveries of events that failed.";
+    EVENTS_UNDER_WAY = Gauge "dayfly.events.under_way" in Unit::Of("{event}"),
+        "Events that were taken in and are not settled yet.";
+    TRIGGER_CONNECTED = Gauge "dayfly.trigger.connected" in Unit::Of("{trigger}"),
+        "Whether a trigger's source can be reached: 1 or 0.";
     COLD_STARTS = Counter "dayfly.cold_starts" in Unit::Of("{request}"),
         "Requests that waited until their component was loaded.";
     LOAD = Summary "dayfly.component.load" in Unit::Seconds,

@@ -10,7 +10,7 @@ use dayfly_forge::{InterfaceName, ItemKind, Unshaped, shape};
 use dayfly_host::serves_shape;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::{
-    App, Component, ComponentId, DENIED, Executor, Feature, HandlerShape, HttpTarget,
+    App, Component, ComponentId, DENIED, EventSource, Executor, Feature, HandlerShape, HttpTarget,
     RuntimeConfig, Source, TriggerKind,
 };
 
@@ -110,6 +110,16 @@ impl Facts {
                         HttpTarget::Static(_) => "(static response)".to_owned(),
                     };
                     (on, target)
+                }
+                TriggerKind::Event(event) => {
+                    let on = match &event.source {
+                        EventSource::Redis(redis) => format!("redis {}", redis.from),
+                        EventSource::Cron(cron) => format!("cron {}", cron.schedule),
+                        EventSource::Queue(name) => format!("queue {name}"),
+                    };
+                    let output = event.output.as_ref();
+                    let output = output.map(|it| format!(" -> {it}")).unwrap_or_default();
+                    (on, format!("{}{output}", event.component))
                 }
                 TriggerKind::Other { name, component, .. } => {
                     let target = component.as_ref().map_or_else(String::new, ToString::to_string);

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
 
 use crate::dispatch::Arrival;
+use crate::events::Event;
 use crate::triggers::http::headers;
 use crate::{Connection, Peer};
 
@@ -20,11 +21,17 @@ const ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
 pub(crate) struct Call {
     invocation: Invocation,
     depth: u32,
+    is_event: bool,
 }
 
 impl Call {
     pub(crate) fn new<B: Body>(request: &Request<B>, arrival: Arrival<'_>) -> Self {
-        let Arrival { connection, executor, depth } = arrival;
+        let Arrival { connection, executor, depth, event } = arrival;
+        if let Some(event) = event {
+            let arguments = vec![event.kind.clone()];
+            let invocation = Invocation { arguments, environment: of_event(event) };
+            return Self { invocation, depth, is_event: true };
+        }
         let argv = match executor {
             Executor::Wagi { argv, .. } => argv,
             Executor::Detected => ARGV,
@@ -34,13 +41,28 @@ impl Call {
         variables.request(request, connection);
         variables.server(request, connection);
         variables.headers(request.headers());
-        Self { invocation: Invocation { arguments, environment: variables.0 }, depth }
+        let invocation = Invocation { arguments, environment: variables.0 };
+        Self { invocation, depth, is_event: false }
+    }
+
+    /// Whether it is an event's, whose command answers with whatever it writes.
+    pub(super) const fn is_event(&self) -> bool {
+        self.is_event
     }
 
     /// The call's arguments and variables, and how many calls lie before it.
     pub(super) fn into_parts(self) -> (Invocation, u32) {
         (self.invocation, self.depth)
     }
+}
+
+/// An event's attributes as variables, `CE_ID` and the like.
+fn of_event(event: &Event) -> Vec<(String, String)> {
+    let attributes = event.attributes().into_iter();
+    let attributes = attributes.map(|(name, value)| (meta("CE", name), value));
+    let content_type = event.content_type.clone().map(|it| ("CONTENT_TYPE".to_owned(), it));
+    let length = ("CONTENT_LENGTH".to_owned(), event.data.len().to_string());
+    attributes.chain(content_type).chain([length]).collect()
 }
 
 /// The argument list: the template's words, the query's parameters each a word.

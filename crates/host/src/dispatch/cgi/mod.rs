@@ -7,10 +7,11 @@ mod response;
 use std::sync::Arc;
 
 use dayfly_capabilities::wasi::Stdio;
-use dayfly_capabilities::wasi::stdio::{PipeWriter, pipe};
+use dayfly_capabilities::wasi::stdio::{PipeReader, PipeWriter, pipe};
 use dayfly_capabilities::{Grants, HostState};
 use dayfly_engine::Code;
 use futures_util::TryStreamExt;
+use futures_util::future::try_join;
 use http_body_util::BodyDataStream;
 use tokio::sync::oneshot;
 use tokio_util::io::StreamReader;
@@ -24,6 +25,7 @@ pub(super) use call::Call;
 #[cfg(fuzzing)]
 pub use response::cgi_head;
 
+use super::deliver::OUTPUT_BYTES;
 use super::failure::Failure;
 use super::guest::Answer;
 
@@ -37,16 +39,16 @@ pub(super) async fn run02(
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let (stdout, output) = pipe();
-    let head_bytes = grants.limits.header_bytes;
+    let wanted = Wanted::by(&call, &grants);
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
             let command = pre.instantiate_async(&mut store).await?;
             command.wasi_cli_run().call_run(&mut store).await
         };
-        ended(ran.await, store)
+        ended(ran.await, store, wanted)
     };
-    finish(guest, response::parse(output, head_bytes, sender)).await
+    finish(guest, output, wanted, sender).await
 }
 
 /// Runs a command that exports `wasi:cli/run@0.3`.
@@ -59,7 +61,7 @@ pub(super) async fn run03(
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let (stdout, output) = pipe();
-    let head_bytes = grants.limits.header_bytes;
+    let wanted = Wanted::by(&call, &grants);
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
@@ -68,9 +70,27 @@ pub(super) async fn run03(
                 .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
                 .await?
         };
-        ended(ran.await, store)
+        ended(ran.await, store, wanted)
     };
-    finish(guest, response::parse(output, head_bytes, sender)).await
+    finish(guest, output, wanted, sender).await
+}
+
+/// What is made of what a command writes, and its bound in bytes.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// A response, whose head has so many bytes at most. Its status says how the request went.
+    Response(u64),
+    /// All of it, up to so many bytes, if the command succeeds.
+    Output(u64),
+}
+
+impl Wanted {
+    fn by(call: &Call, grants: &Grants) -> Self {
+        match call.is_event() {
+            true => Self::Output(grants.limits.output_bytes.min(OUTPUT_BYTES)),
+            false => Self::Response(grants.limits.header_bytes),
+        }
+    }
 }
 
 fn store(
@@ -89,10 +109,11 @@ fn store(
 }
 
 /// How a command ended. Its store goes here, and with it the writing end of its output. What it
-/// wrote before counts, whatever its status.
+/// wrote of a response counts, whatever its status.
 fn ended(
     result: wasmtime::Result<Result<(), ()>>,
     mut store: Store<HostState>,
+    wanted: Wanted,
 ) -> Result<(), Failure> {
     let succeeded = match result {
         Ok(result) => result.is_ok(),
@@ -101,6 +122,9 @@ fn ended(
             None => return Err(Failure::of_call(error, &mut store)),
         },
     };
+    if !succeeded && matches!(wanted, Wanted::Output(_)) {
+        return Err(Failure::Exit);
+    }
     if !succeeded {
         let component = &*store.data().grants().component;
         tracing::warn!(component, "the command ended with a failure status");
@@ -108,8 +132,26 @@ fn ended(
     Ok(())
 }
 
-/// Runs the command and reads its response until both are done.
+/// Runs the command and reads what it writes until both are done.
 async fn finish(
+    guest: impl Future<Output = Result<(), Failure>>,
+    output: PipeReader,
+    wanted: Wanted,
+    sender: oneshot::Sender<Answer>,
+) -> Result<(), Failure> {
+    match wanted {
+        Wanted::Response(bytes) => respond(guest, response::parse(output, bytes, sender)).await,
+        Wanted::Output(bytes) => {
+            let ((), written) = try_join(guest, response::whole(output, bytes)).await?;
+            // Nobody listens any more if its time was over.
+            let _ = sender.send(Ok(written));
+            Ok(())
+        }
+    }
+}
+
+/// Runs the command and reads its response, which may be sent on before the command has ended.
+async fn respond(
     guest: impl Future<Output = Result<(), Failure>>,
     response: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {

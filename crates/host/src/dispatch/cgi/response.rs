@@ -9,9 +9,9 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::header::{PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use tokio::sync::oneshot;
-use wasmtime_wasi_http::Error as HttpError;
+use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::super::failure::Failure;
 use super::super::guest::Answer;
@@ -58,6 +58,22 @@ pub(super) async fn parse(
     // Nobody listens any more if the request timed out.
     let _ = sender.send(Ok(response.map(|()| body)));
     Ok(())
+}
+
+/// All that a command writes, up to so many bytes.
+pub(super) async fn whole(
+    mut output: PipeReader,
+    bytes: u64,
+) -> Result<Response<WasiBody>, Failure> {
+    let mut read = BytesMut::new();
+    while let Some(chunk) = output.recv().await {
+        if (read.len() + chunk.len()) as u64 > bytes {
+            return Err(Failure::Output(bytes));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    let written = Full::new(read.freeze()).map_err(HttpError::from).boxed_unsync();
+    Ok(Response::new(written))
 }
 
 /// Where the head ends and where the body begins, once the empty line is there.

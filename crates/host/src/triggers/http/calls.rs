@@ -100,7 +100,7 @@ impl Services for Calls {
                     let span = span.map(|told| spans::begin(told, &request, &connection, to));
                     service.headers.apply(&mut request, &connection, &[], Some(&path));
                     let executor = &service.executor;
-                    let arrival = Arrival { connection: &connection, executor, depth };
+                    let arrival = Arrival { connection: &connection, executor, depth, event: None };
                     host.handle(request, arrival, span).await
                 })))
             }

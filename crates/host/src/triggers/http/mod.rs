@@ -156,7 +156,8 @@ impl Router {
             Target::Component { host, executor, headers } => {
                 let span = self.span(&request, connection, Some((headers.route(), host.name())));
                 headers.apply(&mut request, connection, &found.params, found.rest);
-                host.handle(request, Arrival { connection, executor, depth }, span).await
+                let arrival = Arrival { connection, executor, depth, event: None };
+                host.handle(request, arrival, span).await
             }
         }
     }

@@ -8,7 +8,17 @@ use super::{TEXT, text};
 pub(super) static TRIGGERS: Table = Table::new(
     "trigger",
     "The sources of events, as lists by kind.",
-    &[Key::new("http", Form::List(&Form::Table(&HTTP_TRIGGER)), "HTTP requests, by route.")],
+    &[
+        Key::new("http", Form::List(&Form::Table(&HTTP_TRIGGER)), "HTTP requests, by route."),
+        Key::new("redis", Form::List(&Form::Table(&REDIS_TRIGGER)), "Messages of a Redis server."),
+        Key::new("cron", Form::List(&Form::Table(&CRON_TRIGGER)), "Events at times of a schedule."),
+        Key::new(
+            "queue",
+            Form::List(&Form::Table(&QUEUE_TRIGGER)),
+            "Messages of a queue that Dayfly itself keeps.",
+        )
+        .dayfly(),
+    ],
 )
 .others(&formats::TRIGGER_KIND, &Form::List(&Form::Table(&OTHER_TRIGGER)));
 
@@ -19,6 +29,8 @@ const HANDLERS: Form = Form::OneOf(&[
     Form::Table(&COMPONENT),
     Form::List(&HANDLER),
 ]);
+
+const TEMPLATE: Form = Form::Text(&formats::TEMPLATE);
 
 const ID: Key = Key::new("id", TEXT, "A name for the trigger.");
 
@@ -99,15 +111,73 @@ static HTTP_DEPENDENCIES: Table = Table::new(
     )],
 );
 
+/// Declares a trigger whose events are delivered one by one: its own keys, then those that all such
+/// triggers have.
+macro_rules! event_trigger {
+    ($id:ident, $name:literal, $doc:literal, [$($key:expr),* $(,)?]) => {
+        static $id: Table = Table::new($name, $doc, &[
+            ID,
+            Key::new("component", HANDLER, "The component that its events wake, by id or written out.").required(),
+            $($key,)*
+            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL` or a URL of HTTP.").dayfly(),
+            Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once.").default("64").dayfly(),
+            Key::new("ordered", Form::Bool, "Whether each event waits until the one before it was handled.").default("false").dayfly(),
+            Key::new("retry", Form::Table(&RETRY), "How often and how fast what failed is tried again.").dayfly(),
+        ]);
+    };
+}
+
+event_trigger!(REDIS_TRIGGER, "Redis trigger", "Messages of a Redis server. One of `channel`, `pattern`, `queue` and `stream` says where they come from.", [
+    Key::new("address", text(&formats::REDIS_ADDRESS), "The server; in place of the one of `[application.trigger.redis]`."),
+    Key::new("channel", TEMPLATE, "A channel: what is published while it is listened to."),
+    Key::new("pattern", TEMPLATE, "Channels of a pattern, such as `orders.*`.").dayfly(),
+    Key::new("queue", TEMPLATE, "A list that others `LPUSH` to. What is taken from its right end lies in a list of what is handled until it was.").dayfly(),
+    Key::new("stream", TEMPLATE, "A stream, read by a consumer group.").dayfly(),
+    Key::new("group", text(&formats::NAME), "The consumer group of a stream.").default("the app's name").dayfly(),
+    Key::new("start", text(&formats::START), "Where a new consumer group begins: with the `first` entry of the stream, or the `next` that comes.").default("`first`").dayfly(),
+]);
+
+event_trigger!(CRON_TRIGGER, "cron trigger", "Events at times of a schedule.", [
+    Key::new("cron_expression", text(&formats::CRON), "The schedule.").required(),
+    Key::new("time_zone", text(&formats::TIME_ZONE), "Whose times they are.").default("`UTC`").dayfly(),
+    Key::new("jitter", text(&formats::DURATION), "Each event comes up to this much later, at random.").default("none").dayfly(),
+    Key::new("missed", text(&formats::MISSED), "What becomes of events that were due while nothing ran: `skip`, or `once` for one that makes up for all.").default("`skip`").dayfly(),
+    Key::new("overlap", Form::Bool, "Whether a handler is woken though the last one still runs.").default("false").dayfly(),
+]);
+
+event_trigger!(
+    QUEUE_TRIGGER,
+    "queue trigger",
+    "Messages of a queue that Dayfly itself keeps in the app's state folder.",
+    [Key::new("queue", text(&formats::QUEUE), "The queue's name.").required(),]
+);
+
+static RETRY: Table = Table::new(
+    "retry",
+    "How often and how fast what failed is tried again. The time between attempts doubles, and up to half of it is left out at random.",
+    &[
+        Key::new("attempts", Form::Integer { min: 1, max: 100 }, "How often an event is delivered at most, the first time included. Then it is a dead letter.").default("5"),
+        Key::new("delay", text(&formats::DURATION), "The time before the second attempt.").default("1s"),
+        Key::new("max_delay", text(&formats::DURATION), "The longest time between two attempts.").default("5m"),
+    ],
+);
+
 static OTHER_TRIGGER: Table = Table::new(
     "other trigger",
     "A source of events of another kind. The keys that are not named here belong to the kind.",
     &[
         ID,
         Key::new("component", HANDLER, "The component that its events wake, by id or written out."),
-        Key::new("components", Form::Map { key: &formats::NAME, value: &HANDLERS }, "Other components, by the role they play."),
-        Key::new("dependencies", Form::Map { key: &formats::NAME, value: &Form::List(&MIDDLEWARE) }, "Other components from elsewhere, by the role they play."),
-        Key::new("output", TEXT, "Where the handler's output goes: `redis://channel`, `nats://subject`, `component:ID` or `queue:NAME`.").dayfly(),
+        Key::new(
+            "components",
+            Form::Map { key: &formats::NAME, value: &HANDLERS },
+            "Other components, by the role they play.",
+        ),
+        Key::new(
+            "dependencies",
+            Form::Map { key: &formats::NAME, value: &Form::List(&MIDDLEWARE) },
+            "Other components from elsewhere, by the role they play.",
+        ),
     ],
 )
 .others(&formats::NAME, &Form::Free);

@@ -39,6 +39,9 @@ impl Lowering<'_, '_> {
                 let path = format!("trigger.{}[{i}]", quoted(&kind.key));
                 let trigger = if kind.key == "http" {
                     self.http_trigger(node, &id, &base, &path).map(TriggerKind::Http)
+                } else if let Some(source) = self.event_source(&kind.key, node, root, &path) {
+                    let trigger = source.and_then(|it| self.event_trigger(it, node, &id, &path));
+                    trigger.map(TriggerKind::Event)
                 } else {
                     Some(self.other_trigger(&kind.key, node, &id, &path))
                 };
@@ -146,9 +149,6 @@ impl Lowering<'_, '_> {
         let component = node.get("component");
         let component = component
             .and_then(|handler| self.handler(handler, id, alone, &format!("{path}.component")));
-        if let Some(entry) = node.entry("output") {
-            self.used(Feature::Output, format!("{path}.output"), &entry.key_span);
-        }
         for role in node.get("components").map_or(&[][..], Node::entries) {
             let several = if role.node.items().is_empty() {
                 std::slice::from_ref(&role.node)

@@ -1,0 +1,100 @@
+//! Queues that Dayfly itself keeps, for those who run no broker, and the dead letters of all triggers:
+//! one SQLite file in the app's state folder. What was put is on the disk, and stays there until its
+//! handler succeeded.
+
+mod store;
+mod table;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+pub use store::{Owner, Store};
+pub use table::{Table, Tally};
+
+/// The largest message, in bytes.
+pub const MESSAGE_BYTES: usize = 16 << 20;
+
+/// Why the file of queues is of no use.
+#[derive(Debug, Clone, Error)]
+pub enum QueueError {
+    /// It cannot be opened.
+    #[error("failed to open `{}`: {reason}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// SQLite failed.
+    #[error("the file of queues failed: {0}")]
+    Database(String),
+    /// The disk, or the file, is full.
+    #[error("the file of queues cannot grow any more")]
+    Full,
+    /// Another process takes messages from it.
+    #[error("another process serves the queues of this state folder")]
+    Owned,
+    /// A message is too large.
+    #[error("a message may have {} MiB", MESSAGE_BYTES >> 20)]
+    TooLarge,
+    /// The thread that has the file ended.
+    #[error("the file of queues is closed")]
+    Closed,
+}
+
+/// What an event carries, in the terms of CloudEvents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Its attributes by name, the media type aside.
+    pub attributes: Vec<(String, String)>,
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// Its data.
+    pub data: Bytes,
+}
+
+/// A message that is to be put into a queue.
+#[derive(Debug, Clone)]
+pub struct New {
+    /// The queue.
+    pub queue: String,
+    /// How long it is not taken.
+    pub delay: Duration,
+    /// Those of a higher one are taken first; 0 is usual.
+    pub priority: i32,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// A message of a queue.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Its number in the file.
+    pub id: i64,
+    /// How often it was taken before.
+    pub attempts: u32,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// An event that its handler could not be brought to handle.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Its number in the file; 0 before it is there.
+    pub id: i64,
+    /// When it was given up.
+    pub at: SystemTime,
+    /// The id of the trigger that it came by.
+    pub trigger: String,
+    /// The component that did not handle it.
+    pub component: String,
+    /// How often it was delivered.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub error: String,
+    /// What it carries.
+    pub content: Content,
+}

@@ -1,0 +1,282 @@
+//! The file of queues behind a thread of its own, begun with the first use. What waits at the same time
+//! is committed together, so that many changes share one flush to the disk.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::{oneshot, watch};
+
+use super::table::Table;
+use super::{DeadLetter, Message, New, QueueError};
+
+/// How much one commit takes at most.
+const TOGETHER: usize = 256;
+
+/// Work for the thread: done in a transaction if there is one, then told whether that was committed.
+type Work = Box<dyn FnOnce(Result<&Table, QueueError>) -> Told + Send>;
+type Told = Box<dyn FnOnce(Result<(), QueueError>) + Send>;
+
+/// The queues of one app.
+pub struct Store {
+    path: PathBuf,
+    thread: OnceLock<Mutex<Sender<Work>>>,
+    /// Counts what was put, for those that wait for it.
+    puts: watch::Sender<u64>,
+}
+
+/// Who alone takes messages of a store.
+pub struct Owner {
+    store: Arc<Store>,
+    /// Unlocked when this process ends, however it does.
+    _lock: File,
+}
+
+impl Store {
+    /// The queues of the app with this state folder; no file is opened yet.
+    #[must_use]
+    pub fn new(state: &std::path::Path) -> Self {
+        let (puts, _) = watch::channel(0);
+        Self { path: state.join("queues.db"), thread: OnceLock::new(), puts }
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Puts messages, all of them or none. They are on the disk when this returns.
+    ///
+    /// # Errors
+    /// If one is too large, or the file fails.
+    pub async fn put(&self, messages: Vec<New>) -> Result<(), QueueError> {
+        let put = move |table: &Table| {
+            messages.iter().try_for_each(|message| table.put(message).map(drop))
+        };
+        self.run(put).await?;
+        self.puts.send_modify(|puts| *puts += 1);
+        Ok(())
+    }
+
+    /// Keeps a dead letter. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn bury(&self, letter: DeadLetter) -> Result<i64, QueueError> {
+        self.run(move |table| table.bury(&letter)).await
+    }
+
+    /// Becomes the one who takes messages, and puts back what an earlier one has left.
+    ///
+    /// # Errors
+    /// If another process is that, or the file fails.
+    pub async fn own(self: &Arc<Self>) -> Result<Owner, QueueError> {
+        let path = self.path.with_extension("lock");
+        let failed = |error: std::io::Error| QueueError::Open {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let options = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = options.map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(QueueError::Owned),
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        self.run(Table::recover).await?;
+        Ok(Owner { store: self.clone(), _lock: lock })
+    }
+
+    /// Does work on the thread of the file.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Table) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (sender, outcome) = oneshot::channel();
+        let work: Work = Box::new(move |table| {
+            let done = table.and_then(|table| table.all_or_nothing(work));
+            // Whoever waited may be gone.
+            Box::new(move |committed| drop(sender.send(committed.and(done))))
+        });
+        self.sender()?.send(work).map_err(|_| QueueError::Closed)?;
+        outcome.await.map_err(|_| QueueError::Closed)?
+    }
+
+    fn sender(&self) -> Result<Sender<Work>, QueueError> {
+        let sender = self.thread.get_or_init(|| {
+            let (sender, works) = channel();
+            let path = self.path.clone();
+            let thread = std::thread::Builder::new().name("dayfly-queues".to_owned());
+            if let Err(error) = thread.spawn(move || serve(&path, &works)) {
+                tracing::error!(%error, "failed to start the thread of the queues");
+            }
+            Mutex::new(sender)
+        });
+        Ok(sender.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+impl Owner {
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Takes the next messages of a queue, so many at most, and tells when the next that is delayed
+    /// is due.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn take(
+        &self,
+        queue: String,
+        most: u32,
+    ) -> Result<(Vec<Message>, Option<SystemTime>), QueueError> {
+        self.store.run(move |table| Ok((table.take(&queue, most)?, table.next_due()?))).await
+    }
+
+    /// Forgets a message that was handled.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn done(&self, id: i64) -> Result<(), QueueError> {
+        self.store.run(move |table| table.done(id)).await
+    }
+
+    /// Puts a message back that was not handled.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn back(&self, id: i64) -> Result<(), QueueError> {
+        self.store.run(move |table| table.back(id)).await
+    }
+
+    /// Takes dead letters of a trigger that are to be delivered again, so many at most.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn resurrect(
+        &self,
+        trigger: String,
+        most: u32,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
+        self.store.run(move |table| table.resurrect(&trigger, most)).await
+    }
+
+    /// Forgets a dead letter that was handled.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn forget(&self, id: i64) -> Result<(), QueueError> {
+        self.store.run(move |table| table.forget(&[id]).map(drop)).await
+    }
+
+    /// Lets a dead letter wait for its next delivery again.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn still_asked(&self, id: i64) -> Result<(), QueueError> {
+        self.store.run(move |table| table.still_asked(id)).await
+    }
+
+    /// Changes with each put of this process.
+    #[must_use]
+    pub fn puts(&self) -> watch::Receiver<u64> {
+        self.store.puts.subscribe()
+    }
+}
+
+/// Does what is asked until nobody can ask any more.
+fn serve(path: &std::path::Path, works: &Receiver<Work>) {
+    let mut open = None;
+    while let Ok(first) = works.recv() {
+        let batch = std::iter::once(first).chain(works.try_iter().take(TOGETHER - 1));
+        if open.is_none() {
+            match Table::open(path) {
+                Ok(table) => open = Some(table),
+                Err(error) => {
+                    batch.for_each(|work| work(Err(error.clone()))(Ok(())));
+                    continue;
+                }
+            }
+        }
+        if let Some(table) = &open
+            && together(table, batch).is_err()
+        {
+            open = None;
+        }
+    }
+}
+
+/// Does work in one transaction. An error if the connection is of no use any more.
+fn together(table: &Table, batch: impl Iterator<Item = Work>) -> Result<(), QueueError> {
+    let connection = table.connection();
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE").map_err(QueueError::from) {
+        batch.for_each(|work| work(Err(error.clone()))(Ok(())));
+        return Err(error);
+    }
+    let told: Vec<Told> = batch.map(|work| work(Ok(table))).collect();
+    let committed = connection.execute_batch("COMMIT").map_err(QueueError::from);
+    if committed.is_err() {
+        // There may be none to roll back.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    told.into_iter().for_each(|told| told(committed.clone()));
+    committed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Content, MESSAGE_BYTES};
+    use super::*;
+
+    fn new(data: Vec<u8>) -> New {
+        let content = Content { data: data.into(), ..Content::default() };
+        New { queue: "a".to_owned(), delay: Duration::ZERO, priority: 0, content }
+    }
+
+    #[tokio::test]
+    async fn several_messages_are_put_all_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()));
+        let too_large = new(vec![0; MESSAGE_BYTES + 1]);
+        let put = store.put(vec![new(vec![1]), too_large]).await;
+        assert!(matches!(put, Err(QueueError::TooLarge)));
+        store.put(vec![new(vec![2])]).await.unwrap();
+        let owner = store.own().await.unwrap();
+        let (taken, _) = owner.take("a".to_owned(), 9).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].content.data, [2][..]);
+    }
+
+    #[tokio::test]
+    async fn only_one_takes_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Arc::new(Store::new(folder.path())).own().await.unwrap();
+        let other = Arc::new(Store::new(folder.path()));
+        assert!(matches!(other.own().await, Err(QueueError::Owned)));
+        drop(owner);
+        other.own().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_none_of_ours_is_an_error_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("queues.db"), "no database at all, and long enough")
+            .unwrap();
+        let store = Store::new(folder.path());
+        for _ in 0..2 {
+            let put = store.put(vec![new(vec![1])]).await;
+            assert!(matches!(put, Err(QueueError::Open { .. })), "{put:?}");
+        }
+    }
+}

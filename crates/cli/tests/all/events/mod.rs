@@ -1,0 +1,67 @@
+//! Events that are no HTTP requests: taken in, handled, tried again, passed on, given up.
+
+mod cron;
+mod queue;
+mod redis;
+mod redis_killed;
+
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncCommands as _, FromRedisValue};
+use dayfly_testing::{App, Redis};
+use tokio::time::{Instant, sleep};
+
+/// An app with these triggers, and a component of each guest's name. It answers on HTTP, too, so that
+/// tests see when it is ready.
+fn app(triggers: &str, guests: &[&str]) -> App {
+    let first = guests[0];
+    let component = |guest: &&str| format!("[component.{guest}]\nsource = \"guest:{guest}\"\n");
+    let components: String = guests.iter().map(component).collect();
+    App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"{first}\"\n{triggers}\n{components}"
+    ))
+}
+
+/// Waits until something is so, for half a minute.
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "never came: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A client of a Redis server.
+struct Client(MultiplexedConnection);
+
+impl Client {
+    async fn of(redis: &Redis) -> Self {
+        let client = ::redis::Client::open(redis.url()).unwrap();
+        Self(client.get_multiplexed_async_connection().await.unwrap())
+    }
+
+    async fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        let mut command = ::redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query_async(&mut self.0).await.unwrap()
+    }
+
+    /// The messages of a list, first in first.
+    async fn list(&mut self, key: &str) -> Vec<String> {
+        let mut all: Vec<String> = self.0.lrange(key, 0, -1).await.unwrap();
+        all.reverse();
+        all
+    }
+
+    /// Waits until a list has so many messages.
+    async fn wait_for(&mut self, key: &str, count: usize) -> Vec<String> {
+        until(key, async || Some(self.list(key).await).filter(|list| list.len() >= count)).await
+    }
+}

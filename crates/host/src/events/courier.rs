@@ -1,0 +1,269 @@
+//! An event's way to its end: delivered, tried again if it failed, each time later, passed on, and a
+//! dead letter if all that was in vain.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dayfly_capabilities::queue::DeadLetter;
+use dayfly_model::Delivery;
+use dayfly_telemetry::Telemetry;
+use dayfly_telemetry::trace::{Context, Span};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::metrics::{Settled, TriggerMetrics};
+use super::outlet::{NotPassed, Outlet, Topology};
+use super::workers::Workers;
+use super::{Ending, Event};
+use crate::dispatch::{ComponentHost, Reply, Undelivered};
+
+/// How long to wait for room for a handler, at first and at most.
+const BUSY: Duration = Duration::from_millis(20);
+const BUSY_MOST: Duration = Duration::from_secs(1);
+
+/// How long to wait when a dead letter cannot be kept.
+const UNKEPT: Duration = Duration::from_secs(5);
+
+/// Brings the events of one trigger to its handler.
+pub(crate) struct Courier {
+    pub(super) trigger: Arc<str>,
+    pub(super) host: Arc<ComponentHost>,
+    pub(super) delivery: Delivery,
+    pub(super) outlet: Option<Outlet>,
+    pub(super) topology: Arc<Topology>,
+    pub(super) metrics: Arc<TriggerMetrics>,
+    pub(super) telemetry: Option<Arc<Telemetry>>,
+    pub(super) room: Arc<Semaphore>,
+    pub(super) workers: Arc<Workers>,
+    pub(super) ending: Ending,
+}
+
+/// Leave to bring one event.
+pub(crate) struct Leave {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<TriggerMetrics>,
+    is_settled: bool,
+}
+
+impl Leave {
+    fn settle(mut self, how: Settled) {
+        self.is_settled = true;
+        self.metrics.settled(how);
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.metrics.dropped();
+        }
+    }
+}
+
+/// An event that is to be brought, and what its source knows of it.
+pub(crate) struct Parcel {
+    pub(crate) event: Event,
+    /// How often it was delivered before.
+    pub(crate) attempts: u32,
+    /// The number of the dead letter that it was.
+    pub(crate) letter: i64,
+}
+
+impl From<Event> for Parcel {
+    fn from(event: Event) -> Self {
+        Self { event, attempts: 0, letter: 0 }
+    }
+}
+
+impl Courier {
+    /// Waits until one more event may be under way.
+    pub(crate) async fn leave(&self) -> Leave {
+        // Never closed.
+        let permit = self.room.clone().acquire_owned().await;
+        let Ok(permit) = permit else { std::future::pending().await };
+        self.metrics.began();
+        Leave { _permit: permit, metrics: self.metrics.clone(), is_settled: false }
+    }
+
+    /// How many events may be under way beside those that are.
+    pub(crate) fn room(&self) -> usize {
+        self.room.available_permits()
+    }
+
+    /// The trigger's id.
+    pub(crate) fn trigger(&self) -> &Arc<str> {
+        &self.trigger
+    }
+
+    /// What is counted of the trigger.
+    pub(crate) fn metrics(&self) -> &TriggerMetrics {
+        &self.metrics
+    }
+
+    /// Tells when to end.
+    pub(crate) fn ending(&self) -> Ending {
+        self.ending.clone()
+    }
+
+    /// Brings an event, on whatever core is next; `settle` tells its source how it went. Events that
+    /// may not be brought at once wait for one another by their leaves.
+    pub(crate) fn bring<F>(
+        self: &Arc<Self>,
+        leave: Leave,
+        parcel: Parcel,
+        settle: impl FnOnce(Settled) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        let courier = self.clone();
+        self.workers.spawn(async move {
+            let settled = courier.see_through(parcel).await;
+            settle(settled).await;
+            leave.settle(settled);
+        });
+    }
+
+    async fn see_through(&self, parcel: Parcel) -> Settled {
+        let Parcel { event, mut attempts, letter } = parcel;
+        let mut reply = None;
+        loop {
+            let error = match self.attempt(&event, &mut reply).await {
+                Attempt::Done => return Settled::Done,
+                Attempt::Hopeless(error) => {
+                    attempts += 1;
+                    self.metrics.failed();
+                    return self.bury((&event, letter), attempts, error).await;
+                }
+                Attempt::Ended => return Settled::Back,
+                Attempt::Failed(error) => error,
+            };
+            attempts += 1;
+            self.metrics.failed();
+            if attempts >= self.delivery.retry.attempts {
+                return self.bury((&event, letter), attempts, error).await;
+            }
+            let delay = jittered(self.delivery.retry.delay_after(attempts));
+            tracing::warn!(
+                trigger = &*self.trigger, component = self.host.name(), event = event.id, attempts,
+                error, again_in = ?delay, "an event was not handled"
+            );
+            if self.ending.within(delay).await {
+                return Settled::Back;
+            }
+        }
+    }
+
+    /// Delivers an event, unless its handler has answered it already, and passes the answer on.
+    async fn attempt(&self, event: &Event, answered: &mut Option<Answered>) -> Attempt {
+        if answered.is_none() {
+            match self.deliver(event).await {
+                Ok(reply) => *answered = Some(reply),
+                Err(attempt) => return attempt,
+            }
+        }
+        let (Some(outlet), Some(Answered { reply, place })) = (&self.outlet, answered.as_ref())
+        else {
+            return Attempt::Done;
+        };
+        if reply.data.is_empty() {
+            return Attempt::Done;
+        }
+        let reply = Reply { content_type: reply.content_type.clone(), data: reply.data.clone() };
+        let answer = self.topology.answer(event, self.host.name(), reply, place.as_ref());
+        match self.topology.pass_on(outlet, answer).await {
+            Ok(()) => Attempt::Done,
+            Err(NotPassed::Failed(error)) => Attempt::Failed(format!("its output: {error}")),
+            Err(NotPassed::Hopeless(error)) => Attempt::Hopeless(format!("its output: {error}")),
+        }
+    }
+
+    async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
+        let mut wait = BUSY;
+        loop {
+            let span = self.span(event);
+            let place = span.as_ref().map(|span| span.context().clone());
+            match self.host.deliver(event, span).await {
+                Ok(reply) => return Ok(Answered { reply, place }),
+                Err(Undelivered::Failed(error)) => return Err(Attempt::Failed(error)),
+                // It is no failure of the event's.
+                Err(Undelivered::Busy) => {}
+            }
+            if self.ending.within(jittered(wait)).await {
+                return Err(Attempt::Ended);
+            }
+            wait = (wait * 2).min(BUSY_MOST);
+        }
+    }
+
+    fn span(&self, event: &Event) -> Option<Span> {
+        let telemetry = self.telemetry.as_ref()?;
+        let mut span = telemetry.request(&event.trace(), || format!("process {}", self.trigger));
+        if span.is_recorded() {
+            span.text("messaging.operation.type", "process");
+            span.text("messaging.message.id", event.id.clone());
+            span.text("cloudevents.event_type", event.kind.clone());
+            span.text("cloudevents.event_source", event.source.clone());
+            span.text("dayfly.component", self.host.name());
+            if let Some(subject) = &event.subject {
+                span.text("messaging.destination.name", subject.clone());
+            }
+        }
+        Some(span)
+    }
+
+    /// Keeps an event that could not be handled, however long that takes.
+    async fn bury(&self, (event, id): (&Event, i64), attempts: u32, error: String) -> Settled {
+        let letter = DeadLetter {
+            id,
+            at: SystemTime::now(),
+            trigger: self.trigger.to_string(),
+            component: self.host.name().to_owned(),
+            attempts,
+            error,
+            content: event.content(),
+        };
+        loop {
+            match self.topology.queues().bury(letter.clone()).await {
+                Ok(id) => {
+                    let DeadLetter { trigger, component, attempts, error, .. } = &letter;
+                    tracing::error!(
+                        trigger,
+                        component,
+                        event = event.id,
+                        attempts,
+                        error,
+                        dead_letter = id,
+                        "an event was given up (hint: `dayfly dead-letters` lists and replays)"
+                    );
+                    return Settled::Dead;
+                }
+                Err(error) => {
+                    tracing::error!(trigger = &*self.trigger, %error, "a dead letter cannot be kept");
+                }
+            }
+            if self.ending.within(UNKEPT).await {
+                return Settled::Back;
+            }
+        }
+    }
+}
+
+/// What a handler answered, and where in a trace.
+struct Answered {
+    reply: Reply,
+    place: Option<Context>,
+}
+
+enum Attempt {
+    Done,
+    Failed(String),
+    Hopeless(String),
+    Ended,
+}
+
+/// Up to half of a time less, so that what failed together is not tried again together.
+pub(crate) fn jittered(time: Duration) -> Duration {
+    let random =
+        u64::from_le_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().unwrap_or(&[0; 8]));
+    let part = f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX);
+    time.mul_f64(1.0 - part / 2.0)
+}

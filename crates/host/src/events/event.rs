@@ -1,0 +1,195 @@
+//! An event in the terms of CloudEvents 1.0, and as the HTTP request that its HTTP protocol binding
+//! makes of it in binary mode.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dayfly_capabilities::queue::Content;
+use dayfly_telemetry::trace::{Context, TRACEPARENT, TRACESTATE};
+use http::header::{CONTENT_TYPE, HOST, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// The version of CloudEvents.
+const VERSION: &str = "1.0";
+
+/// The attribute that counts the steps of a topology that an event has behind it.
+pub(crate) const HOPS: &str = "dayflyhops";
+
+/// What the HTTP binding (3.1.3.2) wants escaped in a header beside what is not ASCII.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// One event.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// Distinct among the events of its source.
+    pub(crate) id: String,
+    /// Where it comes from, a URI or a part of one.
+    pub(crate) source: String,
+    /// What has happened, `dayfly.redis.message` for example.
+    pub(crate) kind: String,
+    /// What it is about: a channel, a key.
+    pub(crate) subject: Option<String>,
+    /// When it happened, or was taken in.
+    pub(crate) time: SystemTime,
+    /// The media type of its data.
+    pub(crate) content_type: Option<String>,
+    /// Further attributes, their names in lower case.
+    pub(crate) extensions: Vec<(String, String)>,
+    /// What it carries.
+    pub(crate) data: Bytes,
+    /// How many steps of a topology lie behind it.
+    pub(crate) hops: u32,
+}
+
+impl Event {
+    /// An event with an id of its own that happens now.
+    pub(crate) fn new(source: impl Into<String>, kind: &str, data: Bytes) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            source: source.into(),
+            kind: kind.to_owned(),
+            subject: None,
+            time: SystemTime::now(),
+            content_type: None,
+            extensions: Vec::new(),
+            data,
+            hops: 0,
+        }
+    }
+
+    /// Its attributes, the media type aside, with the names that CloudEvents has for them.
+    pub(crate) fn attributes(&self) -> Vec<(&str, String)> {
+        let mut attributes = vec![
+            ("specversion", VERSION.to_owned()),
+            ("id", self.id.clone()),
+            ("source", self.source.clone()),
+            ("type", self.kind.clone()),
+            ("time", chrono::DateTime::<chrono::Utc>::from(self.time).to_rfc3339()),
+        ];
+        attributes.extend(self.subject.clone().map(|subject| ("subject", subject)));
+        if self.hops > 0 {
+            attributes.push((HOPS, self.hops.to_string()));
+        }
+        let extensions = self.extensions.iter();
+        attributes.extend(extensions.map(|(name, value)| (name.as_str(), value.clone())));
+        attributes
+    }
+
+    /// Its headers: the attributes, each behind `ce-`, and the media type.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.attributes() {
+            let escaped = utf8_percent_encode(&value, ESCAPED).to_string();
+            let named = HeaderName::try_from(format!("ce-{name}"));
+            if let (Ok(name), Ok(value)) = (named, HeaderValue::try_from(escaped)) {
+                headers.insert(name, value);
+            }
+        }
+        let content_type = self.content_type.as_deref().map(HeaderValue::from_str);
+        if let Some(Ok(content_type)) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        headers
+    }
+
+    /// Its place in a trace, as the headers of W3C's trace context: two attributes hold it
+    /// (CloudEvents' distributed tracing extension).
+    pub(crate) fn trace(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for name in [TRACEPARENT, TRACESTATE] {
+            let held = self.extensions.iter().find(|(held, _)| held == name.as_str());
+            if let Some(Ok(value)) = held.map(|(_, value)| HeaderValue::from_str(value)) {
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+
+    /// Gives it a place in a trace.
+    pub(crate) fn set_trace(&mut self, place: &Context) {
+        let mut headers = HeaderMap::new();
+        place.inject(&mut headers);
+        for (name, value) in &headers {
+            self.extensions.retain(|(held, _)| held != name.as_str());
+            if let Ok(value) = value.to_str() {
+                self.extensions.push((name.as_str().to_owned(), value.to_owned()));
+            }
+        }
+    }
+
+    /// What is kept of it.
+    pub(crate) fn content(&self) -> Content {
+        let attributes = self.attributes().into_iter();
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).collect();
+        Content { attributes, content_type: self.content_type.clone(), data: self.data.clone() }
+    }
+
+    /// The event of which this was kept; what it does not say is as in `default`.
+    pub(crate) fn of_content(content: Content, default: Self) -> Self {
+        let Content { attributes, content_type, data } = content;
+        let mut event = Self { content_type, data, ..default };
+        for (name, value) in attributes {
+            match name.as_str() {
+                "specversion" => {}
+                "id" => event.id = value,
+                "source" => event.source = value,
+                "type" => event.kind = value,
+                "subject" => event.subject = Some(value),
+                "time" => {
+                    let time = chrono::DateTime::parse_from_rfc3339(&value);
+                    event.time = time.map_or(event.time, Into::into);
+                }
+                HOPS => event.hops = value.parse().unwrap_or(event.hops),
+                _ => event.extensions.push((name, value)),
+            }
+        }
+        event
+    }
+
+    /// It as a request to its handler.
+    pub(crate) fn request(&self) -> Request<WasiBody> {
+        let body = Full::new(self.data.clone()).map_err(Error::from).boxed_unsync();
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = self.headers();
+        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+        request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_an_event_makes_it_again() {
+        let mut event = Event::new("/a", "dayfly.test", "data".into());
+        event.subject = Some("s".to_owned());
+        event.hops = 3;
+        event.content_type = Some("a/b".to_owned());
+        event.extensions.push(("key".to_owned(), "value".to_owned()));
+        let again = Event::of_content(event.content(), Event::new("/b", "other", Bytes::new()));
+        assert_eq!(again.attributes(), event.attributes());
+        assert_eq!((again.data, again.content_type), (event.data, event.content_type));
+    }
+
+    #[test]
+    fn attributes_become_headers_that_any_server_takes() {
+        let mut event = Event::new("/a b", "dayfly.test", "data".into());
+        event.subject = Some("50 % \"größer\"\n".to_owned());
+        event.content_type = Some("text/plain".to_owned());
+        event.extensions.push(("key".to_owned(), "value".to_owned()));
+        event.hops = 2;
+        let headers = event.headers();
+        assert_eq!(headers["ce-specversion"], "1.0");
+        assert_eq!(headers["ce-source"], "/a%20b");
+        assert_eq!(headers["ce-subject"], "50%20%25%20%22gr%C3%B6%C3%9Fer%22%0A");
+        assert_eq!(headers["ce-key"], "value");
+        assert_eq!(headers["ce-dayflyhops"], "2");
+        assert_eq!(headers["content-type"], "text/plain");
+        assert_eq!(event.request().method(), Method::POST);
+    }
+}

@@ -1,0 +1,96 @@
+//! What is counted of one trigger.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use dayfly_telemetry::Source;
+use dayfly_telemetry::metrics::{self, Counter, Families, Value};
+
+/// How an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Its handler succeeded, and the answer was passed on.
+    Done,
+    /// It was given up, and is a dead letter.
+    Dead,
+    /// It is to be given back to its source: this process ends.
+    Back,
+}
+
+impl Settled {
+    const ALL: [Self; 3] = [Self::Done, Self::Dead, Self::Back];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "handled",
+            Self::Dead => "dead",
+            Self::Back => "given_back",
+        }
+    }
+}
+
+/// The metrics of one trigger.
+#[derive(Debug)]
+pub(crate) struct TriggerMetrics {
+    trigger: Arc<str>,
+    settled: [Counter; Settled::ALL.len()],
+    failed: Counter,
+    under_way: AtomicU64,
+    connected: AtomicBool,
+}
+
+impl TriggerMetrics {
+    pub(super) fn new(trigger: Arc<str>) -> Self {
+        Self {
+            trigger,
+            settled: Default::default(),
+            failed: Counter::new(),
+            under_way: AtomicU64::new(0),
+            connected: AtomicBool::new(true),
+        }
+    }
+
+    pub(super) fn began(&self) {
+        self.under_way.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn settled(&self, how: Settled) {
+        self.settled[how as usize].add(1);
+        self.under_way.fetch_sub(1, Relaxed);
+    }
+
+    /// An event ended that nobody settled.
+    pub(super) fn dropped(&self) {
+        self.under_way.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn failed(&self) {
+        self.failed.add(1);
+    }
+
+    /// How many events are under way.
+    pub(super) fn under_way(&self) -> u64 {
+        self.under_way.load(Relaxed)
+    }
+
+    /// Notes whether the source can be reached; whether that is news.
+    pub(crate) fn set_connected(&self, connected: bool) -> bool {
+        self.connected.swap(connected, Relaxed) != connected
+    }
+}
+
+impl Source for TriggerMetrics {
+    fn collect(&self, families: &mut Families) {
+        let trigger = ("trigger", &*self.trigger);
+        for how in Settled::ALL {
+            let labels = [trigger, ("outcome", how.label())];
+            let count = self.settled[how as usize].get();
+            families.add(&metrics::EVENTS, &labels, Value::Integer(count));
+        }
+        let labels = [trigger];
+        families.add(&metrics::EVENTS_FAILED, &labels, Value::Integer(self.failed.get()));
+        families.add(&metrics::EVENTS_UNDER_WAY, &labels, Value::Integer(self.under_way()));
+        let connected = u64::from(self.connected.load(Relaxed));
+        families.add(&metrics::TRIGGER_CONNECTED, &labels, Value::Integer(connected));
+    }
+}

@@ -1,0 +1,276 @@
+//! Events that are no HTTP requests: taken in by sources (`triggers`), brought to handlers, their answers
+//! passed on along the app's topology. Every event is settled exactly once: handled, kept as a dead
+//! letter, or given back to its source.
+
+mod courier;
+mod event;
+mod metrics;
+mod outlet;
+mod replays;
+mod workers;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_capabilities::Backends;
+use dayfly_capabilities::queue::{Owner, QueueError};
+use dayfly_model::events::{Output, RedisSource};
+use dayfly_model::{App, ComponentId, EventSource, EventTrigger, Executor, Template, TriggerKind};
+use dayfly_telemetry::Source as _;
+use dayfly_telemetry::metrics::Families;
+use tokio::sync::Semaphore;
+
+use crate::dispatch::{ActivateError, Index};
+use crate::host::HostConfig;
+use crate::server::shutdown::Phase;
+use crate::triggers::{SourceType, Trigger, source_type};
+use crate::{Outcome, ServeError, Shutdown};
+pub(crate) use courier::{Courier, Leave, Parcel, jittered};
+pub(crate) use event::{Event, HOPS};
+pub(crate) use metrics::{Settled, TriggerMetrics};
+use outlet::{Outlet, Topology};
+use workers::Workers;
+
+/// A future of some source.
+pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where events of one trigger come from.
+pub(crate) trait Source: Send {
+    /// What is listened to, for people.
+    fn describe(&self) -> String;
+
+    /// Takes events in and lets the courier bring them, until the end was asked for. What is under
+    /// way then may take as long as it is waited for.
+    fn run(self: Box<Self>, courier: Arc<Courier>) -> Running;
+}
+
+/// What a source is opened with.
+pub(crate) struct Opening<'a> {
+    /// The app.
+    pub(crate) app: &'a App,
+    /// What stands behind it.
+    pub(crate) backends: &'a Backends,
+    /// Who takes messages of the app's queues, if it is this process.
+    pub(crate) owner: Option<&'a Arc<Owner>>,
+}
+
+impl Opening<'_> {
+    /// The text of a template, with the values that variables have now.
+    pub(crate) fn resolve(&self, template: &Template, what: &str) -> Result<String, ActivateError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))?;
+        let text = runtime.block_on(self.backends.variables.resolve(template));
+        text.map_err(|error| ActivateError::Event(format!("{what} cannot be known: {error}")))
+    }
+}
+
+/// Tells when to end.
+#[derive(Clone)]
+pub(crate) struct Ending(Shutdown);
+
+impl Ending {
+    /// Waits until the end is asked for.
+    pub(crate) async fn came(&self) {
+        self.0.watch().reached(Phase::Draining).await;
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.is_started()
+    }
+
+    /// Waits for so long; whether the end was asked for meanwhile.
+    pub(crate) async fn within(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.came()).await.is_ok()
+    }
+}
+
+/// One trigger, ready to run.
+struct Ready {
+    source: Box<dyn Source>,
+    plan: Plan,
+}
+
+/// What its courier is made of.
+struct Plan {
+    trigger: EventTrigger,
+    id: Arc<str>,
+    host: Arc<crate::dispatch::ComponentHost>,
+    outlet: Option<Outlet>,
+    metrics: Arc<TriggerMetrics>,
+}
+
+/// All event triggers of an app.
+pub(crate) struct EventTriggers {
+    ready: Vec<Ready>,
+    topology: Arc<Topology>,
+    owner: Option<Arc<Owner>>,
+    workers: usize,
+    grace: Duration,
+    telemetry: Option<Arc<dayfly_telemetry::Telemetry>>,
+}
+
+/// Opens the event triggers of an app; `None` if it has none.
+pub(crate) fn open(
+    app: &App,
+    components: &Index<'_>,
+    backends: &Backends,
+    config: &HostConfig,
+) -> Result<Option<EventTriggers>, ActivateError> {
+    let triggers: Vec<(&str, &EventTrigger)> = app
+        .triggers
+        .iter()
+        .filter_map(|trigger| match &trigger.kind {
+            TriggerKind::Event(event) => Some((trigger.id.as_str(), event)),
+            _ => None,
+        })
+        .collect();
+    if triggers.is_empty() {
+        return Ok(None);
+    }
+    let owner = own(backends, &triggers)?.map(Arc::new);
+    let opening = Opening { app, backends, owner: owner.as_ref() };
+    let server = redis_server(&opening, &triggers)?;
+    let outlet = |output: &Output| Outlet::new(output, server.as_deref());
+    let outlets: Vec<Option<Outlet>> = triggers
+        .iter()
+        .map(|(_, trigger)| trigger.output.as_ref().map(outlet).transpose())
+        .collect::<Result<_, _>>()?;
+    let outputs: Vec<(&ComponentId, Option<Outlet>)> = triggers
+        .iter()
+        .zip(&outlets)
+        .map(|((_, trigger), outlet)| (&trigger.component, outlet.clone()))
+        .collect();
+    let topology = Topology::new(&app.name, &outputs, components, backends.queues.clone())?;
+    let ready = triggers.into_iter().zip(outlets).map(|((id, trigger), outlet)| {
+        let SourceType { open, .. } = source_type(trigger.source.kind()).ok_or_else(|| {
+            ActivateError::Event(format!("no trigger `{}`", trigger.source.kind()))
+        })?;
+        let source = open(id, &trigger.source, &opening)?;
+        let id: Arc<str> = id.into();
+        let host = components.find(&trigger.component, &Executor::Detected, &[])?;
+        let metrics = Arc::new(TriggerMetrics::new(id.clone()));
+        let plan = Plan { trigger: trigger.clone(), id, host, outlet, metrics };
+        Ok(Ready { source, plan })
+    });
+    Ok(Some(EventTriggers {
+        ready: ready.collect::<Result<_, ActivateError>>()?,
+        topology: Arc::new(topology),
+        owner,
+        workers: config.http.workers(),
+        grace: config.http.grace,
+        telemetry: config.telemetry.clone(),
+    }))
+}
+
+/// Becomes the one who takes messages of the app's queues and its dead letters. Apps without queues
+/// may do without.
+fn own(
+    backends: &Backends,
+    triggers: &[(&str, &EventTrigger)],
+) -> Result<Option<Owner>, ActivateError> {
+    let needed =
+        triggers.iter().any(|(_, trigger)| matches!(trigger.source, EventSource::Queue(_)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))?;
+    match runtime.block_on(backends.queues.own()) {
+        Ok(owner) => Ok(Some(owner)),
+        Err(QueueError::Owned) if !needed => {
+            tracing::info!("another process with this state folder replays dead letters");
+            Ok(None)
+        }
+        Err(error) => Err(ActivateError::Event(error.to_string())),
+    }
+}
+
+/// The server of outputs that name none: that of the first Redis trigger, or of all of them.
+fn redis_server(
+    opening: &Opening<'_>,
+    triggers: &[(&str, &EventTrigger)],
+) -> Result<Option<String>, ActivateError> {
+    let address = triggers.iter().find_map(|(_, trigger)| match &trigger.source {
+        EventSource::Redis(RedisSource { address, .. }) => Some(address.clone()),
+        _ => None,
+    });
+    let settings = opening.app.trigger_settings.get("redis");
+    let stated = settings.and_then(|settings| settings.get("address")?.as_str());
+    let stated = stated.and_then(|text| Template::parse(text).ok());
+    let what = "the address of a Redis server";
+    address.or(stated).map(|address| opening.resolve(&address, what)).transpose()
+}
+
+impl EventTriggers {
+    /// Adds what is counted of them.
+    pub(crate) fn metrics(&self) -> Vec<Arc<TriggerMetrics>> {
+        self.ready.iter().map(|ready| ready.plan.metrics.clone()).collect()
+    }
+}
+
+/// Adds what is counted of triggers.
+pub(crate) fn collect(metrics: &[Arc<TriggerMetrics>], families: &mut Families) {
+    metrics.iter().for_each(|metrics| metrics.collect(families));
+}
+
+impl Trigger for EventTriggers {
+    fn describe(&self) -> Vec<String> {
+        let line = |Ready { source, plan }: &Ready| {
+            let output = plan.trigger.output.as_ref();
+            let output = output.map(|output| format!(" -> {output}")).unwrap_or_default();
+            format!("{}  {}{output}", source.describe(), plan.host.name())
+        };
+        self.ready.iter().map(line).collect()
+    }
+
+    fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
+        let Self { ready, topology, owner, workers, grace, telemetry } = *self;
+        let (workers, threads) = Workers::start(workers).map_err(ServeError::Start)?;
+        let ending = Ending(shutdown.clone());
+        let mut all = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ServeError::Start)?;
+        runtime.block_on(async {
+            let mut sources = tokio::task::JoinSet::new();
+            for Ready { source, plan } in ready {
+                let Plan { trigger, id, host, outlet, metrics } = plan;
+                all.push(metrics.clone());
+                let concurrency = usize::try_from(trigger.delivery.concurrency).unwrap_or(1);
+                let courier = Arc::new(Courier {
+                    trigger: id,
+                    host,
+                    delivery: trigger.delivery,
+                    outlet,
+                    topology: topology.clone(),
+                    metrics,
+                    telemetry: telemetry.clone(),
+                    room: Arc::new(Semaphore::new(concurrency)),
+                    workers: workers.clone(),
+                    ending: ending.clone(),
+                });
+                if let Some(owner) = &owner {
+                    sources.spawn(replays::run(owner.clone(), courier.clone()));
+                }
+                sources.spawn(source.run(courier));
+            }
+            let mut watch = shutdown.watch();
+            watch.reached(Phase::Draining).await;
+            let drained = async {
+                while sources.join_next().await.is_some() {}
+                while all.iter().any(|metrics| metrics.under_way() > 0) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::select! {
+                () = drained => {}
+                () = tokio::time::sleep(grace) => {}
+                () = watch.reached(Phase::Ending) => {}
+            }
+        });
+        workers.end();
+        for thread in threads {
+            thread.join().map_err(|_| ServeError::Thread)?;
+        }
+        let unfinished: u64 = all.iter().map(|metrics| metrics.under_way()).sum();
+        Ok(Outcome { unfinished: usize::try_from(unfinished).unwrap_or(usize::MAX) })
+    }
+}

@@ -1,0 +1,244 @@
+//! Where answers go: the next step of the app's topology.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dayfly_capabilities::queue::{New, Store};
+use dayfly_capabilities::redis::server::Server;
+use dayfly_model::events::{Output, RedisPlace};
+use dayfly_model::{ComponentId, Executor};
+use dayfly_telemetry::trace::Context;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::Event;
+use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
+
+/// How many steps an event may have behind it: more are a cycle.
+const MOST_HOPS: u32 = 16;
+
+/// How long an HTTP server may take for an answer that is passed on to it.
+const HTTP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why an answer was not passed on.
+pub(super) enum NotPassed {
+    /// It may be tried again.
+    Failed(String),
+    /// It would fail each time.
+    Hopeless(String),
+}
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// The steps that answers can go to.
+pub(crate) struct Topology {
+    app: String,
+    steps: HashMap<ComponentId, Step>,
+    queues: Arc<Store>,
+    http: OnceLock<HttpClient>,
+}
+
+/// A component that answers go to, and where its own go.
+struct Step {
+    host: Arc<ComponentHost>,
+    outlet: Option<Outlet>,
+}
+
+/// Where the answers of one trigger's handler go.
+#[derive(Clone)]
+pub(super) enum Outlet {
+    Component(ComponentId),
+    Queue(String),
+    Redis(Server, RedisPlace),
+    Http(String),
+}
+
+impl Topology {
+    /// The topology of an app. `outputs` are what its event triggers say, in their order; what a
+    /// component answers goes where the first trigger that names it says.
+    pub(super) fn new(
+        app: &str,
+        outputs: &[(&ComponentId, Option<Outlet>)],
+        components: &Index<'_>,
+        queues: Arc<Store>,
+    ) -> Result<Self, ActivateError> {
+        let mut steps = HashMap::new();
+        let called = outputs.iter().filter_map(|(_, outlet)| match outlet {
+            Some(Outlet::Component(id)) => Some(id),
+            _ => None,
+        });
+        for id in called {
+            let host = components.find(id, &Executor::Detected, &[])?;
+            let own = outputs.iter().find(|(component, _)| *component == id);
+            let outlet = own.and_then(|(_, outlet)| outlet.clone());
+            steps.insert(id.clone(), Step { host, outlet });
+        }
+        Ok(Self { app: app.to_owned(), steps, queues, http: OnceLock::new() })
+    }
+
+    /// The queues and dead letters.
+    pub(super) const fn queues(&self) -> &Arc<Store> {
+        &self.queues
+    }
+
+    /// The event that a component's answer to another event is; `place` is where it was made.
+    pub(super) fn answer(
+        &self,
+        event: &Event,
+        component: &str,
+        reply: Reply,
+        place: Option<&Context>,
+    ) -> Event {
+        let source = format!("/{}/{component}", self.app);
+        let mut answer = Event::new(source, "dayfly.output", reply.data);
+        // The same for each attempt, so that who gets it twice can tell.
+        answer.id = blake3::hash(format!("{component}\0{}\0{}", event.source, event.id).as_bytes())
+            .to_hex()[..32]
+            .to_owned();
+        answer.content_type = reply.content_type;
+        answer.subject.clone_from(&event.subject);
+        answer.extensions.clone_from(&event.extensions);
+        answer.hops = event.hops + 1;
+        if let Some(place) = place {
+            answer.set_trace(place);
+        }
+        answer
+    }
+
+    /// Passes an answer on.
+    pub(super) fn pass_on<'a>(
+        &'a self,
+        outlet: &'a Outlet,
+        answer: Event,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotPassed>> + Send + 'a>> {
+        Box::pin(async move {
+            if answer.hops > MOST_HOPS {
+                let text = format!("it has {MOST_HOPS} steps behind it: the outputs are a cycle");
+                return Err(NotPassed::Hopeless(text));
+            }
+            match outlet {
+                Outlet::Component(id) => self.to_component(id, answer).await,
+                Outlet::Queue(queue) => {
+                    let content = answer.content();
+                    let queue = queue.clone();
+                    let message = New { queue, delay: Duration::ZERO, priority: 0, content };
+                    self.queues.put(vec![message]).await.map_err(failed)
+                }
+                Outlet::Redis(server, place) => {
+                    server.query(&command(place, &answer)).await.map(drop).map_err(failed)
+                }
+                Outlet::Http(url) => self.to_server(url, &answer).await,
+            }
+        })
+    }
+
+    async fn to_component(&self, id: &ComponentId, event: Event) -> Result<(), NotPassed> {
+        let Some(step) = self.steps.get(id) else {
+            return Err(NotPassed::Hopeless(format!("there is no component `{id}`")));
+        };
+        let reply = step.host.deliver(&event, None).await.map_err(|error| match error {
+            Undelivered::Busy => NotPassed::Failed(format!("component `{id}` has no room")),
+            Undelivered::Failed(text) => NotPassed::Failed(format!("component `{id}`: {text}")),
+        })?;
+        match &step.outlet {
+            Some(outlet) if !reply.data.is_empty() => {
+                let answer = self.answer(&event, &id.0, reply, None);
+                self.pass_on(outlet, answer).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn to_server(&self, url: &str, answer: &Event) -> Result<(), NotPassed> {
+        let mut request = Request::post(url)
+            .body(Full::new(answer.data.clone()))
+            .map_err(|error| NotPassed::Hopeless(error.to_string()))?;
+        *request.headers_mut() = answer.headers();
+        request.headers_mut().extend(answer.trace());
+        let client = self.http.get_or_init(http_client);
+        let sent = tokio::time::timeout(HTTP_PATIENCE, client.request(request)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                return Err(NotPassed::Failed(crate::error::chain(&error)));
+            }
+            Err(_) => return Err(NotPassed::Failed("the server did not answer in time".into())),
+        };
+        let status = response.status();
+        // Read a little of it, so that the connection can be used again.
+        let rest = http_body_util::Limited::new(response.into_body(), 64 << 10).collect();
+        let _ = tokio::time::timeout(HTTP_PATIENCE, rest).await;
+        match status.is_success() {
+            true => Ok(()),
+            false => Err(NotPassed::Failed(format!("the server answered with status {status}"))),
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> NotPassed {
+    NotPassed::Failed(error.to_string())
+}
+
+/// The command that puts an answer somewhere.
+fn command(place: &RedisPlace, answer: &Event) -> redis::Cmd {
+    match place {
+        RedisPlace::Channel(channel) => {
+            let mut publish = redis::cmd("PUBLISH");
+            publish.arg(channel).arg(&answer.data[..]);
+            publish
+        }
+        RedisPlace::Queue(list) => {
+            let mut push = redis::cmd("LPUSH");
+            push.arg(list).arg(&answer.data[..]);
+            push
+        }
+        RedisPlace::Stream(key) => {
+            let mut add = redis::cmd("XADD");
+            add.arg(key).arg("*").arg("data").arg(&answer.data[..]);
+            if let Some(content_type) = &answer.content_type {
+                add.arg("content-type").arg(content_type);
+            }
+            for (name, value) in answer.attributes() {
+                add.arg(format!("ce-{name}")).arg(value);
+            }
+            add
+        }
+    }
+}
+
+fn http_client() -> HttpClient {
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_platform_verifier()
+        .https_or_http()
+        .enable_all_versions()
+        .build();
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+impl Outlet {
+    /// What an output means. `redis` is the server of outputs that name none.
+    pub(super) fn new(output: &Output, redis: Option<&str>) -> Result<Self, ActivateError> {
+        Ok(match output {
+            Output::Component(id) => Self::Component(id.clone()),
+            Output::Queue(name) => Self::Queue(name.clone()),
+            Output::Http(url) => Self::Http(url.clone()),
+            Output::Redis { address, to } => {
+                let Some(address) = address.as_deref().or(redis) else {
+                    return Err(ActivateError::Event(format!(
+                        "the output {output} names no server, and no Redis trigger does"
+                    )));
+                };
+                let server = Server::new(address).map_err(|error| {
+                    ActivateError::Event(format!("the server of the output {output} is {error}"))
+                })?;
+                Self::Redis(server, to.clone())
+            }
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! The cron trigger: events at times of a schedule. When the clock jumps, what it jumps over counts as
+//! missed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use dayfly_model::EventSource;
+use dayfly_model::events::CronSource;
+
+use super::SourceType;
+use crate::dispatch::ActivateError;
+use crate::events::{Courier, Event, Opening, Running, Source};
+
+/// This trigger's line in the registry.
+pub(super) const SOURCE: SourceType = SourceType { name: "cron", open };
+
+/// The longest sleep: a clock that jumps is noticed after so long.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What is due for longer was missed.
+const LATE: Duration = Duration::from_secs(60);
+
+struct Cron {
+    source: CronSource,
+    trigger: String,
+    /// Where it is noted when an event last came.
+    note: PathBuf,
+}
+
+fn open(
+    id: &str,
+    source: &EventSource,
+    opening: &Opening<'_>,
+) -> Result<Box<dyn Source>, ActivateError> {
+    let EventSource::Cron(source) = source else {
+        return Err(ActivateError::Event("no schedule".to_owned()));
+    };
+    let name: String =
+        id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let note = opening.backends.state.join("cron").join(name);
+    Ok(Box::new(Cron { source: source.clone(), trigger: id.to_owned(), note }))
+}
+
+impl Source for Cron {
+    fn describe(&self) -> String {
+        format!("cron {}", self.source.schedule)
+    }
+
+    fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
+        Box::pin(async move {
+            let ending = courier.ending();
+            tokio::select! {
+                () = self.keep_time(&courier) => {}
+                () = ending.came() => {}
+            }
+        })
+    }
+}
+
+impl Cron {
+    async fn keep_time(&self, courier: &Arc<Courier>) {
+        let now = Utc::now();
+        let mut last = if self.source.makes_up { self.noted().unwrap_or(now) } else { now };
+        // Events of this trigger that are under way, if they may not overlap.
+        let running = Arc::new(tokio::sync::Semaphore::new(1));
+        while let Some(due) = self.source.schedule.next_after(last) {
+            let now = Utc::now();
+            if let Ok(wait) = (due - now).to_std()
+                && !wait.is_zero()
+            {
+                tokio::time::sleep(wait.min(LOOK)).await;
+                // The clock may have been put back: what is due by it comes again only if it was not
+                // noted.
+                continue;
+            }
+            let late = (now - due).to_std().unwrap_or_default() > LATE;
+            // One makes up for all.
+            last = if late { now } else { due };
+            if late && !self.source.makes_up {
+                tracing::warn!(trigger = self.trigger, %due, "a scheduled event was missed");
+                continue;
+            }
+            self.note(last);
+            let permit = match self.source.overlaps {
+                true => None,
+                false => match running.clone().try_acquire_owned() {
+                    Ok(permit) => Some(permit),
+                    Err(_) => {
+                        let trigger = &*self.trigger;
+                        tracing::warn!(trigger, %due, "skipped: the handler of the last event still runs");
+                        continue;
+                    }
+                },
+            };
+            self.wake(courier, due, permit);
+        }
+        tracing::info!(trigger = self.trigger, "the schedule is over: nothing is due any more");
+        std::future::pending().await
+    }
+
+    fn wake(
+        &self,
+        courier: &Arc<Courier>,
+        due: DateTime<Utc>,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
+        let mut event = Event::new("/cron", "dayfly.cron", Bytes::new());
+        event.id = format!("{}@{}", self.trigger, due.to_rfc3339());
+        event.subject = Some(self.trigger.clone());
+        event.time = SystemTime::from(due);
+        let (courier, jitter) = (courier.clone(), self.source.jitter);
+        tokio::spawn(async move {
+            if !jitter.is_zero() && courier.ending().within(random_part(jitter)).await {
+                return;
+            }
+            let leave = courier.leave().await;
+            courier.bring(leave, event.into(), async move |_| drop(permit));
+        });
+    }
+
+    /// When an event last came, as an earlier process noted it.
+    fn noted(&self) -> Option<DateTime<Utc>> {
+        let text = std::fs::read_to_string(&self.note).ok()?;
+        Some(DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc))
+    }
+
+    fn note(&self, time: DateTime<Utc>) {
+        if !self.source.makes_up {
+            return;
+        }
+        let written = self.note.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let new = self.note.with_extension("new");
+        let written = written
+            .and_then(|()| std::fs::write(&new, time.to_rfc3339()))
+            .and_then(|()| std::fs::rename(&new, &self.note));
+        if let Err(error) = written {
+            tracing::warn!(trigger = self.trigger, %error, "when an event came cannot be noted");
+        }
+    }
+}
+
+/// A random part of a time.
+fn random_part(time: Duration) -> Duration {
+    let random = uuid::Uuid::new_v4().as_u64_pair().0 >> 32;
+    time.mul_f64(f64::from(u32::try_from(random).unwrap_or_default()) / f64::from(u32::MAX))
+}

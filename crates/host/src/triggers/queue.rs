@@ -1,0 +1,113 @@
+//! The queue trigger: messages of a queue that Dayfly itself keeps. A message is gone from the file
+//! once its handler succeeded; what this process leaves behind is taken again by the next.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dayfly_capabilities::queue::{Message, Owner};
+use dayfly_model::EventSource;
+
+use super::SourceType;
+use crate::dispatch::ActivateError;
+use crate::events::{Courier, Event, Leave, Opening, Parcel, Running, Settled, Source};
+
+/// This trigger's line in the registry.
+pub(super) const SOURCE: SourceType = SourceType { name: "queue", open };
+
+/// How often is looked for what other processes put.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many messages are taken at once.
+const TOGETHER: usize = 64;
+
+/// How long to wait after the file failed.
+const FAILED: Duration = Duration::from_secs(1);
+
+struct Queue {
+    name: String,
+    owner: Arc<Owner>,
+}
+
+fn open(
+    _: &str,
+    source: &EventSource,
+    opening: &Opening<'_>,
+) -> Result<Box<dyn Source>, ActivateError> {
+    let (EventSource::Queue(name), Some(owner)) = (source, opening.owner) else {
+        return Err(ActivateError::Event("the queues of the app are not ours".to_owned()));
+    };
+    Ok(Box::new(Queue { name: name.clone(), owner: owner.clone() }))
+}
+
+impl Source for Queue {
+    fn describe(&self) -> String {
+        format!("queue {}", self.name)
+    }
+
+    fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
+        Box::pin(async move {
+            let ending = courier.ending();
+            tokio::select! {
+                () = self.take(&courier) => {}
+                () = ending.came() => {}
+            }
+        })
+    }
+}
+
+impl Queue {
+    async fn take(&self, courier: &Arc<Courier>) {
+        let mut puts = self.owner.puts();
+        loop {
+            let leave = courier.leave().await;
+            puts.mark_unchanged();
+            let most = (courier.room() + 1).min(TOGETHER);
+            let most = u32::try_from(most).unwrap_or(1);
+            let (messages, due) = match self.owner.take(self.name.clone(), most).await {
+                Ok(taken) => taken,
+                Err(error) => {
+                    let queue = &*self.name;
+                    tracing::error!(queue, %error, "messages cannot be taken");
+                    drop(leave);
+                    tokio::time::sleep(FAILED).await;
+                    continue;
+                }
+            };
+            if messages.is_empty() {
+                drop(leave);
+                let until = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
+                let _ = tokio::time::timeout(until.unwrap_or(LOOK).min(LOOK), puts.changed()).await;
+                continue;
+            }
+            let mut leave = Some(leave);
+            for message in messages {
+                let leave = match leave.take() {
+                    Some(leave) => leave,
+                    None => courier.leave().await,
+                };
+                self.bring(courier, leave, message);
+            }
+        }
+    }
+
+    fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Message) {
+        let Message { id, attempts, content } = message;
+        let source = format!("/queues/{}", self.name);
+        let mut default = Event::new(source, "dayfly.queue.message", content.data.clone());
+        default.id = id.to_string();
+        default.subject = Some(self.name.clone());
+        let event = Event::of_content(content, default);
+        let owner = self.owner.clone();
+        courier.bring(leave, Parcel { event, attempts, letter: 0 }, async move |settled| {
+            loop {
+                let noted = match settled {
+                    Settled::Done | Settled::Dead => owner.done(id).await,
+                    Settled::Back => owner.back(id).await,
+                };
+                let Err(error) = noted else { return };
+                tracing::error!(%error, message = id, "what became of a message cannot be noted");
+                tokio::time::sleep(FAILED).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,54 @@
+//! Channels: what is published while nobody listens is lost, as Redis has it.
+
+use std::sync::Arc;
+
+use dayfly_capabilities::redis::server::{Channels, Server, ServerError};
+
+use super::{connected, keep};
+use crate::events::{Courier, Event, Running, Source};
+
+pub(super) struct Channel {
+    pub(super) server: Server,
+    pub(super) name: String,
+    pub(super) is_pattern: bool,
+}
+
+impl Source for Channel {
+    fn describe(&self) -> String {
+        let (what, name) = (if self.is_pattern { "channels" } else { "channel" }, &self.name);
+        format!("redis {} {what} {name}", self.server.name())
+    }
+
+    fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
+        Box::pin(async move {
+            let ending = courier.ending();
+            tokio::select! {
+                () = keep(&courier, &self.server, || self.listen(&courier)) => {}
+                () = ending.came() => {}
+            }
+        })
+    }
+}
+
+impl Channel {
+    async fn listen(&self, courier: &Arc<Courier>) -> Result<(), ServerError> {
+        let channels = match self.is_pattern {
+            true => Channels::Like(&self.name),
+            false => Channels::Named(&self.name),
+        };
+        let mut listener = self.server.listen(channels).await?;
+        connected(courier, &self.server);
+        loop {
+            // Nothing is read that cannot be handled: the server keeps it.
+            let leave = courier.leave().await;
+            let message = listener.next().await?;
+            let mut event = Event::new(
+                format!("/redis/{}", self.server.name()),
+                "dayfly.redis.message",
+                message.data.into(),
+            );
+            event.subject = Some(message.channel);
+            courier.bring(leave, event.into(), async |_| {});
+        }
+    }
+}

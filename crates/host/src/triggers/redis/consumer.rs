@@ -1,0 +1,69 @@
+//! The name by which this process takes messages. It outlives the process: who is started again finds
+//! what it has left. Of several processes with the same state folder each has its own.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+/// How many processes there may be.
+const MOST: u32 = 1000;
+
+/// A name that no other process has.
+pub(super) struct Consumer {
+    pub(super) name: String,
+    /// Unlocked when this process ends, however it does.
+    _lock: File,
+}
+
+impl Consumer {
+    /// Takes the first name in a folder that nobody has.
+    pub(super) fn take(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        for number in 0..MOST {
+            let path = folder.join(number.to_string());
+            let options =
+                File::options().create(true).truncate(false).read(true).write(true).open(path);
+            let mut file = options?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let name = name(&mut file)?;
+                    return Ok(Self { name, _lock: file });
+                }
+                Err(fs::TryLockError::WouldBlock) => {}
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other(format!("{MOST} other processes serve it")))
+    }
+}
+
+/// The name that a file holds, or a new one.
+fn name(file: &mut File) -> io::Result<String> {
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    if let Ok(name) = text.trim().parse::<uuid::Uuid>() {
+        return Ok(name.to_string());
+    }
+    let name = uuid::Uuid::new_v4().to_string();
+    file.rewind()?;
+    file.set_len(0)?;
+    file.write_all(name.as_bytes())?;
+    file.sync_all()?;
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_again_and_never_shared() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = Consumer::take(folder.path()).unwrap();
+        let other = Consumer::take(folder.path()).unwrap();
+        assert_ne!(one.name, other.name);
+        let name = one.name.clone();
+        drop(one);
+        assert_eq!(Consumer::take(folder.path()).unwrap().name, name);
+    }
+}

@@ -1,0 +1,226 @@
+//! Lists as queues. A message moves from the right end of the list into a list of what its consumer
+//! handles, and leaves that when it was handled. What a consumer that is gone has left there moves
+//! back.
+//!
+//! Beside the list `KEY` there are `KEY:consumers` (a set of names), and for each consumer
+//! `KEY:handled-by:NAME` (the list) and `KEY:alive:NAME` (gone soon after its consumer).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dayfly_capabilities::redis::server::{Server, ServerError};
+
+use super::consumer::Consumer;
+use super::{BLOCK, PATIENCE, connected, insist, keep, read};
+use crate::events::{Courier, Event, Leave, Running, Settled, Source};
+
+/// How often a consumer says that it is there, and looks for others that are not.
+const TEND: Duration = Duration::from_secs(5);
+
+/// How long one that says nothing is taken to be there, in seconds.
+const ALIVE: u64 = 30;
+
+/// Moves back what a consumer has left, unless it is there.
+const RECOVER: &str = "
+    if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+    local moved = 0
+    while redis.call('LMOVE', KEYS[2], KEYS[1], 'LEFT', 'RIGHT') do moved = moved + 1 end
+    redis.call('SREM', KEYS[4], ARGV[1])
+    return moved";
+
+/// Moves one message back.
+const BACK: &str = "
+    if redis.call('LREM', KEYS[2], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[1], ARGV[1]) end";
+
+pub(super) struct Queue {
+    server: Server,
+    key: String,
+    consumer: Consumer,
+    under_way: Arc<UnderWay>,
+}
+
+/// The messages that are under way, the same one perhaps several times.
+#[derive(Default)]
+struct UnderWay(Mutex<HashMap<Vec<u8>, usize>>);
+
+impl UnderWay {
+    fn add(&self, message: &[u8]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry(message.to_vec()).or_default() += 1;
+    }
+
+    fn remove(&self, message: &[u8]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(message) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(message);
+            }
+        }
+    }
+
+    /// Those of `messages` that are not under way.
+    fn missing(&self, messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_missing = |message: &Vec<u8>| match known.get_mut(message) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        };
+        messages.into_iter().filter(is_missing).collect()
+    }
+}
+
+impl Source for Queue {
+    fn describe(&self) -> String {
+        format!("redis {} queue {}", self.server.name(), self.key)
+    }
+
+    fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
+        Box::pin(async move {
+            keep(&courier, &self.server, || async {
+                tokio::select! {
+                    taken = self.take(&courier) => taken,
+                    error = self.tend() => Err(error),
+                }
+            })
+            .await;
+        })
+    }
+}
+
+impl Queue {
+    pub(super) fn new(server: Server, key: String, consumer: Consumer) -> Self {
+        Self { server, key, consumer, under_way: Arc::default() }
+    }
+
+    fn handled_by(&self, name: &str) -> String {
+        format!("{}:handled-by:{name}", self.key)
+    }
+
+    fn alive(&self, name: &str) -> String {
+        format!("{}:alive:{name}", self.key)
+    }
+
+    fn consumers(&self) -> String {
+        format!("{}:consumers", self.key)
+    }
+
+    async fn take(&self, courier: &Arc<Courier>) -> Result<(), ServerError> {
+        let name = &self.consumer.name;
+        let own = self.handled_by(name);
+        let mut register = redis::cmd("SADD");
+        self.server.query(register.arg(self.consumers()).arg(name)).await?;
+        // What lies there and is not under way was moved by a command whose reply was lost, or by this
+        // consumer's earlier life.
+        let mut left = redis::cmd("LRANGE");
+        let left = self.server.query(left.arg(&own).arg(0).arg(-1)).await?;
+        let waiting = self.server.waiting().await?;
+        connected(courier, &self.server);
+        let left: Vec<Vec<u8>> = read(left).unwrap_or_default();
+        for message in self.under_way.missing(left) {
+            let leave = courier.leave().await;
+            self.bring(courier, leave, message);
+        }
+        let mut next = redis::cmd("BLMOVE");
+        next.arg(&self.key).arg(&own).arg("RIGHT").arg("LEFT").arg(BLOCK.as_secs_f64());
+        let ending = courier.ending();
+        loop {
+            let leave = tokio::select! {
+                leave = courier.leave() => leave,
+                () = ending.came() => return Ok(()),
+            };
+            loop {
+                if ending.is_here() {
+                    return Ok(());
+                }
+                let reply = waiting.query(&next, BLOCK + PATIENCE).await?;
+                if let Some(Some(message)) = read::<Option<Vec<u8>>>(reply) {
+                    self.bring(courier, leave, message);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Vec<u8>) {
+        self.under_way.add(&message);
+        let source = format!("/redis/{}", self.server.name());
+        let mut event = Event::new(source, "dayfly.redis.queue", message.clone().into());
+        event.subject = Some(self.key.clone());
+        let (server, under_way) = (self.server.clone(), self.under_way.clone());
+        let (key, own) = (self.key.clone(), self.handled_by(&self.consumer.name));
+        let teller = courier.clone();
+        courier.bring(leave, event.into(), async move |settled| {
+            let command = match settled {
+                Settled::Done | Settled::Dead => {
+                    let mut remove = redis::cmd("LREM");
+                    remove.arg(&own).arg(1).arg(&message);
+                    remove
+                }
+                Settled::Back => {
+                    let mut back = redis::cmd("EVAL");
+                    back.arg(BACK).arg(2).arg(&key).arg(&own).arg(&message);
+                    back
+                }
+            };
+            insist(&teller, &server, &command).await;
+            under_way.remove(&message);
+        });
+    }
+
+    /// Says from time to time that this consumer is there, and looks for others that are not; how that
+    /// ended.
+    async fn tend(&self) -> ServerError {
+        loop {
+            if let Err(error) = self.look().await {
+                return error;
+            }
+            tokio::time::sleep(TEND).await;
+        }
+    }
+
+    async fn look(&self) -> Result<(), ServerError> {
+        let mut alive = redis::cmd("SET");
+        alive.arg(self.alive(&self.consumer.name)).arg(1).arg("EX").arg(ALIVE);
+        self.server.query(&alive).await?;
+        let mut all = redis::cmd("SMEMBERS");
+        let all = self.server.query(all.arg(self.consumers())).await?;
+        let all: Vec<String> = read(all).unwrap_or_default();
+        for name in all.iter().filter(|name| **name != self.consumer.name) {
+            let mut recover = redis::cmd("EVAL");
+            recover.arg(RECOVER).arg(4).arg(&self.key).arg(self.handled_by(name));
+            recover.arg(self.alive(name)).arg(self.consumers()).arg(name);
+            let moved: i64 = read(self.server.query(&recover).await?).unwrap_or_default();
+            if moved > 0 {
+                tracing::warn!(
+                    queue = self.key,
+                    consumer = name,
+                    moved,
+                    "a consumer is gone: what it has left is taken again"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_messages_are_told_apart_by_their_number() {
+        let under_way = UnderWay::default();
+        let message = |text: &str| text.as_bytes().to_vec();
+        under_way.add(b"a");
+        under_way.add(b"a");
+        let all = vec![message("a"), message("b"), message("a"), message("a")];
+        assert_eq!(under_way.missing(all.clone()), [message("b"), message("a")]);
+        under_way.remove(b"a");
+        assert_eq!(under_way.missing(all), [message("b"), message("a"), message("a")]);
+    }
+}

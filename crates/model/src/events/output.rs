@@ -1,0 +1,164 @@
+//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `http://…`.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::app::ComponentId;
+
+/// Where a handler's answer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// To another component of the app, as an event.
+    Component(ComponentId),
+    /// Into a queue of the app's own.
+    Queue(String),
+    /// To a Redis server.
+    Redis {
+        /// Its address; the one that the app's Redis triggers have unless it is stated.
+        address: Option<String>,
+        /// Where to.
+        to: RedisPlace,
+    },
+    /// To an HTTP server, by a POST in CloudEvents' binary mode.
+    Http(String),
+}
+
+/// Where to at a Redis server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisPlace {
+    /// To who listens to a channel.
+    Channel(String),
+    /// Into a list, at the left.
+    Queue(String),
+    /// Into a stream.
+    Stream(String),
+}
+
+/// Why a text is no output.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum OutputError {
+    /// No scheme that is known.
+    #[error("begins with no scheme that is known")]
+    Scheme,
+    /// Nothing behind the scheme.
+    #[error("names nothing behind its scheme")]
+    Empty,
+    /// A parameter that means nothing.
+    #[error(
+        "has the parameter `{0}`, where only `as=channel`, `as=queue` and `as=stream` mean anything"
+    )]
+    Parameter(String),
+}
+
+impl Output {
+    /// Reads an output.
+    ///
+    /// # Errors
+    /// If it means nothing.
+    pub fn parse(text: &str) -> Result<Self, OutputError> {
+        let is_http = text.starts_with("http://") || text.starts_with("https://");
+        let (scheme, rest) = text.split_once(':').ok_or(OutputError::Scheme)?;
+        let name = rest.strip_prefix("//").unwrap_or(rest);
+        if name.is_empty() {
+            return Err(OutputError::Empty);
+        }
+        match scheme {
+            "component" => Ok(Self::Component(ComponentId(name.to_owned()))),
+            "queue" => Ok(Self::Queue(name.to_owned())),
+            "redis" | "rediss" if rest.starts_with("//") => Self::redis(scheme, name),
+            _ if is_http => Ok(Self::Http(text.to_owned())),
+            _ => Err(OutputError::Scheme),
+        }
+    }
+
+    /// `CHANNEL` or `SERVER/CHANNEL`, with `?as=…` for a list or a stream.
+    fn redis(scheme: &str, text: &str) -> Result<Self, OutputError> {
+        let (path, parameter) = text.split_once('?').unwrap_or((text, "as=channel"));
+        let (server, name) = match path.rsplit_once('/') {
+            Some((server, name)) => (Some(server), name),
+            None => (None, path),
+        };
+        if name.is_empty() || server == Some("") {
+            return Err(OutputError::Empty);
+        }
+        let name = name.to_owned();
+        let to = match parameter {
+            "as=channel" => RedisPlace::Channel(name),
+            "as=queue" => RedisPlace::Queue(name),
+            "as=stream" => RedisPlace::Stream(name),
+            other => return Err(OutputError::Parameter(other.to_owned())),
+        };
+        Ok(Self::Redis { address: server.map(|server| format!("{scheme}://{server}")), to })
+    }
+}
+
+impl fmt::Display for Output {
+    /// Without what a URL may hold of secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component(id) => write!(f, "component {id}"),
+            Self::Queue(name) => write!(f, "queue {name}"),
+            Self::Redis { to, .. } => write!(f, "Redis {to}"),
+            Self::Http(url) => {
+                let end = url.find(['?', '#']).unwrap_or(url.len());
+                let (scheme, rest) = url[..end].split_once("://").unwrap_or(("http", url));
+                write!(f, "{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+            }
+        }
+    }
+}
+
+impl fmt::Display for RedisPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel(name) => write!(f, "channel {name}"),
+            Self::Queue(name) => write!(f, "queue {name}"),
+            Self::Stream(name) => write!(f, "stream {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scheme_names_a_place() {
+        let redis =
+            |address: Option<&str>, to| Output::Redis { address: address.map(str::to_owned), to };
+        let name = || "a".to_owned();
+        for (text, expected) in [
+            ("component:a", Output::Component(ComponentId(name()))),
+            ("queue:a", Output::Queue(name())),
+            ("redis://a", redis(None, RedisPlace::Channel(name()))),
+            ("redis://a?as=queue", redis(None, RedisPlace::Queue(name()))),
+            ("redis://a?as=stream", redis(None, RedisPlace::Stream(name()))),
+            ("rediss://h:1/2/a", redis(Some("rediss://h:1/2"), RedisPlace::Channel(name()))),
+            ("https://h/a?b", Output::Http("https://h/a?b".to_owned())),
+        ] {
+            assert_eq!(Output::parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_nothing_is_an_error() {
+        for (text, expected) in [
+            ("a", OutputError::Scheme),
+            ("kafka://a", OutputError::Scheme),
+            ("redis:a", OutputError::Scheme),
+            ("queue:", OutputError::Empty),
+            ("redis://h/", OutputError::Empty),
+            ("redis://a?as=set", OutputError::Parameter("as=set".to_owned())),
+        ] {
+            assert_eq!(Output::parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_secret() {
+        let shown = |text| Output::parse(text).unwrap().to_string();
+        assert_eq!(shown("https://user:word@h/a?key=b"), "https://h/a");
+        assert_eq!(shown("redis://user:word@h:1/a"), "Redis channel a");
+    }
+}

@@ -1,0 +1,128 @@
+//! Triggers whose events are delivered one by one.
+
+use std::time::Duration;
+
+use super::super::measures::parse_duration;
+use super::super::value::Node;
+use super::Lowering;
+use crate::events::{
+    CronSource, Delivery, EventSource, EventTrigger, Output, RedisFrom, RedisSource, Retry,
+    Schedule,
+};
+use crate::template::Template;
+
+/// The keys that say where a Redis trigger's messages come from.
+const REDIS_FROM: [&str; 4] = ["channel", "pattern", "queue", "stream"];
+
+impl Lowering<'_, '_> {
+    /// What a trigger of some kind listens to: `None` for kinds that are none of ours, `Some(None)`
+    /// for what was reported.
+    pub(super) fn event_source(
+        &mut self,
+        kind: &str,
+        node: &Node,
+        root: &Node,
+        path: &str,
+    ) -> Option<Option<EventSource>> {
+        match kind {
+            "redis" => Some(self.redis_source(node, root, path).map(EventSource::Redis)),
+            "cron" => Some(self.cron_source(node).map(EventSource::Cron)),
+            "queue" => Some(node.text("queue").map(|name| EventSource::Queue(name.to_owned()))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn event_trigger(
+        &mut self,
+        source: EventSource,
+        node: &Node,
+        id: &str,
+        path: &str,
+    ) -> Option<EventTrigger> {
+        let handler = node.get("component")?;
+        let component = self.handler(handler, id, true, &format!("{path}.component"))?;
+        let output = node.entry("output").and_then(|entry| {
+            let output = Output::parse(entry.node.as_text()?).ok()?;
+            if let Output::Component(id) = &output {
+                self.reference(&id.0, &entry.node.span);
+            }
+            Some(output)
+        });
+        Some(EventTrigger { component, source, delivery: delivery(node), output })
+    }
+
+    fn redis_source(&mut self, node: &Node, root: &Node, path: &str) -> Option<RedisSource> {
+        let settings = root.get("application").and_then(|details| details.get("trigger"));
+        let settings = settings.and_then(|settings| settings.get("redis"));
+        let Some(address) =
+            node.get("address").or_else(|| settings.and_then(|settings| settings.get("address")))
+        else {
+            let message = format!("`{path}` has no server");
+            let hint = "add `address = \"redis://…\"`, there or in `[application.trigger.redis]`";
+            self.report(&node.span, message, Some(hint.to_owned()));
+            return None;
+        };
+        let address = self.template(address);
+        let stated: Vec<_> = REDIS_FROM.iter().filter_map(|key| node.entry(key)).collect();
+        let [from] = stated[..] else {
+            let (span, message) = match stated.get(1) {
+                Some(second) => (
+                    &second.key_span,
+                    format!("`{path}` has both `{}` and `{}`", stated[0].key, second.key),
+                ),
+                None => (&node.span, format!("`{path}` does not say where messages come from")),
+            };
+            let hint = "write one of `channel`, `pattern`, `queue` and `stream`";
+            self.report(span, message, Some(hint.to_owned()));
+            return None;
+        };
+        for key in ["group", "start"] {
+            if let Some(entry) = node.entry(key).filter(|_| from.key != "stream") {
+                let message = format!("`{path}.{key}` is only for a `stream`");
+                self.report(&entry.key_span, message, None);
+            }
+        }
+        let name: Template = self.template(&from.node)?;
+        let from = match from.key.as_str() {
+            "channel" => RedisFrom::Channel(name),
+            "pattern" => RedisFrom::Pattern(name),
+            "queue" => RedisFrom::Queue(name),
+            _ => RedisFrom::Stream {
+                key: name,
+                group: node.text("group").map(str::to_owned),
+                from_start: node.text("start") != Some("next"),
+            },
+        };
+        Some(RedisSource { address: address?, from })
+    }
+
+    fn cron_source(&mut self, node: &Node) -> Option<CronSource> {
+        // What cannot be read was reported.
+        let schedule = Schedule::parse(node.text("cron_expression")?, node.text("time_zone"));
+        Some(CronSource {
+            schedule: schedule.ok()?,
+            jitter: duration(node, "jitter").unwrap_or_default(),
+            makes_up: node.text("missed") == Some("once"),
+            overlaps: node.bool("overlap").unwrap_or(false),
+        })
+    }
+}
+
+fn delivery(node: &Node) -> Delivery {
+    let default = Delivery::default();
+    let ordered = node.bool("ordered").unwrap_or(false);
+    let stated = node.integer("concurrency").and_then(|number| u32::try_from(number).ok());
+    let mut retry = Retry::default();
+    if let Some(table) = node.get("retry") {
+        let attempts = table.integer("attempts").and_then(|number| u32::try_from(number).ok());
+        retry.attempts = attempts.unwrap_or(retry.attempts);
+        retry.delay = duration(table, "delay").unwrap_or(retry.delay);
+        retry.max_delay = duration(table, "max_delay").unwrap_or(retry.max_delay).max(retry.delay);
+    }
+    let concurrency = if ordered { 1 } else { stated.unwrap_or(default.concurrency) };
+    Delivery { concurrency, ordered, retry }
+}
+
+fn duration(node: &Node, key: &str) -> Option<Duration> {
+    parse_duration(node.text(key)?).ok()
+}

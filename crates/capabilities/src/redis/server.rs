@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::client::{Client, Error, log_in};
 use super::connection::{Broken, Connection, Reader};
+use super::frame::FrameError;
 use crate::stream::Stream;
 
 /// How long a channel may be silent before the server is asked whether it is there, and how long it
@@ -29,6 +30,13 @@ impl ServerError {
             Error::Server(error) => Some(error.code()),
             _ => None,
         }
+    }
+
+    /// Whether the reply was more than is taken.
+    #[must_use]
+    pub const fn is_too_large(&self) -> bool {
+        use FrameError::{TooLong, TooManyParts};
+        matches!(self.0, Error::Broken(Broken::Frame(TooLong(_) | TooManyParts(_))))
     }
 }
 

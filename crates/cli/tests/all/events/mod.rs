@@ -1,14 +1,14 @@
 //! Events that are no HTTP requests: taken in, handled, tried again, passed on, given up.
 
 mod cron;
+mod killed;
 mod queue;
 mod redis;
-mod redis_killed;
 
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncCommands as _, FromRedisValue};
+use ::redis::{AsyncCommands as _, AsyncConnectionConfig, FromRedisValue};
 use dayfly_testing::{App, Redis};
 use tokio::time::{Instant, sleep};
 
@@ -24,14 +24,17 @@ fn app(triggers: &str, guests: &[&str]) -> App {
     ))
 }
 
-/// Waits until something is so, for half a minute.
+/// How long things may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is so.
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "never came: {what}");
+        assert!(since.elapsed() < PATIENCE, "never came: {what}");
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -42,7 +45,8 @@ struct Client(MultiplexedConnection);
 impl Client {
     async fn of(redis: &Redis) -> Self {
         let client = ::redis::Client::open(redis.url()).unwrap();
-        Self(client.get_multiplexed_async_connection().await.unwrap())
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        Self(client.get_multiplexed_async_connection_with_config(&patient).await.unwrap())
     }
 
     async fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> T {

@@ -216,3 +216,53 @@ async fn what_is_under_way_when_the_end_is_asked_for_is_finished() {
     assert_eq!(client.list("done").await, ["sleep 700"]);
     assert_eq!(client.list("jobs").await, ["next"]);
 }
+
+#[tokio::test]
+async fn messages_that_no_handler_could_take_are_set_aside() {
+    let redis = Redis::start().await;
+    let mut client = Client::of(&redis).await;
+    for (from, place) in
+        [("queue = \"jobs\"", "jobs:too-large"), ("stream = \"log\"", "log:too-large")]
+    {
+        let is_queue = from.starts_with("queue");
+        // One is more than is read at once, the other more than is handled.
+        for bytes in [50 << 20, 17 << 20] {
+            let large = "x".repeat(bytes);
+            let _: ::redis::Value = match is_queue {
+                true => client.ask(&["LPUSH", "jobs", &large]).await,
+                false => client.ask(&["XADD", "log", "*", "data", &large]).await,
+            };
+        }
+        let _: ::redis::Value = match is_queue {
+            true => client.ask(&["LPUSH", "jobs", "small"]).await,
+            false => client.ask(&["XADD", "log", "*", "data", "small"]).await,
+        };
+        let app = taking(&redis, from, "");
+        let server = dayfly().up(app.folder()).await;
+        assert_eq!(client.wait_for("done", 1).await, ["small"], "{from}");
+        server.stderr().containing("were set aside").await;
+        let length = if is_queue { "LLEN" } else { "XLEN" };
+        until("both are set aside", async || {
+            (client.ask::<i64>(&[length, place]).await == 2).then_some(())
+        })
+        .await;
+        server.stop().await;
+        let _: i64 = client.ask(&["DEL", "done"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up_and_tried_again() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let app = app(
+        &format!(
+            "[[trigger.redis]]\naddress = \"redis://{address}\"\nqueue = \"jobs\"\ncomponent = \"rust-events\"\n"
+        ),
+        &["rust-events"],
+    );
+    let server = dayfly().up(app.folder()).await;
+    server.stderr().containing("the Redis server is lost").await;
+    let ended = server.stop().await;
+    ended.with(0);
+}

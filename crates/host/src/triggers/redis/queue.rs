@@ -3,12 +3,14 @@
 //! back.
 //!
 //! Beside the list `KEY` there are `KEY:consumers` (a set of names), and for each consumer
-//! `KEY:handled-by:NAME` (the list) and `KEY:alive:NAME` (gone soon after its consumer).
+//! `KEY:handled-by:NAME` (the list) and `KEY:alive:NAME` (gone soon after its consumer). Messages that are
+//! too large for any handler are set aside in `KEY:too-large`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dayfly_capabilities::queue::MESSAGE_BYTES;
 use dayfly_capabilities::redis::server::{Server, ServerError};
 
 use super::consumer::Consumer;
@@ -28,6 +30,18 @@ const RECOVER: &str = "
     while redis.call('LMOVE', KEYS[2], KEYS[1], 'LEFT', 'RIGHT') do moved = moved + 1 end
     redis.call('SREM', KEYS[4], ARGV[1])
     return moved";
+
+/// Sets aside what is longer than may be of what a consumer handles.
+const SET_ASIDE: &str = "
+    local aside = 0
+    for _, message in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+        if #message > tonumber(ARGV[1]) then
+            redis.call('LREM', KEYS[1], 1, message)
+            redis.call('LPUSH', KEYS[2], message)
+            aside = aside + 1
+        end
+    end
+    return aside";
 
 /// Moves one message back.
 const BACK: &str = "
@@ -116,11 +130,9 @@ impl Queue {
         self.server.query(register.arg(self.consumers()).arg(name)).await?;
         // What lies there and is not under way was moved by a command whose reply was lost, or by this
         // consumer's earlier life.
-        let mut left = redis::cmd("LRANGE");
-        let left = self.server.query(left.arg(&own).arg(0).arg(-1)).await?;
+        let left = self.left(&own).await?;
         let waiting = self.server.waiting().await?;
         connected(courier, &self.server);
-        let left: Vec<Vec<u8>> = read(left).unwrap_or_default();
         for message in self.under_way.missing(left) {
             let leave = courier.leave().await;
             self.bring(courier, leave, message);
@@ -138,10 +150,40 @@ impl Queue {
                     return Ok(());
                 }
                 let reply = waiting.query(&next, BLOCK + PATIENCE).await?;
-                if let Some(Some(message)) = read::<Option<Vec<u8>>>(reply) {
-                    self.bring(courier, leave, message);
-                    break;
+                match read::<Option<Vec<u8>>>(reply).flatten() {
+                    Some(message) if message.len() > MESSAGE_BYTES => drop(self.left(&own).await?),
+                    Some(message) => {
+                        self.bring(courier, leave, message);
+                        break;
+                    }
+                    None => {}
                 }
+            }
+        }
+    }
+
+    /// What lies in this consumer's list. What no handler could take is set aside.
+    async fn left(&self, own: &str) -> Result<Vec<Vec<u8>>, ServerError> {
+        let mut aside = redis::cmd("EVAL");
+        let too_large = format!("{}:too-large", self.key);
+        aside.arg(SET_ASIDE).arg(2).arg(own).arg(&too_large).arg(MESSAGE_BYTES);
+        let count: i64 = read(self.server.query(&aside).await?).unwrap_or_default();
+        if count > 0 {
+            tracing::error!(
+                queue = self.key,
+                count,
+                "messages of more than {} MiB were set aside in `{too_large}`",
+                MESSAGE_BYTES >> 20
+            );
+        }
+        let mut left = Vec::new();
+        // One by one: together they may be more than is read at once.
+        loop {
+            let mut next = redis::cmd("LINDEX");
+            let next = self.server.query(next.arg(own).arg(left.len())).await?;
+            match read::<Option<Vec<u8>>>(next).flatten() {
+                Some(message) => left.push(message),
+                None => return Ok(left),
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Streams by consumer groups. An entry is acknowledged when it was handled. What this consumer has
-//! left unacknowledged is read first; what others have, and do not look after, is claimed.
+//! left unacknowledged is read first; what others have, and do not look after, is claimed. Entries that
+//! are too large for any handler are set aside in the stream `KEY:too-large`.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dayfly_capabilities::queue::MESSAGE_BYTES;
 use dayfly_capabilities::redis::server::{Server, ServerError, Waiting};
 use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
 use redis::{Cmd, Value};
@@ -22,7 +25,25 @@ const ABANDONED: Duration = Duration::from_secs(60);
 /// How many entries are read at once.
 const TOGETHER: usize = 64;
 
+/// Sets aside what is larger than may be of what a consumer has not acknowledged.
+const SET_ASIDE: &str = "
+    local aside = 0
+    local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])
+    for _, one in ipairs(pending) do
+        local entry = redis.call('XRANGE', KEYS[1], one[1], one[1])[1]
+        local size = 0
+        for _, part in ipairs(entry and entry[2] or {}) do size = size + #part end
+        if size > tonumber(ARGV[3]) then
+            redis.call('XADD', KEYS[2], '*', unpack(entry[2]))
+            redis.call('XACK', KEYS[1], ARGV[1], one[1])
+            aside = aside + 1
+        end
+    end
+    return aside";
+
 pub(super) struct Stream {
+    /// How many entries are read at once: fewer after they were too much together.
+    together: AtomicUsize,
     server: Server,
     key: String,
     group: String,
@@ -57,7 +78,8 @@ impl Stream {
         (group, from_start): (String, bool),
         consumer: Consumer,
     ) -> Self {
-        Self { server, key, group, from_start, consumer, under_way: Arc::default() }
+        let together = AtomicUsize::new(TOGETHER);
+        Self { together, server, key, group, from_start, consumer, under_way: Arc::default() }
     }
 
     async fn take(&self, courier: &Arc<Courier>) -> Result<(), ServerError> {
@@ -76,13 +98,27 @@ impl Stream {
                 if ending.is_here() {
                     return Ok(());
                 }
-                let most = (courier.room() + 1).min(TOGETHER);
-                let entries = self.next(&waiting, after.as_deref(), most).await?;
+                let together = self.together.load(Relaxed);
+                let most = (courier.room() + 1).min(together);
+                let entries = match self.next(&waiting, after.as_deref(), most).await {
+                    Err(error) if error.is_too_large() => {
+                        self.together.store((together / 4).max(1), Relaxed);
+                        if together == 1 {
+                            self.set_aside().await?;
+                        }
+                        return Err(error);
+                    }
+                    entries => entries?,
+                };
+                self.together.store((together + 1).min(TOGETHER), Relaxed);
                 if after.is_some() {
                     // What was left behind, page by page.
                     after = entries.last().map(|entry| entry.id.clone());
                 }
-                for entry in entries {
+                if entries.iter().any(|entry| size(entry) > MESSAGE_BYTES) {
+                    self.set_aside().await?;
+                }
+                for entry in entries.into_iter().filter(|entry| size(entry) <= MESSAGE_BYTES) {
                     let leave = match leave.take() {
                         Some(leave) => leave,
                         None => courier.leave().await,
@@ -117,6 +153,24 @@ impl Stream {
         let reply = waiting.query(next.arg(after.unwrap_or(">")), BLOCK + PATIENCE).await?;
         let reply: Option<StreamReadReply> = read(reply);
         Ok(reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).collect())
+    }
+
+    /// Sets aside what no handler could take.
+    async fn set_aside(&self) -> Result<(), ServerError> {
+        let too_large = format!("{}:too-large", self.key);
+        let mut aside = redis::cmd("EVAL");
+        aside.arg(SET_ASIDE).arg(2).arg(&self.key).arg(&too_large);
+        aside.arg(&self.group).arg(&self.consumer.name).arg(MESSAGE_BYTES);
+        let count: i64 = read(self.server.query(&aside).await?).unwrap_or_default();
+        if count > 0 {
+            tracing::error!(
+                stream = self.key,
+                count,
+                "entries of more than {} MiB were set aside in `{too_large}`",
+                MESSAGE_BYTES >> 20
+            );
+        }
+        Ok(())
     }
 
     fn bring(&self, courier: &Arc<Courier>, leave: Leave, entry: StreamId) {
@@ -200,7 +254,9 @@ impl Stream {
         let mut claim = self.command("XAUTOCLAIM");
         claim.arg(millis(ABANDONED)).arg("0").arg("COUNT").arg(TOGETHER);
         let claimed: Option<StreamAutoClaimReply> = read(self.server.query(&claim).await?);
-        for entry in claimed.into_iter().flat_map(|reply| reply.claimed) {
+        let claimed = claimed.into_iter().flat_map(|reply| reply.claimed);
+        // What is too large is set aside by who reads it first.
+        for entry in claimed.filter(|entry| size(entry) <= MESSAGE_BYTES) {
             let leave = courier.leave().await;
             tracing::warn!(
                 stream = self.key,
@@ -222,6 +278,15 @@ impl Stream {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How large an entry is, in bytes.
+fn size(entry: &StreamId) -> usize {
+    let bytes = |value: &Value| match value {
+        Value::BulkString(bytes) => bytes.len(),
+        _ => 0,
+    };
+    entry.map.iter().map(|(name, value)| name.len() + bytes(value)).sum()
 }
 
 /// Whether CloudEvents lets an attribute have this name.

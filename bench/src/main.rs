@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod chained;
+mod events;
 mod graph;
 mod in_process;
 mod instructions;
@@ -76,6 +77,8 @@ enum Bench {
     Kinds(Timed),
     /// What guests may call beside the native libraries and clients
     Capabilities(Timed),
+    /// Events a second by each trigger beside minimal native consumers
+    Events(Timed),
     /// A request between two components, in process and over loopback
     Chained(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
@@ -128,6 +131,7 @@ fn main() -> Result<()> {
         Some(Bench::Kinds(timed)) => timed.run(kinds::run),
         Some(Bench::Capabilities(timed)) => timed.run(capabilities::run),
         Some(Bench::Chained(timed)) => timed.run(chained::run),
+        Some(Bench::Events(timed)) => timed.run(events::run),
         Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         Some(Bench::All { output }) => all(&output),
@@ -149,8 +153,16 @@ impl Timed {
 
 /// Every benchmark but the soak, each in a process of its own.
 fn all(output: &Path) -> Result<()> {
-    let words =
-        ["in-process", "kinds", "start", "capabilities", "chained", "overload", "neighbours"];
+    let words = [
+        "in-process",
+        "kinds",
+        "start",
+        "capabilities",
+        "chained",
+        "events",
+        "overload",
+        "neighbours",
+    ];
     for word in std::iter::once(None).chain(words.map(Some)) {
         let mut bench = Command::new(std::env::current_exe()?);
         let status = bench.args(word).arg("--output").arg(output).status()?;

@@ -306,8 +306,9 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
 /// Whether a trigger's events come from servers, or its handlers' answers go to any.
 fn leaves_the_machine(trigger: &TriggerKind) -> bool {
     let TriggerKind::Event(EventTrigger { source, output, .. }) = trigger else { return false };
-    let passes_on = matches!(output, Some(Output::Redis { .. } | Output::Http(_)));
-    passes_on || matches!(source, EventSource::Redis(_))
+    let passes_on =
+        matches!(output, Some(Output::Redis { .. } | Output::Mqtt { .. } | Output::Http(_)));
+    passes_on || matches!(source, EventSource::Redis(_) | EventSource::Mqtt(_))
 }
 
 /// Where a runtime configuration puts data outside the state folder.

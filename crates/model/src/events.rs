@@ -31,6 +31,8 @@ pub struct EventTrigger {
 pub enum EventSource {
     /// A Redis server.
     Redis(RedisSource),
+    /// A broker of MQTT.
+    Mqtt(MqttSource),
     /// A schedule.
     Cron(CronSource),
     /// A queue of the app's own, by its name.
@@ -43,6 +45,7 @@ impl EventSource {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Redis(_) => "redis",
+            Self::Mqtt(_) => "mqtt",
             Self::Cron(_) => "cron",
             Self::Queue(_) => "queue",
         }
@@ -76,6 +79,37 @@ pub enum RedisFrom {
         /// Whether a group that is made new begins with what the stream holds already.
         from_start: bool,
     },
+}
+
+/// What is listened to at a broker of MQTT.
+#[derive(Clone)]
+pub struct MqttSource {
+    /// The broker's address, `mqtt://…` or `mqtts://…`.
+    pub address: Template,
+    /// The user, where the address names none.
+    pub username: Template,
+    /// The password, where the address has none.
+    pub password: Template,
+    /// A topic, or a filter of topics.
+    pub topic: Template,
+    /// The quality of service: 0, 1 or 2.
+    pub quality: u8,
+    /// How long the connection may be silent, in seconds.
+    pub keep_alive: u16,
+}
+
+impl fmt::Debug for MqttSource {
+    /// Shows no password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, username, topic, quality, keep_alive, .. } = self;
+        f.debug_struct("MqttSource")
+            .field("address", address)
+            .field("username", username)
+            .field("topic", topic)
+            .field("quality", quality)
+            .field("keep_alive", keep_alive)
+            .finish_non_exhaustive()
+    }
 }
 
 /// When a handler is woken.

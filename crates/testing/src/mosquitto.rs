@@ -92,6 +92,34 @@ impl Mosquitto {
         self.daemon.restart().await;
     }
 
+    /// Publishes a message, which is retained for those who listen later.
+    pub async fn retain(&self, topic: &str, text: &str) {
+        run(self.publisher(topic, 1).args(["-r", "-m", text])).await;
+    }
+
+    /// Publishes a message of a quality of service.
+    pub async fn publish(&self, topic: &str, text: &str, qos: u8) {
+        run(self.publisher(topic, qos).args(["-m", text])).await;
+    }
+
+    /// Publishes several messages with quality of service 1.
+    ///
+    /// # Panics
+    /// If the broker does not take them.
+    pub async fn publish_all(&self, topic: &str, messages: &[String]) {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        std::io::Write::write_all(&mut file, messages.join("\n").as_bytes()).expect("a new file");
+        std::io::Seek::rewind(&mut file).expect("a file");
+        run(self.publisher(topic, 1).arg("-l").stdin(file)).await;
+    }
+
+    fn publisher(&self, topic: &str, qos: u8) -> tokio::process::Command {
+        let mut command = program("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-t", topic]);
+        command.args(["-q", &qos.to_string()]);
+        command
+    }
+
     /// Listens to a topic with quality of service 2.
     ///
     /// # Panics

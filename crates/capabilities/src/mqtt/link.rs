@@ -217,7 +217,7 @@ impl Link {
     }
 }
 
-fn accepted(code: ConnectReturnCode) -> Result<(), Error> {
+pub(super) fn accepted(code: ConnectReturnCode) -> Result<(), Error> {
     Err(Error::Refused(match code {
         ConnectReturnCode::Success => return Ok(()),
         ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1",

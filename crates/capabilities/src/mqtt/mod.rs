@@ -2,6 +2,7 @@
 //! `allowed_outbound_hosts` grants. Each connection that a guest opens is one of its own, under the
 //! name and the password that the guest gives.
 
+pub mod broker;
 mod host;
 pub(crate) mod link;
 mod session;

@@ -69,7 +69,7 @@ impl TriggerMetrics {
     }
 
     /// How many events are under way.
-    pub(super) fn under_way(&self) -> u64 {
+    pub(crate) fn under_way(&self) -> u64 {
         self.under_way.load(Relaxed)
     }
 

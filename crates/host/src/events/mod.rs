@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::queue::{Owner, QueueError};
-use dayfly_model::events::{Output, RedisSource};
+use dayfly_capabilities::redis::server::Server;
+use dayfly_model::events::Output;
 use dayfly_model::{App, ComponentId, EventSource, EventTrigger, Executor, Template, TriggerKind};
 use dayfly_telemetry::Source as _;
 use dayfly_telemetry::metrics::Families;
@@ -29,7 +30,7 @@ use crate::{Outcome, ServeError, Shutdown};
 pub(crate) use courier::{Courier, Leave, Parcel, jittered};
 pub(crate) use event::{Event, HOPS};
 pub(crate) use metrics::{Settled, TriggerMetrics};
-use outlet::{Outlet, Topology};
+use outlet::{Outlet, Servers, Topology};
 use workers::Workers;
 
 /// A future of some source.
@@ -131,8 +132,8 @@ pub(crate) fn open(
     }
     let owner = own(backends, &triggers)?.map(Arc::new);
     let opening = Opening { app, backends, owner: owner.as_ref() };
-    let server = redis_server(&opening, &triggers)?;
-    let outlet = |output: &Output| Outlet::new(output, server.as_deref());
+    let servers = servers(&opening, &triggers)?;
+    let outlet = |output: &Output| Outlet::new(output, &servers);
     let outlets: Vec<Option<Outlet>> = triggers
         .iter()
         .map(|(_, trigger)| trigger.output.as_ref().map(outlet).transpose())
@@ -184,20 +185,40 @@ fn own(
     }
 }
 
-/// The server of outputs that name none: that of the first Redis trigger, or of all of them.
-fn redis_server(
+/// The servers of outputs that name none: those of the first triggers of their kinds.
+fn servers(
     opening: &Opening<'_>,
     triggers: &[(&str, &EventTrigger)],
-) -> Result<Option<String>, ActivateError> {
-    let address = triggers.iter().find_map(|(_, trigger)| match &trigger.source {
-        EventSource::Redis(RedisSource { address, .. }) => Some(address.clone()),
-        _ => None,
-    });
-    let settings = opening.app.trigger_settings.get("redis");
-    let stated = settings.and_then(|settings| settings.get("address")?.as_str());
-    let stated = stated.and_then(|text| Template::parse(text).ok());
-    let what = "the address of a Redis server";
-    address.or(stated).map(|address| opening.resolve(&address, what)).transpose()
+) -> Result<Servers, ActivateError> {
+    let mut servers = Servers::default();
+    for (id, trigger) in triggers {
+        match &trigger.source {
+            EventSource::Redis(source) if servers.redis.is_none() => {
+                servers.redis = Some(crate::triggers::redis_server(id, source, opening)?);
+            }
+            EventSource::Mqtt(source) if servers.broker.is_none() => {
+                servers.broker = Some(crate::triggers::mqtt_broker(id, source, opening)?);
+            }
+            _ => {}
+        }
+    }
+    // An app may pass answers on to a server that it does not listen to.
+    if servers.redis.is_none()
+        && let Some(address) = setting(opening.app, "redis", "address")
+    {
+        let address = opening.resolve(&address, "the address of a Redis server")?;
+        let server = Server::new(&address);
+        servers.redis = Some(server.map_err(|error| {
+            ActivateError::Event(format!("the address of `application.trigger.redis` is {error}"))
+        })?);
+    }
+    Ok(servers)
+}
+
+/// A setting for all triggers of a kind.
+fn setting(app: &App, kind: &str, key: &str) -> Option<Template> {
+    let text = app.trigger_settings.get(kind)?.get(key)?.as_str()?;
+    Template::parse(text).ok()
 }
 
 impl EventTriggers {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
 use dayfly_capabilities::queue::{New, Store};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_model::events::{Output, RedisPlace};
@@ -22,6 +23,9 @@ use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
 
 /// How many steps an event may have behind it: more are a cycle.
 const MOST_HOPS: u32 = 16;
+
+/// How long a connection to a broker may be silent, in seconds.
+const KEEP_ALIVE: u16 = 60;
 
 /// How long an HTTP server may take for an answer that is passed on to it.
 const HTTP_PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +60,15 @@ pub(super) enum Outlet {
     Component(ComponentId),
     Queue(String),
     Redis(Server, RedisPlace),
+    Mqtt(Broker, String),
     Http(String),
+}
+
+/// The servers of outputs that name none.
+#[derive(Default)]
+pub(super) struct Servers {
+    pub(super) redis: Option<Server>,
+    pub(super) broker: Option<Broker>,
 }
 
 impl Topology {
@@ -132,6 +144,9 @@ impl Topology {
                 }
                 Outlet::Redis(server, place) => {
                     server.query(&command(place, &answer)).await.map(drop).map_err(failed)
+                }
+                Outlet::Mqtt(broker, topic) => {
+                    broker.publish(topic, &answer.data).await.map_err(failed)
                 }
                 Outlet::Http(url) => self.to_server(url, &answer).await,
             }
@@ -222,22 +237,34 @@ fn http_client() -> HttpClient {
 }
 
 impl Outlet {
-    /// What an output means. `redis` is the server of outputs that name none.
-    pub(super) fn new(output: &Output, redis: Option<&str>) -> Result<Self, ActivateError> {
+    /// What an output means.
+    pub(super) fn new(output: &Output, servers: &Servers) -> Result<Self, ActivateError> {
+        let unnamed = || {
+            ActivateError::Event(format!(
+                "the output {output} names no server, and no trigger does"
+            ))
+        };
+        let wrong =
+            |error| ActivateError::Event(format!("the server of the output {output} is {error}"));
         Ok(match output {
             Output::Component(id) => Self::Component(id.clone()),
             Output::Queue(name) => Self::Queue(name.clone()),
             Output::Http(url) => Self::Http(url.clone()),
             Output::Redis { address, to } => {
-                let Some(address) = address.as_deref().or(redis) else {
-                    return Err(ActivateError::Event(format!(
-                        "the output {output} names no server, and no Redis trigger does"
-                    )));
+                let server = match address {
+                    Some(address) => Server::new(address).map_err(wrong)?,
+                    None => servers.redis.clone().ok_or_else(unnamed)?,
                 };
-                let server = Server::new(address).map_err(|error| {
-                    ActivateError::Event(format!("the server of the output {output} is {error}"))
-                })?;
                 Self::Redis(server, to.clone())
+            }
+            Output::Mqtt { address, topic } => {
+                let broker = match address {
+                    Some(address) => {
+                        Broker::new(address, Credentials::default(), KEEP_ALIVE).map_err(wrong)?
+                    }
+                    None => servers.broker.clone().ok_or_else(unnamed)?,
+                };
+                Self::Mqtt(broker, topic.clone())
             }
         })
     }

@@ -1,8 +1,11 @@
 //! What wakes components: one file or folder a trigger, one list of them all.
 
+mod consumer;
 mod cron;
 pub(crate) mod http;
+mod mqtt;
 mod queue;
+mod reconnect;
 mod redis;
 
 use dayfly_model::{App, EventSource};
@@ -11,6 +14,8 @@ use crate::dispatch::{ActivateError, Index};
 use crate::events::{Opening, Source};
 use crate::host::HostConfig;
 use crate::{Outcome, ServeError, Shutdown};
+pub(crate) use mqtt::broker as mqtt_broker;
+pub(crate) use redis::server as redis_server;
 
 /// One kind of trigger, as the rest of Dayfly sees it.
 pub struct TriggerType {
@@ -36,7 +41,7 @@ pub(crate) struct SourceType {
 type Open = fn(&str, &EventSource, &Opening<'_>) -> Result<Box<dyn Source>, ActivateError>;
 
 /// Every kind of trigger whose events are brought to handlers: what a new one adds is one line here.
-const SOURCES: &[SourceType] = &[redis::SOURCE, cron::SOURCE, queue::SOURCE];
+const SOURCES: &[SourceType] = &[redis::SOURCE, mqtt::SOURCE, cron::SOURCE, queue::SOURCE];
 
 /// The kind of trigger of that name, if its events are brought to handlers.
 pub(crate) fn source_type(name: &str) -> Option<&'static SourceType> {

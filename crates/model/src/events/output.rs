@@ -1,4 +1,4 @@
-//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `http://…`.
+//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `mqtt://…`, `http://…`.
 
 use std::fmt;
 
@@ -19,6 +19,13 @@ pub enum Output {
         address: Option<String>,
         /// Where to.
         to: RedisPlace,
+    },
+    /// To who listens to a topic of an MQTT broker.
+    Mqtt {
+        /// Its address; the one that the app's MQTT triggers have unless it is stated.
+        address: Option<String>,
+        /// The topic.
+        topic: String,
     },
     /// To an HTTP server, by a POST in CloudEvents' binary mode.
     Http(String),
@@ -44,6 +51,9 @@ pub enum OutputError {
     /// Nothing behind the scheme.
     #[error("names nothing behind its scheme")]
     Empty,
+    /// A filter where a topic should be.
+    #[error("has a `#` or `+` in its topic")]
+    Filter,
     /// A parameter that means nothing.
     #[error(
         "has the parameter `{0}`, where only `as=channel`, `as=queue` and `as=stream` mean anything"
@@ -67,8 +77,22 @@ impl Output {
             "component" => Ok(Self::Component(ComponentId(name.to_owned()))),
             "queue" => Ok(Self::Queue(name.to_owned())),
             "redis" | "rediss" if rest.starts_with("//") => Self::redis(scheme, name),
+            "mqtt" | "mqtts" if rest.starts_with("//") => Self::mqtt(scheme, name),
             _ if is_http => Ok(Self::Http(text.to_owned())),
             _ => Err(OutputError::Scheme),
+        }
+    }
+
+    /// `SERVER/TOPIC`, or `/TOPIC`.
+    fn mqtt(scheme: &str, text: &str) -> Result<Self, OutputError> {
+        let (server, topic) = text.split_once('/').ok_or(OutputError::Empty)?;
+        match topic {
+            "" => Err(OutputError::Empty),
+            topic if topic.contains(['#', '+', '\0']) => Err(OutputError::Filter),
+            topic => Ok(Self::Mqtt {
+                address: (!server.is_empty()).then(|| format!("{scheme}://{server}")),
+                topic: topic.to_owned(),
+            }),
         }
     }
 
@@ -100,6 +124,7 @@ impl fmt::Display for Output {
             Self::Component(id) => write!(f, "component {id}"),
             Self::Queue(name) => write!(f, "queue {name}"),
             Self::Redis { to, .. } => write!(f, "Redis {to}"),
+            Self::Mqtt { topic, .. } => write!(f, "MQTT topic {topic}"),
             Self::Http(url) => {
                 let end = url.find(['?', '#']).unwrap_or(url.len());
                 let (scheme, rest) = url[..end].split_once("://").unwrap_or(("http", url));
@@ -135,6 +160,11 @@ mod tests {
             ("redis://a?as=queue", redis(None, RedisPlace::Queue(name()))),
             ("redis://a?as=stream", redis(None, RedisPlace::Stream(name()))),
             ("rediss://h:1/2/a", redis(Some("rediss://h:1/2"), RedisPlace::Channel(name()))),
+            ("mqtt:///a/b", Output::Mqtt { address: None, topic: "a/b".to_owned() }),
+            (
+                "mqtts://u@h:1/a/b",
+                Output::Mqtt { address: Some("mqtts://u@h:1".to_owned()), topic: "a/b".to_owned() },
+            ),
             ("https://h/a?b", Output::Http("https://h/a?b".to_owned())),
         ] {
             assert_eq!(Output::parse(text), Ok(expected), "{text}");
@@ -149,6 +179,8 @@ mod tests {
             ("redis:a", OutputError::Scheme),
             ("queue:", OutputError::Empty),
             ("redis://h/", OutputError::Empty),
+            ("mqtt://h", OutputError::Empty),
+            ("mqtt://h/a/#", OutputError::Filter),
             ("redis://a?as=set", OutputError::Parameter("as=set".to_owned())),
         ] {
             assert_eq!(Output::parse(text), Err(expected), "{text}");

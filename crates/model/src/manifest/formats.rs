@@ -66,7 +66,10 @@ formats! {
     MISSED, "what to do about missed events", "`skip` or `once`.", Some("^(skip|once)$"), |text| one_of(text, &["skip", "once"]);
     START, "where to begin", "`first` or `next`.", Some("^(first|next)$"), |text| one_of(text, &["first", "next"]);
     REDIS_ADDRESS, "an address of Redis", "`redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS. `{{ name }}` stands for a variable.", Some("^(rediss?://|\\{\\{)"), redis_address;
-    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream) or an HTTP URL.", Some("^(component|queue|rediss?|https?):."), output;
+    MQTT_ADDRESS, "an address of a broker", "`mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS. `{{ name }}` stands for a variable.", Some("^(mqtts?://|\\{\\{)"), mqtt_address;
+    QUALITY, "a quality of service", "`0`, `1` or `2`.", Some("^[012]$"), |text| one_of(text, &["0", "1", "2"]);
+    SECONDS, "a number of seconds", "A number from 1 to 65535.", Some("^[0-9]+$"), seconds;
+    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream), `mqtt://[SERVER]/TOPIC` or an HTTP URL.", Some("^(component|queue|rediss?|mqtts?|https?):."), output;
     QUEUE, "the name of a queue", "Letters, digits, `-`, `_` and `.`; up to 64 of them.", Some("^[A-Za-z0-9._-]{1,64}$"), queue;
     VERSION_1, "a manifest version", "`\"1\"`.", Some("^1$"), |text| one_of(text, &["1"]);
 }
@@ -106,13 +109,28 @@ fn redis_address(text: &str) -> Checked {
     }
 }
 
+fn mqtt_address(text: &str) -> Checked {
+    template(text)?;
+    match ["mqtt://", "mqtts://", "{{"].iter().any(|start| text.starts_with(start)) {
+        true => Ok(()),
+        false => Err(no_hint("has no scheme", "for example `mqtt://127.0.0.1:1883`")),
+    }
+}
+
+fn seconds(text: &str) -> Checked {
+    match text.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err(no("is no number from 1 to 65535")),
+    }
+}
+
 fn output(text: &str) -> Checked {
     match Output::parse(text) {
         Ok(Output::Queue(name)) => queue(&name),
         Ok(_) => Ok(()),
         Err(error) => Err(no_hint(
             error.to_string(),
-            "write `component:ID`, `queue:NAME`, `redis://CHANNEL` or a URL of HTTP",
+            "write `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC` or a URL of HTTP",
         )),
     }
 }

@@ -89,6 +89,7 @@ static TRIGGER_SETTINGS: Table = Table::new(
     &[
         Key::new("http", Form::Table(&HTTP_SETTINGS), "Settings for all HTTP triggers."),
         Key::new("redis", Form::Table(&REDIS_SETTINGS), "Settings for all Redis triggers."),
+        Key::new("mqtt", Form::Table(&MQTT_SETTINGS), "Settings for all MQTT triggers."),
     ],
 )
 .others(&formats::TRIGGER_KIND, &Form::Table(&SETTINGS));
@@ -97,6 +98,26 @@ static REDIS_SETTINGS: Table = Table::new(
     "Redis settings",
     "Settings for all Redis triggers.",
     &[Key::new("address", text(&formats::REDIS_ADDRESS), "The server of triggers that name none.")],
+);
+
+static MQTT_SETTINGS: Table = Table::new(
+    "MQTT settings",
+    "Settings for all MQTT triggers.",
+    &[
+        Key::new("address", text(&formats::MQTT_ADDRESS), "The broker of triggers that name none."),
+        Key::new("username", text(&formats::TEMPLATE), "The user, where the address names none."),
+        Key::new(
+            "password",
+            Form::Secret(&formats::TEMPLATE),
+            "The password, where the address has none.",
+        ),
+        Key::new(
+            "keep_alive_interval",
+            Form::OneOf(&[Form::Integer { min: 1, max: 65_535 }, Form::Text(&formats::SECONDS)]),
+            "How long the connection may be silent, in seconds.",
+        )
+        .default("30"),
+    ],
 );
 
 static HTTP_SETTINGS: Table = Table::new(

@@ -114,6 +114,7 @@ impl Facts {
                 TriggerKind::Event(event) => {
                     let on = match &event.source {
                         EventSource::Redis(redis) => format!("redis {}", redis.from),
+                        EventSource::Mqtt(mqtt) => format!("mqtt {}", mqtt.topic),
                         EventSource::Cron(cron) => format!("cron {}", cron.schedule),
                         EventSource::Queue(name) => format!("queue {name}"),
                     };

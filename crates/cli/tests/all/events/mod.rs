@@ -2,6 +2,7 @@
 
 mod cron;
 mod killed;
+mod mqtt;
 mod queue;
 mod redis;
 

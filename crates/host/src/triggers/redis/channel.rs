@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dayfly_capabilities::redis::server::{Channels, Server, ServerError};
 
-use super::{connected, keep};
+use super::super::reconnect::keep;
+use super::lost;
 use crate::events::{Courier, Event, Running, Source};
 
 pub(super) struct Channel {
@@ -21,9 +22,9 @@ impl Source for Channel {
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
-            let ending = courier.ending();
+            let (ending, server) = (courier.ending(), lost(&self.server));
             tokio::select! {
-                () = keep(&courier, &self.server, || self.listen(&courier)) => {}
+                () = keep(&courier, &server, || self.listen(&courier)) => {}
                 () = ending.came() => {}
             }
         })
@@ -37,7 +38,7 @@ impl Channel {
             false => Channels::Named(&self.name),
         };
         let mut listener = self.server.listen(channels).await?;
-        connected(courier, &self.server);
+        lost(&self.server).found(courier);
         loop {
             // Nothing is read that cannot be handled: the server keeps it.
             let leave = courier.leave().await;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use dayfly_capabilities::queue::MESSAGE_BYTES;
 use dayfly_capabilities::redis::server::{Server, ServerError};
 
-use super::consumer::Consumer;
-use super::{BLOCK, PATIENCE, connected, insist, keep, read};
+use super::super::consumer::Consumer;
+use super::super::reconnect::keep;
+use super::{BLOCK, PATIENCE, insist, lost, read};
 use crate::events::{Courier, Event, Leave, Running, Settled, Source};
 
 /// How often a consumer says that it is there, and looks for others that are not.
@@ -95,7 +96,7 @@ impl Source for Queue {
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
-            keep(&courier, &self.server, || async {
+            keep(&courier, &lost(&self.server), || async {
                 tokio::select! {
                     taken = self.take(&courier) => taken,
                     error = self.tend() => Err(error),
@@ -132,7 +133,7 @@ impl Queue {
         // consumer's earlier life.
         let left = self.left(&own).await?;
         let waiting = self.server.waiting().await?;
-        connected(courier, &self.server);
+        lost(&self.server).found(courier);
         for message in self.under_way.missing(left) {
             let leave = courier.leave().await;
             self.bring(courier, leave, message);

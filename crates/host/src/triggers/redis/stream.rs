@@ -12,8 +12,9 @@ use dayfly_capabilities::redis::server::{Server, ServerError, Waiting};
 use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
 use redis::{Cmd, Value};
 
-use super::consumer::Consumer;
-use super::{BLOCK, PATIENCE, connected, insist, keep, read};
+use super::super::consumer::Consumer;
+use super::super::reconnect::keep;
+use super::{BLOCK, PATIENCE, insist, lost, read};
 use crate::events::{Courier, Event, Leave, Running, Settled, Source};
 
 /// How often entries under way are looked after, and those that nobody looks after are looked for.
@@ -60,7 +61,7 @@ impl Source for Stream {
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
-            keep(&courier, &self.server, || async {
+            keep(&courier, &lost(&self.server), || async {
                 tokio::select! {
                     taken = self.take(&courier) => taken,
                     error = self.tend(&courier) => Err(error),
@@ -85,7 +86,7 @@ impl Stream {
     async fn take(&self, courier: &Arc<Courier>) -> Result<(), ServerError> {
         self.begin().await?;
         let waiting = self.server.waiting().await?;
-        connected(courier, &self.server);
+        lost(&self.server).found(courier);
         let mut after = Some("0".to_owned());
         let ending = courier.ending();
         loop {

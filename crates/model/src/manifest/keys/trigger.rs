@@ -11,6 +11,7 @@ pub(super) static TRIGGERS: Table = Table::new(
     &[
         Key::new("http", Form::List(&Form::Table(&HTTP_TRIGGER)), "HTTP requests, by route."),
         Key::new("redis", Form::List(&Form::Table(&REDIS_TRIGGER)), "Messages of a Redis server."),
+        Key::new("mqtt", Form::List(&Form::Table(&MQTT_TRIGGER)), "Messages of an MQTT broker."),
         Key::new("cron", Form::List(&Form::Table(&CRON_TRIGGER)), "Events at times of a schedule."),
         Key::new(
             "queue",
@@ -119,7 +120,7 @@ macro_rules! event_trigger {
             ID,
             Key::new("component", HANDLER, "The component that its events wake, by id or written out.").required(),
             $($key,)*
-            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL` or a URL of HTTP.").dayfly(),
+            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC` or a URL of HTTP.").dayfly(),
             Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once.").default("64").dayfly(),
             Key::new("ordered", Form::Bool, "Whether each event waits until the one before it was handled.").default("false").dayfly(),
             Key::new("retry", Form::Table(&RETRY), "How often and how fast what failed is tried again.").dayfly(),
@@ -135,6 +136,12 @@ event_trigger!(REDIS_TRIGGER, "Redis trigger", "Messages of a Redis server. One 
     Key::new("stream", TEMPLATE, "A stream, read by a consumer group.").dayfly(),
     Key::new("group", text(&formats::NAME), "The consumer group of a stream.").default("the app's name").dayfly(),
     Key::new("start", text(&formats::START), "Where a new consumer group begins: with the `first` entry of the stream, or the `next` that comes.").default("`first`").dayfly(),
+]);
+
+event_trigger!(MQTT_TRIGGER, "MQTT trigger", "Messages of an MQTT broker, by version 3.1.1.", [
+    Key::new("address", text(&formats::MQTT_ADDRESS), "The broker; in place of the one of `[application.trigger.mqtt]`.").dayfly(),
+    Key::new("topic", TEMPLATE, "A topic, or a filter with `+` and `#`.").required(),
+    Key::new("qos", Form::OneOf(&[Form::Integer { min: 0, max: 2 }, Form::Text(&formats::QUALITY)]), "The quality of service. Messages of 1 and 2 are acknowledged when they were handled, and kept by the broker until then.").default("1"),
 ]);
 
 event_trigger!(CRON_TRIGGER, "cron trigger", "Events at times of a schedule.", [

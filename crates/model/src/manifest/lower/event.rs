@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::super::measures::parse_duration;
-use super::super::value::Node;
+use super::super::value::{Node, Value};
 use super::Lowering;
 use crate::events::{
-    CronSource, Delivery, EventSource, EventTrigger, Output, RedisFrom, RedisSource, Retry,
-    Schedule,
+    CronSource, Delivery, EventSource, EventTrigger, MqttSource, Output, RedisFrom, RedisSource,
+    Retry, Schedule,
 };
 use crate::template::Template;
 
@@ -26,6 +26,7 @@ impl Lowering<'_, '_> {
     ) -> Option<Option<EventSource>> {
         match kind {
             "redis" => Some(self.redis_source(node, root, path).map(EventSource::Redis)),
+            "mqtt" => Some(self.mqtt_source(node, root, path).map(EventSource::Mqtt)),
             "cron" => Some(self.cron_source(node).map(EventSource::Cron)),
             "queue" => Some(node.text("queue").map(|name| EventSource::Queue(name.to_owned()))),
             _ => None,
@@ -96,6 +97,29 @@ impl Lowering<'_, '_> {
         Some(RedisSource { address: address?, from })
     }
 
+    fn mqtt_source(&mut self, node: &Node, root: &Node, path: &str) -> Option<MqttSource> {
+        let settings = root.get("application").and_then(|details| details.get("trigger"));
+        let settings = settings.and_then(|settings| settings.get("mqtt"));
+        let setting = |key| settings.and_then(|settings| settings.get(key));
+        let Some(address) = node.get("address").or_else(|| setting("address")) else {
+            let message = format!("`{path}` has no broker");
+            let hint = "add `address = \"mqtt://…\"` to `[application.trigger.mqtt]`";
+            self.report(&node.span, message, Some(hint.to_owned()));
+            return None;
+        };
+        let keep_alive = setting("keep_alive_interval").and_then(number).unwrap_or(30);
+        let mut text = |key| setting(key).map_or(Some(Template::default()), |it| self.template(it));
+        let (username, password) = (text("username"), text("password"));
+        Some(MqttSource {
+            address: self.template(address)?,
+            username: username?,
+            password: password?,
+            topic: self.template(node.get("topic")?)?,
+            quality: node.get("qos").and_then(number).unwrap_or(1),
+            keep_alive,
+        })
+    }
+
     fn cron_source(&mut self, node: &Node) -> Option<CronSource> {
         // What cannot be read was reported.
         let schedule = Schedule::parse(node.text("cron_expression")?, node.text("time_zone"));
@@ -121,6 +145,14 @@ fn delivery(node: &Node) -> Delivery {
     }
     let concurrency = if ordered { 1 } else { stated.unwrap_or(default.concurrency) };
     Delivery { concurrency, ordered, retry }
+}
+
+/// A number, as one or as text: Spin's plugins have text.
+fn number<N: TryFrom<i64> + std::str::FromStr>(node: &Node) -> Option<N> {
+    match &node.value {
+        Value::Integer(number) => N::try_from(*number).ok(),
+        _ => node.as_text()?.parse().ok(),
+    }
 }
 
 fn duration(node: &Node, key: &str) -> Option<Duration> {

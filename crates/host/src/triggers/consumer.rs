@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
+use crate::dispatch::ActivateError;
+use crate::events::Opening;
+
 /// How many processes there may be.
 const MOST: u32 = 1000;
 
@@ -16,8 +19,16 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
+    /// Takes a name for a trigger.
+    pub(super) fn of(opening: &Opening<'_>, trigger: &str) -> Result<Self, ActivateError> {
+        let folder = opening.backends.state.join("consumers").join(trigger);
+        Self::take(&folder).map_err(|error| {
+            ActivateError::Event(format!("failed to write to `{}`: {error}", folder.display()))
+        })
+    }
+
     /// Takes the first name in a folder that nobody has.
-    pub(super) fn take(folder: &Path) -> io::Result<Self> {
+    fn take(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         for number in 0..MOST {
             let path = folder.join(number.to_string());

@@ -1,0 +1,147 @@
+//! The MQTT trigger with a real broker.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dayfly_capabilities::queue::Table;
+use dayfly_testing::{App, Mosquitto, Running};
+use tokio::time::sleep;
+
+use super::{app, until};
+use crate::dayfly;
+
+/// An app that listens, by the manifest keys of Spin's plugin, and puts what it heard into a queue.
+fn listening(broker: &Mosquitto, topic: &str, qos: u8, more: &str) -> App {
+    app(
+        &format!(
+            "[application.trigger.mqtt]\naddress = \"{}\"\nusername = \"\"\npassword = \"\"\n\
+             keep_alive_interval = \"5\"\n\
+             [[trigger.mqtt]]\nid = \"heard\"\ntopic = \"{topic}\"\nqos = \"{qos}\"\n\
+             component = \"rust-events\"\noutput = \"queue:out\"\n{more}\n",
+            broker.url()
+        ),
+        &["rust-events"],
+    )
+}
+
+/// What came out, in the order in which it did.
+fn out(state: &std::path::Path) -> Vec<String> {
+    let table = Table::open(&state.join("queues.db")).unwrap();
+    let messages = table.peek("out", u32::MAX).unwrap().into_iter();
+    messages.map(|it| String::from_utf8(it.content.data.to_vec()).unwrap()).collect()
+}
+
+/// Waits for as many messages.
+async fn heard(state: &std::path::Path, count: usize) -> Vec<String> {
+    until("messages", async || Some(out(state)).filter(|heard| heard.len() >= count)).await
+}
+
+#[tokio::test]
+async fn messages_of_every_quality_wake_handlers() {
+    for qos in 0..3 {
+        let broker = Mosquitto::start().await;
+        let app = listening(&broker, "rooms/+/heat", qos, "");
+        broker.retain("rooms/1/heat", "facts").await;
+        broker.retain("rooms/1/light", "not for us").await;
+        let server = dayfly().up(app.folder()).await;
+        let state = server.state("");
+        heard(&state, 1).await;
+        broker.publish("rooms/2/heat", "21", qos).await;
+        let mut heard = heard(&state, 2).await;
+        heard.sort();
+        let source = format!("/mqtt/127.0.0.1:{}", broker.port());
+        let facts = format!("dayfly.mqtt.message|{source}|rooms/1/heat|");
+        assert_eq!(heard, ["21".to_owned(), facts], "quality {qos}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_while_nobody_runs_is_kept_by_the_broker() {
+    let broker = Mosquitto::start().await;
+    let app = listening(&broker, "a", 1, "");
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().env("DAYFLY_STATE_DIR", state.path()).up(app.folder());
+    broker.retain("a", "retained").await;
+    let server = up().await;
+    heard(state.path(), 1).await;
+    server.stop().await;
+    broker.publish("a", "meanwhile", 1).await;
+    let server = up().await;
+    heard(state.path(), 2).await;
+    broker.publish("a", "after", 1).await;
+    // What is retained does not come again.
+    assert_eq!(heard(state.path(), 3).await, ["retained", "meanwhile", "after"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_comes_back_is_found_again() {
+    let mut broker = Mosquitto::start().await;
+    let app = listening(&broker, "a", 2, "");
+    broker.retain("a", "first").await;
+    let server = dayfly().up(app.folder()).await;
+    heard(&server.state(""), 1).await;
+    broker.kill().await;
+    server.stderr().containing("the broker is lost").await;
+    broker.restart().await;
+    server.stderr().containing("the broker is back").await;
+    let state = server.state("");
+    until("the message", async || {
+        broker.publish("a", "again", 2).await;
+        out(&state).contains(&"again".to_owned()).then_some(())
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_message_is_lost_though_dayfly_is_killed() {
+    const MESSAGES: usize = 2_000;
+    const KILLS: usize = 40;
+    let broker = Mosquitto::start().await;
+    let app = listening(&broker, "jobs", 1, "");
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().env("DAYFLY_STATE_DIR", state.path()).up(app.folder());
+    broker.retain("jobs", "first").await;
+    let mut server: Running = up().await;
+    heard(state.path(), 1).await;
+    for kill in 0..KILLS {
+        let size = MESSAGES / KILLS;
+        let lines: Vec<String> =
+            (kill * size..(kill + 1) * size).map(|number| number.to_string()).collect();
+        broker.publish_all("jobs", &lines).await;
+        sleep(Duration::from_millis(5 * (kill as u64 % 7))).await;
+        server.process().kill();
+        server.ended().await;
+        server = up().await;
+    }
+    let counts = until("all messages", async || {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for message in out(state.path()) {
+            *counts.entry(message).or_default() += 1;
+        }
+        Some(counts).filter(|counts| counts.len() == MESSAGES + 1)
+    })
+    .await;
+    let again: usize = counts.values().map(|count| count - 1).sum();
+    eprintln!("mqtt: {again} of {MESSAGES} were handled again, {KILLS} kills");
+    assert!(again <= KILLS * 64, "{again} handled again");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_are_published() {
+    let broker = Mosquitto::start().await;
+    let listener = broker.subscribe("answers/#").await;
+    let manifest = format!(
+        "[application.trigger.mqtt]\naddress = \"{}\"\n\
+         [[trigger.mqtt]]\ntopic = \"asked\"\ncomponent = \"rust-command\"\noutput = \"mqtt:///answers/a\"\n",
+        broker.url()
+    );
+    let app = app(&manifest, &["rust-hello", "rust-command"]);
+    broker.retain("asked", "a word").await;
+    let server = dayfly().up(app.folder()).await;
+    listener.message("answers/a 1 A WORD").await;
+    server.stop().await;
+}

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHtt
 
 use super::body::Timed;
 use super::internal::{self, Callee};
+use super::unread::Unread;
 use super::{bounded02, bounded03, client, relative, spin};
 use crate::dial;
 use crate::refusals::{Refusal, shortened};
@@ -165,6 +166,7 @@ async fn answered(
     let (scheme, host, port) = dial::target(&uri).ok_or(Error::HttpRequestUriInvalid)?;
     let connect = options.connect_timeout.unwrap_or_default();
     let patience = options.first_byte_timeout.unwrap_or(PATIENCE).saturating_add(connect);
+    let request = request.map(|body| Unread::new(body).boxed_unsync());
     let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
     if let Some(callee) = Callee::of(host) {
         let calling = internal::call(grants, callee, request, (scheme, host, port), depth)?;

@@ -10,6 +10,7 @@ mod host;
 mod internal;
 pub(crate) mod relative;
 mod spin;
+mod unread;
 pub mod whole;
 
 use std::sync::{Arc, OnceLock};

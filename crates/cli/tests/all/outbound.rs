@@ -1,5 +1,7 @@
 //! Outbound HTTP: what is granted is reached, everything else is refused, after names are resolved.
 
+use std::time::Duration;
+
 use dayfly_testing::{App, Body, Certificate, Pattern, Running, Upstream};
 use http::Method;
 
@@ -177,5 +179,41 @@ async fn a_guest_on_wasi_0_3_is_refused_alike() {
     let app = App::of("rust-spin-7");
     let server = dayfly().up(app.folder()).await;
     refused(&server, &upstream.url(), "HttpRequestDenied").await;
+    server.stop().await;
+}
+
+/// Answers each request soon after its head is there, each a little later than the last one, and
+/// closes the connection.
+async fn hasty() -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for number in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            tokio::spawn(async move {
+                let mut read = Vec::new();
+                while !read.windows(4).any(|four| four == b"\r\n\r\n") {
+                    if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n").await;
+                tokio::time::sleep(Duration::from_micros(number % 20 * 100)).await;
+                let _ = stream.write_all(b"ok").await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_answers_before_it_has_read_all_is_no_error() {
+    let url = hasty().await;
+    let (_app, server) = granted("python-spin-3", &[&url]).await;
+    for number in 0..100 {
+        let text = fetch(&server, &format!("{url}/{number}")).await.expect("an answer");
+        assert_eq!(text, "status 200\nok");
+    }
     server.stop().await;
 }

@@ -21,6 +21,12 @@ int main(int argc, char **argv) {
         fputs("this program fails when asked to\n", stderr);
         return 3;
     }
+    if (getenv("CE_ID")) { // An event: its data, and who had it.
+        fputs("c(", stdout);
+        int failed = copy_input();
+        fputs(")", stdout);
+        return failed;
+    }
     fputs("Status: 200 OK\nContent-Type: text/plain\n\n", stdout);
     for (int i = 0; i < argc; i++) printf("arg %d %s\n", i, argv[i]);
     for (char **entry = environ; *entry; entry++) puts(*entry);

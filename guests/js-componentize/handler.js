@@ -4,6 +4,10 @@
 addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
 
 async function answer(request) {
+  if (request.headers.has("ce-id")) {
+    // An event: its data, and who had it.
+    return new Response(`js(${await request.text()})`);
+  }
   const url = new URL(request.url);
   switch (url.pathname) {
     case "/":

@@ -6,6 +6,17 @@ pub fn main(init: std.process.Init) !void {
     var out_buffer: [4096]u8 = undefined;
     var writer = std.Io.File.stdout().writerStreaming(init.io, &out_buffer);
     const out = &writer.interface;
+    var in_buffer: [64 * 1024]u8 = undefined;
+    var reader = std.Io.File.stdin().readerStreaming(init.io, &in_buffer);
+
+    // An event: its data, and who had it.
+    if (init.environ_map.get("CE_ID") != null) {
+        try out.writeAll("zig(");
+        _ = try reader.interface.streamRemaining(out);
+        try out.writeAll(")");
+        return out.flush();
+    }
+
     try out.writeAll("Status: 200 OK\nContent-Type: text/plain\n\n");
 
     const arguments = try init.minimal.args.toSlice(init.arena.allocator());
@@ -18,8 +29,6 @@ pub fn main(init: std.process.Init) !void {
     }
 
     try out.writeAll("input\n");
-    var in_buffer: [64 * 1024]u8 = undefined;
-    var reader = std.Io.File.stdin().readerStreaming(init.io, &in_buffer);
     _ = try reader.interface.streamRemaining(out);
     try out.flush();
 }

@@ -2,6 +2,7 @@
 //! missing? Nothing is compiled unless asked for, and nothing is run.
 
 mod facts;
+mod graph;
 mod inspect;
 mod render;
 
@@ -30,8 +31,12 @@ pub(crate) struct Check {
     compile: bool,
 
     /// Print what was found as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "graph")]
     json: bool,
+
+    /// Draw which events wake which component, and where the answers go: a flowchart of Mermaid
+    #[arg(long)]
+    graph: bool,
 
     #[command(flatten)]
     engine: EngineArgs,
@@ -44,6 +49,7 @@ Exit status:
 Examples:
   dayfly check examples/hello
   dayfly check handler.wasm --compile
+  dayfly check --graph > topology.mmd
   dayfly check --json | jq '.components[].imports'";
 
 impl Check {
@@ -53,7 +59,10 @@ impl Check {
         if self.compile {
             facts.compile(&self.engine.build(crate::oneshot::INSTANCES, 0, [])?);
         }
-        if self.json {
+        if self.graph {
+            render::problems(&facts);
+            output::line(facts.graph.mermaid().trim_end())?;
+        } else if self.json {
             output::json(&facts.json())?;
         } else {
             render::print(&facts)?;

@@ -5,6 +5,8 @@ use dayfly_engine::{Engine, Origin};
 use dayfly_model::HandlerShape;
 use serde_json::{Value, json};
 
+use super::graph::Graph;
+
 /// What was found in an app.
 #[derive(Default)]
 pub(super) struct Facts {
@@ -15,6 +17,8 @@ pub(super) struct Facts {
     pub(super) path: String,
     /// What wakes which component, in the manifest's order.
     pub(super) triggers: Vec<(String, String)>,
+    /// What leads where.
+    pub(super) graph: Graph,
     pub(super) components: Vec<ComponentFacts>,
     /// What keeps it from running.
     pub(super) problems: Vec<Problem>,

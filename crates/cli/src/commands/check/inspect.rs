@@ -10,11 +10,12 @@ use dayfly_forge::{InterfaceName, ItemKind, Unshaped, shape};
 use dayfly_host::serves_shape;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::{
-    App, Component, ComponentId, DENIED, EventSource, Executor, Feature, HandlerShape, HttpTarget,
+    App, Component, ComponentId, DENIED, Executor, Feature, HandlerShape, HttpTarget,
     RuntimeConfig, Source, TriggerKind,
 };
 
 use super::facts::{Access, ComponentFacts, Facts, Import, chain};
+use super::graph::{self, Graph};
 use crate::app::{self, AppSource, Target};
 use crate::source::job;
 
@@ -60,6 +61,12 @@ impl Facts {
         self.name.clone_from(&app.name);
         self.version.clone_from(&app.version);
         self.triggers(app);
+        self.graph = Graph::of(app);
+        if let Some(cycle) = self.graph.cycle() {
+            let cycle: Vec<String> = cycle.iter().map(ToString::to_string).collect();
+            let way = cycle.join(" -> ");
+            self.warnings.push(format!("answers come back to where they began: {way}"));
+        }
         for used in app.uses.iter().filter(|used| !app::is_served(&used.feature)) {
             self.problem(
                 None,
@@ -93,6 +100,7 @@ impl Facts {
             for target in named {
                 self.component(app, component, *target, false, fetched);
             }
+            self.takes_requests(app, id);
         }
     }
 
@@ -112,12 +120,7 @@ impl Facts {
                     (on, target)
                 }
                 TriggerKind::Event(event) => {
-                    let on = match &event.source {
-                        EventSource::Redis(redis) => format!("redis {}", redis.from),
-                        EventSource::Mqtt(mqtt) => format!("mqtt {}", mqtt.topic),
-                        EventSource::Cron(cron) => format!("cron {}", cron.schedule),
-                        EventSource::Queue(name) => format!("queue {name}"),
-                    };
+                    let on = graph::source(event);
                     let output = event.output.as_ref();
                     let output = output.map(|it| format!(" -> {it}")).unwrap_or_default();
                     (on, format!("{}{output}", event.component))
@@ -131,6 +134,22 @@ impl Facts {
         if self.triggers.is_empty() {
             let hint = "add a `[[trigger.http]]` with `route` and `component`".to_owned();
             self.problem(None, "the app has no trigger, so nothing would ever wake it", Some(hint));
+        }
+    }
+
+    /// A component that a route leads to must take requests.
+    fn takes_requests(&mut self, app: &App, id: &ComponentId) {
+        let is_routed = app.triggers.iter().any(|trigger| match &trigger.kind {
+            TriggerKind::Http(http) => match &http.target {
+                HttpTarget::Component { component, .. } => component == id,
+                HttpTarget::Static(_) => false,
+            },
+            _ => false,
+        });
+        let found = self.components.iter().filter(|it| it.id == id.0).find_map(|it| it.shape);
+        if let Some(shape) = found.filter(|shape| is_routed && !shape.takes_requests()) {
+            let message = format!("exports {shape}, which takes no HTTP requests");
+            self.problem(Some(&id.0), message, None);
         }
     }
 

@@ -27,6 +27,17 @@ pub(super) fn print(facts: &Facts) -> Result<()> {
     if !text.is_empty() {
         output::line(text.trim_end())?;
     }
+    problems(facts);
+    match facts.problems.len() {
+        0 => report::note("Checked", format!("`{}`: everything can run", facts.path)),
+        1 => report::note("Checked", format!("`{}`: 1 problem", facts.path)),
+        several => report::note("Checked", format!("`{}`: {several} problems", facts.path)),
+    }
+    Ok(())
+}
+
+/// Prints what may surprise, and what cannot run.
+pub(super) fn problems(facts: &Facts) {
     for warning in &facts.warnings {
         report::warn(warning);
     }
@@ -37,12 +48,6 @@ pub(super) fn print(facts: &Facts) -> Result<()> {
         };
         report::print(&report::hint(error, problem.hint.clone()));
     }
-    match facts.problems.len() {
-        0 => report::note("Checked", format!("`{}`: everything can run", facts.path)),
-        1 => report::note("Checked", format!("`{}`: 1 problem", facts.path)),
-        several => report::note("Checked", format!("`{}`: {several} problems", facts.path)),
-    }
-    Ok(())
 }
 
 fn header(text: &mut String, facts: &Facts) -> Result<()> {

@@ -54,6 +54,9 @@ async fn check() {
           --json
               Print what was found as JSON
 
+          --graph
+              Draw which events wake which component, and where the answers go: a flowchart of Mermaid
+
           --engine <MODE>
               How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
               components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept),
@@ -89,6 +92,7 @@ async fn check() {
     Examples:
       dayfly check examples/hello
       dayfly check handler.wasm --compile
+      dayfly check --graph > topology.mmd
       dayfly check --json | jq '.components[].imports'
     "##);
 }

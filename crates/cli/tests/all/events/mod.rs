@@ -5,6 +5,7 @@ mod killed;
 mod mqtt;
 mod queue;
 mod redis;
+mod topology;
 
 use std::time::Duration;
 

@@ -1,0 +1,177 @@
+//! The topology of an app: which events wake which component, and where the answers go. Drawn as a
+//! flowchart of Mermaid (<https://mermaid.js.org/syntax/flowchart.html>).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dayfly_model::events::{EventSource, EventTrigger, Output};
+use dayfly_model::{App, HttpTarget, TriggerKind};
+
+/// Something that events come from, go to, or pass through.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Node {
+    Component(String),
+    /// A route, a schedule, a channel, a queue, a server.
+    Place(String),
+}
+
+/// What leads where, in the manifest's order, each once.
+#[derive(Debug, Default)]
+pub(super) struct Graph(Vec<(Node, Node)>);
+
+impl Graph {
+    pub(super) fn of(app: &App) -> Self {
+        let mut graph = Self::default();
+        for trigger in &app.triggers {
+            match &trigger.kind {
+                TriggerKind::Http(http) => {
+                    let HttpTarget::Component { component, .. } = &http.target else { continue };
+                    let Some(route) = &http.route else { continue };
+                    let route = route.full();
+                    let route = if route.is_empty() { "/" } else { &route };
+                    graph.edge(Node::Place(format!("http {route}")), component_node(&component.0));
+                }
+                TriggerKind::Event(event) => {
+                    graph.edge(Node::Place(source(event)), component_node(&event.component.0));
+                    if let Some(output) = &event.output {
+                        graph.edge(component_node(&event.component.0), target(output));
+                    }
+                }
+                TriggerKind::Other { name, component: Some(component), .. } => {
+                    graph.edge(Node::Place(name.clone()), component_node(&component.0));
+                }
+                TriggerKind::Other { .. } => {}
+            }
+        }
+        graph
+    }
+
+    fn edge(&mut self, from: Node, to: Node) {
+        if !self.0.contains(&(from.clone(), to.clone())) {
+            self.0.push((from, to));
+        }
+    }
+
+    /// One way by which answers come back to where they began, if there is one.
+    pub(super) fn cycle(&self) -> Option<Vec<&Node>> {
+        let mut done = Vec::new();
+        self.0.iter().find_map(|(from, _)| self.walk(from, &mut Vec::new(), &mut done))
+    }
+
+    fn walk<'a>(
+        &'a self,
+        node: &'a Node,
+        path: &mut Vec<&'a Node>,
+        done: &mut Vec<&'a Node>,
+    ) -> Option<Vec<&'a Node>> {
+        if let Some(at) = path.iter().position(|it| *it == node) {
+            return Some([&path[at..], &[node]].concat());
+        }
+        if done.contains(&node) {
+            return None;
+        }
+        path.push(node);
+        let next = self.0.iter().filter(|(from, _)| from == node);
+        let found = next.into_iter().find_map(|(_, to)| self.walk(to, path, done));
+        path.pop();
+        done.push(node);
+        found
+    }
+
+    /// The text of a flowchart.
+    pub(super) fn mermaid(&self) -> String {
+        let mut names: BTreeMap<&Node, String> = BTreeMap::new();
+        let mut text = String::from("flowchart LR\n");
+        for node in self.0.iter().flat_map(|(from, to)| [from, to]) {
+            if names.contains_key(node) {
+                continue;
+            }
+            let name = format!("n{}", names.len());
+            let shape = match node {
+                Node::Component(id) => format!("[\"{}\"]", quoted(id)),
+                Node::Place(place) => format!("([\"{}\"])", quoted(place)),
+            };
+            let _ = writeln!(text, "    {name}{shape}");
+            names.insert(node, name);
+        }
+        for (from, to) in &self.0 {
+            let _ = writeln!(text, "    {} --> {}", names[from], names[to]);
+        }
+        text
+    }
+}
+
+impl std::fmt::Display for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Component(id) => write!(f, "`{id}`"),
+            Self::Place(place) => f.write_str(place),
+        }
+    }
+}
+
+fn component_node(id: &str) -> Node {
+    Node::Component(id.to_owned())
+}
+
+/// What an event trigger listens to, in the words of [`target`].
+pub(super) fn source(trigger: &EventTrigger) -> String {
+    match &trigger.source {
+        EventSource::Redis(redis) => format!("redis {}", redis.from),
+        EventSource::Mqtt(mqtt) => format!("mqtt {}", mqtt.topic),
+        EventSource::Cron(cron) => format!("cron {}", cron.schedule),
+        EventSource::Queue(name) => format!("queue {name}"),
+    }
+}
+
+fn target(output: &Output) -> Node {
+    Node::Place(match output {
+        Output::Component(id) => return component_node(&id.0),
+        Output::Queue(name) => format!("queue {name}"),
+        Output::Redis { to, .. } => format!("redis {to}"),
+        Output::Mqtt { topic, .. } => format!("mqtt {topic}"),
+        output @ Output::Http(_) => output.to_string(),
+    })
+}
+
+/// A text within quotes, as Mermaid wants it.
+fn quoted(text: &str) -> String {
+    text.replace('#', "#35;").replace('"', "#quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_model::manifest::Manifest;
+
+    use super::*;
+
+    fn graph(triggers: &str) -> Graph {
+        let text = format!(
+            "dayfly = 1\n[application]\nname = \"a\"\n{triggers}\n\
+             [component.one]\nsource = \"one.wasm\"\n[component.two]\nsource = \"two.wasm\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dayfly.toml");
+        std::fs::write(&path, text).unwrap();
+        Graph::of(&Manifest::load(&path, None).unwrap())
+    }
+
+    const ROUND: &str = "[[trigger.queue]]\nqueue = \"a\"\ncomponent = \"one\"\noutput = \"component:two\"\n\
+        [[trigger.mqtt]]\naddress = \"mqtt://h\"\ntopic = \"t/#\"\ncomponent = \"two\"\noutput = \"queue:a\"\n";
+
+    #[test]
+    fn what_leads_where_is_drawn() {
+        let expected = "flowchart LR\n    n0([\"queue a\"])\n    n1[\"one\"]\n    n2[\"two\"]\n    \
+             n3([\"mqtt t/#35;\"])\n    n0 --> n1\n    n1 --> n2\n    n3 --> n2\n    n2 --> n0\n";
+        assert_eq!(graph(ROUND).mermaid(), expected);
+    }
+
+    #[test]
+    fn ways_back_are_found() {
+        let graph = graph(ROUND);
+        let cycle: Vec<String> = graph.cycle().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(cycle, ["queue a", "`one`", "`two`", "queue a"]);
+        let line = ROUND.replace("queue:a", "queue:b");
+        assert_eq!(super::tests::graph(&line).cycle(), None);
+    }
+}

@@ -113,6 +113,16 @@ impl Mosquitto {
         run(self.publisher(topic, 1).arg("-l").stdin(file)).await;
     }
 
+    /// Publishes a message of many bytes with quality of service 1.
+    ///
+    /// # Panics
+    /// If the broker does not take it.
+    pub async fn publish_file(&self, topic: &str, data: &[u8]) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), data).expect("a new file");
+        run(self.publisher(topic, 1).arg("-f").arg(file.path())).await;
+    }
+
     fn publisher(&self, topic: &str, qos: u8) -> tokio::process::Command {
         let mut command = program("mosquitto_pub");
         command.args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-t", topic]);

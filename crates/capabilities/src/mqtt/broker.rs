@@ -30,6 +30,15 @@ const BEGIN: Duration = Duration::from_secs(10);
 /// The longest packet that is taken, in bytes: a message and its topic.
 const PACKET_BYTES: usize = MESSAGE_BYTES + (64 << 10) + 16;
 
+/// The type of packet that a message is.
+const PUBLISH: u8 = 3;
+
+/// Where the topic and the number of a message are there at the latest, in bytes.
+const HEAD_BYTES: usize = (64 << 10) + 16;
+
+/// How many messages may come before a broker says that it has subscribed us.
+const EARLY: usize = 1024;
+
 /// How much room is made for what comes, at least, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
@@ -74,6 +83,8 @@ pub struct Subscription {
     is_resumed: bool,
     /// What came before the broker said that it has subscribed us.
     early: VecDeque<Received>,
+    /// A message that is too large, and how much of it is to come.
+    skipping: Option<(Received, usize)>,
 }
 
 /// Acknowledges messages of one connection.
@@ -89,6 +100,8 @@ pub struct Received {
     pub data: Bytes,
     /// Its number until it is acknowledged; 0 if it is not to be.
     pub number: u16,
+    /// Whether it is larger than any handler takes; its data is left out then.
+    pub is_too_large: bool,
     /// Whether it is acknowledged in two steps, as those of quality 2 are.
     pub is_exact: bool,
 }
@@ -172,14 +185,14 @@ impl Broker {
     }
 
     /// Listens to the topics of a filter, as the client of a name, which is for that filter and quality
-    /// alone. The broker keeps what a client of that name has not acknowledged, and what comes while it
+    /// alone; `true` if it has subscribed before. The broker keeps what a client of that name has not acknowledged, and what comes while it
     /// is away, if the quality is above 0.
     ///
     /// # Errors
     /// If the broker does not let us.
     pub async fn subscribe(
         &self,
-        name: &str,
+        name: (&str, bool),
         filter: &str,
         quality_of_service: u8,
     ) -> Result<Subscription, BrokerError> {
@@ -187,7 +200,12 @@ impl Broker {
         Ok(timeout(BEGIN, begun).await.unwrap_or(Err(Error::Timeout))?)
     }
 
-    async fn begin(&self, name: &str, filter: &str, qos: QoS) -> Result<Subscription, Error> {
+    async fn begin(
+        &self,
+        (name, known): (&str, bool),
+        filter: &str,
+        qos: QoS,
+    ) -> Result<Subscription, Error> {
         let Shared { login, opener, .. } = &*self.0;
         let target = (login.scheme(), login.host.as_str(), login.port);
         let stream = opener.open(target, login.secure).await?;
@@ -199,6 +217,7 @@ impl Broker {
             keep_alive: Duration::from_secs(login.keep_alive.into()),
             is_resumed: false,
             early: VecDeque::new(),
+            skipping: None,
         };
         let mut connect = Connect::new(name);
         connect.clean_session = qos == QoS::AtMostOnce;
@@ -207,15 +226,15 @@ impl Broker {
             connect.set_login(&login.username, &login.password);
         }
         subscription.acks.send(Packet::Connect(connect)).await?;
-        match subscription.packet().await? {
-            Packet::ConnAck(ConnAck { code, session_present }) => {
+        match subscription.incoming().await? {
+            Incoming::Packet(Packet::ConnAck(ConnAck { code, session_present })) => {
                 accepted(code)?;
                 subscription.is_resumed = session_present;
             }
             _ => return Err(Error::Protocol),
         }
         // The broker knows what we listen to, and would send all that is retained again.
-        if subscription.is_resumed {
+        if subscription.is_resumed && known {
             return Ok(subscription);
         }
         let mut subscribe = Subscribe::new(filter, qos);
@@ -223,14 +242,17 @@ impl Broker {
         subscription.acks.send(Packet::Subscribe(subscribe)).await?;
         // What was kept for us may come before that is answered.
         loop {
-            match subscription.packet().await? {
-                Packet::SubAck(ack) => match ack.return_codes.first() {
+            match subscription.incoming().await? {
+                Incoming::Packet(Packet::SubAck(ack)) => match ack.return_codes.first() {
                     Some(SubscribeReasonCode::Success(_)) => return Ok(subscription),
                     _ => return Err(Error::Refused("it does not let us listen to that topic")),
                 },
-                packet => {
-                    let received = subscription.received(packet).await?;
+                incoming => {
+                    let received = subscription.received(incoming).await?;
                     subscription.early.extend(received);
+                    if subscription.early.len() > EARLY {
+                        return Err(Error::Protocol);
+                    }
                 }
             }
         }
@@ -260,10 +282,10 @@ impl Subscription {
         }
         let mut asked = false;
         loop {
-            match timeout(self.keep_alive / 2, self.packet()).await {
-                Ok(packet) => {
+            match timeout(self.keep_alive / 2, self.incoming()).await {
+                Ok(incoming) => {
                     asked = false;
-                    if let Some(received) = self.received(packet?).await? {
+                    if let Some(received) = self.received(incoming?).await? {
                         return Ok(received);
                     }
                 }
@@ -276,13 +298,18 @@ impl Subscription {
         }
     }
 
-    /// What a packet means: a message, or something to be answered at once.
-    async fn received(&mut self, packet: Packet) -> Result<Option<Received>, Error> {
+    /// What comes next means: a message, or something to be answered at once.
+    async fn received(&mut self, incoming: Incoming) -> Result<Option<Received>, Error> {
+        let packet = match incoming {
+            Incoming::TooLarge(message) => return Ok(Some(message)),
+            Incoming::Packet(packet) => packet,
+        };
         match packet {
             Packet::Publish(publish) => Ok(Some(Received {
                 topic: publish.topic,
                 data: publish.payload,
                 number: publish.pkid,
+                is_too_large: false,
                 is_exact: publish.qos == QoS::ExactlyOnce,
             })),
             Packet::PubRel(release) => {
@@ -294,20 +321,74 @@ impl Subscription {
         }
     }
 
-    async fn packet(&mut self) -> Result<Packet, Error> {
+    /// What comes next. Nothing is lost if the future is dropped.
+    async fn incoming(&mut self) -> Result<Incoming, Error> {
         loop {
-            match Packet::read(&mut self.read, PACKET_BYTES) {
-                Ok(packet) => return Ok(packet),
-                Err(CodecError::InsufficientBytes(missing)) => {
-                    self.read.reserve(missing.clamp(READ_BYTES, PACKET_BYTES));
+            if self.skipping.is_none() {
+                self.skipping = too_large(&self.read);
+            }
+            if let Some((message, left)) = &mut self.skipping {
+                let now = self.read.len().min(*left);
+                let _ = self.read.split_to(now);
+                *left -= now;
+                if *left == 0 {
+                    let message = message.clone();
+                    self.skipping = None;
+                    return Ok(Incoming::TooLarge(message));
                 }
-                Err(_) => return Err(Error::Protocol),
+                self.read.reserve(READ_BYTES);
+            } else {
+                match Packet::read(&mut self.read, PACKET_BYTES) {
+                    Ok(packet) => return Ok(Incoming::Packet(packet)),
+                    Err(CodecError::InsufficientBytes(missing)) => {
+                        self.read.reserve(missing.clamp(READ_BYTES, PACKET_BYTES));
+                    }
+                    // Where its topic and number are not there yet.
+                    Err(CodecError::PayloadSizeLimitExceeded(_))
+                        if self.read.len() < HEAD_BYTES =>
+                    {
+                        self.read.reserve(READ_BYTES);
+                    }
+                    Err(_) => return Err(Error::Protocol),
+                }
             }
             if self.reader.read_buf(&mut self.read).await.map_err(|_| Error::Closed)? == 0 {
                 return Err(Error::Closed);
             }
         }
     }
+}
+
+/// What a broker sends.
+enum Incoming {
+    Packet(Packet),
+    /// A message that is too large, without its data.
+    TooLarge(Received),
+}
+
+/// The message that begins here, if it is too large and its topic and number are there, and how long
+/// it is, in bytes.
+fn too_large(read: &[u8]) -> Option<(Received, usize)> {
+    let (first, rest) = read.split_first()?;
+    let digits = 1 + rest.iter().take(4).position(|byte| byte & 0x80 == 0)?;
+    let digit = |(at, byte): (usize, &u8)| usize::from(byte & 0x7f) << (7 * at);
+    let length: usize = rest[..digits].iter().enumerate().map(digit).sum();
+    if first >> 4 != PUBLISH || length <= PACKET_BYTES {
+        return None;
+    }
+    let body = rest.get(digits..)?;
+    let topic_bytes = usize::from(u16::from_be_bytes(*body.first_chunk()?));
+    let topic = body.get(2..2 + topic_bytes)?;
+    let number = u16::from_be_bytes(*body.get(2 + topic_bytes..)?.first_chunk()?);
+    let qos = quality(first >> 1 & 3);
+    let message = Received {
+        topic: String::from_utf8_lossy(topic).into_owned(),
+        data: Bytes::new(),
+        number: if qos == QoS::AtMostOnce { 0 } else { number },
+        is_too_large: true,
+        is_exact: qos == QoS::ExactlyOnce,
+    };
+    Some((message, 1 + digits + length))
 }
 
 impl Acks {

@@ -222,7 +222,12 @@ fn together(table: &Table, batch: impl Iterator<Item = Work>) -> Result<(), Queu
         batch.for_each(|work| work(Err(error.clone()))(Ok(())));
         return Err(error);
     }
-    let told: Vec<Told> = batch.map(|work| work(Ok(table))).collect();
+    // What makes SQLite give up the whole transaction, a full disk for one, fails the rest unbegun.
+    let within = |work: Work| match connection.is_autocommit() {
+        false => work(Ok(table)),
+        true => work(Err(QueueError::Full)),
+    };
+    let told: Vec<Told> = batch.map(within).collect();
     let committed = connection.execute_batch("COMMIT").map_err(QueueError::from);
     if committed.is_err() {
         // There may be none to roll back.

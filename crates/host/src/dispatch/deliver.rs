@@ -63,7 +63,11 @@ impl ComponentHost {
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
-        let data = whole(response.into_body()).await.map_err(Undelivered::Failed)?;
+        // All of it within the handler's time: each piece may take as long by itself.
+        let time = self.limits.time;
+        let data = tokio::time::timeout(time, whole(response.into_body())).await;
+        let data = data.unwrap_or_else(|_| Err(format!("the answer did not end within {time:?}")));
+        let data = data.map_err(Undelivered::Failed)?;
         if !status.is_success() {
             return Err(Undelivered::Failed(format!("the handler answered with status {status}")));
         }

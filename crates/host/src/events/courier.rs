@@ -1,6 +1,7 @@
 //! An event's way to its end: delivered, tried again if it failed, each time later, passed on, and a
 //! dead letter if all that was in vain.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use dayfly_capabilities::queue::DeadLetter;
 use dayfly_model::Delivery;
 use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::{Context, Span};
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::metrics::{Settled, TriggerMetrics};
@@ -116,7 +118,13 @@ impl Courier {
     {
         let courier = self.clone();
         self.workers.spawn(async move {
-            let settled = courier.see_through(parcel).await;
+            // A mistake of ours must not leave an event unsettled.
+            let (event, letter) = (parcel.event.clone(), parcel.letter);
+            let seen = AssertUnwindSafe(courier.see_through(parcel)).catch_unwind().await;
+            let settled = match seen {
+                Ok(settled) => settled,
+                Err(_) => courier.bury((&event, letter), 1, "the host failed".to_owned()).await,
+            };
             settle(settled).await;
             leave.settle(settled);
         });
@@ -169,10 +177,22 @@ impl Courier {
         }
         let reply = Reply { content_type: reply.content_type.clone(), data: reply.data.clone() };
         let answer = self.topology.answer(event, self.host.name(), reply, place.as_ref());
-        match self.topology.pass_on(outlet, answer).await {
-            Ok(()) => Attempt::Done,
-            Err(NotPassed::Failed(error)) => Attempt::Failed(format!("its output: {error}")),
-            Err(NotPassed::Hopeless(error)) => Attempt::Hopeless(format!("its output: {error}")),
+        let mut wait = BUSY;
+        loop {
+            match self.topology.pass_on(outlet, answer.clone()).await {
+                Err(NotPassed::Busy) => {}
+                Ok(()) => return Attempt::Done,
+                Err(NotPassed::Failed(error)) => {
+                    return Attempt::Failed(format!("its output: {error}"));
+                }
+                Err(NotPassed::Hopeless(error)) => {
+                    return Attempt::Hopeless(format!("its output: {error}"));
+                }
+            }
+            if self.ending.within(jittered(wait)).await {
+                return Attempt::Ended;
+            }
+            wait = (wait * 2).min(BUSY_MOST);
         }
     }
 

@@ -21,6 +21,23 @@ pub(crate) const HOPS: &str = "dayflyhops";
 /// What the HTTP binding (3.1.3.2) wants escaped in a header beside what is not ASCII.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
+/// How many further attributes an event may have, and how long their values may be, in bytes.
+const EXTENSIONS: usize = 64;
+const VALUE_BYTES: usize = 4096;
+
+/// Names that mean something by themselves.
+const RESERVED: [&str; 9] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+    HOPS,
+];
+
 /// One event.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
@@ -143,10 +160,21 @@ impl Event {
                     event.time = time.map_or(event.time, Into::into);
                 }
                 HOPS => event.hops = value.parse().unwrap_or(event.hops),
-                _ => event.extensions.push((name, value)),
+                _ => event.extend(name, value),
             }
         }
         event
+    }
+
+    /// Adds an attribute that its source has, if it may be one.
+    pub(crate) fn extend(&mut self, name: String, value: String) {
+        let is_legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let is_name = !name.is_empty() && name.len() <= 64 && name.bytes().all(is_legal);
+        let is_new = !self.extensions.iter().any(|(held, _)| *held == name);
+        let is_room = self.extensions.len() < EXTENSIONS && value.len() <= VALUE_BYTES;
+        if is_name && is_new && is_room && !RESERVED.contains(&&*name) {
+            self.extensions.push((name, value));
+        }
     }
 
     /// It as a request to its handler.

@@ -287,6 +287,8 @@ impl Trigger for EventTriggers {
                 () = watch.reached(Phase::Ending) => {}
             }
         });
+        // A look-up of a name may hang.
+        runtime.shutdown_background();
         workers.end();
         for thread in threads {
             thread.join().map_err(|_| ServeError::Thread)?;

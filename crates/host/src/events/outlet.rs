@@ -32,6 +32,8 @@ const HTTP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why an answer was not passed on.
 pub(super) enum NotPassed {
+    /// There was no room for it; it is tried again as if it had not been tried.
+    Busy,
     /// It may be tried again.
     Failed(String),
     /// It would fail each time.
@@ -116,7 +118,7 @@ impl Topology {
         answer.content_type = reply.content_type;
         answer.subject.clone_from(&event.subject);
         answer.extensions.clone_from(&event.extensions);
-        answer.hops = event.hops + 1;
+        answer.hops = event.hops.saturating_add(1);
         if let Some(place) = place {
             answer.set_trace(place);
         }
@@ -158,7 +160,7 @@ impl Topology {
             return Err(NotPassed::Hopeless(format!("there is no component `{id}`")));
         };
         let reply = step.host.deliver(&event, None).await.map_err(|error| match error {
-            Undelivered::Busy => NotPassed::Failed(format!("component `{id}` has no room")),
+            Undelivered::Busy => NotPassed::Busy,
             Undelivered::Failed(text) => NotPassed::Failed(format!("component `{id}`: {text}")),
         })?;
         match &step.outlet {

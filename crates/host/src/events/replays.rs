@@ -16,7 +16,8 @@ const TOGETHER: u32 = 16;
 
 /// Delivers dead letters of one trigger again, as they are asked for.
 pub(super) async fn run(owner: Arc<Owner>, courier: Arc<Courier>) {
-    while !courier.ending().within(LOOK).await {
+    let ending = courier.ending();
+    while !ending.within(LOOK).await {
         let letters = match owner.resurrect(courier.trigger().to_string(), TOGETHER).await {
             Ok(letters) => letters,
             Err(error) => {
@@ -25,7 +26,13 @@ pub(super) async fn run(owner: Arc<Owner>, courier: Arc<Courier>) {
             }
         };
         for letter in letters {
-            let leave = courier.leave().await;
+            let leave = tokio::select! {
+                leave = courier.leave() => leave,
+                () = ending.came() => {
+                    let _ = owner.still_asked(letter.id).await;
+                    continue;
+                }
+            };
             let default =
                 Event::new("/dead-letters", "dayfly.dead_letter", letter.content.data.clone());
             let event = Event::of_content(letter.content, default);

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::dispatch::ActivateError;
 use crate::events::Opening;
@@ -14,6 +14,7 @@ const MOST: u32 = 1000;
 /// A name that no other process has.
 pub(super) struct Consumer {
     pub(super) name: String,
+    note: PathBuf,
     /// Unlocked when this process ends, however it does.
     _lock: File,
 }
@@ -32,19 +33,32 @@ impl Consumer {
         fs::create_dir_all(folder)?;
         for number in 0..MOST {
             let path = folder.join(number.to_string());
+            let note = folder.join(format!("{number}.note"));
             let options =
                 File::options().create(true).truncate(false).read(true).write(true).open(path);
             let mut file = options?;
             match file.try_lock() {
                 Ok(()) => {
                     let name = name(&mut file)?;
-                    return Ok(Self { name, _lock: file });
+                    return Ok(Self { name, note, _lock: file });
                 }
                 Err(fs::TryLockError::WouldBlock) => {}
                 Err(fs::TryLockError::Error(error)) => return Err(error),
             }
         }
         Err(io::Error::other(format!("{MOST} other processes serve it")))
+    }
+}
+
+impl Consumer {
+    /// What was noted last, by whichever process had this name.
+    pub(super) fn noted(&self) -> Option<String> {
+        fs::read_to_string(&self.note).ok()
+    }
+
+    /// Notes something in place of what was noted before.
+    pub(super) fn note(&self, text: &str) -> io::Result<()> {
+        if self.noted().as_deref() == Some(text) { Ok(()) } else { fs::write(&self.note, text) }
     }
 }
 

@@ -12,7 +12,7 @@ use dayfly_model::events::CronSource;
 
 use super::SourceType;
 use crate::dispatch::ActivateError;
-use crate::events::{Courier, Event, Opening, Running, Source};
+use crate::events::{Courier, Event, Opening, Running, Settled, Source};
 
 /// This trigger's line in the registry.
 pub(super) const SOURCE: SourceType = SourceType { name: "cron", open };
@@ -26,8 +26,14 @@ const LATE: Duration = Duration::from_secs(60);
 struct Cron {
     source: CronSource,
     trigger: String,
-    /// Where it is noted when an event last came.
-    note: PathBuf,
+    notes: Arc<Notes>,
+}
+
+/// Where it is noted when the last event was due that was handled, for schedules that make up for those
+/// that were missed.
+struct Notes {
+    path: PathBuf,
+    are_kept: bool,
 }
 
 fn open(
@@ -40,8 +46,9 @@ fn open(
     };
     let name: String =
         id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    let note = opening.backends.state.join("cron").join(name);
-    Ok(Box::new(Cron { source: source.clone(), trigger: id.to_owned(), note }))
+    let path = opening.backends.state.join("cron").join(name);
+    let notes = Arc::new(Notes { path, are_kept: source.makes_up });
+    Ok(Box::new(Cron { source: source.clone(), trigger: id.to_owned(), notes }))
 }
 
 impl Source for Cron {
@@ -63,7 +70,13 @@ impl Source for Cron {
 impl Cron {
     async fn keep_time(&self, courier: &Arc<Courier>) {
         let now = Utc::now();
-        let mut last = if self.source.makes_up { self.noted().unwrap_or(now) } else { now };
+        let mut last = now;
+        if self.source.makes_up {
+            match self.notes.noted() {
+                Some(noted) => last = noted,
+                None => self.notes.note(now),
+            }
+        }
         // Events of this trigger that are under way, if they may not overlap.
         let running = Arc::new(tokio::sync::Semaphore::new(1));
         while let Some(due) = self.source.schedule.next_after(last) {
@@ -83,7 +96,6 @@ impl Cron {
                 tracing::warn!(trigger = self.trigger, %due, "a scheduled event was missed");
                 continue;
             }
-            self.note(last);
             let permit = match self.source.overlaps {
                 true => None,
                 false => match running.clone().try_acquire_owned() {
@@ -95,7 +107,7 @@ impl Cron {
                     }
                 },
             };
-            self.wake(courier, due, permit);
+            self.wake(courier, last.max(due), permit);
         }
         tracing::info!(trigger = self.trigger, "the schedule is over: nothing is due any more");
         std::future::pending().await
@@ -111,33 +123,44 @@ impl Cron {
         event.id = format!("{}@{}", self.trigger, due.to_rfc3339());
         event.subject = Some(self.trigger.clone());
         event.time = SystemTime::from(due);
-        let (courier, jitter) = (courier.clone(), self.source.jitter);
+        let (courier, jitter, notes) = (courier.clone(), self.source.jitter, self.notes.clone());
         tokio::spawn(async move {
-            if !jitter.is_zero() && courier.ending().within(random_part(jitter)).await {
+            let ending = courier.ending();
+            if !jitter.is_zero() && ending.within(random_part(jitter)).await {
                 return;
             }
-            let leave = courier.leave().await;
-            courier.bring(leave, event.into(), async move |_| drop(permit));
+            let leave = tokio::select! {
+                leave = courier.leave() => leave,
+                () = ending.came() => return,
+            };
+            courier.bring(leave, event.into(), async move |settled| {
+                if settled != Settled::Back {
+                    notes.note(due);
+                }
+                drop(permit);
+            });
         });
     }
+}
 
-    /// When an event last came, as an earlier process noted it.
+impl Notes {
+    /// What was noted last, by whichever process.
     fn noted(&self) -> Option<DateTime<Utc>> {
-        let text = std::fs::read_to_string(&self.note).ok()?;
+        let text = std::fs::read_to_string(&self.path).ok()?;
         Some(DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc))
     }
 
-    fn note(&self, time: DateTime<Utc>) {
-        if !self.source.makes_up {
+    fn note(&self, due: DateTime<Utc>) {
+        if !self.are_kept || self.noted().is_some_and(|noted| noted > due) {
             return;
         }
-        let written = self.note.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let new = self.note.with_extension("new");
+        let written = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let new = self.path.with_extension("new");
         let written = written
-            .and_then(|()| std::fs::write(&new, time.to_rfc3339()))
-            .and_then(|()| std::fs::rename(&new, &self.note));
+            .and_then(|()| std::fs::write(&new, due.to_rfc3339()))
+            .and_then(|()| std::fs::rename(&new, &self.path));
         if let Err(error) = written {
-            tracing::warn!(trigger = self.trigger, %error, "when an event came cannot be noted");
+            tracing::warn!(%error, "when an event came cannot be noted");
         }
     }
 }

@@ -1,30 +1,31 @@
 //! The MQTT trigger, by version 3.1.1. A message of quality 1 or 2 is acknowledged when it was handled;
-//! the broker keeps what is not, and what comes while this process is away. The connection is made
-//! again for ever, each time later.
+//! the broker keeps what is not, and what comes while this process is away.
 
-use std::collections::HashSet;
+mod session;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dayfly_capabilities::mqtt::broker::{Acks, Broker, BrokerError, Credentials, Received};
+use dayfly_capabilities::mqtt::broker::{Broker, BrokerError, Credentials, Received};
 use dayfly_model::EventSource;
 use dayfly_model::events::MqttSource;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::SourceType;
 use super::consumer::Consumer;
 use super::reconnect::{Lost, keep};
 use crate::dispatch::ActivateError;
 use crate::events::{Courier, Event, Opening, Running, Settled, Source};
+use session::{Ack, Arrived, Session};
 
 /// This trigger's line in the registry.
 pub(super) const SOURCE: SourceType = SourceType { name: "mqtt", open };
 
-/// How many messages wait here; more wait at the broker, but those of quality 0, which are dropped.
-const WAITING: usize = 1024;
+/// What waits here, in KiB. More waits at the broker, but what is of quality 0 is dropped.
+const WAITING: usize = 64 << 10;
 
-/// How long to wait for a connection to acknowledge a message by.
-const AGAIN: Duration = Duration::from_millis(100);
+/// How often is looked whether something is under way.
+const LOOK: Duration = Duration::from_millis(100);
 
 struct Mqtt {
     broker: Broker,
@@ -34,14 +35,11 @@ struct Mqtt {
     session: Arc<Mutex<Session>>,
 }
 
-/// What the broker and this process know of each other.
-#[derive(Default)]
-struct Session {
-    /// Counts how often the broker did not know us: numbers of messages are others then.
-    generation: u64,
-    /// The messages that are under way, by their numbers.
-    under_way: HashSet<u16>,
-    acks: Option<Acks>,
+/// A message that waits, by what it is known to the session; its room goes with it.
+struct Waiting {
+    message: Received,
+    flight: Option<u64>,
+    _room: OwnedSemaphorePermit,
 }
 
 fn open(
@@ -81,16 +79,24 @@ impl Source for Mqtt {
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
             let ending = courier.ending();
-            let (sender, waiting) = mpsc::channel(WAITING);
+            // The room bounds it.
+            let (sender, waiting) = mpsc::unbounded_channel();
+            let room = Arc::new(Semaphore::new(WAITING));
             let lost = Lost { what: "broker", name: self.broker.name() };
-            let listening = keep(&courier, &lost, || self.listen(&courier, &sender, &lost));
+            let listening = keep(&courier, &lost, || self.listen(&courier, &sender, &room, &lost));
             tokio::select! {
                 () = listening => {}
                 () = self.bring(&courier, waiting) => {}
                 () = ending.came() => {}
             }
             // What is under way is acknowledged by the connection that there is.
-            tokio::spawn(self.see_off(courier));
+            while courier.metrics().under_way() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+            let acks = lock(&self.session).acks();
+            if let Some(acks) = acks {
+                acks.leave().await;
+            }
         })
     }
 }
@@ -106,92 +112,76 @@ impl Mqtt {
     async fn listen(
         &self,
         courier: &Courier,
-        sender: &mpsc::Sender<(Received, u64)>,
+        sender: &mpsc::UnboundedSender<Waiting>,
+        room: &Arc<Semaphore>,
         lost: &Lost,
     ) -> Result<(), BrokerError> {
+        let client = self.client();
+        let known = self.consumer.noted() == Some(client.clone());
         let mut subscription =
-            self.broker.subscribe(&self.client(), &self.topic, self.quality).await?;
+            self.broker.subscribe((&client, known), &self.topic, self.quality).await?;
+        if let Err(error) = self.consumer.note(&client) {
+            tracing::warn!(%error, "it cannot be noted that a topic is listened to");
+        }
         lost.found(courier);
-        let generation = {
-            let mut session = lock(&self.session);
-            if !subscription.is_resumed() {
-                session.generation += 1;
-                session.under_way.clear();
-            }
-            session.acks = Some(subscription.acks());
-            session.generation
-        };
+        lock(&self.session).connected(subscription.is_resumed(), subscription.acks());
         loop {
             let message = subscription.next().await?;
-            // The broker sends again what is under way.
-            let is_new =
-                message.number == 0 || lock(&self.session).under_way.insert(message.number);
-            if !is_new {
+            if message.is_too_large {
+                let topic = &*message.topic;
+                tracing::error!(topic, "a message of more than 16 MiB was dropped");
+                subscription.acks().acknowledge(&message).await?;
                 continue;
             }
-            match sender.try_send((message, generation)) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full((message, _))) if message.number == 0 => {
+            let arrived = lock(&self.session).arrived(&message);
+            let flight = match arrived {
+                Arrived::New(flight) => flight,
+                Arrived::UnderWay => continue,
+                Arrived::Handled => {
+                    subscription.acks().acknowledge(&message).await?;
+                    continue;
+                }
+            };
+            let kib = message.data.len().div_ceil(1024).clamp(1, WAITING);
+            let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+            let room = match room.clone().try_acquire_many_owned(kib) {
+                Ok(room) => room,
+                Err(_) if message.number == 0 => {
                     let topic = message.topic;
-                    tracing::warn!(topic, "a message of quality 0 was dropped: too many wait");
+                    tracing::warn!(topic, "a message of quality 0 was dropped: too much waits");
+                    continue;
                 }
-                // Brokers send few before some are acknowledged.
-                Err(mpsc::error::TrySendError::Full(message)) => {
-                    if sender.send(message).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
+                Err(_) => match room.clone().acquire_many_owned(kib).await {
+                    Ok(room) => room,
+                    Err(_) => return Ok(()),
+                },
+            };
+            if sender.send(Waiting { message, flight, _room: room }).is_err() {
+                return Ok(());
             }
         }
     }
 
-    async fn bring(&self, courier: &Arc<Courier>, mut waiting: mpsc::Receiver<(Received, u64)>) {
-        loop {
+    async fn bring(&self, courier: &Arc<Courier>, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+        while let Some(Waiting { message, flight, _room }) = waiting.recv().await {
             let leave = courier.leave().await;
-            let Some((message, generation)) = waiting.recv().await else { return };
             let source = format!("/mqtt/{}", self.broker.name());
-            let mut event = Event::new(source, "dayfly.mqtt.message", message.data.clone());
-            event.subject = Some(message.topic.clone());
+            let mut event = Event::new(source, "dayfly.mqtt.message", message.data);
+            event.subject = Some(message.topic);
             let session = self.session.clone();
             courier.bring(leave, event.into(), async move |settled| {
-                if message.number != 0 && settled != Settled::Back {
-                    acknowledge(&session, &message, generation).await;
+                let Some(flight) = flight else { return };
+                if settled == Settled::Back {
+                    return;
+                }
+                let ack = lock(&session).settled(flight);
+                if let Some(Ack { acks, message, hash }) = ack
+                    && acks.acknowledge(&message).await.is_err()
+                {
+                    lock(&session).unacknowledged(hash);
                 }
             });
         }
-    }
-
-    /// Keeps the connection until nothing is under way.
-    async fn see_off(self: Box<Self>, courier: Arc<Courier>) {
-        while courier.metrics().under_way() > 0 {
-            tokio::time::sleep(AGAIN).await;
-        }
-        let acks = lock(&self.session).acks.take();
-        if let Some(acks) = acks {
-            acks.leave().await;
-        }
-    }
-}
-
-/// Acknowledges a message, by whatever connection there is, unless the broker has forgotten it.
-async fn acknowledge(session: &Mutex<Session>, message: &Received, generation: u64) {
-    loop {
-        let acks = {
-            let session = lock(session);
-            if session.generation != generation {
-                return;
-            }
-            session.acks.clone()
-        };
-        if let Some(acks) = acks
-            && acks.acknowledge(message).await.is_ok()
-        {
-            // Now its number may be another's.
-            lock(session).under_way.remove(&message.number);
-            return;
-        }
-        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -145,3 +145,18 @@ async fn answers_are_published() {
     listener.message("answers/a 1 A WORD").await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_message_that_no_handler_could_take_holds_up_nothing() {
+    let broker = Mosquitto::start().await;
+    let app = listening(&broker, "a", 1, "");
+    broker.retain("a", "first").await;
+    let server = dayfly().up(app.folder()).await;
+    let state = server.state("");
+    heard(&state, 1).await;
+    broker.publish_file("a", &vec![b'x'; 17 << 20]).await;
+    broker.publish("a", "after", 1).await;
+    assert_eq!(heard(&state, 2).await, ["first", "after"]);
+    server.stderr().containing("more than 16 MiB was dropped").await;
+    server.stop().await;
+}

@@ -40,9 +40,9 @@ impl Channel {
         let mut listener = self.server.listen(channels).await?;
         lost(&self.server).found(courier);
         loop {
-            // Nothing is read that cannot be handled: the server keeps it.
-            let leave = courier.leave().await;
             let message = listener.next().await?;
+            // Nothing more is read meanwhile: the server keeps it.
+            let leave = courier.leave().await;
             let mut event = Event::new(
                 format!("/redis/{}", self.server.name()),
                 "dayfly.redis.message",

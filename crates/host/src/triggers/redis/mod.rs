@@ -1,6 +1,7 @@
 //! The Redis trigger: channels, lists and streams.
 
 mod channel;
+mod entry;
 mod queue;
 mod stream;
 

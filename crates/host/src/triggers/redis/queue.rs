@@ -21,6 +21,9 @@ use crate::events::{Courier, Event, Leave, Running, Settled, Source};
 /// How often a consumer says that it is there, and looks for others that are not.
 const TEND: Duration = Duration::from_secs(5);
 
+/// How often is looked whether all is settled.
+const SETTLED: Duration = Duration::from_millis(50);
+
 /// How long one that says nothing is taken to be there, in seconds.
 const ALIVE: u64 = 30;
 
@@ -103,6 +106,11 @@ impl Source for Queue {
                 }
             })
             .await;
+            // Others must not take what is still under way.
+            while courier.metrics().under_way() > 0 {
+                let _ = self.register().await;
+                tokio::time::sleep(SETTLED).await;
+            }
         })
     }
 }
@@ -125,40 +133,37 @@ impl Queue {
     }
 
     async fn take(&self, courier: &Arc<Courier>) -> Result<(), ServerError> {
-        let name = &self.consumer.name;
-        let own = self.handled_by(name);
-        let mut register = redis::cmd("SADD");
-        self.server.query(register.arg(self.consumers()).arg(name)).await?;
+        let own = self.handled_by(&self.consumer.name);
+        self.register().await?;
         // What lies there and is not under way was moved by a command whose reply was lost, or by this
         // consumer's earlier life.
         let left = self.left(&own).await?;
         let waiting = self.server.waiting().await?;
         lost(&self.server).found(courier);
-        for message in self.under_way.missing(left) {
-            let leave = courier.leave().await;
-            self.bring(courier, leave, message);
-        }
-        let mut next = redis::cmd("BLMOVE");
-        next.arg(&self.key).arg(&own).arg("RIGHT").arg("LEFT").arg(BLOCK.as_secs_f64());
         let ending = courier.ending();
-        loop {
+        for message in self.under_way.missing(left) {
             let leave = tokio::select! {
                 leave = courier.leave() => leave,
                 () = ending.came() => return Ok(()),
             };
-            loop {
-                if ending.is_here() {
-                    return Ok(());
-                }
-                let reply = waiting.query(&next, BLOCK + PATIENCE).await?;
-                match read::<Option<Vec<u8>>>(reply).flatten() {
-                    Some(message) if message.len() > MESSAGE_BYTES => drop(self.left(&own).await?),
-                    Some(message) => {
-                        self.bring(courier, leave, message);
-                        break;
-                    }
-                    None => {}
-                }
+            self.bring(courier, leave, message);
+        }
+        let mut next = redis::cmd("BLMOVE");
+        next.arg(&self.key).arg(&own).arg("RIGHT").arg("LEFT").arg(BLOCK.as_secs_f64());
+        loop {
+            // Anew each time, so that dead letters that are replayed get their turn.
+            let leave = tokio::select! {
+                leave = courier.leave() => leave,
+                () = ending.came() => return Ok(()),
+            };
+            if ending.is_here() {
+                return Ok(());
+            }
+            let reply = waiting.query(&next, BLOCK + PATIENCE).await?;
+            match read::<Option<Vec<u8>>>(reply).flatten() {
+                Some(message) if message.len() > MESSAGE_BYTES => drop(self.left(&own).await?),
+                Some(message) => self.bring(courier, leave, message),
+                None => {}
             }
         }
     }
@@ -226,10 +231,17 @@ impl Queue {
         }
     }
 
-    async fn look(&self) -> Result<(), ServerError> {
+    /// Says that this consumer is there; others may have taken it to be gone.
+    async fn register(&self) -> Result<(), ServerError> {
+        let mut register = redis::cmd("SADD");
+        self.server.query(register.arg(self.consumers()).arg(&self.consumer.name)).await?;
         let mut alive = redis::cmd("SET");
         alive.arg(self.alive(&self.consumer.name)).arg(1).arg("EX").arg(ALIVE);
-        self.server.query(&alive).await?;
+        self.server.query(&alive).await.map(drop)
+    }
+
+    async fn look(&self) -> Result<(), ServerError> {
+        self.register().await?;
         let mut all = redis::cmd("SMEMBERS");
         let all = self.server.query(all.arg(self.consumers())).await?;
         let all: Vec<String> = read(all).unwrap_or_default();

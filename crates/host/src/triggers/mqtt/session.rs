@@ -3,9 +3,14 @@
 //! by what they are.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use blake3::Hash;
 use dayfly_capabilities::mqtt::broker::{Acks, Received};
+
+/// How long after a connection began the broker may send again what was not acknowledged. What equals
+/// that and comes later is another message.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// What is known of the messages of one client.
 #[derive(Default)]
@@ -15,6 +20,8 @@ pub(super) struct Session {
     flights: HashMap<u64, Flight>,
     /// Messages that were handled and not acknowledged, by what they are.
     handled: HashMap<Hash, u32>,
+    /// When the connection began.
+    began: Option<Instant>,
 }
 
 /// A message under way.
@@ -38,6 +45,12 @@ impl Session {
     /// There is another connection; whether the broker knew us.
     pub(super) fn connected(&mut self, is_resumed: bool, acks: Acks) {
         self.acks = Some(acks);
+        self.begin(is_resumed);
+    }
+
+    /// Numbers are others from now on, or mean nothing any more.
+    fn begin(&mut self, is_resumed: bool) {
+        self.began = Some(Instant::now());
         if is_resumed {
             self.flights.values_mut().for_each(|flight| flight.message = None);
         } else {
@@ -57,6 +70,9 @@ impl Session {
             return Arrived::New(None);
         }
         let hash = hash(message);
+        if self.began.is_none_or(|began| began.elapsed() > AGAIN) {
+            self.handled.clear();
+        }
         if let Some(count) = self.handled.get_mut(&hash) {
             *count -= 1;
             if *count == 0 {
@@ -107,4 +123,61 @@ fn hash(message: &Received) -> Hash {
     hasher.update(&(message.topic.len() as u64).to_le_bytes());
     hasher.update(message.topic.as_bytes()).update(&message.data);
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: u16, data: &'static str) -> Received {
+        Received {
+            topic: "t".to_owned(),
+            data: data.into(),
+            number,
+            is_too_large: false,
+            is_exact: false,
+        }
+    }
+
+    fn new(session: &mut Session, number: u16, data: &'static str) -> u64 {
+        match session.arrived(&message(number, data)) {
+            Arrived::New(Some(flight)) => flight,
+            _ => panic!("`{data}` is new"),
+        }
+    }
+
+    #[test]
+    fn messages_are_known_again_by_what_they_are() {
+        let mut session = Session::default();
+        let one = new(&mut session, 2, "one");
+        new(&mut session, 3, "two");
+        session.begin(true);
+        // Others have their numbers now.
+        let three = new(&mut session, 2, "three");
+        assert!(matches!(session.arrived(&message(7, "one")), Arrived::UnderWay));
+        assert!(matches!(session.arrived(&message(8, "two")), Arrived::UnderWay));
+        // The same once more is another one.
+        let again = new(&mut session, 9, "one");
+        assert!(one != again && three != again);
+    }
+
+    #[test]
+    fn what_was_handled_meanwhile_is_acknowledged_when_it_comes_again() {
+        let mut session = Session::default();
+        let one = new(&mut session, 1, "one");
+        session.begin(true);
+        assert!(session.settled(one).is_none());
+        assert!(matches!(session.arrived(&message(4, "one")), Arrived::Handled));
+        new(&mut session, 5, "one");
+    }
+
+    #[test]
+    fn a_broker_that_knows_nothing_any_more_sends_new_messages_only() {
+        let mut session = Session::default();
+        let one = new(&mut session, 1, "one");
+        session.begin(false);
+        assert!(session.settled(one).is_none());
+        new(&mut session, 1, "one");
+        assert!(matches!(session.arrived(&message(0, "one")), Arrived::New(None)));
+    }
 }

@@ -61,6 +61,17 @@ impl Store {
         Ok(())
     }
 
+    /// Puts a message in place of one that was taken, in one step: neither is there without the other.
+    ///
+    /// # Errors
+    /// If it is too large, or the file fails.
+    pub async fn pass_on(&self, taken: i64, message: New) -> Result<(), QueueError> {
+        let pass_on = move |table: &Table| table.put(&message).and_then(|_| table.done(taken));
+        self.run(pass_on).await?;
+        self.puts.send_modify(|puts| *puts += 1);
+        Ok(())
+    }
+
     /// Keeps a dead letter. It is on the disk when this returns.
     ///
     /// # Errors

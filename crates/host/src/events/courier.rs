@@ -68,11 +68,13 @@ pub(crate) struct Parcel {
     pub(crate) attempts: u32,
     /// The number of the dead letter that it was.
     pub(crate) letter: i64,
+    /// The number of the message of a queue of Dayfly's own that it is.
+    pub(crate) taken: Option<i64>,
 }
 
 impl From<Event> for Parcel {
     fn from(event: Event) -> Self {
-        Self { event, attempts: 0, letter: 0 }
+        Self { event, attempts: 0, letter: 0, taken: None }
     }
 }
 
@@ -131,10 +133,10 @@ impl Courier {
     }
 
     async fn see_through(&self, parcel: Parcel) -> Settled {
-        let Parcel { event, mut attempts, letter } = parcel;
+        let Parcel { event, mut attempts, letter, taken } = parcel;
         let mut reply = None;
         loop {
-            let error = match self.attempt(&event, &mut reply).await {
+            let error = match self.attempt((&event, taken), &mut reply).await {
                 Attempt::Done => return Settled::Done,
                 Attempt::Hopeless(error) => {
                     attempts += 1;
@@ -161,7 +163,11 @@ impl Courier {
     }
 
     /// Delivers an event, unless its handler has answered it already, and passes the answer on.
-    async fn attempt(&self, event: &Event, answered: &mut Option<Answered>) -> Attempt {
+    async fn attempt(
+        &self,
+        (event, taken): (&Event, Option<i64>),
+        answered: &mut Option<Answered>,
+    ) -> Attempt {
         if answered.is_none() {
             match self.deliver(event).await {
                 Ok(reply) => *answered = Some(reply),
@@ -179,7 +185,7 @@ impl Courier {
         let answer = self.topology.answer(event, self.host.name(), reply, place.as_ref());
         let mut wait = BUSY;
         loop {
-            match self.topology.pass_on(outlet, answer.clone()).await {
+            match self.topology.pass_on(outlet, answer.clone(), taken).await {
                 Err(NotPassed::Busy) => {}
                 Ok(()) => return Attempt::Done,
                 Err(NotPassed::Failed(error)) => {

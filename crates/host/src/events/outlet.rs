@@ -125,11 +125,13 @@ impl Topology {
         answer
     }
 
-    /// Passes an answer on.
+    /// Passes an answer on. If it is the answer to a message that was `taken` from a queue and goes into
+    /// one, that is one step.
     pub(super) fn pass_on<'a>(
         &'a self,
         outlet: &'a Outlet,
         answer: Event,
+        taken: Option<i64>,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotPassed>> + Send + 'a>> {
         Box::pin(async move {
             if answer.hops > MOST_HOPS {
@@ -142,7 +144,10 @@ impl Topology {
                     let content = answer.content();
                     let queue = queue.clone();
                     let message = New { queue, delay: Duration::ZERO, priority: 0, content };
-                    self.queues.put(vec![message]).await.map_err(failed)
+                    match taken {
+                        Some(taken) => self.queues.pass_on(taken, message).await.map_err(failed),
+                        None => self.queues.put(vec![message]).await.map_err(failed),
+                    }
                 }
                 Outlet::Redis(server, place) => {
                     server.query(&command(place, &answer)).await.map(drop).map_err(failed)
@@ -166,7 +171,7 @@ impl Topology {
         match &step.outlet {
             Some(outlet) if !reply.data.is_empty() => {
                 let answer = self.answer(&event, &id.0, reply, None);
-                self.pass_on(outlet, answer).await
+                self.pass_on(outlet, answer, None).await
             }
             _ => Ok(()),
         }

@@ -37,7 +37,7 @@ pub(super) async fn run(owner: Arc<Owner>, courier: Arc<Courier>) {
                 Event::new("/dead-letters", "dayfly.dead_letter", letter.content.data.clone());
             let event = Event::of_content(letter.content, default);
             // It has all its attempts again.
-            let parcel = Parcel { event, attempts: 0, letter: letter.id };
+            let parcel = Parcel { event, attempts: 0, letter: letter.id, taken: None };
             let owner = owner.clone();
             courier.bring(leave, parcel, async move |settled| {
                 let noted = match settled {

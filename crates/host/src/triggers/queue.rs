@@ -98,7 +98,7 @@ impl Queue {
         default.subject = Some(self.name.clone());
         let event = Event::of_content(content, default);
         let owner = self.owner.clone();
-        courier.bring(leave, Parcel { event, attempts, letter: 0 }, async move |settled| {
+        courier.bring(leave, Parcel { event, attempts, letter: 0, taken: Some(id) }, async move |settled| {
             loop {
                 let noted = match settled {
                     Settled::Done | Settled::Dead => owner.done(id).await,

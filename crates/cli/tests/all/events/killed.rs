@@ -1,5 +1,5 @@
 //! `kill -9` of Dayfly and of Redis, a hundred times while ten thousand messages are handled: none is
-//! lost, and only those are handled again that were under way.
+//! lost, and only those come out again that were under way.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,12 +27,12 @@ async fn up(app: &App, state: &Path) -> Running {
     dayfly().env("DAYFLY_STATE_DIR", state).up(app.folder()).await
 }
 
-/// How often each message came out. `again` is how many may have come more than once.
-fn check(counts: &HashMap<String, usize>, what: &str) {
+/// Each message came out, and no more than so many of them once more.
+fn check(counts: &HashMap<String, usize>, what: &str, most: usize) {
     assert_eq!(counts.len(), MESSAGES);
     let again: usize = counts.values().map(|count| count - 1).sum();
     eprintln!("{what}: {again} of {MESSAGES} were handled again, {KILLS} kills");
-    assert!(again <= KILLS * CONCURRENCY, "{again} handled again");
+    assert!(again <= most, "{again} handled again");
 }
 
 fn counted(messages: impl IntoIterator<Item = String>) -> HashMap<String, usize> {
@@ -93,7 +93,7 @@ async fn redis(from: &str, send: impl Fn(String) -> Vec<String>) {
         Some(counted(client.list("done").await)).filter(|counts| counts.len() == MESSAGES)
     })
     .await;
-    check(&counts, from);
+    check(&counts, from, KILLS * CONCURRENCY);
     server.stop().await;
 }
 
@@ -126,7 +126,8 @@ async fn no_message_of_an_own_queue_is_lost() {
         Some(counts).filter(|counts| counts.len() == MESSAGES)
     })
     .await;
-    check(&counts, "queue");
+    // A message and the answer to it are in the queues never both, and never neither.
+    check(&counts, "queue", 0);
     server.stop().await;
 }
 

@@ -20,7 +20,8 @@ async fn handlers_are_woken_in_time() {
         (due.len() >= 3).then_some(due)
     })
     .await;
-    assert!(due.windows(2).all(|two| two[1] == two[0] + 1), "{due:?}");
+    // One may be left out while the one before it still runs.
+    assert!(due.windows(2).all(|two| two[1] > two[0]), "{due:?}");
     let state = server.state("");
     let sent = dayfly().args(["queue", "show", "out", "--json", "--state-dir"]).arg(state).ends();
     // The command answers with its data in capitals: there is none, so nothing goes on.

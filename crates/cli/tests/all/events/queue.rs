@@ -101,7 +101,7 @@ async fn delays_and_priorities_are_kept() {
     for words in [
         &["usual"][..],
         &["urgent", "--priority", "5"],
-        &["late", "--delay", "1s"],
+        &["late", "--delay", "5s"],
         &["idle", "--priority=-5"],
     ] {
         let send = dayfly().args(["queue", "send", "in"]).args(words);

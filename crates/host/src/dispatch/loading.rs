@@ -7,23 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dayfly_capabilities::{Backends, Grants, HostState, Linkers};
+use dayfly_capabilities::{Backends, Grants, Linkers};
 use dayfly_engine::{
     ArtifactCache, Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight,
 };
-use dayfly_model::{App, HandlerShape, Reuse};
+use dayfly_model::{App, HandlerShape};
 use dayfly_telemetry::metrics;
 use tokio::sync::{oneshot, watch};
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
-use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
-use super::keep::{Keep, Room};
+use super::keep::Room;
 use super::known::Known;
-use super::message::{CronHandle, CronPre, Redis3Handle, Redis3Pre, RedisHandle, RedisPre};
 use super::residency::{Evicted, Residency};
-use super::spin_http::{Handle, SpinHttpPre};
+use super::runner::Runner;
 use crate::error::chain;
 use crate::release::Prepared;
 
@@ -59,19 +55,6 @@ pub(super) struct Resident {
     stands_in: bool,
     /// Whether the better code was asked for.
     followed: AtomicBool,
-}
-
-/// How a component of one shape is called.
-#[derive(Clone)]
-pub(super) enum Runner {
-    Http02(ProxyPre<HostState>, Option<Arc<Keep<Proxy>>>),
-    Http03(ServicePre<HostState>, Option<Arc<Keep<Service>>>),
-    SpinHttp(SpinHttpPre, Option<Arc<Keep<Handle>>>),
-    SpinRedis(RedisPre, Option<Arc<Keep<RedisHandle>>>),
-    SpinRedis3(Redis3Pre, Option<Arc<Keep<Redis3Handle>>>),
-    SpinCron(CronPre, Option<Arc<Keep<CronHandle>>>),
-    Command02(CommandPre<HostState>),
-    Command03(wasmtime_wasi::p3::bindings::CommandPre<HostState>),
 }
 
 /// Where a component's code is.
@@ -447,9 +430,8 @@ impl ComponentHost {
             self.admission.shrink(share);
         }
         let terms = (component.reuse, &self.shared.room, &self.reuse_is_off);
-        let runner = runner(linkers, &code, shape, terms).map_err(|error| ActivateError::Link {
-            component: self.name().into(),
-            reason: format!("{error:#}"),
+        let runner = Runner::new(linkers, &code, shape, terms).map_err(|error| {
+            ActivateError::Link { component: self.name().into(), reason: format!("{error:#}") }
         })?;
         Ok(Resident {
             stands_in: engine.mode() == Mode::Baseline && self.shared.engine.mode() == Mode::Auto,
@@ -459,33 +441,6 @@ impl ComponentHost {
             runner,
         })
     }
-}
-
-fn runner(
-    linkers: &Linkers,
-    code: &Code,
-    shape: HandlerShape,
-    reuse: (Reuse, &Arc<Room>, &Arc<AtomicBool>),
-) -> wasmtime::Result<Runner> {
-    let pre = linkers.link(code)?;
-    Ok(match shape {
-        HandlerShape::Http02 => Runner::Http02(ProxyPre::new(pre)?, Keep::new(code, reuse)),
-        HandlerShape::Http03 => Runner::Http03(ServicePre::new(pre)?, Keep::new(code, reuse)),
-        HandlerShape::SpinHttp => Runner::SpinHttp(SpinHttpPre::new(pre)?, Keep::new(code, reuse)),
-        HandlerShape::SpinRedis => {
-            Runner::SpinRedis(RedisPre::new(pre, shape)?, Keep::new(code, reuse))
-        }
-        HandlerShape::SpinRedis3 => {
-            Runner::SpinRedis3(Redis3Pre::new(pre, shape)?, Keep::new(code, reuse))
-        }
-        HandlerShape::SpinCron => {
-            Runner::SpinCron(CronPre::new(pre, shape)?, Keep::new(code, reuse))
-        }
-        HandlerShape::Command03 => {
-            Runner::Command03(wasmtime_wasi::p3::bindings::CommandPre::new(pre)?)
-        }
-        HandlerShape::Command02 => Runner::Command02(CommandPre::new(pre)?),
-    })
 }
 
 /// Does work that blocks on a thread of its own: those of the runtime are for guests' files, and a

@@ -16,6 +16,7 @@ mod loading;
 mod message;
 mod meter;
 mod residency;
+mod runner;
 mod spin_http;
 mod turns;
 

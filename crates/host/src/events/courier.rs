@@ -88,6 +88,17 @@ impl Courier {
         Leave { _permit: permit, metrics: self.metrics.clone(), is_settled: false }
     }
 
+    /// The same; nothing once the end was asked for.
+    pub(crate) async fn leave_to_begin(&self) -> Option<Leave> {
+        if self.ending.is_here() {
+            return None;
+        }
+        tokio::select! {
+            leave = self.leave() => Some(leave),
+            () = self.ending.came() => None,
+        }
+    }
+
     /// How many events may be under way beside those that are.
     pub(crate) fn room(&self) -> usize {
         self.room.available_permits()

@@ -26,12 +26,9 @@ pub(super) async fn run(owner: Arc<Owner>, courier: Arc<Courier>) {
             }
         };
         for letter in letters {
-            let leave = tokio::select! {
-                leave = courier.leave() => leave,
-                () = ending.came() => {
-                    let _ = owner.still_asked(letter.id).await;
-                    continue;
-                }
+            let Some(leave) = courier.leave_to_begin().await else {
+                let _ = owner.still_asked(letter.id).await;
+                continue;
             };
             let default =
                 Event::new("/dead-letters", "dayfly.dead_letter", letter.content.data.clone());

@@ -129,10 +129,7 @@ impl Cron {
             if !jitter.is_zero() && ending.within(random_part(jitter)).await {
                 return;
             }
-            let leave = tokio::select! {
-                leave = courier.leave() => leave,
-                () = ending.came() => return,
-            };
+            let Some(leave) = courier.leave_to_begin().await else { return };
             courier.bring(leave, event.into(), async move |settled| {
                 if settled != Settled::Back {
                     notes.note(due);

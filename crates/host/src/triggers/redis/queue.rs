@@ -140,25 +140,15 @@ impl Queue {
         let left = self.left(&own).await?;
         let waiting = self.server.waiting().await?;
         lost(&self.server).found(courier);
-        let ending = courier.ending();
         for message in self.under_way.missing(left) {
-            let leave = tokio::select! {
-                leave = courier.leave() => leave,
-                () = ending.came() => return Ok(()),
-            };
+            let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             self.bring(courier, leave, message);
         }
         let mut next = redis::cmd("BLMOVE");
         next.arg(&self.key).arg(&own).arg("RIGHT").arg("LEFT").arg(BLOCK.as_secs_f64());
         loop {
             // Anew each time, so that dead letters that are replayed get their turn.
-            let leave = tokio::select! {
-                leave = courier.leave() => leave,
-                () = ending.came() => return Ok(()),
-            };
-            if ending.is_here() {
-                return Ok(());
-            }
+            let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             let reply = waiting.query(&next, BLOCK + PATIENCE).await?;
             match read::<Option<Vec<u8>>>(reply).flatten() {
                 Some(message) if message.len() > MESSAGE_BYTES => drop(self.left(&own).await?),

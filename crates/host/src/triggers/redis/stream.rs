@@ -106,16 +106,9 @@ impl Stream {
         let waiting = self.server.waiting().await?;
         lost(&self.server).found(courier);
         let mut after = Some("0".to_owned());
-        let ending = courier.ending();
         loop {
             // Anew each time, so that dead letters that are replayed get their turn.
-            let leave = tokio::select! {
-                leave = courier.leave() => leave,
-                () = ending.came() => return Ok(()),
-            };
-            if ending.is_here() {
-                return Ok(());
-            }
+            let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             let together = self.together.load(Relaxed);
             let most = (courier.room() + 1).min(together);
             let entries = match self.next(&waiting, after.as_deref(), most).await {

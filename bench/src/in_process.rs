@@ -150,7 +150,7 @@ impl LogSink for NoLog {
 impl Dayfly {
     fn new(wasm: &[u8]) -> Result<Self> {
         let engine = dayfly_engine::Engine::new(EngineConfig::default())?;
-        ensure!(Flavour::of(wasm)? == Flavour::Sequential, "the guest is not one of WASI 0.2");
+        ensure!(Flavour::of(wasm)? == Flavour::SEQUENTIAL, "the guest is not one of WASI 0.2");
         let code = engine.load(wasm)?;
         let pre = ProxyPre::new(Linkers::default().link(&code)?)?;
         let hosts = dayfly_model::outbound::OutboundHosts::default();
@@ -164,7 +164,7 @@ impl Dayfly {
 impl Contender for Dayfly {
     async fn instantiate(&self) -> Result<()> {
         let mut store = self.code.store(HostState::new(self.grants.clone()));
-        self.pre.instantiate_async(&mut store).await?;
+        self.code.instantiating(self.pre.instantiate_async(&mut store)).await?;
         Ok(())
     }
 
@@ -176,7 +176,8 @@ impl Contender for Dayfly {
             let mut view = store.data_mut().http();
             let request = view.new_incoming_request(Scheme::Http, request)?;
             let outparam = view.new_response_outparam(sender)?;
-            let proxy = self.pre.instantiate_async(&mut store).await?;
+            let made = self.pre.instantiate_async(&mut store);
+            let proxy = self.code.instantiating(made).await?;
             proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await
         });
         Metered::new(Duration::from_secs(1), guest).await?;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use wasmtime::component::Component;
 use wasmtime::{CallHook, Store};
 
+use crate::image::{Image, Wanted};
 use crate::metered::{on_epoch, on_host_return};
-use crate::{Flavour, StoreData, pool};
+use crate::{Flavour, Instantiating, StoreData, pool};
 
 /// The BLAKE3 digest of a component's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +68,9 @@ pub(crate) struct CodeInner {
     pub(crate) digest: Digest,
     pub(crate) origin: Origin,
     pub(crate) artifact_bytes: u64,
+    /// The memory that instances begin with, if it lies apart from the code, which is then this
+    /// one's.
+    pub(crate) image: Option<(Arc<Image>, Arc<CodeInner>)>,
 }
 
 impl Code {
@@ -97,8 +101,18 @@ impl Code {
 
     /// A store for one instance of this component: limits are set, and the guest yields to the
     /// executor at each tick. Run it inside of [`crate::Metered`].
-    pub fn store<T: StoreData>(&self, data: T) -> Store<T> {
+    pub fn store<T: StoreData>(&self, mut data: T) -> Store<T> {
+        if let Some((image, _)) = &self.inner.image {
+            data.limiter().begin_with(image.bytes);
+        }
         store(self.inner.component.engine(), self.inner.flavour, data)
+    }
+
+    /// Makes an instance by `future`, which calls `instantiate_async` of something linked with this
+    /// code's component. Without it an instance of some components finds no memory, and traps.
+    pub fn instantiating<F: Future>(&self, future: F) -> Instantiating<F> {
+        let wanted = |(image, _): &(Arc<Image>, _)| Wanted { image: image.clone(), place: None };
+        Instantiating::new(self.inner.image.as_ref().map(wanted), future)
     }
 }
 

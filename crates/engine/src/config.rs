@@ -1,11 +1,13 @@
 //! The one place where Wasmtime is configured.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use wasmtime::{
     Config, InstanceAllocationStrategy, OptLevel, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
 
+use crate::image::Memories;
 use crate::{Flavour, Mode, pool};
 
 /// Bytes of stack that are left to host functions when a guest has used all of its own.
@@ -75,8 +77,15 @@ pub(crate) fn wasmtime_config(
     let mut wasmtime = Config::new();
     choose_compiler(&mut wasmtime, config.mode)?;
     choose_features(&mut wasmtime, config.mode, flavour);
+    if flavour.is_imaged() {
+        wasmtime
+            .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+            .with_host_memory(Arc::new(Memories));
+    } else {
+        let pool = pool::pool(config, instances);
+        wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
     wasmtime
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool::pool(config, instances)))
         .memory_init_cow(true)
         .memory_guaranteed_dense_image_size(DENSE_IMAGE_BYTES)
         .epoch_interruption(true)

@@ -46,6 +46,18 @@ pub enum EngineError {
     /// Code that was just compiled could not be loaded. Whose fault: the platform's.
     #[error("failed to load the compiled component")]
     Load(#[source] wasmtime::Error),
+    /// A component cannot be frozen. Whose fault: the tenant's.
+    #[error(
+        "the component cannot be frozen: {reason} (hint: one module at its root has to have its one \
+         memory, as most tools make it; freeze before you compose)"
+    )]
+    Unfreezable {
+        /// What is unusual about it.
+        reason: &'static str,
+    },
+    /// The image of a component's memory could not be made or opened. Whose fault: the platform's.
+    #[error("failed to make the image of the component's memory")]
+    Image(#[source] std::io::Error),
     /// The engine's memory pools could not be reserved. Whose fault: the operator's.
     #[error(
         "failed to reserve {reserved_bytes} bytes of address space for {max_instances} instances \

@@ -10,56 +10,67 @@ use crate::EngineError;
 /// Which of the Wasmtime engines runs a component.
 ///
 /// They differ in Wasmtime's concurrency support: WASI 0.2 guests start measurably faster without
-/// it, WASI 0.3 guests need it. And they differ in whether their code counts its instructions, for
-/// guests with a bound on them: the count is the same in every mode and on every machine.
+/// it, WASI 0.3 guests need it. They differ in whether their code counts its instructions, for
+/// guests with a bound on them: the count is the same in every mode and on every machine. And they
+/// differ in where memory comes from: a pool, or an image that lies apart from the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flavour {
-    /// For guests that block: WASI 0.2.
-    Sequential,
-    /// For guests that use the component model's async functions, streams and futures: WASI 0.3.
-    Concurrent,
-    /// As [`Flavour::Sequential`], counting instructions.
-    SequentialCounted,
-    /// As [`Flavour::Concurrent`], counting instructions.
-    ConcurrentCounted,
+pub struct Flavour {
+    concurrent: bool,
+    counted: bool,
+    imaged: bool,
 }
 
 impl Flavour {
+    /// For guests that block: WASI 0.2.
+    pub const SEQUENTIAL: Flavour = Flavour { concurrent: false, counted: false, imaged: false };
+
+    /// For guests that use the component model's async functions, streams and futures: WASI 0.3.
+    pub const CONCURRENT: Flavour = Flavour { concurrent: true, ..Flavour::SEQUENTIAL };
+
     /// All of them.
-    pub const ALL: [Flavour; 4] = [
-        Flavour::Sequential,
-        Flavour::Concurrent,
-        Flavour::SequentialCounted,
-        Flavour::ConcurrentCounted,
-    ];
+    pub const ALL: [Flavour; 8] = {
+        let mut all = [Flavour::SEQUENTIAL; 8];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = Flavour { concurrent: i & 1 > 0, counted: i & 2 > 0, imaged: i & 4 > 0 };
+            i += 1;
+        }
+        all
+    };
 
     /// Whether it supports the component model's async functions, streams and futures.
     pub fn is_concurrent(self) -> bool {
-        matches!(self, Flavour::Concurrent | Flavour::ConcurrentCounted)
+        self.concurrent
     }
 
     /// Whether its code counts instructions.
     pub fn is_counted(self) -> bool {
-        matches!(self, Flavour::SequentialCounted | Flavour::ConcurrentCounted)
+        self.counted
+    }
+
+    /// Whether its instances begin with an image that lies apart from the code.
+    pub fn is_imaged(self) -> bool {
+        self.imaged
     }
 
     /// The same, counting instructions or not.
     #[must_use]
     pub fn counted(self, counted: bool) -> Flavour {
-        match (self.is_concurrent(), counted) {
-            (false, false) => Flavour::Sequential,
-            (true, false) => Flavour::Concurrent,
-            (false, true) => Flavour::SequentialCounted,
-            (true, true) => Flavour::ConcurrentCounted,
-        }
+        Flavour { counted, ..self }
+    }
+
+    /// The same, with an image apart or not.
+    #[must_use]
+    pub(crate) fn imaged(self, imaged: bool) -> Flavour {
+        Flavour { imaged, ..self }
     }
 
     /// Its place in [`Flavour::ALL`].
     pub fn index(self) -> usize {
-        self as usize
+        usize::from(self.concurrent) + 2 * usize::from(self.counted) + 4 * usize::from(self.imaged)
     }
 
-    /// Decides from a component's outline: [`Flavour::Concurrent`] when it names an interface of
+    /// Decides from a component's outline: [`Flavour::CONCURRENT`] when it names an interface of
     /// WASI 0.3, or uses an async function, a stream or a future anywhere. Core modules inside are
     /// not looked at, so it takes microseconds.
     ///
@@ -88,11 +99,11 @@ impl Flavour {
                 }
                 Payload::End(_) => match outer.pop() {
                     Some(parent) => parser = parent,
-                    None => return Ok(Flavour::Sequential),
+                    None => return Ok(Flavour::SEQUENTIAL),
                 },
                 payload => {
                     if is_concurrent(payload).map_err(invalid)? {
-                        return Ok(Flavour::Concurrent);
+                        return Ok(Flavour::CONCURRENT);
                     }
                 }
             }

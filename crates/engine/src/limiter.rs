@@ -83,6 +83,12 @@ impl MemoryLimiter {
         MemoryLimiter { limit_elements, ..self }
     }
 
+    /// Counts memory that an instance begins with, and that Wasmtime does not ask for.
+    pub(crate) fn begin_with(&mut self, bytes: u64) {
+        self.used_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.exceeded = self.used_bytes > self.limit_bytes;
+    }
+
     /// Whether a growth, or an initial size, was refused for being over the limit.
     pub fn exceeded(&self) -> bool {
         self.exceeded

@@ -165,7 +165,7 @@ async fn invoke(
     arguments: &[Val],
     store: &mut Store<HostState>,
 ) -> wasmtime::Result<Vec<Val>> {
-    let instance = guest.pre.instantiate_async(&mut *store).await?;
+    let instance = guest.code.instantiating(guest.pre.instantiate_async(&mut *store)).await?;
     let function = export.function(&instance, store)?;
     let mut results = vec![Val::Bool(false); export.ty.results().len()];
     function.call_async(store, arguments, &mut results).await?;

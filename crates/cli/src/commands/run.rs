@@ -95,13 +95,14 @@ async fn call(
     store: &mut Store<HostState>,
 ) -> wasmtime::Result<Result<(), ()>> {
     if shape == HandlerShape::Command03 {
-        let command =
-            p3::bindings::CommandPre::new(guest.pre)?.instantiate_async(&mut *store).await?;
+        let pre = p3::bindings::CommandPre::new(guest.pre)?;
+        let command = guest.code.instantiating(pre.instantiate_async(&mut *store)).await?;
         return store
             .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
             .await?;
     }
-    let command = p2::bindings::CommandPre::new(guest.pre)?.instantiate_async(&mut *store).await?;
+    let pre = p2::bindings::CommandPre::new(guest.pre)?;
+    let command = guest.code.instantiating(pre.instantiate_async(&mut *store)).await?;
     command.wasi_cli_run().call_run(store).await
 }
 

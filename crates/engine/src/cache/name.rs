@@ -21,6 +21,13 @@ impl ArtifactKey {
         ArtifactKey(*hasher.finalize().as_bytes())
     }
 
+    /// The address of the image of a component's memory, for an engine with this fingerprint.
+    pub(crate) fn of_image(component: Digest, engine: &[u8; 32]) -> ArtifactKey {
+        let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 image key");
+        hasher.update(component.as_bytes()).update(engine);
+        ArtifactKey(*hasher.finalize().as_bytes())
+    }
+
     /// Its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

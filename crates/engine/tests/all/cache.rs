@@ -67,7 +67,7 @@ fn what_was_verified_is_not_read_again_unless_it_changed() {
     let load_cached = || {
         let before = read_so_far();
         let code = engine(Mode::Aot, Some(dir.path()))
-            .load_cached(Digest::of(&wasm), Flavour::Sequential)
+            .load_cached(Digest::of(&wasm), Flavour::SEQUENTIAL)
             .unwrap();
         (code.map(|code| ask(&code)), read_so_far() - before > 3 << 20)
     };
@@ -91,13 +91,13 @@ fn a_known_component_is_found_without_its_bytes() {
     let digest = Digest::of(&answer(5));
     let find = |digest| {
         let engine = engine(Mode::Auto, Some(dir.path()));
-        engine.load_cached(digest, Flavour::Sequential).unwrap()
+        engine.load_cached(digest, Flavour::SEQUENTIAL).unwrap()
     };
     assert!(find(digest).is_none());
     load(dir.path(), &answer(5));
     assert_eq!(ask(&find(digest).unwrap()), 5);
     let engine = engine(Mode::Auto, Some(dir.path()));
-    assert!(engine.load_cached(digest, Flavour::Concurrent).unwrap().is_none());
+    assert!(engine.load_cached(digest, Flavour::CONCURRENT).unwrap().is_none());
 }
 
 /// The initial memory of instances is mapped from the artifact's file, which may be removed.

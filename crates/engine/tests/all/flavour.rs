@@ -10,14 +10,14 @@ fn of(text: &str) -> Flavour {
 
 #[test]
 fn wasi_0_2_is_sequential() {
-    assert_eq!(Flavour::of(&answer(1)).unwrap(), Flavour::Sequential);
+    assert_eq!(Flavour::of(&answer(1)).unwrap(), Flavour::SEQUENTIAL);
     let texts = [
         "(component)",
         r#"(component (import "wasi:io/poll@0.2.3" (instance (export "f" (func)))))"#,
         r#"(component (component (core module (func))) (core module))"#,
     ];
     for text in texts {
-        assert_eq!(of(text), Flavour::Sequential, "{text}");
+        assert_eq!(of(text), Flavour::SEQUENTIAL, "{text}");
     }
 }
 
@@ -37,7 +37,7 @@ fn wasi_0_3_and_async_are_concurrent() {
         r#"(component (core module (func)) (component (core module) (type (stream u8))))"#,
     ];
     for text in texts {
-        assert_eq!(of(text), Flavour::Concurrent, "{text}");
+        assert_eq!(of(text), Flavour::CONCURRENT, "{text}");
     }
 }
 
@@ -45,8 +45,8 @@ fn wasi_0_3_and_async_are_concurrent() {
 fn both_flavours_load() {
     let engine = engine(dayfly_engine::Mode::Jit, None);
     let concurrent = wat::parse_str("(component (type (stream u8)))").unwrap();
-    assert_eq!(engine.load(&concurrent).unwrap().flavour(), Flavour::Concurrent);
-    assert_eq!(engine.load(&answer(1)).unwrap().flavour(), Flavour::Sequential);
+    assert_eq!(engine.load(&concurrent).unwrap().flavour(), Flavour::CONCURRENT);
+    assert_eq!(engine.load(&answer(1)).unwrap().flavour(), Flavour::SEQUENTIAL);
 }
 
 #[test]

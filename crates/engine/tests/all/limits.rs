@@ -137,7 +137,7 @@ fn limited_address_space_gives_fewer_instances_or_a_hint() {
     let limits = rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) };
     rustix::process::setrlimit(rustix::process::Resource::As, limits).unwrap();
     let engine = Engine::new(EngineConfig::default()).unwrap();
-    match engine.max_instances(Flavour::Sequential) {
+    match engine.max_instances(Flavour::SEQUENTIAL) {
         Ok(instances) => assert!(limit > 64 << 30 && (4..1000).contains(&instances)),
         Err(error @ EngineError::AddressSpace { .. }) => {
             assert!(limit < 64 << 30);

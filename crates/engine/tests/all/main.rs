@@ -6,6 +6,7 @@ mod corruption;
 mod cpu;
 mod flavour;
 mod hygiene;
+mod image;
 mod killed;
 mod limits;
 mod modes;

@@ -43,11 +43,11 @@ fn modes_of_one_compiler_share_artifacts_and_others_do_not() {
 #[test]
 fn only_auto_has_a_baseline_and_it_keeps_nothing() {
     for mode in MODES {
-        assert!(engine(mode, None).baseline(Flavour::Sequential).unwrap().is_none(), "{mode}");
+        assert!(engine(mode, None).baseline(Flavour::SEQUENTIAL).unwrap().is_none(), "{mode}");
     }
     let folder = tempfile::tempdir().unwrap();
     let auto = engine(Mode::Auto, Some(folder.path()));
-    let baseline = auto.baseline(Flavour::Sequential).unwrap().expect("there is room for two");
+    let baseline = auto.baseline(Flavour::SEQUENTIAL).unwrap().expect("there is room for two");
     assert_eq!(baseline.mode(), Mode::Baseline);
     let stands_in = baseline.load(&answer(3)).unwrap();
     assert!(auto.load_cached(stands_in.digest(), stands_in.flavour()).unwrap().is_none());
@@ -131,7 +131,7 @@ fn ten_thousand_instances_fit_two_flavours() {
     let engine =
         Engine::new(EngineConfig { max_instances: 10_000, ..EngineConfig::default() }).unwrap();
     // Those that count instructions are for few, and take what address space is left.
-    for flavour in [Flavour::Sequential, Flavour::Concurrent] {
+    for flavour in [Flavour::SEQUENTIAL, Flavour::CONCURRENT] {
         assert_eq!(engine.max_instances(flavour).unwrap(), 10_000);
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn run(
     let called = async {
         let proxy = match life.instance.take() {
             Some(proxy) => proxy,
-            None => pre.instantiate_async(&mut *store).await?,
+            None => start.code.instantiating(pre.instantiate_async(&mut *store)).await?,
         };
         proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, answer).await?;
         Ok(proxy)

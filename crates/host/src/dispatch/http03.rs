@@ -30,7 +30,7 @@ pub(super) async fn run(
     let called = async {
         let service = match life.instance.take() {
             Some(service) => service,
-            None => pre.instantiate_async(&mut *store).await?,
+            None => start.code.instantiating(pre.instantiate_async(&mut *store)).await?,
         };
         let is_done = store
             .run_concurrent(async |accessor| call(accessor, &service, request, sender).await)

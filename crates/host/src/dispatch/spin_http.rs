@@ -65,7 +65,8 @@ pub(super) async fn run(
         let handle = match life.instance.take() {
             Some(handle) => handle,
             None => {
-                let instance = pre.instantiate_async(&mut *store).await?;
+                let made = pre.instantiate_async(&mut *store);
+                let instance = start.code.instantiating(made).await?;
                 instance.get_typed_func(&mut *store, handle)?
             }
         };

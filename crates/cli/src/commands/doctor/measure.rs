@@ -55,7 +55,7 @@ fn measure() -> Result<Times> {
     drop(compiled);
     // A new engine knows nothing of what the first one loaded.
     let engine = engine(&folder.0)?;
-    engine.wasmtime(dayfly_engine::Flavour::Sequential)?;
+    engine.wasmtime(dayfly_engine::Flavour::SEQUENTIAL)?;
     let start = Instant::now();
     let code = engine.load(&wasm)?;
     let load = start.elapsed();
@@ -72,7 +72,7 @@ fn engine(folder: &Path) -> Result<Engine> {
     };
     let engine = Engine::new(config)?;
     // Building it is not what is measured.
-    engine.wasmtime(dayfly_engine::Flavour::Sequential)?;
+    engine.wasmtime(dayfly_engine::Flavour::SEQUENTIAL)?;
     Ok(engine)
 }
 
@@ -93,7 +93,7 @@ fn median_call(code: &Code) -> Result<Duration> {
 
 async fn call(code: &Code, pre: &InstancePre<MemoryLimiter>) -> wasmtime::Result<u32> {
     let mut store = code.store(MemoryLimiter::new(MEMORY_BYTES));
-    let instance = pre.instantiate_async(&mut store).await?;
+    let instance = code.instantiating(pre.instantiate_async(&mut store)).await?;
     let answer = instance.get_typed_func::<(), (u32,)>(&mut store, "answer")?;
     Ok(answer.call_async(&mut store, ()).await?.0)
 }

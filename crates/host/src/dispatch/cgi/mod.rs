@@ -43,7 +43,7 @@ pub(super) async fn run02(
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
-            let command = pre.instantiate_async(&mut store).await?;
+            let command = code.instantiating(pre.instantiate_async(&mut store)).await?;
             command.wasi_cli_run().call_run(&mut store).await
         };
         ended(ran.await, store, wanted)
@@ -65,7 +65,7 @@ pub(super) async fn run03(
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
-            let command = pre.instantiate_async(&mut store).await?;
+            let command = code.instantiating(pre.instantiate_async(&mut store)).await?;
             store
                 .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
                 .await?

@@ -1,0 +1,224 @@
+//! Linear memories that begin as an image, mapped copy-on-write from its file.
+
+use std::ffi::c_void;
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
+};
+use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+
+use super::{Image, PAGE_BYTES, Place, Wanted, wanted};
+
+/// Memories of one image that wait for their next instance. One that waits holds address space and
+/// page tables, but no page of its own.
+const MAX_KEPT: usize = 64;
+
+/// What Wasmtime asks for memories.
+pub(crate) struct Memories;
+
+// SAFETY: the memories are reserved as large as asked for, with inaccessible guards on both sides,
+// belong to the instance alone until it drops them, and are zero but for the image that the
+// instance is to begin with.
+unsafe impl MemoryCreator for Memories {
+    fn new_memory(
+        &self,
+        ty: MemoryType,
+        minimum: usize,
+        _maximum: Option<usize>,
+        reserved_bytes: Option<usize>,
+        guard_bytes: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        // A base's memory is empty; one with a minimum, or with small pages, is something else's.
+        let wanted = match minimum == 0 && ty.page_size() == PAGE_BYTES {
+            true => wanted(),
+            false => None,
+        };
+        let reserved_bytes = reserved_bytes.unwrap_or(4 << 30);
+        let shape = Shape { reserved_bytes, guard_bytes };
+        let memory = match wanted {
+            Some(wanted) => Memory::of(wanted, shape),
+            None => Memory::empty(minimum, shape),
+        };
+        let memory = memory.map_err(|error| format!("failed to map a memory: {error}"))?;
+        Ok(Box::new(memory))
+    }
+}
+
+/// The address space of a memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    reserved_bytes: usize,
+    guard_bytes: usize,
+}
+
+/// Reserved address space: a guard, room for the memory, a guard.
+pub(super) struct Slot {
+    start: NonNull<c_void>,
+    shape: Shape,
+}
+
+// SAFETY: it is an address range that it owns.
+unsafe impl Send for Slot {}
+// SAFETY: as above; nothing is written through a shared reference.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    fn new(shape: Shape) -> io::Result<Slot> {
+        let length = shape.reserved_bytes + 2 * shape.guard_bytes;
+        // SAFETY: the kernel chooses where; nothing there is in use.
+        let start = unsafe {
+            mmap_anonymous(
+                ptr::null_mut(),
+                length,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )?
+        };
+        let start = NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Slot { start, shape })
+    }
+
+    /// Address space whose front is an image.
+    fn mapped(image: &Image, shape: Shape) -> io::Result<Slot> {
+        let slot = Slot::new(shape)?;
+        if usize::try_from(image.bytes).is_ok_and(|bytes| bytes > shape.reserved_bytes) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        slot.open(0..image.bytes as usize)?;
+        for extent in &image.extents {
+            let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+            let access = ProtFlags::READ | ProtFlags::WRITE;
+            // SAFETY: the extent lies within the image, which lies within this slot's own address
+            // space. The file is never written or truncated while it is mapped: it is renamed into
+            // its place when it is whole, and only ever removed.
+            unsafe {
+                let to = slot.memory().add(extent.offset as usize).cast();
+                mmap(to, extent.length as usize, access, flags, &image.file, extent.at)?;
+            }
+        }
+        Ok(slot)
+    }
+
+    fn memory(&self) -> *mut u8 {
+        // SAFETY: the guard is a part of the slot.
+        unsafe { self.start.as_ptr().cast::<u8>().add(self.shape.guard_bytes) }
+    }
+
+    /// Lets a stretch of the memory be used.
+    fn open(&self, range: std::ops::Range<usize>) -> io::Result<()> {
+        self.protect(range, MprotectFlags::READ | MprotectFlags::WRITE)
+    }
+
+    fn protect(&self, range: std::ops::Range<usize>, access: MprotectFlags) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the range lies within the slot, as callers see to.
+        unsafe { Ok(mprotect(self.memory().add(range.start).cast(), range.len(), access)?) }
+    }
+
+    /// Gives up what was written to the first bytes of memory: they are what they were mapped as.
+    fn forget(&self, bytes: usize) -> io::Result<()> {
+        // SAFETY: the range lies within the slot, and no instance uses it any more.
+        unsafe { Ok(madvise(self.memory().cast(), bytes, Advice::LinuxDontNeed)?) }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let length = self.shape.reserved_bytes + 2 * self.shape.guard_bytes;
+        // SAFETY: the slot is this one's own, and nobody uses it any more.
+        let unmapped = unsafe { munmap(self.start.as_ptr(), length) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// The memory of one instance.
+struct Memory {
+    slot: Option<Slot>,
+    bytes: usize,
+    image: Option<Arc<Image>>,
+    place: Option<Arc<Place>>,
+}
+
+impl Memory {
+    fn empty(bytes: usize, shape: Shape) -> io::Result<Memory> {
+        let slot = Slot::new(shape)?;
+        slot.open(0..bytes)?;
+        Ok(Memory { slot: Some(slot), bytes, image: None, place: None })
+    }
+
+    fn of(wanted: Wanted, shape: Shape) -> io::Result<Memory> {
+        let Wanted { image, place } = wanted;
+        let kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let slot = match kept.filter(|slot| slot.shape == shape) {
+            Some(slot) => slot,
+            None => Slot::mapped(&image, shape)?,
+        };
+        let bytes = image.bytes as usize;
+        let memory = Memory { slot: Some(slot), bytes, image: Some(image), place };
+        memory.tell();
+        Ok(memory)
+    }
+
+    /// Says where it is and how long.
+    fn tell(&self) {
+        if let Some(place) = &self.place {
+            place.start.store(self.as_ptr() as usize, Relaxed);
+            place.bytes.store(self.bytes, Relaxed);
+        }
+    }
+
+    fn slot(&self) -> &Slot {
+        // It is taken out only when the memory is dropped.
+        self.slot.as_ref().unwrap_or_else(|| unreachable!("a memory has its address space"))
+    }
+}
+
+// SAFETY: the address never changes, and all that Wasmtime may reach is open or a guard.
+unsafe impl LinearMemory for Memory {
+    fn byte_size(&self) -> usize {
+        self.bytes
+    }
+
+    fn byte_capacity(&self) -> usize {
+        self.slot().shape.reserved_bytes
+    }
+
+    fn grow_to(&mut self, new_size: usize) -> wasmtime::Result<()> {
+        if new_size > self.byte_capacity() {
+            return Err(wasmtime::Error::msg("the memory has no more room"));
+        }
+        self.slot().open(self.bytes..new_size)?;
+        self.bytes = new_size;
+        self.tell();
+        Ok(())
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.slot().memory()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            place.bytes.store(0, Relaxed);
+        }
+        let (Some(slot), Some(image)) = (self.slot.take(), &self.image) else { return };
+        let first = image.bytes as usize;
+        let clean = slot
+            .forget(self.bytes)
+            .and_then(|()| slot.protect(first..self.bytes, MprotectFlags::empty()));
+        if clean.is_ok() {
+            let mut kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < MAX_KEPT {
+                kept.push(slot);
+            }
+        }
+    }
+}

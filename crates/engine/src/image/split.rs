@@ -1,0 +1,345 @@
+//! Splits a component into the code that it shares with others and the memory that is its own, and
+//! puts a component together again whose memory has become another.
+
+use std::ops::Range;
+
+use wasm_encoder::Encode as _;
+use wasmparser::{
+    CanonicalFunction, Chunk, ComponentAlias, ComponentExternalKind, ComponentTypeRef, Encoding,
+    ExternalKind, Instance, Parser, Payload,
+};
+
+use super::PAGE_BYTES;
+use super::module::{Data, Grown, Outline, Rewriting, Role};
+
+/// Why a component stays whole.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unsuited(pub(crate) &'static str);
+
+impl From<wasmparser::BinaryReaderError> for Unsuited {
+    fn from(_: wasmparser::BinaryReaderError) -> Self {
+        Self("it is damaged")
+    }
+}
+
+impl From<wasm_encoder::reencode::Error> for Unsuited {
+    fn from(_: wasm_encoder::reencode::Error) -> Self {
+        Self("it is damaged")
+    }
+}
+
+impl From<std::num::TryFromIntError> for Unsuited {
+    fn from(_: std::num::TryFromIntError) -> Self {
+        Self("it is too large")
+    }
+}
+
+pub(super) type Suited<T> = Result<T, Unsuited>;
+
+/// The name of the function that a base exports beside its own: it writes the globals behind the end
+/// of memory.
+pub(crate) const SAVE: &str = "dayfly-save";
+
+/// Globals that an image has room for.
+const MAX_GLOBALS: usize = PAGE_BYTES as usize / 8;
+
+/// A component in two parts.
+pub(crate) struct Split<'a> {
+    /// The code, as a component that does nothing without a memory.
+    pub(crate) base: Vec<u8>,
+    /// How large the memory is, with the page of globals at its end.
+    pub(crate) pages: u64,
+    /// What the memory holds at first; the rest is zero. Later ones go over earlier ones.
+    data: Vec<Data<'a>>,
+    globals: Vec<u64>,
+}
+
+impl Split<'_> {
+    /// The pieces of memory that are not zero, each with its place; what is behind another goes over
+    /// it.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.data.iter().map(|data| (data.offset, data.bytes))
+    }
+
+    /// The last page: the values of globals.
+    pub(crate) fn last_page(&self) -> Vec<u8> {
+        let mut page: Vec<u8> = self.globals.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        page.resize(PAGE_BYTES as usize, 0);
+        page
+    }
+}
+
+/// Splits a component.
+///
+/// # Errors
+/// When it is not of the form that most tools make: one memory, whose owner stands at the root of
+/// the component. Whatever else is wrong with it, is others' to say.
+pub(crate) fn split(component: &[u8]) -> Suited<Split<'_>> {
+    let shape = Shape::read(component)?;
+    let owner = &shape.modules[shape.owner];
+    // A start function may grow the memory, and others would look for their globals at its end.
+    let only_owner = shape.modules.iter().any(|module| module.outline.has_start);
+    let mut base = component[..HEADER_BYTES].to_vec();
+    let (mut data, mut globals) = (Vec::new(), Vec::new());
+    let mut copied = HEADER_BYTES;
+    let mut first_slot = slots(owner)?;
+    for (i, module) in shape.modules.iter().enumerate() {
+        let outline = &module.outline;
+        base.extend_from_slice(&component[copied..module.section.start]);
+        copied = module.section.end;
+        let content = &component[module.content.clone()];
+        let is_owner = i == shape.owner;
+        if !is_owner && (only_owner || outline.role == Role::Stranger) {
+            if has_active_data(content)? {
+                return Err(Unsuited("a module without the memory has data for it"));
+            }
+            base.extend_from_slice(&component[module.section.clone()]);
+            continue;
+        }
+        let rewriting = Rewriting {
+            outline,
+            first_slot: if is_owner { 0 } else { first_slot },
+            save_as: is_owner.then_some(SAVE),
+        };
+        let (rewritten, pieces) = rewriting.rewrite(content)?;
+        base.push(CORE_MODULE);
+        rewritten.encode(&mut base);
+        data.extend(pieces);
+        if !is_owner {
+            first_slot += slots(module)?;
+        }
+    }
+    base.extend_from_slice(&component[copied..]);
+    let others = shape.modules.iter().enumerate().filter(|(i, _)| *i != shape.owner && !only_owner);
+    for module in std::iter::once(owner).chain(others.map(|(_, module)| module)) {
+        globals.extend(module.outline.globals.iter().map(|global| global.bits));
+    }
+    if globals.len() > MAX_GLOBALS {
+        return Err(Unsuited("it has too many globals"));
+    }
+    let end = owner.outline.pages * PAGE_BYTES;
+    if data.iter().any(|data| data.offset + data.bytes.len() as u64 > end) {
+        return Err(Unsuited("its data does not fit its memory"));
+    }
+    shape.export_save(&mut base);
+    Ok(Split { base, pages: owner.outline.pages + 1, data, globals })
+}
+
+/// A component whose memory, and the globals of the memory's owner, have become these: the memory
+/// ends with the page that [`SAVE`] adds.
+///
+/// # Errors
+/// As [`split`].
+pub(crate) fn grown(component: &[u8], memory: &[u8]) -> Suited<Vec<u8>> {
+    let shape = Shape::read(component)?;
+    let owner = &shape.modules[shape.owner];
+    let (memory, last) = memory
+        .len()
+        .checked_sub(PAGE_BYTES as usize)
+        .map(|end| memory.split_at(end))
+        .ok_or(Unsuited("its memory has gone"))?;
+    let globals: Vec<u64> = last
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .take(owner.outline.globals.len())
+        .map(|bytes| u64::from_le_bytes(*bytes))
+        .collect();
+    let pieces = super::file::pieces(memory);
+    let data: Vec<Data<'_>> = pieces
+        .into_iter()
+        .map(|range| Data { offset: range.start as u64, bytes: &memory[range] })
+        .collect();
+    let grown = Grown { pages: memory.len() as u64 / PAGE_BYTES, globals: &globals, data: &data };
+    let module = grown.rewrite(&owner.outline, &component[owner.content.clone()])?;
+    let mut whole = component[..owner.section.start].to_vec();
+    whole.push(CORE_MODULE);
+    module.encode(&mut whole);
+    whole.extend_from_slice(&component[owner.section.end..]);
+    Ok(whole)
+}
+
+fn slots(module: &Module) -> Suited<u32> {
+    Ok(u32::try_from(module.outline.globals.len())?)
+}
+
+/// The bytes before a component's first section.
+const HEADER_BYTES: usize = 8;
+/// The number of the section of a core module.
+const CORE_MODULE: u8 = 1;
+
+/// A core module at the root of a component.
+struct Module {
+    /// Where its section stands.
+    section: Range<usize>,
+    /// Where it stands itself.
+    content: Range<usize>,
+    outline: Outline,
+}
+
+/// What has to be known of a component.
+struct Shape {
+    modules: Vec<Module>,
+    /// Which of them has the memory.
+    owner: usize,
+    /// The instance of it.
+    instance: u32,
+    core_functions: u32,
+    functions: u32,
+    types: u32,
+}
+
+impl Shape {
+    fn read(component: &[u8]) -> Suited<Shape> {
+        let mut parser = Parser::new(0);
+        let mut modules = Vec::new();
+        let (mut core_functions, mut functions, mut types) = (0, 0, 0);
+        // Of each core instance, the module that it is of.
+        let mut instances = Vec::new();
+        let mut at = 0;
+        loop {
+            let Chunk::Parsed { consumed, payload } = parser.parse(&component[at..], true)? else {
+                return Err(Unsuited("it is damaged"));
+            };
+            let start = at;
+            at += consumed;
+            match payload {
+                Payload::Version { encoding: Encoding::Component, .. } => {}
+                Payload::Version { .. } => return Err(Unsuited("it is no component")),
+                Payload::ModuleSection { unchecked_range: content, .. } => {
+                    let bytes = component.get(content.clone()).ok_or(Unsuited("it is damaged"))?;
+                    let outline = Outline::read(bytes)?;
+                    at = content.end;
+                    modules.push(Module { section: start..at, content, outline });
+                }
+                Payload::ComponentSection { unchecked_range: content, .. } => {
+                    let bytes = component.get(content.clone()).ok_or(Unsuited("it is damaged"))?;
+                    if has_modules(bytes)? {
+                        return Err(Unsuited("it is composed of others"));
+                    }
+                    at = content.end;
+                }
+                Payload::InstanceSection(section) => {
+                    for instance in section {
+                        instances.push(match instance? {
+                            Instance::Instantiate { module_index, .. } => Some(module_index),
+                            Instance::FromExports(_) => None,
+                        });
+                    }
+                }
+                Payload::ComponentCanonicalSection(section) => {
+                    for function in section {
+                        match function? {
+                            CanonicalFunction::Lift { .. } => functions += 1,
+                            _ => core_functions += 1,
+                        }
+                    }
+                }
+                Payload::ComponentAliasSection(section) => {
+                    for alias in section {
+                        match alias? {
+                            ComponentAlias::CoreInstanceExport {
+                                kind: ExternalKind::Func | ExternalKind::FuncExact,
+                                ..
+                            } => core_functions += 1,
+                            ComponentAlias::InstanceExport { kind, .. } => match kind {
+                                ComponentExternalKind::Func => functions += 1,
+                                ComponentExternalKind::Type => types += 1,
+                                _ => {}
+                            },
+                            ComponentAlias::Outer {
+                                kind: wasmparser::ComponentOuterAliasKind::Type,
+                                ..
+                            } => types += 1,
+                            _ => {}
+                        }
+                    }
+                }
+                Payload::ComponentTypeSection(section) => types += section.count(),
+                Payload::ComponentImportSection(section) => {
+                    for import in section {
+                        match import?.ty {
+                            ComponentTypeRef::Func(_) => functions += 1,
+                            ComponentTypeRef::Type(_) => types += 1,
+                            _ => {}
+                        }
+                    }
+                }
+                Payload::ComponentExportSection(section) => {
+                    for export in section {
+                        let export = export?;
+                        if export.name.name == SAVE {
+                            return Err(Unsuited("it exports what Dayfly would add"));
+                        }
+                        match export.kind {
+                            ComponentExternalKind::Func => functions += 1,
+                            ComponentExternalKind::Type => types += 1,
+                            _ => {}
+                        }
+                    }
+                }
+                Payload::ComponentStartSection { .. } => {
+                    return Err(Unsuited("it has a start function"));
+                }
+                Payload::End(_) => break,
+                _ => {}
+            }
+        }
+        let owners = |module: &&Module| module.outline.role == Role::Owner;
+        let owner = modules.iter().position(|module| owners(&module));
+        let owner = owner.ok_or(Unsuited("it has no memory"))?;
+        if modules.iter().filter(owners).count() > 1 {
+            return Err(Unsuited("it has several memories"));
+        }
+        let mut of_owner =
+            (0..).zip(&instances).filter(|(_, it)| it.is_some_and(|it| it as usize == owner));
+        let (Some((instance, _)), None) = (of_owner.next(), of_owner.next()) else {
+            return Err(Unsuited("its memory is made more than once"));
+        };
+        Ok(Shape { modules, owner, instance, core_functions, functions, types })
+    }
+
+    /// Appends what exports the owner's function [`SAVE`] from the component.
+    fn export_save(&self, component: &mut Vec<u8>) {
+        use wasm_encoder as enc;
+        let mut aliases = enc::ComponentAliasSection::new();
+        aliases.alias(enc::Alias::CoreInstanceExport {
+            instance: self.instance,
+            kind: enc::ExportKind::Func,
+            name: SAVE,
+        });
+        let mut types = enc::ComponentTypeSection::new();
+        types.function().params([] as [(&str, enc::ComponentValType); 0]).result(None);
+        let mut functions = enc::CanonicalFunctionSection::new();
+        functions.lift(self.core_functions, self.types, []);
+        let mut exports = enc::ComponentExportSection::new();
+        exports.export(SAVE, enc::ComponentExportKind::Func, self.functions, None);
+        enc::ComponentSection::append_to_component(&aliases, component);
+        enc::ComponentSection::append_to_component(&types, component);
+        enc::ComponentSection::append_to_component(&functions, component);
+        enc::ComponentSection::append_to_component(&exports, component);
+    }
+}
+
+fn has_modules(component: &[u8]) -> Suited<bool> {
+    for payload in Parser::new(0).parse_all(component) {
+        if matches!(payload?, Payload::ModuleSection { .. }) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_active_data(module: &[u8]) -> Suited<bool> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::DataSection(section) = payload? {
+            for segment in section {
+                if matches!(segment?.kind, wasmparser::DataKind::Active { .. }) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}

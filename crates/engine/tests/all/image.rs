@@ -1,0 +1,212 @@
+//! Code apart from memory, and freezing.
+
+use dayfly_engine::{Code, Engine, EngineError, Flavour, MemoryLimiter, Mode, Origin};
+use wasmtime::Store;
+use wasmtime::component::{Instance, Linker};
+
+use crate::support::{self, chain};
+
+const MIB: u64 = 1 << 20;
+
+/// A component that counts in every kind of global and in memory: `initialize` makes it grow, and
+/// `count` counts on and says how far it got. `data` is what its memory holds at its end.
+fn counter(data: &str) -> Vec<u8> {
+    let start = 65_536 * 40 - data.len();
+    let text = format!(
+        r#"(component
+            (core module $state
+                (memory (export "memory") 40)
+                (data (i32.const 8) "\05")
+                (data (i32.const {start}) "{data}")
+                (global $i (mut i32) (i32.const 1))
+                (global $l (mut i64) (i64.const 10))
+                (global $f (mut f32) (f32.const 100))
+                (global $d (mut f64) (f64.const 1000))
+                (global $fixed i32 (i32.const 7))
+                (func (export "initialize")
+                    (global.set $i (i32.const 2))
+                    (global.set $l (i64.const 20))
+                    (global.set $f (f32.const 200))
+                    (global.set $d (f64.const 2000))
+                    (i32.store (i32.const 8) (i32.const 6))
+                    (if (i32.eq (memory.grow (i32.const 3)) (i32.const -1)) (then unreachable))
+                    (i32.store (i32.const {last}) (i32.const 30000)))
+                (func (export "count") (result i32)
+                    (global.set $i (i32.add (global.get $i) (i32.const 1)))
+                    (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+                    (i32.add (i32.add (global.get $i) (i32.wrap_i64 (global.get $l)))
+                    (i32.add (i32.add (i32.trunc_f32_s (global.get $f))
+                                      (i32.trunc_f64_s (global.get $d)))
+                    (i32.add (i32.load (i32.const 8))
+                    (i32.add (i32.mul (global.get $fixed) (i32.const 0))
+                             (if (result i32) (i32.gt_u (memory.size) (i32.const 42))
+                                 (then (i32.load (i32.const {last})))
+                                 (else (i32.const 0))))))))
+            (core module $other
+                (import "state" "memory" (memory 40))
+                (import "state" "count" (func $count (result i32)))
+                (global $calls (mut i32) (i32.const 100000))
+                (func (export "count") (result i32)
+                    (global.set $calls (i32.add (global.get $calls) (i32.const 100000)))
+                    (i32.add (global.get $calls) (call $count))))
+            (core instance $s (instantiate $state))
+            (core instance $o (instantiate $other (with "state" (instance $s))))
+            (func (export "initialize") (canon lift (core func $s "initialize")))
+            (func (export "count") (result u32) (canon lift (core func $o "count"))))"#,
+        last = 65_536 * 43 - 4,
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// What the first `count` says: of a component as it is, and of one that was initialised.
+const FRESH: u32 = 201_118;
+const FROZEN: u32 = 232_230;
+
+async fn instance(code: &Code, limit: u64) -> wasmtime::Result<(Store<MemoryLimiter>, Instance)> {
+    let mut store = code.store(MemoryLimiter::new(limit));
+    let linker = Linker::<MemoryLimiter>::new(code.component().engine());
+    let made = linker.instantiate_async(&mut store, code.component());
+    let instance = code.instantiating(made).await?;
+    Ok((store, instance))
+}
+
+async fn count(store: &mut Store<MemoryLimiter>, instance: Instance) -> u32 {
+    let count = instance.get_typed_func::<(), (u32,)>(&mut *store, "count").unwrap();
+    count.call_async(&mut *store, ()).await.unwrap().0
+}
+
+/// Freezes a component after its `initialize`.
+async fn frozen(engine: &Engine, wasm: Vec<u8>) -> Vec<u8> {
+    let freezing = engine.freezing(wasm).unwrap();
+    let mut store = freezing.code().store(MemoryLimiter::new(64 * MIB));
+    let linker = Linker::<MemoryLimiter>::new(freezing.code().component().engine());
+    let made = linker.instantiate_async(&mut store, freezing.code().component());
+    let instance = freezing.instantiating(made).await.unwrap();
+    let initialize = instance.get_typed_func::<(), ()>(&mut store, "initialize").unwrap();
+    initialize.call_async(&mut store, ()).await.unwrap();
+    freezing.finish(store, instance).await.unwrap()
+}
+
+#[tokio::test]
+async fn instances_begin_where_one_was_frozen() {
+    for mode in support::MODES {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = support::engine(mode, Some(folder.path()));
+        let wasm = frozen(&engine, counter("end")).await;
+        // As any other component of its size, with its memory compiled in.
+        let whole = engine.load(&wasm).unwrap();
+        // And apart from its code, which was compiled before.
+        let apart = engine.freezing(wasm).unwrap();
+        for code in [&whole, apart.code()] {
+            assert_eq!(code.flavour().is_imaged(), std::ptr::eq(code, apart.code()));
+            for _ in 0..3 {
+                let (mut store, instance) = instance(code, 64 * MIB).await.unwrap();
+                // Each begins anew, whatever the one before did in the same memory.
+                assert_eq!(count(&mut store, instance).await, FROZEN, "{mode}");
+                assert_eq!(count(&mut store, instance).await, FROZEN + 100_002, "{mode}");
+            }
+        }
+        if mode == Mode::Aot {
+            assert_eq!(apart.code().origin(), Origin::Cached);
+        }
+    }
+}
+
+#[tokio::test]
+async fn freezing_is_the_same_each_time() {
+    let engine = support::engine(Mode::Jit, None);
+    let one = frozen(&engine, counter("end")).await;
+    assert_eq!(one, frozen(&engine, counter("end")).await);
+    // What is frozen again is frozen from there.
+    let again = frozen(&engine, one).await;
+    let apart = engine.freezing(again).unwrap();
+    let (mut store, instance) = instance(apart.code(), 64 * MIB).await.unwrap();
+    assert_eq!(count(&mut store, instance).await, FROZEN);
+}
+
+#[tokio::test]
+async fn components_that_differ_in_memory_share_their_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = support::engine(Mode::Aot, Some(folder.path()));
+    let large = |letter: &str| counter(&letter.repeat(MIB as usize));
+    let codes = ["a", "b", "c"].map(|letter| engine.load(&large(letter)).unwrap());
+    assert!(matches!(codes[0].origin(), Origin::Compiled(_)));
+    for code in &codes {
+        assert!(code.flavour().is_imaged());
+        let (mut store, instance) = instance(code, 64 * MIB).await.unwrap();
+        assert_eq!(count(&mut store, instance).await, FRESH);
+    }
+    let ranges = codes.each_ref().map(|code| code.component().image_range());
+    assert_eq!(ranges[0], ranges[1]);
+    assert_eq!(ranges[0], ranges[2]);
+    // One base and three images; a later process finds them without the components.
+    assert_eq!(engine.cache().unwrap().unwrap().stats().entries, 4);
+    let later = support::engine(Mode::Aot, Some(folder.path()));
+    let digest = codes[1].digest();
+    let found = later.load_cached(digest, Flavour::SEQUENTIAL).unwrap().unwrap();
+    let (mut store, instance) = instance(&found, 64 * MIB).await.unwrap();
+    assert_eq!(count(&mut store, instance).await, FRESH);
+}
+
+#[tokio::test]
+async fn an_image_counts_as_memory() {
+    let engine = support::engine(Mode::Jit, None);
+    let code = engine.load(&counter(&"x".repeat(MIB as usize))).unwrap();
+    let error = instance(&code, MIB).await.err().unwrap();
+    assert!(chain(error.as_ref()).contains("memory"), "{error:#}");
+    let (mut store, instance) = instance(&code, 4 * MIB).await.unwrap();
+    assert!(store.data_mut().used_bytes() >= 40 * 65_536);
+    let initialize = instance.get_typed_func::<(), ()>(&mut store, "initialize").unwrap();
+    let error = initialize.call_async(&mut store, ()).await.err();
+    // 41 pages, and three more are within 4 MiB.
+    assert!(error.is_none());
+}
+
+#[tokio::test]
+async fn without_its_memory_an_instance_traps() {
+    let engine = support::engine(Mode::Jit, None);
+    let code = engine.load(&counter(&"x".repeat(MIB as usize))).unwrap();
+    let mut store = code.store(MemoryLimiter::new(64 * MIB));
+    let linker = Linker::<MemoryLimiter>::new(code.component().engine());
+    assert!(linker.instantiate_async(&mut store, code.component()).await.is_err());
+    // And that of another is not left for it.
+    let other = engine.load(&counter(&"y".repeat(MIB as usize))).unwrap();
+    drop(other.instantiating(std::future::pending::<()>()));
+    let mut store = code.store(MemoryLimiter::new(64 * MIB));
+    assert!(linker.instantiate_async(&mut store, code.component()).await.is_err());
+}
+
+#[test]
+fn what_is_unusual_stays_whole_and_cannot_be_frozen() {
+    let engine = support::engine(Mode::Jit, None);
+    let two = "(core module $m (memory 1) (memory 1)) (core instance (instantiate $m))";
+    let twice = "(core module $m (memory 1)) (core instance (instantiate $m))
+                 (core instance (instantiate $m))";
+    let nested = "(component (core module $m (memory 1)))";
+    for (text, reason) in [
+        ("", "it has no memory"),
+        (two, "several memories"),
+        (twice, "made more than once"),
+        (nested, "composed"),
+    ] {
+        let wasm = wat::parse_str(format!("(component {text})")).unwrap();
+        match engine.freezing(wasm.clone()).err().unwrap() {
+            EngineError::Unfreezable { reason: told } => assert!(told.contains(reason), "{told}"),
+            error => panic!("{error}"),
+        }
+        assert!(engine.load(&wasm).is_ok());
+    }
+}
+
+/// Whatever byte of a component is changed, splitting it is no panic.
+#[test]
+fn damage_is_no_panic() {
+    let engine = support::engine(Mode::Baseline, None);
+    let good = counter("end");
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x41;
+        let _ = engine.freezing(bad);
+        let _ = engine.freezing(good[..at].to_vec());
+    }
+}

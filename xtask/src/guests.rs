@@ -90,6 +90,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-p3-command", Shape::Command, &rust::COMPONENT),
     guest("rust-command", Shape::Command, &rust::COMMAND),
     guest("c-command", Shape::Command, &c::COMMAND),
+    guest("c-frozen", Shape::Command, &c::COMMAND),
     guest("c-http", Shape::Http02, &c::MODULE),
     guest("zig-command", Shape::Command, &zig::COMMAND),
     guest("go-command", Shape::Command, &go::COMMAND),

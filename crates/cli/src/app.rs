@@ -203,7 +203,7 @@ impl AppArgs {
         let (state, logs) = self.folders(app, &config);
         let variables = self.variables(app, &config)?;
         let images = targets(app).into_iter().map(|target| {
-            let source = Source::find(app, target, fetched)?;
+            let source = Source::find(app, target, fetched, &state)?;
             Ok(Image {
                 component: target.component.clone(),
                 executor: target.executor.clone(),
@@ -363,7 +363,8 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
         | Feature::Dependencies
         | Feature::Middleware
         | Feature::UrlSource
-        | Feature::RegistrySource => true,
+        | Feature::RegistrySource
+        | Feature::Freeze => true,
         _ => false,
     }
 }

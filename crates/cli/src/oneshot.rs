@@ -9,21 +9,29 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow, bail};
 use dayfly_capabilities::{HostState, Linkers};
 use dayfly_engine::{Code, Engine, Metered};
-use dayfly_forge::Unshaped;
 use dayfly_forge::fetch::Fetched;
+use dayfly_forge::{Freezer, Job, Unshaped};
 use dayfly_model::{App, Executor, Limits};
 use wasmtime::component::InstancePre;
 
 use crate::{app, report, source};
 
 pub(crate) use ending::Ending;
-pub(crate) use grants::{GrantArgs, StderrLog};
+pub(crate) use grants::{GrantArgs, StderrLog, folder};
 
 /// Makes a component of a file.
 ///
 /// # Errors
 /// If it is not there, or is no WebAssembly that can be made one.
 pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
+    prepare_with(file, None)
+}
+
+/// As [`prepare`], and freezes it if there is what does.
+///
+/// # Errors
+/// As [`prepare`], and if it cannot be frozen.
+pub(crate) fn prepare_with(file: &Path, freezer: Option<Freezer<'_>>) -> Result<Unshaped> {
     if !file.exists() {
         bail!("`{}` does not exist", file.display());
     }
@@ -39,7 +47,7 @@ pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
     let component = app.components.values().next().context("a bare file is one component")?;
     let fetched = Fetched::default();
     let job = source::job(&app, component, &Executor::Detected, &[], &fetched);
-    dayfly_forge::prepare_unshaped(&job).map_err(|error| {
+    dayfly_forge::prepare_unshaped(&Job { freezer, ..job }).map_err(|error| {
         let hint = error.hint();
         report::hint(error, hint)
     })

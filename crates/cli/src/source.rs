@@ -1,14 +1,15 @@
 //! The files that a component of an app is made of, as the host asks for them.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use dayfly_capabilities::opened_by;
-use dayfly_engine::{Digest, Stamp};
-use dayfly_forge::Job;
+use dayfly_capabilities::wasi::{FilesError, Folder, Folders};
+use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_forge::fetch::Fetched;
+use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job};
 use dayfly_host::{BoxError, ImageSource, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
 
@@ -23,6 +24,8 @@ pub(crate) struct Source {
     middleware: Vec<Middleware>,
     fetched: Arc<Fetched>,
     files: Vec<PathBuf>,
+    /// The app's state folder.
+    state: PathBuf,
 }
 
 impl Source {
@@ -30,7 +33,12 @@ impl Source {
     ///
     /// # Errors
     /// If one is not there, or is none that this version serves.
-    pub(crate) fn find(app: &Arc<App>, target: Target<'_>, fetched: &Arc<Fetched>) -> Result<Self> {
+    pub(crate) fn find(
+        app: &Arc<App>,
+        target: Target<'_>,
+        fetched: &Arc<Fetched>,
+        state: &Path,
+    ) -> Result<Self> {
         let Target { component: id, executor, middleware } = target;
         let component = app.components.get(id).ok_or_else(|| {
             anyhow!("a trigger names component `{id}`, which the app does not have")
@@ -47,7 +55,59 @@ impl Source {
             middleware: middleware.to_vec(),
             fetched: fetched.clone(),
             files,
+            state: state.to_owned(),
         })
+    }
+
+    /// The folders that the component's initialiser may read, if it is to be frozen.
+    fn frozen_folders(&self, component: &Component) -> Result<Option<Folders>, FilesError> {
+        let folders = || Folders::of(component, &self.app.root, &self.state);
+        is_frozen(component).then(folders).transpose()
+    }
+
+    /// What tells one version of the files that an initialiser may read from another.
+    fn stamp_of_folders(&self, component: &Component) -> io::Result<Option<Stamp>> {
+        let folders = self.frozen_folders(component).map_err(io::Error::other)?;
+        let mut left = folders.map_or_else(Vec::new, |found| {
+            found.folders.into_iter().map(|folder| folder.host).collect()
+        });
+        let mut all: Option<Stamp> = None;
+        let mut seen = 0;
+        while let Some(path) = left.pop() {
+            seen += 1;
+            if seen > MAX_FROZEN_FILES {
+                return Err(io::Error::other("its initialiser may read too many files"));
+            }
+            let metadata = path.symlink_metadata()?;
+            let stamp = Stamp::of(&metadata);
+            all = Some(all.map_or(stamp, |all| all.and(stamp)));
+            if metadata.is_dir() {
+                let mut inner = path
+                    .read_dir()?
+                    .map(|entry| Ok(entry?.path()))
+                    .collect::<io::Result<Vec<_>>>()?;
+                inner.sort_unstable();
+                left.extend(inner);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Files that a frozen component's initialiser may have to read.
+const MAX_FROZEN_FILES: usize = 100_000;
+
+fn is_frozen(component: &Component) -> bool {
+    component.build.as_ref().is_some_and(|build| build.freeze)
+}
+
+/// What a component's initialiser may use.
+fn freeze_terms(component: &Component, folders: &Folders) -> FreezeTerms {
+    let folder = |it: &Folder| FrozenFolder { host: it.host.clone(), guest: it.guest.clone() };
+    FreezeTerms {
+        folders: folders.folders.iter().map(folder).collect(),
+        memory_bytes: component.limits.memory_bytes,
+        ..FreezeTerms::default()
     }
 }
 
@@ -67,7 +127,11 @@ impl ImageSource for Source {
     fn stamp(&self) -> io::Result<Stamp> {
         let mut stamps = self.files.iter().map(|file| file.metadata().map(|it| Stamp::of(&it)));
         let own = stamps.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
-        stamps.try_fold(own, |all, stamp| Ok(all.and(stamp?)))
+        let own: io::Result<_> = stamps.try_fold(own, |all, stamp| Ok(all.and(stamp?)));
+        let component = self.app.components.get(&self.component);
+        let read = component.map(|component| self.stamp_of_folders(component)).transpose()?;
+        let own = own?;
+        Ok(read.flatten().map_or(own, |read| own.and(read)))
     }
 
     fn recipe(&self) -> Option<Digest> {
@@ -76,15 +140,20 @@ impl ImageSource for Source {
         let job = job(app, component, executor, middleware, fetched);
         // Of a composition, tables of several components decide.
         let [file] = &*self.files else { return None };
-        let text = || format!("{file:?} {:?} {executor:?}", component.source);
+        let frozen = is_frozen(component);
+        let text = || format!("{file:?} {:?} {executor:?} {frozen}", component.source);
         job.composition.is_none().then(|| Digest::of(text().as_bytes()))
     }
 
-    fn prepare(&self) -> Result<Prepared, BoxError> {
+    fn prepare(&self, engine: &Engine) -> Result<Prepared, BoxError> {
         let component = self.app.components.get(&self.component).ok_or("the component is gone")?;
         let Self { app, executor, middleware, fetched, .. } = self;
         let job = job(app, component, executor, middleware, fetched);
-        let dayfly_forge::Prepared { wasm, shape, .. } = dayfly_forge::prepare(&job)?;
+        let folders = self.frozen_folders(component)?;
+        let terms = folders.as_ref().map(|folders| freeze_terms(component, folders));
+        let freezer = terms.as_ref().map(|terms| Freezer { engine, terms });
+        let prepared = dayfly_forge::prepare(&Job { freezer, ..job });
+        let dayfly_forge::Prepared { wasm, shape, .. } = prepared?;
         Ok(Prepared { wasm, shape })
     }
 }

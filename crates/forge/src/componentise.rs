@@ -20,6 +20,7 @@ use wasi_preview1_component_adapter_provider::{
 use wasmparser::{BinaryReaderError, Encoding};
 use wit_component::ComponentEncoder;
 
+use crate::freeze::{LiftError, lift};
 pub use imports::{CoreImport, ForeignHost};
 use module::CoreModule;
 
@@ -72,6 +73,9 @@ pub enum ComponentiseError {
     /// The embedded world cannot be read.
     #[error("failed to read the world that the core module embeds")]
     EmbeddedWorld(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Its initialiser cannot be made a component's.
+    #[error(transparent)]
+    Lift(#[from] LiftError),
     /// The encoder refused.
     #[error("failed to make a component of the core module")]
     Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -102,19 +106,21 @@ impl ComponentiseError {
             Self::BeforeComponents | Self::EmbeddedWorld(_) => {
                 Some("build it again with a current SDK".to_owned())
             }
-            Self::Encode(_) => None,
+            Self::Encode(_) | Self::Lift(_) => None,
         }
     }
 }
 
 /// Makes a component of `wasm` unless it is one; says whether it was changed. `entrypoint` names
-/// the exported function that runs a command, `_start` when it is `None`.
+/// the exported function that runs a command, `_start` when it is `None`. What the component exports
+/// then is what the module is for; its initialiser too, where the component will be frozen.
 ///
 /// # Errors
 /// When `wasm` is damaged, or a module that no adapter of Dayfly's fits.
 pub fn componentise(
     wasm: Vec<u8>,
     entrypoint: Option<&str>,
+    initialiser: Option<Initialiser<'_>>,
 ) -> Result<(Vec<u8>, bool), ComponentiseError> {
     let entrypoint = entrypoint.filter(|name| *name != DEFAULT_ENTRYPOINT);
     match module::encoding(&wasm).map_err(ComponentiseError::Malformed)? {
@@ -122,11 +128,15 @@ pub fn componentise(
             Some(name) => Err(ComponentiseError::EntrypointOfComponent { name: name.to_owned() }),
             None => Ok((wasm, false)),
         },
-        Encoding::Module => Ok((core(&wasm, entrypoint)?, true)),
+        Encoding::Module => Ok((core(&wasm, entrypoint, initialiser)?, true)),
     }
 }
 
-fn core(wasm: &[u8], entrypoint: Option<&str>) -> Result<Vec<u8>, ComponentiseError> {
+fn core(
+    wasm: &[u8],
+    entrypoint: Option<&str>,
+    initialiser: Option<Initialiser<'_>>,
+) -> Result<Vec<u8>, ComponentiseError> {
     let module = CoreModule::read(wasm).map_err(ComponentiseError::Malformed)?;
     if module.is_before_components() {
         return Err(ComponentiseError::BeforeComponents);
@@ -156,8 +166,16 @@ fn core(wasm: &[u8], entrypoint: Option<&str>) -> Result<Vec<u8>, ComponentiseEr
         false => status::keep(&wasm)?.map_or(wasm, Cow::Owned),
         true => wasm,
     };
+    let wasm = match initialiser {
+        Some(Initialiser(named)) => lift(&wasm, named)?.map_or(wasm, Cow::Owned),
+        None => wasm,
+    };
     encode(&wasm, adapter).map_err(ComponentiseError::Encode)
 }
+
+/// The function that initialises a module: by its name, or by one of the usual ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Initialiser<'a>(pub Option<&'a str>);
 
 /// Encodes; the engine validates what comes out when it compiles it.
 fn encode(

@@ -1,13 +1,14 @@
 //! Source to artifact: turns the file that a manifest names into a component that the engine takes.
 //!
-//! [`pipeline`] reads as the list of its phases, one file each. Nothing here runs or compiles
-//! WebAssembly: this crate reads and writes bytes, so it is safe on untrusted input and needs no
-//! engine. Before it, [`fetch`] brings what is elsewhere.
+//! [`pipeline`] reads as the list of its phases, one file each. Only [`freeze`] runs WebAssembly, in
+//! the engine and with next to nothing granted; all else reads and writes bytes. Before it, [`fetch`]
+//! brings what is elsewhere.
 #![deny(missing_docs)]
 
 pub mod componentise;
 pub mod compose;
 pub mod fetch;
+pub mod freeze;
 pub mod inspect;
 pub mod pipeline;
 pub mod progress;
@@ -21,6 +22,7 @@ mod splice;
 mod unshim;
 
 pub use compose::Composition;
+pub use freeze::{FreezeError, FreezeTerms, Freezer, FrozenFolder};
 pub use inspect::{InterfaceName, ItemKind, World, inspect};
 pub use pipeline::{
     ForgeError, Job, Prepared, Unshaped, files, prepare, prepare_bytes, prepare_unshaped,

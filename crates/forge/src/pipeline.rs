@@ -1,14 +1,15 @@
 //! The list of the phases between a manifest's source and a component that the engine takes.
 //!
-//! Freezing, optimising, compiling and packaging are phases of later versions.
+//! Optimising, compiling and packaging are phases of later versions.
 
 use std::path::{Path, PathBuf};
 
 use dayfly_model::{App, Component, Executor, HandlerShape, Middleware, Source};
 
-use crate::componentise::{self, ComponentiseError};
+use crate::componentise::{self, ComponentiseError, Initialiser};
 use crate::compose::{self, ComposeError, Composition, OpenedBy};
 use crate::fetch::Fetched;
+use crate::freeze::{self, FreezeError, Freezer};
 use crate::inspect::{self, InspectError, World};
 use crate::progress::{Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
@@ -33,6 +34,8 @@ pub struct Job<'a> {
     pub composition: Option<Composition<'a>>,
     /// Where the copies of sources are that are elsewhere.
     pub fetched: Option<&'a Fetched>,
+    /// What freezes it, if it is to be frozen.
+    pub freezer: Option<Freezer<'a>>,
 }
 
 impl<'a> Job<'a> {
@@ -49,6 +52,7 @@ impl<'a> Job<'a> {
         Self {
             composition: Some(composition).filter(|it| !it.is_empty()),
             fetched: None,
+            freezer: None,
             component: &component.id.0,
             root: &app.root,
             source: &component.source,
@@ -116,6 +120,9 @@ pub enum Failure {
     /// A core module could not be made a component.
     #[error(transparent)]
     Componentise(#[from] ComponentiseError),
+    /// The component could not be frozen.
+    #[error("failed to freeze the component")]
+    Freeze(#[source] Box<FreezeError>),
     /// The component's names could not be read.
     #[error(transparent)]
     Rename(#[from] RenameError),
@@ -165,6 +172,7 @@ impl Failure {
         match self {
             Self::Resolve(error) => error.hint(),
             Self::Componentise(error) => error.hint(),
+            Self::Freeze(error) => error.hint(),
             Self::Compose(error) => error.hint(),
             Self::Shape(error) => error.hint(),
             Self::Rename(_) | Self::Inspect(_) => {
@@ -228,7 +236,7 @@ pub fn prepare_bytes(component: &str, bytes: Vec<u8>) -> Result<Unshaped, ForgeE
         .bytes(Phase::Resolve, || resolve::binary(bytes))
         .map_err(Failure::from)
         .and_then(|wasm| {
-            let wasm = flat(wasm, None, &mut progress)?;
+            let wasm = flat(wasm, None, None, &mut progress)?;
             inspected(wasm, progress)
         })
         .map_err(|failure| ForgeError { component: component.to_owned(), failure })
@@ -238,7 +246,7 @@ fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
     let mut progress = Progress::default();
     let location = job.location();
     let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(&location))?;
-    let mut wasm = flat(wasm, job.entrypoint(), &mut progress)?;
+    let mut wasm = flat(wasm, job.entrypoint(), job.freezer, &mut progress)?;
     if let Some(composition) = &job.composition {
         let composed = || compose::compose(wasm, composition, &location).map(|wasm| (wasm, true));
         wasm = progress.bytes(Phase::Compose, composed)?;
@@ -253,17 +261,25 @@ fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
 pub(crate) fn part(location: &Location<'_>) -> Result<Vec<u8>, Failure> {
     let mut progress = Progress::default();
     let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(location))?;
-    flat(wasm, None, &mut progress)
+    flat(wasm, None, None, &mut progress)
 }
 
 /// Makes a component of its own of a source's bytes.
 fn flat(
     wasm: Vec<u8>,
     entrypoint: Option<&str>,
+    freezer: Option<Freezer<'_>>,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Failure> {
-    let wasm =
-        progress.bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint))?;
+    let initialiser = freezer.map(|it| Initialiser(it.terms.initialiser.as_deref()));
+    let mut wasm = progress
+        .bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint, initialiser))?;
+    if let Some(Freezer { engine, terms }) = freezer {
+        let freeze = || freeze::freeze(engine, wasm, terms).map(|frozen| (frozen.wasm, true));
+        wasm = progress
+            .bytes(Phase::Freeze, freeze)
+            .map_err(|error| Failure::Freeze(Box::new(error)))?;
+    }
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
     progress.bytes(Phase::Unshim, || Ok(unshim::unshim(wasm)))
 }

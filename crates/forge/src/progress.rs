@@ -10,6 +10,8 @@ pub enum Phase {
     Resolve,
     /// Makes a component of a core module.
     Componentise,
+    /// Runs what initialises the component, and makes what it becomes its beginning.
+    Freeze,
     /// Gives the names of served release candidates the form that links.
     Rename,
     /// Lets core modules call the host directly.
@@ -25,6 +27,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolve",
             Self::Componentise => "componentise",
+            Self::Freeze => "freeze",
             Self::Rename => "rename",
             Self::Unshim => "unshim",
             Self::Compose => "compose",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::wasi::stdio::LogSink;
-use dayfly_engine::{Digest, Stamp};
+use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_model::{App, ComponentId, Executor, HandlerShape, Middleware};
 
 use crate::BoxError;
@@ -39,11 +39,11 @@ pub trait ImageSource: Send + Sync {
     /// `None` if more than that decides.
     fn recipe(&self) -> Option<Digest>;
 
-    /// Makes it a component.
+    /// Makes it a component; `engine` runs what initialises it, if it is to be frozen.
     ///
     /// # Errors
     /// Whatever is wrong with it, with its causes.
-    fn prepare(&self) -> Result<Prepared, BoxError>;
+    fn prepare(&self, engine: &Engine) -> Result<Prepared, BoxError>;
 }
 
 /// A component that the engine can take.

@@ -117,16 +117,35 @@ pub(super) struct Opened {
     pub(super) copies: Option<File>,
 }
 
+/// The folders that a component sees, in the order in which it is told of them.
+pub struct Folders {
+    /// The folders.
+    pub folders: Vec<Folder>,
+    /// Keeps the folder of copies from being removed.
+    copies: Option<File>,
+}
+
+impl Folders {
+    /// Finds what the component's `files` grant; copies what has to be.
+    ///
+    /// # Errors
+    /// If something is not there, or may not be granted.
+    pub fn of(component: &Component, root: &Path, state: &Path) -> Result<Self, FilesError> {
+        let Plan { mounts, copied } = Plan::new(component, root)?;
+        let mut folders: Vec<Folder> = mounts.into_iter().map(|mount| mount.folder).collect();
+        let mut copies = None;
+        if !copied.is_empty() {
+            let (host, lock) = copies::make(&copied, &state.join("files"))?;
+            folders.push(Folder { host, guest: "/".to_owned(), writable: false });
+            copies = Some(lock);
+        }
+        Ok(Self { folders, copies })
+    }
+}
+
 /// Opens everything that the component's `files` grant.
 pub(super) fn open(component: &Component, root: &Path, state: &Path) -> Result<Opened, FilesError> {
-    let Plan { mounts, copied } = Plan::new(component, root)?;
-    let mut folders: Vec<Folder> = mounts.into_iter().map(|mount| mount.folder).collect();
-    let mut copies = None;
-    if !copied.is_empty() {
-        let (host, lock) = copies::make(&copied, &state.join("files"))?;
-        folders.push(Folder { host, guest: "/".to_owned(), writable: false });
-        copies = Some(lock);
-    }
+    let Folders { folders, copies } = Folders::of(component, root, state)?;
     Ok(Opened { context: open_folders(&folders)?, copies })
 }
 

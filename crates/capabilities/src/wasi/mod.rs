@@ -23,7 +23,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::sockets::WasiSocketsCtx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-pub use files::{FilesError, Folder, check as check_files};
+pub use files::{FilesError, Folder, Folders, check as check_files};
 pub(crate) use lines::LogBound;
 pub use stdio::Stdio;
 

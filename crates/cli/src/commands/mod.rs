@@ -6,6 +6,7 @@ mod compile;
 mod completions;
 mod dead_letters;
 mod doctor;
+mod freeze;
 mod queue;
 mod run;
 mod up;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Call(call::Call),
     Compile(compile::Compile),
+    Freeze(freeze::Freeze),
     Queue(queue::Queue),
     DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
@@ -39,6 +41,7 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),
             Self::Compile(command) => command.run(),
+            Self::Freeze(command) => command.run(),
             Self::Queue(command) => command.run(),
             Self::DeadLetters(command) => command.run(),
             Self::Doctor(command) => command.run(),

@@ -40,7 +40,8 @@ pub(crate) struct GrantArgs {
     limits: Vec<(String, String)>,
 }
 
-fn folder(text: &str) -> Result<(PathBuf, String), String> {
+/// Reads `HOST` or `HOST::GUEST`.
+pub(crate) fn folder(text: &str) -> Result<(PathBuf, String), String> {
     let (host, guest) = text.split_once("::").unwrap_or((text, text));
     if host.is_empty() || guest.is_empty() {
         return Err(format!("`{text}` is not of the form HOST or HOST::GUEST"));

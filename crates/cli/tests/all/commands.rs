@@ -5,6 +5,7 @@ mod check;
 mod compile;
 mod completions;
 mod doctor;
+mod freeze;
 mod help;
 mod run;
 mod run03;

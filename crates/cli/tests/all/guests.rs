@@ -34,6 +34,7 @@ const SERVED: &[&str] = &[
 
 /// Guests for the tests of other commands, and those that do nothing but harm.
 const OTHERS: &[&str] = &[
+    "c-frozen",
     "hostile",
     "hostile-p3",
     "rust-composed",

@@ -41,7 +41,7 @@ fn counter(data: &str) -> Vec<u8> {
                     (i32.add (i32.mul (global.get $fixed) (i32.const 0))
                              (if (result i32) (i32.gt_u (memory.size) (i32.const 42))
                                  (then (i32.load (i32.const {last})))
-                                 (else (i32.const 0))))))))
+                                 (else (i32.const 0)))))))))
             (core module $other
                 (import "state" "memory" (memory 40))
                 (import "state" "count" (func $count (result i32)))

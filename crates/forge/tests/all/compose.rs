@@ -136,6 +136,7 @@ impl Bench {
             build_commands: &[],
             executor: &Executor::Detected,
             fetched: None,
+            freezer: None,
             composition: Some(Composition {
                 app: &self.app,
                 environment: &environment,

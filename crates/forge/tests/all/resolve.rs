@@ -17,6 +17,7 @@ fn refused(root: &Path, source: &Source, build_commands: &[String]) -> String {
         executor,
         composition: None,
         fetched: None,
+        freezer: None,
     };
     said(&prepare_unshaped(&job).expect_err("the source is refused"))
 }

@@ -54,6 +54,7 @@ pub fn forge_file(root: &Path, file: &str, executor: &Executor) -> Result<Prepar
         executor,
         composition: None,
         fetched: None,
+        freezer: None,
     })
 }
 

@@ -323,7 +323,8 @@ impl ComponentHost {
             self.place.lock().known = Some(known);
             return Ok(Found::Code(code, known.shape));
         }
-        let prepared = self.image.source.prepare().map_err(ActivateError::Prepare)?;
+        let prepared = self.image.source.prepare(&self.shared.engine);
+        let prepared = prepared.map_err(ActivateError::Prepare)?;
         let shape = prepared.shape;
         if !serves_shape(shape) {
             return Err(ActivateError::Unserved { component: self.name().into(), shape });

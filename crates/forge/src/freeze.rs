@@ -1,0 +1,174 @@
+//! Freezes a component: runs what initialises it, and makes what it has become the beginning of each
+//! of its instances.
+//!
+//! The initialiser runs with nothing but the files that it is granted, to read: no network, no
+//! environment, no arguments. Its clocks and its randomness are the same each time, so the same
+//! component and files give the same bytes; what is drawn from them is in the frozen memory, and a
+//! guest that wants other values in each instance has to draw them anew.
+
+mod error;
+mod initialiser;
+mod refusals;
+mod world;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dayfly_engine::{Engine, Freezing, Metered};
+use wasmtime::Store;
+use wasmtime::component::{Instance, Linker, Val};
+
+pub use error::FreezeError;
+pub use initialiser::INITIALISERS;
+pub use initialiser::LiftError;
+pub(crate) use initialiser::lift;
+use world::State;
+
+/// What an initialiser may use.
+#[derive(Debug, Clone)]
+pub struct FreezeTerms {
+    /// The name of the function that initialises; one of [`INITIALISERS`] if `None`.
+    pub initialiser: Option<String>,
+    /// The folders that it may read, in the order that the guest is told of them.
+    pub folders: Vec<FrozenFolder>,
+    /// The linear memory that it may have, in bytes.
+    pub memory_bytes: u64,
+    /// The CPU time that it may use.
+    pub cpu: Duration,
+    /// How long it may take.
+    pub time: Duration,
+    /// The bytes that it may write to standard output and error, each.
+    pub output_bytes: usize,
+}
+
+/// A folder that an initialiser may read.
+#[derive(Debug, Clone)]
+pub struct FrozenFolder {
+    /// Where it is.
+    pub host: PathBuf,
+    /// What the guest calls it.
+    pub guest: String,
+}
+
+/// What freezes components: an engine, and what their initialisers may use.
+#[derive(Clone, Copy)]
+pub struct Freezer<'a> {
+    /// Where they run.
+    pub engine: &'a Engine,
+    /// What they may use.
+    pub terms: &'a FreezeTerms,
+}
+
+impl fmt::Debug for Freezer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Freezer").field("terms", self.terms).finish_non_exhaustive()
+    }
+}
+
+impl Default for FreezeTerms {
+    fn default() -> Self {
+        Self {
+            initialiser: None,
+            folders: Vec::new(),
+            memory_bytes: 1 << 30,
+            cpu: Duration::from_secs(60),
+            time: Duration::from_secs(120),
+            output_bytes: 1 << 20,
+        }
+    }
+}
+
+/// A component that begins where another was after its initialiser.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    /// The component's bytes.
+    pub wasm: Vec<u8>,
+    /// What the initialiser wrote to standard output and to standard error, together.
+    pub output: String,
+}
+
+/// Freezes a component. It blocks, for as long as its initialiser runs; the code is compiled first if
+/// it is not at hand.
+///
+/// # Errors
+/// [`FreezeError`]; there is no partial result.
+pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Frozen, FreezeError> {
+    let name = initialiser::find(&wasm, terms.initialiser.as_deref())?;
+    let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
+    let state = State::new(terms)?;
+    let output = state.output();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(FreezeError::Runtime)?;
+    let frozen = runtime.block_on(async {
+        let work = Metered::new(terms.cpu, run(freezing, state, &name));
+        tokio::time::timeout(terms.time, work).await
+    });
+    // What files the guest has open may be used by a thread still.
+    runtime.shutdown_background();
+    let output = output.text();
+    match frozen {
+        Ok(Ok(wasm)) => Ok(Frozen { wasm, output }),
+        Ok(Err(ended)) => Err(FreezeError::of_call(ended, &name, terms, output)),
+        Err(_) => Err(FreezeError::TooLong { initialiser: name, time: terms.time, output }),
+    }
+}
+
+/// How an initialiser ended that did not end well.
+enum Ended {
+    /// By a trap, or in the host.
+    Failed(wasmtime::Error),
+    /// It said that it failed.
+    Refused(Option<String>),
+    /// It wanted more memory than it may have.
+    OutOfMemory,
+}
+
+impl From<wasmtime::Error> for Ended {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn run(freezing: Freezing, state: State, name: &str) -> Result<Vec<u8>, Ended> {
+    let code = freezing.code().clone();
+    let mut linker = Linker::<State>::new(code.component().engine());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    refusals::define(&mut linker, code.component())?;
+    let mut store = code.store(state);
+    let called = async {
+        let made = linker.instantiate_async(&mut store, code.component());
+        let instance = freezing.instantiating(made).await?;
+        initialise(&mut store, &instance, name).await.map(|refused| (instance, refused))
+    };
+    let (instance, refused) = match called.await {
+        Ok(called) => called,
+        Err(_) if store.data().is_out_of_memory() => return Err(Ended::OutOfMemory),
+        Err(error) => return Err(Ended::Failed(error)),
+    };
+    match refused {
+        Some(reason) => Err(Ended::Refused(reason)),
+        None => Ok(freezing.finish(store, instance).await?),
+    }
+}
+
+/// Calls the initialiser; says what it said if it failed.
+async fn initialise(
+    store: &mut Store<State>,
+    instance: &Instance,
+    name: &str,
+) -> wasmtime::Result<Option<Option<String>>> {
+    let function = instance
+        .get_func(&mut *store, name)
+        .ok_or_else(|| wasmtime::Error::msg("the initialiser is gone"))?;
+    let results = function.ty(&*store).results().len();
+    let mut results = vec![Val::Bool(false); results];
+    function.call_async(&mut *store, &[], &mut results).await?;
+    Ok(match results.first() {
+        Some(Val::Result(Err(reason))) => Some(match reason.as_deref() {
+            Some(Val::String(text)) => Some(text.clone()),
+            _ => None,
+        }),
+        _ => None,
+    })
+}

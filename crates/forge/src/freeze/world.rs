@@ -1,0 +1,137 @@
+//! The world that an initialiser sees: files to read, and nothing else that differs between two runs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dayfly_engine::{MemoryLimiter, StoreData};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use super::{FreezeError, FreezeTerms};
+
+/// The time at which every initialiser begins: the first second of 2025, in seconds since 1970.
+const EPOCH: Duration = Duration::from_secs(1_735_689_600);
+
+/// How far the clocks go on each time they are asked.
+const TICK: Duration = Duration::from_micros(1);
+
+/// Random bytes until they repeat.
+const RANDOM_BYTES: usize = 64 << 10;
+
+/// What the host holds for an instance that is being initialised.
+pub(super) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limiter: MemoryLimiter,
+    output: Output,
+}
+
+/// What an initialiser writes.
+#[derive(Clone)]
+pub(super) struct Output {
+    stdout: MemoryOutputPipe,
+    stderr: MemoryOutputPipe,
+}
+
+impl Output {
+    /// Standard output, then standard error.
+    pub(super) fn text(&self) -> String {
+        let all = [self.stdout.contents(), self.stderr.contents()].concat();
+        String::from_utf8_lossy(&all).into_owned()
+    }
+}
+
+impl State {
+    pub(super) fn new(terms: &FreezeTerms) -> Result<Self, FreezeError> {
+        let output = Output {
+            stdout: MemoryOutputPipe::new(terms.output_bytes),
+            stderr: MemoryOutputPipe::new(terms.output_bytes),
+        };
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(output.stdout.clone())
+            .stderr(output.stderr.clone())
+            .secure_random(random("secure"))
+            .insecure_random(random("insecure"))
+            .insecure_random_seed(0)
+            .wall_clock(Wall::default())
+            .monotonic_clock(Monotonic::default())
+            .allow_tcp(false)
+            .allow_udp(false);
+        for folder in &terms.folders {
+            wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly)
+                .map_err(|source| FreezeError::Folder { folder: folder.host.clone(), source })?;
+        }
+        Ok(Self {
+            wasi: wasi.build(),
+            table: ResourceTable::new(),
+            limiter: MemoryLimiter::new(terms.memory_bytes),
+            output,
+        })
+    }
+
+    pub(super) fn output(&self) -> Output {
+        self.output.clone()
+    }
+
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.limiter.exceeded()
+    }
+}
+
+impl StoreData for State {
+    fn limiter(&mut self) -> &mut MemoryLimiter {
+        &mut self.limiter
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Bytes that look random, and are the same each time.
+fn random(of: &str) -> Deterministic {
+    let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 randomness of initialisers");
+    let mut bytes = vec![0; RANDOM_BYTES];
+    hasher.update(of.as_bytes()).finalize_xof().fill(&mut bytes);
+    Deterministic::new(bytes)
+}
+
+/// A clock that goes on by a tick each time it is asked.
+#[derive(Default)]
+struct Ticks(AtomicU64);
+
+impl Ticks {
+    fn next(&self) -> Duration {
+        TICK.saturating_mul(self.0.fetch_add(1, Ordering::Relaxed).min(u64::from(u32::MAX)) as u32)
+    }
+}
+
+#[derive(Default)]
+struct Wall(Ticks);
+
+impl HostWallClock for Wall {
+    fn resolution(&self) -> Duration {
+        TICK
+    }
+
+    fn now(&self) -> Duration {
+        EPOCH + self.0.next()
+    }
+}
+
+#[derive(Default)]
+struct Monotonic(Ticks);
+
+impl HostMonotonicClock for Monotonic {
+    fn resolution(&self) -> u64 {
+        TICK.as_nanos() as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.0.next().as_nanos() as u64
+    }
+}

@@ -6,6 +6,8 @@ use std::path::Path;
 /// A language whose scripts are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
+    /// Ruby.
+    Ruby,
     /// JavaScript.
     JavaScript,
 }
@@ -36,6 +38,15 @@ pub enum Registry {
     PyPi,
 }
 
+const RUBY: Interpreter = Interpreter {
+    language: Language::Ruby,
+    registry: Registry::Npm,
+    package: "@ruby/4.0-wasm-wasi",
+    version: "2.10.1",
+    file: "dist/ruby+stdlib.wasm",
+    digest: "9fe3c749730a16da9b0d1a973bb77bec164f8d958efcb7f5b81e4275ea8c5439",
+};
+
 const JAVASCRIPT: Interpreter = Interpreter {
     language: Language::JavaScript,
     registry: Registry::PyPi,
@@ -47,11 +58,12 @@ const JAVASCRIPT: Interpreter = Interpreter {
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::JavaScript];
+    pub const ALL: [Self; 2] = [Self::Ruby, Self::JavaScript];
 
     /// The language of a script, by its name.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
+            "rb" | "ru" => Some(Self::Ruby),
             "js" | "mjs" => Some(Self::JavaScript),
             _ => None,
         }
@@ -60,6 +72,7 @@ impl Language {
     /// The interpreter that runs it.
     pub const fn interpreter(self) -> &'static Interpreter {
         match self {
+            Self::Ruby => &RUBY,
             Self::JavaScript => &JAVASCRIPT,
         }
     }
@@ -67,6 +80,7 @@ impl Language {
     /// The text of its driver, without what all share.
     pub(super) const fn driver(self) -> &'static str {
         match self {
+            Self::Ruby => include_str!("ruby/driver.wat"),
             Self::JavaScript => include_str!("javascript/driver.wat"),
         }
     }
@@ -74,6 +88,8 @@ impl Language {
     /// Functions of its interpreter that have no name there, by their index.
     pub(super) const fn pins(self) -> &'static [(&'static str, u32)] {
         match self {
+            // The one function that calls both of WASI's functions for the environment.
+            Self::Ruby => &[("__wasilibc_initialize_environ", 17835)],
             Self::JavaScript => &[],
         }
     }
@@ -81,6 +97,10 @@ impl Language {
     /// Its boot script and what belongs to it.
     pub(super) const fn boot(self) -> &'static [(&'static str, &'static str)] {
         match self {
+            Self::Ruby => &[
+                ("boot.rb", include_str!("ruby/boot.rb")),
+                ("rack.rb", include_str!("ruby/rack.rb")),
+            ],
             Self::JavaScript => &[
                 ("boot.js", include_str!("javascript/boot.js")),
                 ("body.js", include_str!("javascript/body.js")),
@@ -102,6 +122,7 @@ impl Language {
 impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Ruby => "Ruby",
             Self::JavaScript => "JavaScript",
         })
     }

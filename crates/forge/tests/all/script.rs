@@ -3,4 +3,5 @@
 
 mod javascript;
 mod package;
+mod ruby;
 mod running;

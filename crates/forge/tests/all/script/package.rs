@@ -54,3 +54,10 @@ fn the_same_interpreter_makes_the_same_component() {
     let component = || script::component(Language::JavaScript, &wasm).unwrap();
     assert!(component() == component());
 }
+
+#[test]
+fn another_interpreter_is_refused() {
+    let error = script::component(Language::Ruby, &interpreter(Language::JavaScript)).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(text, "failed to join the interpreter of Ruby with its driver");
+}

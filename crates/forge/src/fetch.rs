@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use dayfly_model::Source;
 
 use client::Client;
-use store::Store;
 
 pub use client::FetchFailure;
 pub use registry::{Registries, RegistriesError};
+pub(crate) use store::Store;
 
 /// How a source is fetched.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod progress;
 pub mod rename;
 pub mod resolve;
+pub mod script;
 pub mod shape;
 
 mod names;

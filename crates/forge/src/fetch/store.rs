@@ -12,34 +12,34 @@ use tempfile::NamedTempFile;
 use super::Copy;
 use super::client::FetchFailure;
 
-pub(super) struct Store {
+pub(crate) struct Store {
     folder: PathBuf,
 }
 
 /// A file that is being written.
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     file: NamedTempFile,
     hasher: Sha256,
     bytes: u64,
 }
 
 impl Store {
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
     }
 
     /// Where the file of that digest is, if it is here.
-    pub(super) fn path(&self, digest: &str) -> PathBuf {
+    pub(crate) fn path(&self, digest: &str) -> PathBuf {
         self.folder.join("sha256").join(digest)
     }
 
     /// The file of that digest.
-    pub(super) fn find(&self, digest: &str) -> Option<Copy> {
+    pub(crate) fn find(&self, digest: &str) -> Option<Copy> {
         let path = self.path(digest);
         path.is_file().then(|| Copy { path, digest: digest.to_owned() })
     }
 
-    pub(super) fn incoming(&self) -> Result<Incoming, FetchFailure> {
+    pub(crate) fn incoming(&self) -> Result<Incoming, FetchFailure> {
         let folder = self.folder.join("sha256");
         let file = fs::create_dir_all(&folder).and_then(|()| NamedTempFile::new_in(&folder));
         let file = file.map_err(|source| FetchFailure::Keep { path: folder, source })?;
@@ -97,18 +97,18 @@ impl Store {
 }
 
 impl Incoming {
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn write(&mut self, chunk: &[u8]) -> Result<(), FetchFailure> {
+    pub(crate) fn write(&mut self, chunk: &[u8]) -> Result<(), FetchFailure> {
         self.hasher.update(chunk);
         self.bytes += chunk.len() as u64;
         self.file.write_all(chunk).map_err(|source| self.failed(source))
     }
 
     /// Gives the file its name, if it is what it has to be.
-    pub(super) fn finish(self, store: &Store, digest: &str) -> Result<Copy, FetchFailure> {
+    pub(crate) fn finish(self, store: &Store, digest: &str) -> Result<Copy, FetchFailure> {
         let actual = hexadecimal(&self.hasher.clone().finalize());
         if actual != digest {
             return Err(FetchFailure::Digest { expected: digest.to_owned(), actual });

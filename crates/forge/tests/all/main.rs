@@ -7,6 +7,7 @@ mod guests;
 mod hostile;
 mod rename;
 mod resolve;
+mod script;
 mod shape;
 mod support;
 mod unshim;

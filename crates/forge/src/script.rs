@@ -1,0 +1,85 @@
+//! Scripts: makes of a language's interpreter a component that the freeze phase can freeze with an
+//! app in it.
+//!
+//! An interpreter comes as a core module from a public registry ([`Interpreter`], pinned by its
+//! digest). [`component`] joins it with a *driver* of ours: `initialize` starts the interpreter and
+//! has it run the boot script, which loads the app; `wasi:cli/run` handles one request. Nothing of an
+//! app is in the component, so all apps of a language share it.
+
+mod language;
+mod merge;
+mod package;
+
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as ADAPTER_NAME,
+    WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
+};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+pub use language::{Interpreter, Language, Registry};
+pub use merge::MergeError;
+pub use package::{PackageError, PackageFailure, fetch};
+
+/// The world of what comes out.
+const WORLD: &str = include_str!("../wit/script.wit");
+
+/// What every driver has.
+const COMMON: &str = include_str!("script/common.wat");
+
+/// A script's component could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// The interpreter is another one than the driver is for.
+    #[error("failed to join the interpreter of {language} with its driver")]
+    Merge {
+        /// Whose interpreter it is.
+        language: Language,
+        /// What does not fit.
+        #[source]
+        source: MergeError,
+    },
+    /// The joined module does not make a component.
+    #[error("failed to make a component of the interpreter of {language}")]
+    Encode {
+        /// Whose interpreter it is.
+        language: Language,
+        /// What the encoder said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Makes the component of a language from its interpreter's module: the one that
+/// [`Language::interpreter`] names, whose digest the caller has checked.
+///
+/// # Errors
+/// When the module is another one.
+pub fn component(language: Language, interpreter: &[u8]) -> Result<Vec<u8>, ScriptError> {
+    let joined = driver(language)
+        .map_err(MergeError::Driver)
+        .and_then(|driver| merge::merge(interpreter, &driver, language.pins()));
+    let module = joined.map_err(|source| ScriptError::Merge { language, source })?;
+    encode(module).map_err(|source| ScriptError::Encode { language, source })
+}
+
+/// What the folder `/dayfly` holds for an app: the boot script with what belongs to it, and
+/// `dayfly.json`, which tells it where the app begins (`/app/app.rb`).
+pub fn boot_files(language: Language, entry: &str) -> Vec<(String, Vec<u8>)> {
+    let configuration = serde_json::json!({ "entry": entry }).to_string().into_bytes();
+    let boot = language.boot().iter();
+    let boot = boot.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+    boot.chain([("dayfly.json".to_owned(), configuration)]).collect()
+}
+
+fn driver(language: Language) -> Result<Vec<u8>, wat::Error> {
+    wat::parse_str(format!("(module\n{}\n{COMMON})", language.driver()))
+}
+
+fn encode(mut module: Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_source("script.wit", WORLD)?;
+    let world = resolve.select_world(&[package], Some("script"))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    Ok(ComponentEncoder::default().module(&module)?.adapter(ADAPTER_NAME, ADAPTER)?.encode()?)
+}

@@ -1,0 +1,114 @@
+// Loads the app once, before the instance is frozen, and handles one request in each thawed one.
+import * as std from "qjs:std";
+import * as system from "./system.js";
+import { inspect } from "./console.js";
+import { environment, requestOf } from "./cgi.js";
+import { Response } from "./http.js";
+import { listener } from "./globals.js";
+import { bytesOf, pieces } from "./body.js";
+
+const CONFIGURATION = "/dayfly/dayfly.json";
+
+export async function initialize(native) {
+  system.use(native);
+  Math.random = native.random;
+  const { entry } = JSON.parse(std.loadFile(CONFIGURATION));
+  const app = await import(entry);
+  const fetch = handlerOf(app, entry);
+  std.gc();
+  return problem => (problem === undefined ? run(fetch) : fail(problem));
+}
+
+// `export default { fetch }`, or what was given to `addEventListener("fetch", …)`.
+function handlerOf(app, entry) {
+  const exported = app.default;
+  if (typeof exported?.fetch === "function") {
+    return (request, context) => exported.fetch(request, {}, context);
+  }
+  if (typeof exported === "function") return (request, context) => exported(request, {}, context);
+  if (listener()) return dispatched;
+  throw new TypeError(
+    `\`${entry}\` handles nothing: it needs \`export default { fetch(request) { … } }\``,
+  );
+}
+
+function dispatched(request, context) {
+  let answer;
+  listener()({
+    type: "fetch",
+    request,
+    respondWith(response) {
+      answer = response;
+    },
+    waitUntil: context.waitUntil,
+  });
+  return answer;
+}
+
+// Whether a part of the answer was written.
+let begun = false;
+let isEvent = false;
+
+async function run(fetch) {
+  const variables = environment();
+  isEvent = variables.has("CE_ID") && !variables.has("REQUEST_METHOD");
+  const pending = [];
+  const context = {
+    waitUntil(promise) {
+      pending.push(promise);
+    },
+    passThroughOnException() {},
+  };
+  let succeeded;
+  try {
+    const response = await fetch(requestOf(variables, isEvent), context);
+    if (!(response instanceof Response)) {
+      throw new TypeError(`the handler answered ${inspect(response)}, which is no Response`);
+    }
+    await send(response);
+    succeeded = !isEvent || response.ok;
+  } catch (error) {
+    succeeded = fail(error);
+  }
+  for (const outcome of await Promise.allSettled(pending)) {
+    if (outcome.status === "rejected") system.log(`in waitUntil: ${inspect(outcome.reason)}`);
+  }
+  return succeeded;
+}
+
+async function send(response) {
+  const head = isEvent ? "" : headOf(response);
+  const content = bytesOf(response);
+  if (content) {
+    begun = true;
+    system.write(joined(system.encode(head), content));
+    return;
+  }
+  if (head) system.write(system.encode(head));
+  begun = true;
+  for await (const piece of pieces(response)) system.write(piece);
+}
+
+function headOf(response) {
+  let head = `Status: ${response.status}\n`;
+  for (const [name, value] of response.headers) head += `${name}: ${value}\n`;
+  return `${head}\n`;
+}
+
+function joined(first, second) {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
+// Says what went wrong to the log, and to the client only that something did.
+function fail(problem) {
+  system.log(inspect(problem));
+  if (isEvent || begun) return false;
+  begun = true;
+  system.write(
+    system.encode("Status: 500\nContent-Type: text/plain\n\nInternal Server Error\n"),
+  );
+  return true;
+}

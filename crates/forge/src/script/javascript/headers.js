@@ -1,0 +1,92 @@
+// `Headers`, as the Fetch standard has them.
+
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const FORBIDDEN = /[\0\r\n]/;
+
+function nameOf(name) {
+  name = String(name);
+  if (!NAME.test(name)) throw new TypeError(`\`${name}\` is no header name`);
+  return name.toLowerCase();
+}
+
+function valueOf(value) {
+  value = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+  if (FORBIDDEN.test(value)) throw new TypeError("a header's value is one line");
+  return value;
+}
+
+export class Headers {
+  // By name: a list of values.
+  #values = new Map();
+
+  constructor(from) {
+    if (from === undefined || from === null) return;
+    if (typeof from !== "object") throw new TypeError("headers are an object or pairs");
+    if (from instanceof Headers) {
+      for (const [name, values] of from.#values) this.#values.set(name, [...values]);
+      return;
+    }
+    const pairs = from[Symbol.iterator] ? from : Object.entries(from);
+    for (const pair of pairs) {
+      const [name, value, ...more] = pair;
+      if (more.length || value === undefined) throw new TypeError("a header is a pair");
+      this.append(name, value);
+    }
+  }
+
+  append(name, value) {
+    name = nameOf(name);
+    value = valueOf(value);
+    const values = this.#values.get(name);
+    if (values) values.push(value);
+    else this.#values.set(name, [value]);
+  }
+
+  set(name, value) {
+    this.#values.set(nameOf(name), [valueOf(value)]);
+  }
+
+  get(name) {
+    return this.#values.get(nameOf(name))?.join(", ") ?? null;
+  }
+
+  has(name) {
+    return this.#values.has(nameOf(name));
+  }
+
+  delete(name) {
+    this.#values.delete(nameOf(name));
+  }
+
+  getSetCookie() {
+    return [...(this.#values.get("set-cookie") ?? [])];
+  }
+
+  forEach(visit, self) {
+    for (const [name, value] of this) visit.call(self, value, name, this);
+  }
+
+  *entries() {
+    for (const name of [...this.#values.keys()].sort()) {
+      const values = this.#values.get(name);
+      if (name !== "set-cookie") yield [name, values.join(", ")];
+      else for (const value of values) yield [name, value];
+    }
+  }
+
+  *keys() {
+    for (const [name] of this) yield name;
+  }
+
+  *values() {
+    for (const [, value] of this) yield value;
+  }
+
+  [Symbol.iterator]() {
+    return this.entries();
+  }
+
+  get [Symbol.toStringTag]() {
+    return "Headers";
+  }
+}

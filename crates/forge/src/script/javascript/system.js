@@ -1,0 +1,49 @@
+// What the interpreter and its driver give: bytes in and out, text, randomness, the environment.
+import * as os from "qjs:os";
+
+// Stands for standard input where a body is asked for.
+export const INPUT = Symbol("input");
+
+let native;
+
+export function use(given) {
+  native = given;
+}
+
+// The next bytes of standard input, at most so many; none at its end.
+export function read(most) {
+  const buffer = new ArrayBuffer(most);
+  const count = os.read(0, buffer, 0, most);
+  if (count < 0) throw new Error(`failed to read the body (error ${-count})`);
+  return new Uint8Array(buffer, 0, count);
+}
+
+export function write(bytes, to = 1) {
+  let at = 0;
+  while (at < bytes.length) {
+    const count = os.write(to, bytes.buffer, bytes.byteOffset + at, bytes.length - at);
+    if (count < 0) throw new Error(`failed to write (error ${-count})`);
+    at += count;
+  }
+}
+
+export function log(line) {
+  write(encode(`${line}\n`), 2);
+}
+
+export function encode(text) {
+  return native.encode(text.isWellFormed() ? text : text.toWellFormed());
+}
+
+export function decode(bytes) {
+  return native.decode(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function fillRandom(bytes) {
+  native.fillRandom(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+// The environment as it is now, `NAME=VALUE` each ended by a NUL.
+export function environment() {
+  return decode(native.environment());
+}

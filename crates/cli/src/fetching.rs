@@ -1,11 +1,13 @@
 //! Brings the sources of an app that are elsewhere, and tells the user about it.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use dayfly_forge::fetch::{self, FetchConfig, FetchError, Fetched, Fetching, PATIENCE, Registries};
-use dayfly_model::App;
+use dayfly_forge::script::{self, Language};
+use dayfly_model::{App, Source};
 use directories::{BaseDirs, ProjectDirs};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -28,7 +30,28 @@ pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> 
         credentials: docker.map(|folder| folder.join("config.json")),
     };
     let mut teller = Teller { quiet, bar: None };
-    fetch::fetch(app.sources(), &config, |word| teller.tell(word)).map_err(failed)
+    let fetched = fetch::fetch(app.sources(), &config, |word| teller.tell(word));
+    let mut fetched = fetched.map_err(failed)?;
+    let given = std::env::var("DAYFLY_INTERPRETERS").ok().filter(|given| !given.is_empty());
+    for language in languages(app) {
+        let tell = |word: Fetching<'_>| teller.tell(word);
+        let path = script::fetch(language.interpreter(), &config, given.as_deref(), tell);
+        let path = path.map_err(|error| {
+            let hint = error.hint();
+            report::hint(error, Some(hint))
+        })?;
+        fetched.has_interpreter(language, path);
+    }
+    Ok(fetched)
+}
+
+/// The languages of an app's scripts.
+pub(crate) fn languages(app: &App) -> BTreeSet<Language> {
+    let files = app.sources().filter_map(|source| match source {
+        Source::File(file) => Language::of(file),
+        _ => None,
+    });
+    files.collect()
 }
 
 /// The folder that keeps what was fetched, if nobody names another.

@@ -9,6 +9,7 @@ use dayfly_capabilities::opened_by;
 use dayfly_capabilities::wasi::{FilesError, Folder, Folders};
 use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_forge::fetch::Fetched;
+use dayfly_forge::script::Language;
 use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job};
 use dayfly_host::{BoxError, ImageSource, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
@@ -71,6 +72,9 @@ impl Source {
         let mut left = folders.map_or_else(Vec::new, |found| {
             found.folders.into_iter().map(|folder| folder.host).collect()
         });
+        if is_script(component) {
+            left.extend(self.files.first().and_then(|file| file.parent()).map(Path::to_owned));
+        }
         let mut all: Option<Stamp> = None;
         let mut seen = 0;
         while let Some(path) = left.pop() {
@@ -82,10 +86,12 @@ impl Source {
             let stamp = Stamp::of(&metadata);
             all = Some(all.map_or(stamp, |all| all.and(stamp)));
             if metadata.is_dir() {
-                let mut inner = path
-                    .read_dir()?
-                    .map(|entry| Ok(entry?.path()))
-                    .collect::<io::Result<Vec<_>>>()?;
+                let entries = path.read_dir()?.collect::<io::Result<Vec<_>>>()?;
+                // What is hidden is no part of an app: `.git`, `.dayfly`.
+                let shown = entries
+                    .iter()
+                    .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+                let mut inner: Vec<_> = shown.map(|entry| entry.path()).collect();
                 inner.sort_unstable();
                 left.extend(inner);
             }
@@ -98,7 +104,11 @@ impl Source {
 const MAX_FROZEN_FILES: usize = 100_000;
 
 fn is_frozen(component: &Component) -> bool {
-    component.build.as_ref().is_some_and(|build| build.freeze)
+    component.build.as_ref().is_some_and(|build| build.freeze) || is_script(component)
+}
+
+fn is_script(component: &Component) -> bool {
+    matches!(&component.source, dayfly_model::Source::File(file) if Language::of(file).is_some())
 }
 
 /// What a component's initialiser may use.
@@ -151,7 +161,8 @@ impl ImageSource for Source {
         let job = job(app, component, executor, middleware, fetched);
         let folders = self.frozen_folders(component)?;
         let terms = folders.as_ref().map(|folders| freeze_terms(component, folders));
-        let freezer = terms.as_ref().map(|terms| Freezer { engine, terms });
+        let scratch = &self.state.join("scripts");
+        let freezer = terms.as_ref().map(|terms| Freezer { engine, terms, scratch });
         let prepared = dayfly_forge::prepare(&Job { freezer, ..job });
         let dayfly_forge::Prepared { wasm, shape, .. } = prepared?;
         Ok(Prepared { wasm, shape })

@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use dayfly_model::Source;
 
+use crate::script::Language;
 use client::Client;
 
 pub use client::FetchFailure;
 pub use registry::{Registries, RegistriesError};
-pub(crate) use store::Store;
+pub(crate) use store::{Store, digest_of};
 
 /// How a source is fetched.
 #[derive(Debug, Clone)]
@@ -59,6 +60,7 @@ pub enum Fetching<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Fetched {
     found: HashMap<Source, Copy>,
+    interpreters: HashMap<Language, PathBuf>,
 }
 
 /// A source that is kept on this machine.
@@ -122,9 +124,20 @@ impl Fetched {
         self.found.get(source)
     }
 
+    /// Says where the interpreter of a language is.
+    pub fn has_interpreter(&mut self, language: Language, path: PathBuf) {
+        self.interpreters.insert(language, path);
+    }
+
+    /// The module of a language's interpreter.
+    pub(crate) fn interpreter(&self, language: Language) -> Option<&Path> {
+        self.interpreters.get(&language).map(PathBuf::as_path)
+    }
+
     /// The folders that the copies lie in.
     pub fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.found.values().filter_map(|copy| copy.path.parent())
+        let copies = self.found.values().map(|copy| &copy.path);
+        copies.chain(self.interpreters.values()).filter_map(|path| path.parent())
     }
 }
 
@@ -141,7 +154,7 @@ pub fn kept<'a>(sources: impl IntoIterator<Item = &'a Source>, folder: &Path) ->
         }?;
         Some((source.clone(), copy))
     });
-    Fetched { found: kept.collect() }
+    Fetched { found: kept.collect(), interpreters: HashMap::new() }
 }
 
 /// Fetches what of `sources` is not kept yet.

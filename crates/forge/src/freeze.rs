@@ -12,7 +12,7 @@ mod refusals;
 mod world;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dayfly_engine::{Engine, Freezing, Metered};
@@ -58,6 +58,8 @@ pub struct Freezer<'a> {
     pub engine: &'a Engine,
     /// What they may use.
     pub terms: &'a FreezeTerms,
+    /// A folder for what a script's interpreter reads to begin with; it may be used again.
+    pub scratch: &'a Path,
 }
 
 impl fmt::Debug for Freezer<'_> {

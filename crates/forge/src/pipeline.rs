@@ -14,6 +14,7 @@ use crate::inspect::{self, InspectError, World};
 use crate::progress::{Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
 use crate::resolve::{self, Location, ResolveError};
+use crate::script::{self, BootError};
 use crate::shape::{self, ShapeError};
 use crate::unshim;
 
@@ -120,6 +121,9 @@ pub enum Failure {
     /// A core module could not be made a component.
     #[error(transparent)]
     Componentise(#[from] ComponentiseError),
+    /// What a script needs beside its interpreter could not be put in its place.
+    #[error(transparent)]
+    Script(#[from] BootError),
     /// The component could not be frozen.
     #[error("failed to freeze the component")]
     Freeze(#[source] Box<FreezeError>),
@@ -175,6 +179,9 @@ impl Failure {
             Self::Freeze(error) => error.hint(),
             Self::Compose(error) => error.hint(),
             Self::Shape(error) => error.hint(),
+            Self::Script(_) => {
+                Some("see that there is room, and that it may be written".to_owned())
+            }
             Self::Rename(_) | Self::Inspect(_) => {
                 Some("the file looks damaged: build or copy it again".to_owned())
             }
@@ -246,7 +253,10 @@ fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
     let mut progress = Progress::default();
     let location = job.location();
     let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(&location))?;
-    let mut wasm = flat(wasm, job.entrypoint(), job.freezer, &mut progress)?;
+    let terms = job.freezer.map(|freezer| script::terms(&location, &freezer)).transpose()?;
+    let freezer = job.freezer.zip(terms.as_deref());
+    let freezer = freezer.map(|(freezer, terms)| Freezer { terms, ..freezer });
+    let mut wasm = flat(wasm, job.entrypoint(), freezer, &mut progress)?;
     if let Some(composition) = &job.composition {
         let composed = || compose::compose(wasm, composition, &location).map(|wasm| (wasm, true));
         wasm = progress.bytes(Phase::Compose, composed)?;
@@ -274,7 +284,7 @@ fn flat(
     let initialiser = freezer.map(|it| Initialiser(it.terms.initialiser.as_deref()));
     let mut wasm = progress
         .bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint, initialiser))?;
-    if let Some(Freezer { engine, terms }) = freezer {
+    if let Some(Freezer { engine, terms, .. }) = freezer {
         let freeze = || freeze::freeze(engine, wasm, terms).map(|frozen| (frozen.wasm, true));
         wasm = progress
             .bytes(Phase::Freeze, freeze)

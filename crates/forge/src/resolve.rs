@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use dayfly_model::Source;
 
-use crate::fetch::{self, Copy, Fetched};
+use crate::fetch::{self, Copy, Fetched, digest_of};
+use crate::script::{self, Language, ScriptError};
 
 /// The largest source that is read: above any guest known (a CPython with its libraries has
 /// 150 MB), below what would hurt a developer's machine.
@@ -70,6 +71,9 @@ pub enum ResolveError {
         /// What it is.
         what: String,
     },
+    /// An interpreter could not be made a component.
+    #[error(transparent)]
+    Interpreter(Box<ScriptError>),
     /// A copy is no longer what was fetched.
     #[error("the copy of {what} is not what it was when it was fetched")]
     Changed {
@@ -105,7 +109,7 @@ impl ResolveError {
                 Some(format!("remove `{}`, and it is fetched again", path.display()))
             }
             Self::Empty => Some("build it again: the build may have been interrupted".to_owned()),
-            Self::Io { .. } | Self::TooLarge { .. } | Self::Text(_) => None,
+            Self::Io { .. } | Self::TooLarge { .. } | Self::Text(_) | Self::Interpreter(_) => None,
         }
     }
 }
@@ -144,7 +148,9 @@ fn file(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
             };
         }
     };
-    if let Some(language) = script_language(&path) {
+    if Language::of(&path).is_none()
+        && let Some(language) = script_language(&path)
+    {
         let what = format!("in {language} (`{}`)", path.display());
         return Err(ResolveError::Unserved { what });
     }
@@ -167,6 +173,9 @@ pub(crate) fn find(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
 /// When it cannot be had, or is no WebAssembly.
 pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
     let path = file(location)?;
+    if let Some(language) = Language::of(&path) {
+        return Ok((interpreter(language, location)?, true));
+    }
     let bytes = read(&path, location.build_commands)?;
     if let Some(copy) = location.copy().filter(|copy| !copy.is(&bytes)) {
         let what = fetch::described(location.source);
@@ -180,6 +189,18 @@ pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), Resolv
         other => other,
     })?;
     Ok((bytes, translated))
+}
+
+/// The component of a language's interpreter, which is the same for all of its scripts.
+fn interpreter(language: Language, location: &Location<'_>) -> Result<Vec<u8>, ResolveError> {
+    let what = || format!("the interpreter of {language}");
+    let path = location.fetched.and_then(|fetched| fetched.interpreter(language));
+    let path = path.ok_or_else(|| ResolveError::NotFetched { what: what() })?;
+    let module = read(path, &[])?;
+    if digest_of(&module) != language.interpreter().digest {
+        return Err(ResolveError::Changed { what: what(), path: path.to_owned() });
+    }
+    script::component(language, &module).map_err(|error| ResolveError::Interpreter(Box::new(error)))
 }
 
 fn failed(path: &Path, build_commands: &[String]) -> impl Fn(io::Error) -> ResolveError {

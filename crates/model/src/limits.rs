@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Source;
+use crate::feature::Feature;
 use crate::manifest::{parse_duration, parse_size, parse_stack};
 
 /// The default of what is streamed. Nothing of it is held, so it costs no memory however long it is;
@@ -77,6 +79,18 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The defaults of a component whose source is this: an interpreter needs more room than what
+    /// is compiled.
+    pub fn of_source(source: &Source) -> Self {
+        let usual = Self::default();
+        match source {
+            Source::File(file) if Feature::script(file).is_some() => {
+                Self { memory_bytes: 512 << 20, stack_bytes: 4 << 20, ..usual }
+            }
+            _ => usual,
+        }
+    }
+
     /// The names of all limits, as a manifest spells them.
     pub const NAMES: [&'static str; 18] = [
         "memory",

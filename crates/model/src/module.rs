@@ -75,10 +75,12 @@ fn id_of(file: &Path) -> String {
 }
 
 fn component(id: ComponentId, source: PathBuf) -> Component {
+    let source = Source::File(source);
     Component {
         id,
         description: String::new(),
-        source: Source::File(source),
+        limits: Limits::of_source(&source),
+        source,
         files: Vec::new(),
         exclude_files: Vec::new(),
         environment: BTreeMap::new(),
@@ -91,7 +93,6 @@ fn component(id: ComponentId, source: PathBuf) -> Component {
         variables: BTreeMap::new(),
         build: None,
         dependencies: Vec::new(),
-        limits: Limits::default(),
         reuse: Reuse::default(),
     }
 }

@@ -75,7 +75,8 @@ impl Freeze {
         };
         let engine = self.engine.build(oneshot::INSTANCES, 0, [])?;
         let start = Instant::now();
-        let freezer = Freezer { engine: &engine, terms: &terms };
+        let scratch = tempfile::tempdir()?;
+        let freezer = Freezer { engine: &engine, terms: &terms, scratch: scratch.path() };
         let frozen = oneshot::prepare_with(&self.file, Some(freezer))?;
         let took = start.elapsed();
         let source_bytes = frozen.phases.first().map_or(0, |phase| phase.bytes) as u64;

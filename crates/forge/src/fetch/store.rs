@@ -133,7 +133,7 @@ pub(super) fn is_digest(text: &str) -> bool {
 }
 
 /// The SHA-256 digest of what was read, in hexadecimal digits.
-pub(super) fn digest_of(bytes: &[u8]) -> String {
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 /// A language whose scripts are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     /// Ruby.
     Ruby,

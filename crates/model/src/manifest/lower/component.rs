@@ -18,11 +18,13 @@ impl Lowering<'_, '_> {
         let profile = self.profile.and_then(|name| node.get("profile")?.get(name));
         let source = profile.and_then(|p| p.entry("source")).or_else(|| node.entry("source"));
         self.uses_of_component(node, profile, source, key);
+        let source =
+            source.map_or_else(|| Source::File(PathBuf::new()), |entry| source_of(&entry.node));
         Component {
             id: ComponentId(id.to_owned()),
             description: node.text("description").unwrap_or_default().to_owned(),
-            source: source
-                .map_or_else(|| Source::File(PathBuf::new()), |entry| source_of(&entry.node)),
+            limits: limits(node, Limits::of_source(&source)),
+            source,
             files: node.list("files").iter().filter_map(file_grant).collect(),
             exclude_files: node.texts("exclude_files"),
             environment: environment(node, profile),
@@ -35,7 +37,6 @@ impl Lowering<'_, '_> {
             variables: self.component_variables(node),
             build: build(node, profile),
             dependencies: self.dependencies(id, node, profile, key),
-            limits: limits(node),
             reuse: reuse(node),
         }
     }
@@ -125,8 +126,7 @@ fn build(node: &Node, profile: Option<&Node>) -> Option<Build> {
     })
 }
 
-fn limits(node: &Node) -> Limits {
-    let mut limits = Limits::default();
+fn limits(node: &Node, mut limits: Limits) -> Limits {
     let Some(stated) = node.get("limits") else { return limits };
     for name in Limits::NAMES {
         let integer = || stated.integer(name).map(|number| number.to_string());

@@ -20,8 +20,8 @@ pub mod http;
 #[doc(hidden)]
 pub mod fuzz {
     //! What fuzz targets reach and nobody else.
-    pub use crate::messaging::fuzz as nats;
     pub use crate::mysql::fuzz as mysql;
+    pub use crate::nats::fuzz as nats;
 }
 mod inherit;
 pub mod key_value;
@@ -32,6 +32,7 @@ pub mod messaging;
 pub mod mqtt;
 pub mod mysql;
 mod names;
+pub mod nats;
 pub mod otel;
 mod paced;
 pub mod postgres;

@@ -307,9 +307,17 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
 /// Whether a trigger's events come from servers, or its handlers' answers go to any.
 fn leaves_the_machine(trigger: &TriggerKind) -> bool {
     let TriggerKind::Event(EventTrigger { source, output, .. }) = trigger else { return false };
-    let passes_on =
-        matches!(output, Some(Output::Redis { .. } | Output::Mqtt { .. } | Output::Http(_)));
-    passes_on || matches!(source, EventSource::Redis(_) | EventSource::Mqtt(_))
+    let passes_on = match output {
+        Some(Output::Component(_) | Output::Queue(_)) | None => false,
+        Some(
+            Output::Redis { .. } | Output::Mqtt { .. } | Output::Nats { .. } | Output::Http(_),
+        ) => true,
+    };
+    let listens = match source {
+        EventSource::Cron(_) | EventSource::Queue(_) => false,
+        EventSource::Redis(_) | EventSource::Mqtt(_) | EventSource::Nats(_) => true,
+    };
+    passes_on || listens
 }
 
 /// Where a runtime configuration puts data outside the state folder.

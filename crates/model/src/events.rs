@@ -7,9 +7,11 @@ use std::time::Duration;
 use crate::app::ComponentId;
 use crate::template::Template;
 
+mod nats;
 mod output;
 mod schedule;
 
+pub use nats::{NatsFrom, NatsSource, NatsStream, is_filter, is_subject, takes};
 pub use output::{Output, OutputError, RedisPlace};
 pub use schedule::{Schedule, ScheduleError};
 
@@ -33,6 +35,8 @@ pub enum EventSource {
     Redis(RedisSource),
     /// A broker of MQTT.
     Mqtt(MqttSource),
+    /// A NATS server.
+    Nats(NatsSource),
     /// A schedule.
     Cron(CronSource),
     /// A queue of the app's own, by its name.
@@ -46,6 +50,7 @@ impl EventSource {
         match self {
             Self::Redis(_) => "redis",
             Self::Mqtt(_) => "mqtt",
+            Self::Nats(_) => "nats",
             Self::Cron(_) => "cron",
             Self::Queue(_) => "queue",
         }

@@ -56,9 +56,11 @@ impl Mosquitto {
         let arguments = Box::new(move |port: u16, folder: &std::path::Path| {
             let file = folder.join("mosquitto.conf");
             // As root it would become another user, who cannot read the folder.
-            let text = format!("user root\npersistence false\nlistener {port} 127.0.0.1\n{lines}");
+            let text = format!(
+                "user root\npersistence false\nmax_queued_messages 0\nlistener {port} 127.0.0.1\n{lines}"
+            );
             std::fs::write(&file, text).expect("a new file");
-            vec!["-v".into(), "-c".into(), file.into()]
+            vec!["-c".into(), file.into()]
         });
         let recipe = Recipe { name: "mosquitto".into(), ready: " running", arguments };
         Self { daemon: Daemon::start(recipe).await, login, authority, _folder: None }

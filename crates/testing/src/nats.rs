@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -16,7 +17,7 @@ use crate::process::Process;
 /// How long a message may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A `nats-server` on a free port of this machine. It keeps nothing.
+/// A `nats-server` on a free port of this machine. It keeps nothing unless it has JetStream.
 pub struct Nats(Daemon);
 
 /// One who listens to a subject.
@@ -60,11 +61,17 @@ impl Nats {
         .await
     }
 
+    /// A server that has JetStream, and takes messages of up to 32 MiB.
+    pub async fn with_jetstream() -> Self {
+        Self::with("max_payload: 33554432\njetstream { store_dir: \"FOLDER/jetstream\" }\n").await
+    }
+
     async fn with(lines: &str) -> Self {
         let lines = lines.to_owned();
         let arguments = Box::new(move |port: u16, folder: &Path| {
             let file = folder.join("nats.conf");
-            std::fs::write(&file, &lines).expect("a file of ours");
+            let lines = lines.replace("FOLDER", &folder.display().to_string());
+            std::fs::write(&file, lines).expect("a file of ours");
             let port = port.to_string();
             let flags = ["--addr", "127.0.0.1", "--port", &port, "--config"];
             let flags = flags.into_iter().map(OsString::from);
@@ -89,14 +96,85 @@ impl Nats {
     /// # Panics
     /// If the server does not let it.
     pub async fn listen(&self, subject: &str) -> Listener {
+        let mut listener = self.client().await;
+        listener.say(&format!("SUB {subject} 1\r\nPING\r\n")).await;
+        assert_eq!(listener.line().await, "PONG");
+        listener
+    }
+
+    async fn client(&self) -> Listener {
         let stream = TcpStream::connect(self.authority()).await.expect("a server that runs");
         let mut listener = Listener(BufStream::new(stream));
         let greeting = listener.line().await;
         assert!(greeting.starts_with("INFO "), "{greeting}");
-        let hello = "CONNECT {\"verbose\":false,\"headers\":true}\r\n";
-        listener.say(&format!("{hello}SUB {subject} 1\r\nPING\r\n")).await;
-        assert_eq!(listener.line().await, "PONG");
+        listener.say("CONNECT {\"verbose\":false,\"headers\":true}\r\n").await;
         listener
+    }
+
+    /// Publishes a message with headers, a line each; the server has it when this returns.
+    pub async fn publish(&self, subject: &str, headers: &[&str], data: &[u8]) {
+        let mut client = self.client().await;
+        client.publish(subject, None, headers, data).await;
+        client.say("PING\r\n").await;
+        assert_eq!(client.line().await, "PONG");
+    }
+
+    /// The answer to a request.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn ask(&self, subject: &str, data: &str) -> Heard {
+        let mut client = self.listen("_INBOX.test").await;
+        client.publish(subject, Some("_INBOX.test"), &[], data.as_bytes()).await;
+        client.hear().await
+    }
+
+    /// What JetStream answers to a request.
+    ///
+    /// # Panics
+    /// If it answers with an error.
+    pub async fn jetstream(&self, what: &str, request: &Value) -> Value {
+        let request = if request.is_null() { String::new() } else { request.to_string() };
+        let heard = self.ask(&format!("$JS.API.{what}"), &request).await;
+        let answer: Value = serde_json::from_slice(&heard.data).expect("JSON");
+        assert!(answer.get("error").is_none(), "{what}: {answer}");
+        answer
+    }
+
+    /// Makes a stream of a subject.
+    pub async fn stream(&self, name: &str, subject: &str) {
+        let stream =
+            json!({ "name": name, "subjects": [subject], "storage": "file", "allow_direct": true });
+        self.jetstream(&format!("STREAM.CREATE.{name}"), &stream).await;
+    }
+
+    /// What a message of a stream carries, by its number.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn message(&self, stream: &str, number: u64) -> String {
+        let what = format!("$JS.API.DIRECT.GET.{stream}");
+        let heard = self.ask(&what, &json!({ "seq": number }).to_string()).await;
+        assert!(heard.headers.contains("Nats-Sequence"), "{heard:?}");
+        String::from_utf8(heard.data).expect("text")
+    }
+
+    /// Adds messages to the stream that takes a subject; it has them when this returns.
+    ///
+    /// # Panics
+    /// If none takes it.
+    pub async fn add_all(&self, subject: &str, messages: impl IntoIterator<Item = String>) {
+        let mut client = self.listen("_INBOX.test").await;
+        let mut count = 0;
+        for message in messages {
+            client.publish(subject, Some("_INBOX.test"), &[], message.as_bytes()).await;
+            count += 1;
+        }
+        for _ in 0..count {
+            let heard = client.hear().await;
+            let answer: Value = serde_json::from_slice(&heard.data).expect("JSON");
+            assert!(answer["seq"].is_number(), "{answer}");
+        }
     }
 
     /// Answers each message to a subject, so many times, with what it said; stopped when dropped
@@ -144,6 +222,19 @@ impl Nats {
 impl Listener {
     async fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.expect("a connection");
+        self.0.flush().await.expect("a connection");
+    }
+
+    async fn publish(&mut self, subject: &str, reply: Option<&str>, headers: &[&str], data: &[u8]) {
+        let reply = reply.unwrap_or_default();
+        let line = if headers.is_empty() {
+            format!("PUB {subject} {reply} {}\r\n", data.len())
+        } else {
+            let head = format!("NATS/1.0\r\n{}\r\n\r\n", headers.join("\r\n"));
+            let all = head.len() + data.len();
+            format!("HPUB {subject} {reply} {} {all}\r\n{head}", head.len())
+        };
+        self.0.write_all(&[line.as_bytes(), data, b"\r\n"].concat()).await.expect("a connection");
         self.0.flush().await.expect("a connection");
     }
 

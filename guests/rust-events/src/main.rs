@@ -1,11 +1,14 @@
 //! A handler of events that comes as an HTTP handler: it answers with what it got, unless that tells it
 //! to do something else.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use wstd::http::{Body, Error, Request, Response, StatusCode};
 use wstd::time::Duration;
 
 #[wstd::http_server]
 async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
+    let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let header = |name: &str| {
         let value = request.headers().get(name);
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
@@ -25,6 +28,7 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
         }
         "facts" => facts.join("|"),
         "hops" => format!("{kind} {hops}"),
+        "now" => began.to_string(),
         "large" => "x".repeat(rest.parse()?),
         _ => data.clone(),
     };

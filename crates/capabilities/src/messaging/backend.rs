@@ -3,12 +3,8 @@
 mod inbox;
 mod mqtt;
 mod nats;
-mod nats_wire;
 pub(super) mod pool;
 mod redis;
-
-#[cfg(fuzzing)]
-pub use nats_wire::fuzz;
 
 use std::time::Duration;
 

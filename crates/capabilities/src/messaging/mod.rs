@@ -9,9 +9,6 @@ mod host;
 mod message;
 mod topic;
 
-#[cfg(fuzzing)]
-pub use backend::fuzz;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

@@ -70,11 +70,13 @@ pub(crate) struct Parcel {
     pub(crate) letter: i64,
     /// The number of the message of a queue of Dayfly's own that it is.
     pub(crate) taken: Option<i64>,
+    /// Whether its source brings it again later if its handler fails.
+    pub(crate) comes_again: bool,
 }
 
 impl From<Event> for Parcel {
     fn from(event: Event) -> Self {
-        Self { event, attempts: 0, letter: 0, taken: None }
+        Self { event, attempts: 0, letter: 0, taken: None, comes_again: false }
     }
 }
 
@@ -102,6 +104,16 @@ impl Courier {
     /// How many events may be under way beside those that are.
     pub(crate) fn room(&self) -> usize {
         self.room.available_permits()
+    }
+
+    /// How many events may be under way, and one after the other if they are to keep their order.
+    pub(crate) fn concurrency(&self) -> u32 {
+        self.delivery.concurrency
+    }
+
+    /// Whether each event waits for the one before it.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.delivery.ordered
     }
 
     /// The trigger's id.
@@ -144,7 +156,7 @@ impl Courier {
     }
 
     async fn see_through(&self, parcel: Parcel) -> Settled {
-        let Parcel { event, mut attempts, letter, taken } = parcel;
+        let Parcel { event, mut attempts, letter, taken, comes_again } = parcel;
         let mut reply = None;
         loop {
             let error = match self.attempt((&event, taken), &mut reply).await {
@@ -167,6 +179,10 @@ impl Courier {
                 trigger = &*self.trigger, component = self.host.name(), event = event.id, attempts,
                 error, again_in = ?delay, "an event was not handled"
             );
+            // An answer that is there already is kept, and passed on from here.
+            if comes_again && reply.is_none() {
+                return Settled::Later(delay);
+            }
             if self.ending.within(delay).await {
                 return Settled::Back;
             }

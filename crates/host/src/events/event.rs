@@ -9,7 +9,7 @@ use dayfly_telemetry::trace::{Context, TRACEPARENT, TRACESTATE};
 use http::header::{CONTENT_TYPE, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// The version of CloudEvents.
@@ -166,6 +166,35 @@ impl Event {
         event
     }
 
+    /// The event that a message with these headers is: one of CloudEvents in binary mode, by the rules
+    /// of their HTTP binding, or `default` with what else the headers say.
+    pub(crate) fn of_headers(headers: Vec<(String, String)>, default: Self) -> Self {
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        let mut content_type = None;
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            match name.strip_prefix("ce-") {
+                Some(name) => {
+                    let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+                    own.push((name.to_owned(), value));
+                }
+                None if name == CONTENT_TYPE.as_str() => content_type = Some(value),
+                None => others.push((name, value)),
+            }
+        }
+        let is_whole = ["specversion", "id", "source", "type"]
+            .iter()
+            .all(|needed| own.iter().any(|(name, value)| name == needed && !value.is_empty()));
+        if !is_whole {
+            own.retain(|(name, _)| name == HOPS || !RESERVED.contains(&&**name));
+        }
+        let content_type = content_type.or(default.content_type.clone());
+        let content = Content { attributes: own, content_type, data: default.data.clone() };
+        let mut event = Self::of_content(content, default);
+        others.into_iter().for_each(|(name, value)| event.extend(name, value));
+        event
+    }
+
     /// Adds an attribute that its source has, if it may be one.
     pub(crate) fn extend(&mut self, name: String, value: String) {
         let is_legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -202,6 +231,40 @@ mod tests {
         let again = Event::of_content(event.content(), Event::new("/b", "other", Bytes::new()));
         assert_eq!(again.attributes(), event.attributes());
         assert_eq!((again.data, again.content_type), (event.data, event.content_type));
+    }
+
+    fn of(headers: &[(&str, &str)]) -> Event {
+        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Event::of_headers(owned.collect(), Event::new("/a", "dayfly.test", "data".into()))
+    }
+
+    #[test]
+    fn headers_make_an_event_again() {
+        let mut event = Event::new("/a b", "other", "data".into());
+        event.subject = Some("größer %".to_owned());
+        event.hops = 3;
+        event.content_type = Some("a/b".to_owned());
+        event.extensions.push(("traceparent".to_owned(), "00-1-2-00".to_owned()));
+        let headers = event.headers();
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let again = of(&headers);
+        assert_eq!(again.attributes(), event.attributes());
+        assert_eq!((again.data, again.content_type), (event.data, event.content_type));
+    }
+
+    #[test]
+    fn headers_that_are_no_event_change_nothing_that_is_the_hosts() {
+        let event = of(&[
+            ("ce-id", "mine"),
+            ("ce-type", "t"),
+            ("Ce-DayflyHops", "7"),
+            ("id", "1"),
+            ("Key", "v"),
+        ]);
+        assert_ne!(event.id, "mine");
+        assert_eq!((&*event.kind, &*event.source, event.hops), ("dayfly.test", "/a", 7));
+        assert_eq!(event.extensions, [("key".to_owned(), "v".to_owned())]);
     }
 
     #[test]

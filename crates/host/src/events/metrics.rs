@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use dayfly_telemetry::Source;
 use dayfly_telemetry::metrics::{self, Counter, Families, Value};
@@ -15,16 +16,25 @@ pub(crate) enum Settled {
     Dead,
     /// It is to be given back to its source: this process ends.
     Back,
+    /// Its handler failed, and its source is to bring it again after so long.
+    Later(Duration),
 }
 
 impl Settled {
-    const ALL: [Self; 3] = [Self::Done, Self::Dead, Self::Back];
+    /// What the ways are called, by their numbers.
+    const LABELS: [&str; 4] = ["handled", "dead", "given_back", "postponed"];
 
-    const fn label(self) -> &'static str {
+    /// Whether its source is to forget it.
+    pub(crate) const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Dead)
+    }
+
+    const fn number(self) -> usize {
         match self {
-            Self::Done => "handled",
-            Self::Dead => "dead",
-            Self::Back => "given_back",
+            Self::Done => 0,
+            Self::Dead => 1,
+            Self::Back => 2,
+            Self::Later(_) => 3,
         }
     }
 }
@@ -33,7 +43,7 @@ impl Settled {
 #[derive(Debug)]
 pub(crate) struct TriggerMetrics {
     trigger: Arc<str>,
-    settled: [Counter; Settled::ALL.len()],
+    settled: [Counter; Settled::LABELS.len()],
     failed: Counter,
     under_way: AtomicU64,
     connected: AtomicBool,
@@ -55,7 +65,7 @@ impl TriggerMetrics {
     }
 
     pub(super) fn settled(&self, how: Settled) {
-        self.settled[how as usize].add(1);
+        self.settled[how.number()].add(1);
         self.under_way.fetch_sub(1, Relaxed);
     }
 
@@ -82,10 +92,9 @@ impl TriggerMetrics {
 impl Source for TriggerMetrics {
     fn collect(&self, families: &mut Families) {
         let trigger = ("trigger", &*self.trigger);
-        for how in Settled::ALL {
-            let labels = [trigger, ("outcome", how.label())];
-            let count = self.settled[how as usize].get();
-            families.add(&metrics::EVENTS, &labels, Value::Integer(count));
+        for (settled, label) in self.settled.iter().zip(Settled::LABELS) {
+            let labels = [trigger, ("outcome", label)];
+            families.add(&metrics::EVENTS, &labels, Value::Integer(settled.get()));
         }
         let labels = [trigger];
         families.add(&metrics::EVENTS_FAILED, &labels, Value::Integer(self.failed.get()));

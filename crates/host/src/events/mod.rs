@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_capabilities::Backends;
+use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_model::events::Output;
@@ -199,20 +200,34 @@ fn servers(
             EventSource::Mqtt(source) if servers.broker.is_none() => {
                 servers.broker = Some(crate::triggers::mqtt_broker(id, source, opening)?);
             }
+            EventSource::Nats(source) if servers.nats.is_none() => {
+                servers.nats = Some(crate::triggers::nats_server(id, source, opening)?);
+            }
             _ => {}
         }
     }
     // An app may pass answers on to a server that it does not listen to.
-    if servers.redis.is_none()
-        && let Some(address) = setting(opening.app, "redis", "address")
-    {
-        let address = opening.resolve(&address, "the address of a Redis server")?;
-        let server = Server::new(&address);
-        servers.redis = Some(server.map_err(|error| {
-            ActivateError::Event(format!("the address of `application.trigger.redis` is {error}"))
-        })?);
+    if servers.redis.is_none() {
+        servers.redis = of_settings(opening, "redis", Server::new)?;
+    }
+    if servers.nats.is_none() {
+        servers.nats = of_settings(opening, "nats", Nats::new)?;
     }
     Ok(servers)
+}
+
+/// The server that the settings for all triggers of a kind name.
+fn of_settings<S>(
+    opening: &Opening<'_>,
+    kind: &str,
+    server: impl FnOnce(&str) -> Result<S, String>,
+) -> Result<Option<S>, ActivateError> {
+    let Some(address) = setting(opening.app, kind, "address") else { return Ok(None) };
+    let address = opening.resolve(&address, "the address of a server")?;
+    let server = server(&address).map_err(|error| {
+        ActivateError::Event(format!("the address of `application.trigger.{kind}` is {error}"))
+    });
+    server.map(Some)
 }
 
 /// A setting for all triggers of a kind.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
+use dayfly_capabilities::nats::ServerError as NatsError;
+use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{New, Store};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_model::events::{Output, RedisPlace};
@@ -63,6 +65,8 @@ pub(super) enum Outlet {
     Queue(String),
     Redis(Server, RedisPlace),
     Mqtt(Broker, String),
+    /// A subject, and whether a stream has to take it.
+    Nats(Nats, String, bool),
     Http(String),
 }
 
@@ -71,6 +75,7 @@ pub(super) enum Outlet {
 pub(super) struct Servers {
     pub(super) redis: Option<Server>,
     pub(super) broker: Option<Broker>,
+    pub(super) nats: Option<Nats>,
 }
 
 impl Topology {
@@ -155,6 +160,9 @@ impl Topology {
                 Outlet::Mqtt(broker, topic) => {
                     broker.publish(topic, &answer.data).await.map_err(failed)
                 }
+                Outlet::Nats(server, subject, is_kept) => {
+                    to_nats((server, subject, *is_kept), &answer).await
+                }
                 Outlet::Http(url) => self.to_server(url, &answer).await,
             }
         })
@@ -205,6 +213,29 @@ impl Topology {
 
 fn failed(error: impl std::fmt::Display) -> NotPassed {
     NotPassed::Failed(error.to_string())
+}
+
+/// Publishes an answer with its attributes as headers, as CloudEvents' other bindings have it in binary
+/// mode. A stream drops what it has had within its window, by the answer's id.
+async fn to_nats(
+    (server, subject, is_kept): (&Nats, &str, bool),
+    answer: &Event,
+) -> Result<(), NotPassed> {
+    let (attributes, trace) = (answer.headers(), answer.trace());
+    let pairs = attributes.iter().chain(&trace);
+    let pairs = pairs.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let mut headers: Vec<_> =
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let published = if is_kept {
+        headers.push(("Nats-Msg-Id".to_owned(), answer.id.clone()));
+        server.add(subject, &headers, &answer.data).await
+    } else {
+        server.publish(subject, &headers, &answer.data).await
+    };
+    published.map_err(|error| match error {
+        NatsError::TooLarge(_) => NotPassed::Hopeless(error.to_string()),
+        error => failed(error),
+    })
 }
 
 /// The command that puts an answer somewhere.
@@ -263,6 +294,13 @@ impl Outlet {
                     None => servers.redis.clone().ok_or_else(unnamed)?,
                 };
                 Self::Redis(server, to.clone())
+            }
+            Output::Nats { address, subject, is_kept } => {
+                let server = match address {
+                    Some(address) => Nats::new(address).map_err(wrong)?,
+                    None => servers.nats.clone().ok_or_else(unnamed)?,
+                };
+                Self::Nats(server, subject.clone(), *is_kept)
             }
             Output::Mqtt { address, topic } => {
                 let broker = match address {

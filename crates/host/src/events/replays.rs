@@ -34,14 +34,14 @@ pub(super) async fn run(owner: Arc<Owner>, courier: Arc<Courier>) {
                 Event::new("/dead-letters", "dayfly.dead_letter", letter.content.data.clone());
             let event = Event::of_content(letter.content, default);
             // It has all its attempts again.
-            let parcel = Parcel { event, attempts: 0, letter: letter.id, taken: None };
+            let parcel = Parcel { letter: letter.id, ..event.into() };
             let owner = owner.clone();
             courier.bring(leave, parcel, async move |settled| {
                 let noted = match settled {
                     Settled::Done => owner.forget(letter.id).await,
                     // It lies where it lay.
                     Settled::Dead => Ok(()),
-                    Settled::Back => owner.still_asked(letter.id).await,
+                    Settled::Back | Settled::Later(_) => owner.still_asked(letter.id).await,
                 };
                 if let Err(error) = noted {
                     tracing::error!(%error, dead_letter = letter.id, "a dead letter is in doubt");

@@ -4,6 +4,7 @@ mod consumer;
 mod cron;
 pub(crate) mod http;
 mod mqtt;
+mod nats;
 mod queue;
 mod reconnect;
 mod redis;
@@ -15,6 +16,7 @@ use crate::events::{Opening, Source};
 use crate::host::HostConfig;
 use crate::{Outcome, ServeError, Shutdown};
 pub(crate) use mqtt::broker as mqtt_broker;
+pub(crate) use nats::server as nats_server;
 pub(crate) use redis::server as redis_server;
 
 /// One kind of trigger, as the rest of Dayfly sees it.
@@ -41,7 +43,8 @@ pub(crate) struct SourceType {
 type Open = fn(&str, &EventSource, &Opening<'_>) -> Result<Box<dyn Source>, ActivateError>;
 
 /// Every kind of trigger whose events are brought to handlers: what a new one adds is one line here.
-const SOURCES: &[SourceType] = &[redis::SOURCE, mqtt::SOURCE, cron::SOURCE, queue::SOURCE];
+const SOURCES: &[SourceType] =
+    &[redis::SOURCE, mqtt::SOURCE, nats::SOURCE, cron::SOURCE, queue::SOURCE];
 
 /// The kind of trigger of that name, if its events are brought to handlers.
 pub(crate) fn source_type(name: &str) -> Option<&'static SourceType> {

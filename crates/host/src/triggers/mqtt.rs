@@ -15,7 +15,7 @@ use super::SourceType;
 use super::consumer::Consumer;
 use super::reconnect::{Lost, keep};
 use crate::dispatch::ActivateError;
-use crate::events::{Courier, Event, Opening, Running, Settled, Source};
+use crate::events::{Courier, Event, Opening, Running, Source};
 use session::{Ack, Arrived, Session};
 
 /// This trigger's line in the registry.
@@ -171,7 +171,7 @@ impl Mqtt {
             let session = self.session.clone();
             courier.bring(leave, event.into(), async move |settled| {
                 let Some(flight) = flight else { return };
-                if settled == Settled::Back {
+                if !settled.is_over() {
                     return;
                 }
                 let ack = lock(&session).settled(flight);

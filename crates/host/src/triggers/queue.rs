@@ -98,11 +98,12 @@ impl Queue {
         default.subject = Some(self.name.clone());
         let event = Event::of_content(content, default);
         let owner = self.owner.clone();
-        courier.bring(leave, Parcel { event, attempts, letter: 0, taken: Some(id) }, async move |settled| {
+        let parcel = Parcel { attempts, taken: Some(id), ..event.into() };
+        courier.bring(leave, parcel, async move |settled| {
             loop {
                 let noted = match settled {
                     Settled::Done | Settled::Dead => owner.done(id).await,
-                    Settled::Back => owner.back(id).await,
+                    Settled::Back | Settled::Later(_) => owner.back(id).await,
                 };
                 let Err(error) = noted else { return };
                 tracing::error!(%error, message = id, "what became of a message cannot be noted");

@@ -1,9 +1,11 @@
-//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `mqtt://…`, `http://…`.
+//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `mqtt://…`, `nats://…`,
+//! `http://…`.
 
 use std::fmt;
 
 use thiserror::Error;
 
+use super::is_subject;
 use crate::app::ComponentId;
 
 /// Where a handler's answer goes.
@@ -26,6 +28,15 @@ pub enum Output {
         address: Option<String>,
         /// The topic.
         topic: String,
+    },
+    /// To who listens to a subject of a NATS server, or to the stream that takes it.
+    Nats {
+        /// Its address; the one that the app's NATS triggers have unless it is stated.
+        address: Option<String>,
+        /// The subject.
+        subject: String,
+        /// Whether a stream has to take it.
+        is_kept: bool,
     },
     /// To an HTTP server, by a POST in CloudEvents' binary mode.
     Http(String),
@@ -54,12 +65,17 @@ pub enum OutputError {
     /// A filter where a topic should be.
     #[error("has a `#` or `+` in its topic")]
     Filter,
+    /// A text where a subject should be.
+    #[error("has no subject: words joined by `.`, none of them empty, `*` or `>`")]
+    Subject,
     /// A parameter that means nothing.
-    #[error(
-        "has the parameter `{0}`, where only `as=channel`, `as=queue` and `as=stream` mean anything"
-    )]
-    Parameter(String),
+    #[error("has the parameter `{0}`, where only {1} mean anything")]
+    Parameter(String, &'static str),
 }
+
+/// The parameters that mean something.
+const OF_REDIS: &str = "`as=channel`, `as=queue` and `as=stream`";
+const OF_NATS: &str = "`as=subject` and `as=stream`";
 
 impl Output {
     /// Reads an output.
@@ -78,6 +94,7 @@ impl Output {
             "queue" => Ok(Self::Queue(name.to_owned())),
             "redis" | "rediss" if rest.starts_with("//") => Self::redis(scheme, name),
             "mqtt" | "mqtts" if rest.starts_with("//") => Self::mqtt(scheme, name),
+            "nats" | "tls" if rest.starts_with("//") => Self::nats(scheme, name),
             _ if is_http => Ok(Self::Http(text.to_owned())),
             _ => Err(OutputError::Scheme),
         }
@@ -92,6 +109,26 @@ impl Output {
             topic => Ok(Self::Mqtt {
                 address: (!server.is_empty()).then(|| format!("{scheme}://{server}")),
                 topic: topic.to_owned(),
+            }),
+        }
+    }
+
+    /// `SUBJECT`, `/SUBJECT` or `SERVER/SUBJECT`, with `?as=stream` for one that a stream has to take.
+    fn nats(scheme: &str, text: &str) -> Result<Self, OutputError> {
+        let (path, parameter) = text.split_once('?').unwrap_or((text, "as=subject"));
+        let (server, subject) = path.rsplit_once('/').unwrap_or(("", path));
+        let is_kept = match parameter {
+            "as=subject" => false,
+            "as=stream" => true,
+            other => return Err(OutputError::Parameter(other.to_owned(), OF_NATS)),
+        };
+        match subject {
+            "" => Err(OutputError::Empty),
+            subject if !is_subject(subject) => Err(OutputError::Subject),
+            subject => Ok(Self::Nats {
+                address: (!server.is_empty()).then(|| format!("{scheme}://{server}")),
+                subject: subject.to_owned(),
+                is_kept,
             }),
         }
     }
@@ -111,7 +148,7 @@ impl Output {
             "as=channel" => RedisPlace::Channel(name),
             "as=queue" => RedisPlace::Queue(name),
             "as=stream" => RedisPlace::Stream(name),
-            other => return Err(OutputError::Parameter(other.to_owned())),
+            other => return Err(OutputError::Parameter(other.to_owned(), OF_REDIS)),
         };
         Ok(Self::Redis { address: server.map(|server| format!("{scheme}://{server}")), to })
     }
@@ -125,6 +162,7 @@ impl fmt::Display for Output {
             Self::Queue(name) => write!(f, "queue {name}"),
             Self::Redis { to, .. } => write!(f, "Redis {to}"),
             Self::Mqtt { topic, .. } => write!(f, "MQTT topic {topic}"),
+            Self::Nats { subject, .. } => write!(f, "NATS subject {subject}"),
             Self::Http(url) => {
                 let end = url.find(['?', '#']).unwrap_or(url.len());
                 let (scheme, rest) = url[..end].split_once("://").unwrap_or(("http", url));
@@ -152,6 +190,10 @@ mod tests {
     fn each_scheme_names_a_place() {
         let redis =
             |address: Option<&str>, to| Output::Redis { address: address.map(str::to_owned), to };
+        let nats = |address: Option<&str>, is_kept| {
+            let (address, subject) = (address.map(str::to_owned), "a.b".to_owned());
+            Output::Nats { address, subject, is_kept }
+        };
         let name = || "a".to_owned();
         for (text, expected) in [
             ("component:a", Output::Component(ComponentId(name()))),
@@ -165,6 +207,9 @@ mod tests {
                 "mqtts://u@h:1/a/b",
                 Output::Mqtt { address: Some("mqtts://u@h:1".to_owned()), topic: "a/b".to_owned() },
             ),
+            ("nats://a.b", nats(None, false)),
+            ("nats:///a.b?as=stream", nats(None, true)),
+            ("tls://u:p@h:1/a.b", nats(Some("tls://u:p@h:1"), false)),
             ("https://h/a?b", Output::Http("https://h/a?b".to_owned())),
         ] {
             assert_eq!(Output::parse(text), Ok(expected), "{text}");
@@ -181,7 +226,11 @@ mod tests {
             ("redis://h/", OutputError::Empty),
             ("mqtt://h", OutputError::Empty),
             ("mqtt://h/a/#", OutputError::Filter),
-            ("redis://a?as=set", OutputError::Parameter("as=set".to_owned())),
+            ("redis://a?as=set", OutputError::Parameter("as=set".to_owned(), OF_REDIS)),
+            ("nats://a?as=queue", OutputError::Parameter("as=queue".to_owned(), OF_NATS)),
+            ("nats://h/", OutputError::Empty),
+            ("nats://h/a.>", OutputError::Subject),
+            ("nats:a", OutputError::Scheme),
         ] {
             assert_eq!(Output::parse(text), Err(expected), "{text}");
         }

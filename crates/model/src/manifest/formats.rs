@@ -67,9 +67,12 @@ formats! {
     START, "where to begin", "`first` or `next`.", Some("^(first|next)$"), |text| one_of(text, &["first", "next"]);
     REDIS_ADDRESS, "an address of Redis", "`redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS. `{{ name }}` stands for a variable.", Some("^(rediss?://|\\{\\{)"), redis_address;
     MQTT_ADDRESS, "an address of a broker", "`mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS. `{{ name }}` stands for a variable.", Some("^(mqtts?://|\\{\\{)"), mqtt_address;
+    NATS_ADDRESS, "an address of NATS", "`nats://[USER:PASSWORD@]HOST[:PORT]` or `nats://TOKEN@HOST`, or `tls://` for TLS. `{{ name }}` stands for a variable.", Some("^((nats|tls)://|\\{\\{)"), nats_address;
+    QUEUE_GROUP, "a queue group", "Any text without spaces.", Some("^\\S*$"), queue_group;
+    JETSTREAM_NAME, "a name of JetStream", "Letters, digits, `-` and `_`.", Some("^[A-Za-z0-9_-]+$"), jetstream_name;
     QUALITY, "a quality of service", "`0`, `1` or `2`.", Some("^[012]$"), |text| one_of(text, &["0", "1", "2"]);
     SECONDS, "a number of seconds", "A number from 1 to 65535.", Some("^[0-9]+$"), seconds;
-    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream), `mqtt://[SERVER]/TOPIC` or an HTTP URL.", Some("^(component|queue|rediss?|mqtts?|https?):."), output;
+    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream), `mqtt://[SERVER]/TOPIC`, `nats://[SERVER/]SUBJECT` (`?as=stream` if a stream has to take it) or an HTTP URL.", Some("^(component|queue|rediss?|mqtts?|nats|tls|https?):."), output;
     QUEUE, "the name of a queue", "Letters, digits, `-`, `_` and `.`; up to 64 of them.", Some("^[A-Za-z0-9._-]{1,64}$"), queue;
     VERSION_1, "a manifest version", "`\"1\"`.", Some("^1$"), |text| one_of(text, &["1"]);
 }
@@ -101,19 +104,38 @@ fn time_zone(text: &str) -> Checked {
 }
 
 fn redis_address(text: &str) -> Checked {
-    template(text)?;
-    let is_address = ["redis://", "rediss://", "{{"].iter().any(|start| text.starts_with(start));
-    match is_address {
-        true => Ok(()),
-        false => Err(no_hint("has no scheme", "for example `redis://127.0.0.1:6379`")),
-    }
+    address(text, ["redis://", "rediss://"], "for example `redis://127.0.0.1:6379`")
 }
 
 fn mqtt_address(text: &str) -> Checked {
+    address(text, ["mqtt://", "mqtts://"], "for example `mqtt://127.0.0.1:1883`")
+}
+
+fn nats_address(text: &str) -> Checked {
+    address(text, ["nats://", "tls://"], "for example `nats://127.0.0.1:4222`")
+}
+
+fn address(text: &str, schemes: [&str; 2], hint: &str) -> Checked {
     template(text)?;
-    match ["mqtt://", "mqtts://", "{{"].iter().any(|start| text.starts_with(start)) {
+    match schemes.iter().chain(&["{{"]).any(|start| text.starts_with(start)) {
         true => Ok(()),
-        false => Err(no_hint("has no scheme", "for example `mqtt://127.0.0.1:1883`")),
+        false => Err(no_hint("has no scheme", hint)),
+    }
+}
+
+fn queue_group(text: &str) -> Checked {
+    match text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Err(no("has a space")),
+        false => Ok(()),
+    }
+}
+
+fn jetstream_name(text: &str) -> Checked {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || ['-', '_'].contains(&c);
+    match text {
+        "" => Err(no("is empty")),
+        text if text.chars().all(is_legal) => Ok(()),
+        _ => Err(no_hint("has other characters", "only letters, digits, `-` and `_`")),
     }
 }
 
@@ -130,7 +152,7 @@ fn output(text: &str) -> Checked {
         Ok(_) => Ok(()),
         Err(error) => Err(no_hint(
             error.to_string(),
-            "write `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC` or a URL of HTTP",
+            "write `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT` or a URL of HTTP",
         )),
     }
 }

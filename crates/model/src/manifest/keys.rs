@@ -90,6 +90,7 @@ static TRIGGER_SETTINGS: Table = Table::new(
         Key::new("http", Form::Table(&HTTP_SETTINGS), "Settings for all HTTP triggers."),
         Key::new("redis", Form::Table(&REDIS_SETTINGS), "Settings for all Redis triggers."),
         Key::new("mqtt", Form::Table(&MQTT_SETTINGS), "Settings for all MQTT triggers."),
+        Key::new("nats", Form::Table(&NATS_SETTINGS), "Settings for all NATS triggers.").dayfly(),
     ],
 )
 .others(&formats::TRIGGER_KIND, &Form::Table(&SETTINGS));
@@ -118,6 +119,12 @@ static MQTT_SETTINGS: Table = Table::new(
         )
         .default("30"),
     ],
+);
+
+static NATS_SETTINGS: Table = Table::new(
+    "NATS settings",
+    "Settings for all NATS triggers.",
+    &[Key::new("address", text(&formats::NATS_ADDRESS), "The server of triggers that name none.")],
 );
 
 static HTTP_SETTINGS: Table = Table::new(

@@ -7,6 +7,7 @@ mod component;
 mod dependency;
 mod event;
 mod http;
+mod nats;
 mod trigger;
 mod uses;
 

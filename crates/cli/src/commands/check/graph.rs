@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dayfly_model::events::{EventSource, EventTrigger, Output};
+use dayfly_model::events::{EventSource, EventTrigger, Output, takes};
 use dayfly_model::{App, HttpTarget, TriggerKind};
 
 /// Something that events come from, go to, or pass through.
@@ -43,7 +43,29 @@ impl Graph {
                 TriggerKind::Other { .. } => {}
             }
         }
+        graph.wildcards(app);
         graph
+    }
+
+    /// Leads subjects of NATS that answers go to on to those who listen to them by other words.
+    fn wildcards(&mut self, app: &App) {
+        let events = || {
+            app.triggers.iter().filter_map(|trigger| match &trigger.kind {
+                TriggerKind::Event(event) => Some(event),
+                _ => None,
+            })
+        };
+        for output in events().filter_map(|event| event.output.as_ref()) {
+            let Output::Nats { subject, .. } = output else { continue };
+            for event in events() {
+                let EventSource::Nats(nats) = &event.source else { continue };
+                let place = Node::Place(source(event));
+                let takes = nats.subject().is_some_and(|of| takes(&of.to_string(), subject));
+                if takes && place != target(output) {
+                    self.edge(target(output), place);
+                }
+            }
+        }
     }
 
     fn edge(&mut self, from: Node, to: Node) {
@@ -119,6 +141,7 @@ pub(super) fn source(trigger: &EventTrigger) -> String {
     match &trigger.source {
         EventSource::Redis(redis) => format!("redis {}", redis.from),
         EventSource::Mqtt(mqtt) => format!("mqtt {}", mqtt.topic),
+        EventSource::Nats(nats) => format!("nats {}", nats.from),
         EventSource::Cron(cron) => format!("cron {}", cron.schedule),
         EventSource::Queue(name) => format!("queue {name}"),
     }
@@ -130,6 +153,7 @@ fn target(output: &Output) -> Node {
         Output::Queue(name) => format!("queue {name}"),
         Output::Redis { to, .. } => format!("redis {to}"),
         Output::Mqtt { topic, .. } => format!("mqtt {topic}"),
+        Output::Nats { subject, .. } => format!("nats {subject}"),
         output @ Output::Http(_) => output.to_string(),
     })
 }
@@ -167,7 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn ways_back_are_found() {
+    fn ways_back_by_other_words_are_found() {
+        let around = "[[trigger.nats]]\naddress = \"nats://h\"\nsubject = \"orders.>\"\ncomponent = \"one\"\noutput = \"nats://orders.new\"\n\
+            [[trigger.nats]]\naddress = \"nats://h\"\nstream = \"S\"\nsubject = \"orders.*\"\ncomponent = \"two\"\n";
+        let graph = graph(around);
+        let cycle: Vec<String> = graph.cycle().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(cycle, ["nats orders.>", "`one`", "nats orders.new", "nats orders.>"]);
+        assert!(graph.mermaid().contains("nats stream S orders.*"));
+    }
+
+    #[test]
+    fn ways_back_are_are_found() {
         let graph = graph(ROUND);
         let cycle: Vec<String> = graph.cycle().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(cycle, ["queue a", "`one`", "`two`", "queue a"]);

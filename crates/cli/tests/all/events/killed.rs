@@ -1,11 +1,12 @@
-//! `kill -9` of Dayfly and of Redis, a hundred times while ten thousand messages are handled: none is
+//! `kill -9` of Dayfly and of the servers that events come from, a hundred times while ten thousand messages are handled: none is
 //! lost, and only those come out again that were under way.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use dayfly_testing::{App, Redis, Running};
+use dayfly_testing::{App, Nats, Redis, Running};
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{Client, app, until};
@@ -26,6 +27,9 @@ fn batch(kill: usize) -> impl Iterator<Item = String> {
 async fn up(app: &App, state: &Path) -> Running {
     dayfly().env("DAYFLY_STATE_DIR", state).up(app.folder()).await
 }
+
+/// How many messages and kills take so long that the usual run has a part of them.
+const FEWER: usize = 5;
 
 /// Each message came out, and no more than so many of them once more.
 fn check(counts: &HashMap<String, usize>, what: &str, most: usize) {
@@ -95,6 +99,83 @@ async fn redis(from: &str, send: impl Fn(String) -> Vec<String>) {
     .await;
     check(&counts, from, KILLS * CONCURRENCY);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn no_message_of_jetstream_is_lost_or_comes_out_twice() {
+    jetstream(MESSAGES / FEWER, KILLS / FEWER).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn no_message_of_jetstream_is_lost_or_comes_out_twice_at_length() {
+    jetstream(MESSAGES, KILLS).await;
+}
+
+/// Kills Dayfly, the server, or both, at random moments.
+async fn jetstream(messages: usize, kills: usize) {
+    let mut nats = Nats::with_jetstream().await;
+    nats.stream("JOBS", "jobs").await;
+    nats.stream("DONE", "done").await;
+    let app = app(
+        &format!(
+            "[[trigger.nats]]\naddress = \"{}\"\nstream = \"JOBS\"\nack_wait = \"1s\"\n\
+             component = \"rust-events\"\noutput = \"nats://done?as=stream\"\n\
+             concurrency = {CONCURRENCY}\n\
+             retry = {{ attempts = 100, delay = \"20ms\", max_delay = \"200ms\" }}\n",
+            nats.url()
+        ),
+        &["rust-events"],
+    );
+    let state = tempfile::tempdir().unwrap();
+    let mut server = up(&app, state.path()).await;
+    let size = messages / kills;
+    for kill in 0..kills {
+        let numbers = kill * size..(kill + 1) * size;
+        nats.add_all("jobs", numbers.map(|number| number.to_string())).await;
+        sleep(at_random()).await;
+        if kill % 3 != 0 {
+            nats.kill().await;
+        }
+        if kill % 3 != 1 {
+            server.process().kill();
+            server.ended().await;
+            server = up(&app, state.path()).await;
+        }
+        if kill % 3 != 0 {
+            nats.restart().await;
+        }
+    }
+    let done = async || nats.jetstream("STREAM.INFO.DONE", &Value::Null).await["state"].clone();
+    until("all messages", async || {
+        (done().await["messages"].as_u64()? >= messages as u64).then_some(())
+    })
+    .await;
+    until("all acknowledged", async || {
+        let info = nats.jetstream("CONSUMER.INFO.JOBS.test", &Value::Null).await;
+        (info["num_ack_pending"] == 0 && info["num_pending"] == 0).then_some(())
+    })
+    .await;
+    let (first, last) = (done().await["first_seq"].clone(), done().await["last_seq"].clone());
+    let mut kept = Vec::new();
+    for number in first.as_u64().unwrap()..=last.as_u64().unwrap() {
+        kept.push(nats.message("DONE", number).await);
+    }
+    let counts = counted(kept);
+    let handled =
+        std::fs::read_to_string(state.path().join("logs/rust-events_stdout.txt")).unwrap();
+    let again = handled.lines().count().saturating_sub(messages);
+    eprintln!("stream of JetStream: {again} of {messages} were handled again, {kills} kills");
+    // What was handled again is dropped by the stream that has had it.
+    assert_eq!(counts.len(), messages);
+    assert_eq!(counts.values().max(), Some(&1));
+    server.stop().await;
+}
+
+/// Up to 50 milliseconds.
+fn at_random() -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    Duration::from_millis(RandomState::new().hash_one(()) % 50)
 }
 
 #[tokio::test]

@@ -3,14 +3,17 @@
 mod cron;
 mod killed;
 mod mqtt;
+mod nats;
 mod queue;
 mod redis;
 mod topology;
 
+use std::path::Path;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncCommands as _, AsyncConnectionConfig, FromRedisValue};
+use dayfly_capabilities::queue::Table;
 use dayfly_testing::{App, Redis};
 use tokio::time::{Instant, sleep};
 
@@ -39,6 +42,18 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(since.elapsed() < PATIENCE, "never came: {what}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What came out by the queue `out`, in the order in which it did.
+fn out(state: &Path) -> Vec<String> {
+    let table = Table::open(&state.join("queues.db")).unwrap();
+    let messages = table.peek("out", u32::MAX).unwrap().into_iter();
+    messages.map(|it| String::from_utf8(it.content.data.to_vec()).unwrap()).collect()
+}
+
+/// Waits for as many messages.
+async fn heard(state: &Path, count: usize) -> Vec<String> {
+    until("messages", async || Some(out(state)).filter(|heard| heard.len() >= count)).await
 }
 
 /// A client of a Redis server.

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dayfly_capabilities::queue::Table;
 use dayfly_testing::{App, Mosquitto, Running};
 use tokio::time::sleep;
 
-use super::{app, until};
+use super::{app, heard, out, until};
 use crate::dayfly;
 
 /// An app that listens, by the manifest keys of Spin's plugin, and puts what it heard into a queue.
@@ -22,18 +21,6 @@ fn listening(broker: &Mosquitto, topic: &str, qos: u8, more: &str) -> App {
         ),
         &["rust-events"],
     )
-}
-
-/// What came out, in the order in which it did.
-fn out(state: &std::path::Path) -> Vec<String> {
-    let table = Table::open(&state.join("queues.db")).unwrap();
-    let messages = table.peek("out", u32::MAX).unwrap().into_iter();
-    messages.map(|it| String::from_utf8(it.content.data.to_vec()).unwrap()).collect()
-}
-
-/// Waits for as many messages.
-async fn heard(state: &std::path::Path, count: usize) -> Vec<String> {
-    until("messages", async || Some(out(state)).filter(|heard| heard.len() >= count)).await
 }
 
 #[tokio::test]

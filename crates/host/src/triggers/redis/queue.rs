@@ -199,7 +199,7 @@ impl Queue {
                     remove.arg(&own).arg(1).arg(&message);
                     remove
                 }
-                Settled::Back => {
+                Settled::Back | Settled::Later(_) => {
                     let mut back = redis::cmd("EVAL");
                     back.arg(BACK).arg(2).arg(&key).arg(&own).arg(&message);
                     back

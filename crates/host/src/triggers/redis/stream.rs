@@ -208,7 +208,7 @@ impl Stream {
             match settled {
                 Settled::Done | Settled::Dead => insist(&teller, &server, &acknowledge).await,
                 // It stays where it is: this consumer's next life reads it first.
-                Settled::Back => {}
+                Settled::Back | Settled::Later(_) => {}
             }
             under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         });

@@ -12,6 +12,8 @@ pub(super) static TRIGGERS: Table = Table::new(
         Key::new("http", Form::List(&Form::Table(&HTTP_TRIGGER)), "HTTP requests, by route."),
         Key::new("redis", Form::List(&Form::Table(&REDIS_TRIGGER)), "Messages of a Redis server."),
         Key::new("mqtt", Form::List(&Form::Table(&MQTT_TRIGGER)), "Messages of an MQTT broker."),
+        Key::new("nats", Form::List(&Form::Table(&NATS_TRIGGER)), "Messages of a NATS server.")
+            .dayfly(),
         Key::new("cron", Form::List(&Form::Table(&CRON_TRIGGER)), "Events at times of a schedule."),
         Key::new(
             "queue",
@@ -120,7 +122,7 @@ macro_rules! event_trigger {
             ID,
             Key::new("component", HANDLER, "The component that its events wake, by id or written out.").required(),
             $($key,)*
-            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC` or a URL of HTTP.").dayfly(),
+            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT` or a URL of HTTP.").dayfly(),
             Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once.").default("64").dayfly(),
             Key::new("ordered", Form::Bool, "Whether each event waits until the one before it was handled.").default("false").dayfly(),
             Key::new("retry", Form::Table(&RETRY), "How often and how fast what failed is tried again.").dayfly(),
@@ -142,6 +144,17 @@ event_trigger!(MQTT_TRIGGER, "MQTT trigger", "Messages of an MQTT broker, by ver
     Key::new("address", text(&formats::MQTT_ADDRESS), "The broker; in place of the one of `[application.trigger.mqtt]`.").dayfly(),
     Key::new("topic", TEMPLATE, "A topic, or a filter with `+` and `#`.").required(),
     Key::new("qos", Form::OneOf(&[Form::Integer { min: 0, max: 2 }, Form::Text(&formats::QUALITY)]), "The quality of service. Messages of 1 and 2 are acknowledged when they were handled, and kept by the broker until then.").default("1"),
+]);
+
+event_trigger!(NATS_TRIGGER, "NATS trigger", "Messages of a NATS server: what is published to a `subject`, or what a `stream` of JetStream keeps.", [
+    Key::new("address", text(&formats::NATS_ADDRESS), "The server; in place of the one of `[application.trigger.nats]`."),
+    Key::new("subject", TEMPLATE, "A subject, or subjects by `*` and `>`. With `stream`: which of the stream's."),
+    Key::new("queue_group", text(&formats::QUEUE_GROUP), "Who has the same one shares the messages; with an empty one every process gets all of them.").default("the app's name, and the trigger's `id`"),
+    Key::new("stream", text(&formats::JETSTREAM_NAME), "A stream, read by a durable consumer. A message is acknowledged when it was handled."),
+    Key::new("durable", text(&formats::JETSTREAM_NAME), "The consumer of a stream. Who has the same one shares the messages.").default("the app's name"),
+    Key::new("start", text(&formats::START), "Where a new consumer begins: with the `first` message of the stream, or the `next` that comes.").default("`first`"),
+    Key::new("ack_wait", text(&formats::DURATION), "After how long the server delivers a message again of which it has heard nothing, as when a process was killed; at least `1s`. While a handler runs, it hears.").default("`30s`"),
+    Key::new("create", Form::Bool, "Whether the stream is made, of `subject` and on the disk, if there is none of its name.").default("false"),
 ]);
 
 event_trigger!(CRON_TRIGGER, "cron trigger", "Events at times of a schedule.", [

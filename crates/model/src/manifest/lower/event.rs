@@ -27,6 +27,7 @@ impl Lowering<'_, '_> {
         match kind {
             "redis" => Some(self.redis_source(node, root, path).map(EventSource::Redis)),
             "mqtt" => Some(self.mqtt_source(node, root, path).map(EventSource::Mqtt)),
+            "nats" => Some(self.nats_source(node, root, path).map(EventSource::Nats)),
             "cron" => Some(self.cron_source(node).map(EventSource::Cron)),
             "queue" => Some(node.text("queue").map(|name| EventSource::Queue(name.to_owned()))),
             _ => None,
@@ -155,6 +156,6 @@ fn number<N: TryFrom<i64> + std::str::FromStr>(node: &Node) -> Option<N> {
     }
 }
 
-fn duration(node: &Node, key: &str) -> Option<Duration> {
+pub(super) fn duration(node: &Node, key: &str) -> Option<Duration> {
     parse_duration(node.text(key)?).ok()
 }

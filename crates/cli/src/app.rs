@@ -305,9 +305,11 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
 
 /// Whether a trigger's events come from servers, or its handlers' answers go to any.
 fn leaves_the_machine(trigger: &TriggerKind) -> bool {
-    let TriggerKind::Event(EventTrigger { source, output, .. }) = trigger else { return false };
-    let passes_on =
-        matches!(output, Some(Output::Redis { .. } | Output::Mqtt { .. } | Output::Http(_)));
+    let passes_on = matches!(
+        trigger.output(),
+        Some(Output::Redis { .. } | Output::Mqtt { .. } | Output::Http(_))
+    );
+    let TriggerKind::Event(EventTrigger { source, .. }) = trigger else { return passes_on };
     passes_on || matches!(source, EventSource::Redis(_) | EventSource::Mqtt(_))
 }
 
@@ -392,8 +394,8 @@ pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
         TriggerKind::Event(event) => Some(event_target(&event.component)),
         TriggerKind::Other { .. } => None,
     });
-    let outputs = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
-        TriggerKind::Event(EventTrigger { output: Some(Output::Component(id)), .. }) => Some(id),
+    let outputs = app.triggers.iter().filter_map(|trigger| match trigger.kind.output() {
+        Some(Output::Component(id)) => Some(id),
         _ => None,
     });
     let targets = targets.chain(outputs.map(event_target));

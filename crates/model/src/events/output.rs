@@ -1,10 +1,12 @@
-//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `mqtt://…`, `http://…`.
+//! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `mqtt://…`,
+//! `websocket:TOPIC`, `http://…`.
 
 use std::fmt;
 
 use thiserror::Error;
 
 use crate::app::ComponentId;
+use crate::websocket::is_topic;
 
 /// Where a handler's answer goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Output {
         /// The topic.
         topic: String,
     },
+    /// To the app's WebSockets that joined a topic.
+    Websocket(String),
     /// To an HTTP server, by a POST in CloudEvents' binary mode.
     Http(String),
 }
@@ -51,6 +55,9 @@ pub enum OutputError {
     /// Nothing behind the scheme.
     #[error("names nothing behind its scheme")]
     Empty,
+    /// No name of a topic.
+    #[error("has more than 256 bytes or control characters in its topic")]
+    Topic,
     /// A filter where a topic should be.
     #[error("has a `#` or `+` in its topic")]
     Filter,
@@ -76,6 +83,8 @@ impl Output {
         match scheme {
             "component" => Ok(Self::Component(ComponentId(name.to_owned()))),
             "queue" => Ok(Self::Queue(name.to_owned())),
+            "websocket" if is_topic(name) => Ok(Self::Websocket(name.to_owned())),
+            "websocket" => Err(OutputError::Topic),
             "redis" | "rediss" if rest.starts_with("//") => Self::redis(scheme, name),
             "mqtt" | "mqtts" if rest.starts_with("//") => Self::mqtt(scheme, name),
             _ if is_http => Ok(Self::Http(text.to_owned())),
@@ -125,6 +134,7 @@ impl fmt::Display for Output {
             Self::Queue(name) => write!(f, "queue {name}"),
             Self::Redis { to, .. } => write!(f, "Redis {to}"),
             Self::Mqtt { topic, .. } => write!(f, "MQTT topic {topic}"),
+            Self::Websocket(topic) => write!(f, "websocket topic {topic}"),
             Self::Http(url) => {
                 let end = url.find(['?', '#']).unwrap_or(url.len());
                 let (scheme, rest) = url[..end].split_once("://").unwrap_or(("http", url));
@@ -156,6 +166,7 @@ mod tests {
         for (text, expected) in [
             ("component:a", Output::Component(ComponentId(name()))),
             ("queue:a", Output::Queue(name())),
+            ("websocket:a b", Output::Websocket("a b".to_owned())),
             ("redis://a", redis(None, RedisPlace::Channel(name()))),
             ("redis://a?as=queue", redis(None, RedisPlace::Queue(name()))),
             ("redis://a?as=stream", redis(None, RedisPlace::Stream(name()))),
@@ -177,6 +188,7 @@ mod tests {
             ("a", OutputError::Scheme),
             ("kafka://a", OutputError::Scheme),
             ("redis:a", OutputError::Scheme),
+            ("websocket:a\nb", OutputError::Topic),
             ("queue:", OutputError::Empty),
             ("redis://h/", OutputError::Empty),
             ("mqtt://h", OutputError::Empty),

@@ -36,6 +36,7 @@ const SERVED: &[&str] = &[
 const OTHERS: &[&str] = &[
     "hostile",
     "hostile-p3",
+    "js-websocket",
     "rust-composed",
     "rust-composed-p3",
     "rust-cron",
@@ -49,6 +50,7 @@ const OTHERS: &[&str] = &[
     "rust-redis-7",
     "rust-spin-1",
     "rust-typed",
+    "rust-websocket",
 ];
 
 #[test]

@@ -61,6 +61,8 @@ pub struct Working(#[expect(dead_code, reason = "counts for as long as it lives"
 
 impl Upgraded {
     pub(super) fn new(wire: Wire, activity: Arc<Activity>, ahead: Bytes) -> Self {
+        // What is empty may hold the whole of hyper's buffer all the same.
+        let ahead = if ahead.is_empty() { Bytes::new() } else { ahead };
         Self { wire, activity, ahead, read: 0 }
     }
 

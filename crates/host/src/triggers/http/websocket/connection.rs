@@ -13,7 +13,7 @@ pub(super) async fn keep(conversation: Conversation, upgraded: Option<Upgraded>)
         Some(upgraded) => talk(&conversation, upgraded).await,
         None => Goodbye::lost(),
     };
-    conversation.end(&goodbye).await;
+    Box::pin(conversation.end(&goodbye)).await;
 }
 
 /// Hears what the client says, one message after the other, and writes what there is for it.
@@ -49,5 +49,6 @@ async fn handle(
     message: Message,
 ) -> Result<(), String> {
     let _working = session.begin();
-    session.write_while(conversation.hear(message)).await
+    // Idle connections have no room for it.
+    session.write_while(Box::pin(conversation.hear(message))).await
 }

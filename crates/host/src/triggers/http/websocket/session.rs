@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
         link: &'a Link,
         counts: &'a Counts,
         settings: &'a Websocket,
-    ) -> Self {
+    ) -> Box<Self> {
         let longest = usize::try_from(settings.message_bytes).unwrap_or(usize::MAX);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
             .max_frame_size(Some(longest));
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
         let now = Instant::now();
-        Self {
+        Box::new(Self {
             socket,
             link,
             counts,
@@ -98,7 +98,7 @@ impl<'a> Session<'a> {
             clock: Box::pin(sleep_until(now + settings.ping)),
             silence: Silence { heard: now, controls: 0, bytes: 0 },
             last: None,
-        }
+        })
     }
 
     /// Begins a piece of work that the server counts.
@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
     }
 
     /// Shuts the connection down, as far as the client lets us.
-    pub(super) async fn shut_down(mut self) {
+    pub(super) async fn shut_down(&mut self) {
         std::future::poll_fn(|cx| {
             // It has closed what takes nothing.
             if self.is_broken || self.socket.get_ref().told() == Told::Close {

@@ -21,6 +21,7 @@ mod report;
 mod soak;
 mod start;
 mod stats;
+mod websocket;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,6 +80,19 @@ enum Bench {
     Capabilities(Timed),
     /// Events a second by each trigger beside minimal native consumers
     Events(Timed),
+    /// Idle connections, a message to all of them, and round trips beside a native server
+    Websocket {
+        #[command(flatten)]
+        timed: Timed,
+        /// Idle connections
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+    },
+    /// A native server of WebSockets (used by the benchmark itself)
+    NativeWebsocket {
+        /// Its port
+        port: u16,
+    },
     /// A request between two components, in process and over loopback
     Chained(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
@@ -132,6 +146,10 @@ fn main() -> Result<()> {
         Some(Bench::Capabilities(timed)) => timed.run(capabilities::run),
         Some(Bench::Chained(timed)) => timed.run(chained::run),
         Some(Bench::Events(timed)) => timed.run(events::run),
+        Some(Bench::Websocket { timed, connections }) => {
+            timed.run(|root, folder, seconds| websocket::run(root, folder, seconds, connections))
+        }
+        Some(Bench::NativeWebsocket { port }) => websocket::serve(port),
         Some(Bench::Start(timed)) => timed.run(start::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         Some(Bench::All { output }) => all(&output),
@@ -141,7 +159,7 @@ fn main() -> Result<()> {
 
 impl Timed {
     /// Measures from a core that no server runs on.
-    fn run(&self, measure: fn(&Path, &Path, u64) -> Result<()>) -> Result<()> {
+    fn run(&self, measure: impl FnOnce(&Path, &Path, u64) -> Result<()>) -> Result<()> {
         let root = workspace_root()?;
         let process = std::process::id().to_string();
         output(Command::new("taskset").args(["-cp", load::CLIENT_CORE, &process]))?;
@@ -160,6 +178,7 @@ fn all(output: &Path) -> Result<()> {
         "capabilities",
         "chained",
         "events",
+        "websocket",
         "overload",
         "neighbours",
     ];

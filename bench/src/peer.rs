@@ -56,6 +56,13 @@ impl Peer {
         Ok(Self { name: "native hyper", program: std::env::current_exe()?, arguments, home: None })
     }
 
+    /// The native server of WebSockets that answers with what it hears.
+    pub(crate) fn native_websocket() -> Result<Self> {
+        let arguments = vec!["native-websocket".to_owned(), PORT.to_owned()];
+        let (name, program) = ("native tungstenite", std::env::current_exe()?);
+        Ok(Self { name, program, arguments, home: None })
+    }
+
     /// `wasmtime serve` with a guest; `flags` begin with a space.
     pub(crate) fn wasmtime(root: &Path, guest: &str, flags: &str) -> Result<Self> {
         let program = found(root, "target/tools/venv/bin/wasmtime", "cargo xtask setup")?;

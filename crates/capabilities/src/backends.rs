@@ -18,6 +18,7 @@ use crate::messaging;
 use crate::queue;
 use crate::tls::{self, TlsError};
 use crate::variables::Variables;
+use crate::websocket::Hub;
 
 use crate::sqlite::Databases;
 
@@ -54,6 +55,8 @@ pub struct Backends {
     pub blobs: Containers,
     /// Its messaging clients.
     pub messaging: messaging::Clients,
+    /// Its WebSockets.
+    pub websockets: Arc<Hub>,
     /// Its SQL databases.
     pub sqlite: Databases,
     /// Its queues, and the dead letters of its triggers.
@@ -85,6 +88,7 @@ impl Backends {
         Ok(Self {
             queues,
             messaging,
+            websockets: Arc::default(),
             variables,
             state,
             config,

@@ -54,9 +54,11 @@ fn system(capability: Capability) -> (Kind, &'static str, &'static str) {
         Capability::KeyValue | Capability::Llm | Capability::Http | Capability::Messaging => {
             (Kind::Client, "", "")
         }
-        Capability::Variables | Capability::Blobstore | Capability::Otel | Capability::Logging => {
-            (Kind::Internal, "", "")
-        }
+        Capability::Variables
+        | Capability::Blobstore
+        | Capability::Websocket
+        | Capability::Otel
+        | Capability::Logging => (Kind::Internal, "", ""),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{
     blobstore, http, key_value, llm, messaging, mqtt, mysql, postgres, redis, sqlite, tls,
-    variables, wasi,
+    variables, wasi, websocket,
 };
 
 /// Why a component's grants could not be honoured.
@@ -96,6 +96,8 @@ pub struct Grants {
     pub blobs: blobstore::Grant,
     /// Its messaging clients.
     pub messaging: messaging::Grant,
+    /// Its share of the app's WebSockets.
+    pub websocket: websocket::Grant,
     /// Its share of MQTT.
     pub mqtt: mqtt::Grant,
     /// Its share of Redis.
@@ -183,6 +185,7 @@ impl Grants {
             connections,
             blobs: blobstore::Grant::prepare(component, &backends.blobs),
             messaging,
+            websocket: websocket::Grant::prepare(component, &backends.websockets),
             sqlite,
             descriptors,
             refusals: Refusals::default(),
@@ -224,6 +227,7 @@ impl Grants {
             connections: Arc::default(),
             blobs: blobstore::Grant::default(),
             messaging: messaging::Grant::default(),
+            websocket: websocket::Grant::default(),
             sqlite: sqlite::Grant::default(),
             descriptors,
             refusals: Refusals::default(),

@@ -51,6 +51,7 @@ pub mod tls;
 mod under_way;
 pub mod variables;
 pub mod wasi;
+pub mod websocket;
 
 pub use backends::{BackendError, Backends};
 pub use descriptors::{Descriptors, Share};

@@ -45,6 +45,7 @@ pub const CAPABILITIES: &[Capability] = &[
     crate::mqtt::CAPABILITY,
     crate::blobstore::CAPABILITY,
     crate::messaging::CAPABILITY,
+    crate::websocket::CAPABILITY,
     crate::postgres::CAPABILITY,
     crate::mysql::CAPABILITY,
     crate::sqlite::CAPABILITY,

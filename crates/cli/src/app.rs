@@ -306,13 +306,13 @@ fn asks_servers(config: &RuntimeConfig) -> bool {
 
 /// Whether a trigger's events come from servers, or its handlers' answers go to any.
 fn leaves_the_machine(trigger: &TriggerKind) -> bool {
-    let TriggerKind::Event(EventTrigger { source, output, .. }) = trigger else { return false };
-    let passes_on = match output {
-        Some(Output::Component(_) | Output::Queue(_)) | None => false,
+    let passes_on = match trigger.output() {
+        Some(Output::Component(_) | Output::Queue(_) | Output::Websocket(_)) | None => false,
         Some(
             Output::Redis { .. } | Output::Mqtt { .. } | Output::Nats { .. } | Output::Http(_),
         ) => true,
     };
+    let TriggerKind::Event(EventTrigger { source, .. }) = trigger else { return passes_on };
     let listens = match source {
         EventSource::Cron(_) | EventSource::Queue(_) => false,
         EventSource::Redis(_) | EventSource::Mqtt(_) | EventSource::Nats(_) => true,
@@ -405,8 +405,8 @@ pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
         TriggerKind::Event(event) => Some(event_target(&event.component)),
         TriggerKind::Other { .. } => None,
     });
-    let outputs = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
-        TriggerKind::Event(EventTrigger { output: Some(Output::Component(id)), .. }) => Some(id),
+    let outputs = app.triggers.iter().filter_map(|trigger| match trigger.kind.output() {
+        Some(Output::Component(id)) => Some(id),
         _ => None,
     });
     let targets = targets.chain(outputs.map(event_target));

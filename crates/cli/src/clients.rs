@@ -14,6 +14,12 @@ pub(crate) struct ClientArgs {
     #[arg(long, env = "DAYFLY_MAX_CONNECTIONS", value_name = "N")]
     max_connections: Option<u32>,
 
+    /// Connections that may be WebSockets at once; more are answered by 503 [default: three quarters
+    /// of all]
+    #[arg(long, env = "DAYFLY_MAX_WEBSOCKETS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_websockets: Option<u32>,
+
     /// How long a TLS handshake may take, and a connection until its first byte [default: 10s]
     #[arg(long, env = "DAYFLY_HANDSHAKE_TIMEOUT", value_name = "TIME",
           value_parser = parse_duration)]
@@ -104,6 +110,7 @@ impl ClientArgs {
         set(&mut config.idle_timeout, self.idle_timeout);
         set(&mut config.write_timeout, self.write_timeout);
         set(&mut config.max_lag, self.max_lag);
+        config.max_websockets = self.max_websockets.map(|most| most as usize);
         config.max_header_bytes = self.max_header_size.unwrap_or(config.max_header_bytes);
         config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);
         config.max_uri_bytes = self.max_uri_size.unwrap_or(config.max_uri_bytes);

@@ -22,6 +22,10 @@ pub enum Problem {
     UnknownRoute,
     /// The request breaks HTTP's rules.
     Malformed,
+    /// The route takes WebSockets only.
+    UpgradeRequired,
+    /// The page that asks for a WebSocket is of another host.
+    ForeignOrigin,
     /// The request's target is too long.
     UriTooLong,
     /// The request's headers are too many or too large.
@@ -53,6 +57,8 @@ impl Problem {
         match self {
             Self::UnknownRoute => (404, Fault::Client, "no route matches this path"),
             Self::Malformed => (400, Fault::Client, "the request is malformed"),
+            Self::UpgradeRequired => (426, Fault::Client, "this route takes WebSockets only"),
+            Self::ForeignOrigin => (403, Fault::Client, "pages of this origin may not connect"),
             Self::UriTooLong => (414, Fault::Client, "the request's address is too long"),
             Self::HeadersTooLarge => (431, Fault::Client, "the request's headers are too large"),
             Self::BodyTooLarge => (413, Fault::Client, "the request's body is too large"),

@@ -12,7 +12,7 @@ use crate::dispatch::{ActivateError, Components, Loaded, ResidencyConfig};
 use crate::events::{self, EventTriggers, TriggerMetrics};
 use crate::release::Release;
 use crate::scrape::Scrape;
-use crate::triggers::{TRIGGERS, Trigger};
+use crate::triggers::{Setting, TRIGGERS, Trigger};
 use crate::{ListenAddr, Outcome, ServeError, ServerConfig, Shutdown};
 
 /// What a host is told beyond its release.
@@ -54,6 +54,7 @@ impl Source for Facts {
     fn collect(&self, families: &mut Families) {
         self.components.collect(families);
         events::collect(&self.events, families);
+        self.components.backends().websockets.collect(families);
         if let Some(telemetry) = &self.telemetry {
             telemetry.collect(families);
         }
@@ -74,10 +75,12 @@ impl Host {
         let components = Arc::new(Components::new(engine, release, config)?);
         let index = components.index();
         let mut triggers = Vec::new();
+        let topology = &events::topology(&app, &index, components.backends())?;
+        let setting = Setting { app: &app, components: &index, topology, config };
         for kind in TRIGGERS {
-            triggers.extend((kind.start)(&app, &index, config)?);
+            triggers.extend((kind.start)(&setting)?);
         }
-        let events = events::open(&app, &index, components.backends(), config)?;
+        let events = events::open(&setting, components.backends())?;
         let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
         triggers.extend(events.map(|events| Box::new(events) as Box<dyn Trigger>));
         let telemetry = config.telemetry.clone();

@@ -36,4 +36,5 @@ pub use server::handler::Handler;
 pub use server::listen::{ListenAddr, ListenAddrError, ListenError, LocalAddr};
 pub use server::shutdown::Shutdown;
 pub use server::tls::{TlsConfig, TlsError};
+pub use server::upgrade::{Told, Upgrade, Upgraded, Working};
 pub use server::{Outcome, ServeError, Server};

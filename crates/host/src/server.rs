@@ -18,6 +18,7 @@ mod signals;
 mod socket;
 pub mod tls;
 mod unread;
+pub mod upgrade;
 mod watch;
 mod wire;
 mod worker;

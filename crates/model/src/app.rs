@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::events::EventTrigger;
+use crate::events::{EventTrigger, Output};
 use crate::feature::FeatureUse;
 use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
 use crate::reuse::Reuse;
 use crate::route::Route;
 use crate::template::Template;
+use crate::websocket::Websocket;
 
 /// One app: what one manifest describes.
 #[derive(Debug, Clone)]
@@ -141,6 +142,34 @@ pub enum TriggerKind {
     },
 }
 
+impl TriggerKind {
+    /// The component that it wakes with events: those of HTTP routes are no events, but those of
+    /// WebSockets are.
+    #[must_use]
+    pub fn component(&self) -> Option<&ComponentId> {
+        match self {
+            Self::Http(http) => match &http.target {
+                HttpTarget::Component { component, .. } if http.websocket.is_some() => {
+                    Some(component)
+                }
+                _ => None,
+            },
+            Self::Event(event) => Some(&event.component),
+            Self::Other { .. } => None,
+        }
+    }
+
+    /// Where its handler's answers go, if the manifest says.
+    #[must_use]
+    pub fn output(&self) -> Option<&Output> {
+        match self {
+            Self::Http(http) => http.websocket.as_ref()?.output.as_ref(),
+            Self::Event(event) => event.output.as_ref(),
+            Self::Other { .. } => None,
+        }
+    }
+}
+
 /// One HTTP route and what answers on it.
 #[derive(Debug, Clone)]
 pub struct HttpTrigger {
@@ -150,6 +179,8 @@ pub struct HttpTrigger {
     pub target: HttpTarget,
     /// What stands before the component, outermost first.
     pub middleware: Vec<Middleware>,
+    /// How its WebSockets are kept, if that is what its requests become.
+    pub websocket: Option<Websocket>,
 }
 
 /// A component that stands before the one that handles a route: it gets the requests, and passes on
@@ -230,6 +261,8 @@ pub struct Component {
     pub sqlite_databases: Vec<String>,
     /// The language models that it may ask, by name.
     pub ai_models: Vec<String>,
+    /// Whether it may send to the app's WebSockets.
+    pub websockets: bool,
     /// Its variables: what it reads by `wasi:config` and Spin's variables interface.
     pub variables: BTreeMap<String, Template>,
     /// How it is built from source, if the manifest says.

@@ -17,6 +17,7 @@ pub mod route;
 pub mod runtime_config;
 pub mod shape;
 pub mod template;
+pub mod websocket;
 
 pub use app::*;
 pub use events::{Delivery, EventSource, EventTrigger, Output, Retry};
@@ -30,3 +31,4 @@ pub use route::{DuplicateRoute, Route, RouteError, RouteMatch, RouteTable};
 pub use runtime_config::RuntimeConfig;
 pub use shape::HandlerShape;
 pub use template::Template;
+pub use websocket::Websocket;

@@ -15,13 +15,14 @@ pub enum Capability {
     Llm,
     Blobstore,
     Messaging,
+    Websocket,
     Otel,
     Logging,
 }
 
 impl Capability {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Http,
         Self::Variables,
         Self::KeyValue,
@@ -33,6 +34,7 @@ impl Capability {
         Self::Llm,
         Self::Blobstore,
         Self::Messaging,
+        Self::Websocket,
         Self::Otel,
         Self::Logging,
     ];
@@ -51,6 +53,7 @@ impl Capability {
             Self::Llm => "llm",
             Self::Blobstore => "blobstore",
             Self::Messaging => "messaging",
+            Self::Websocket => "websocket",
             Self::Otel => "otel",
             Self::Logging => "logging",
         }

@@ -17,6 +17,14 @@ const PINS: &str = "xtask/tools/npm/package-lock.json";
 pub const COMPONENTIZE: Recipe =
     Recipe { language: "JavaScript", version: 1, inputs: &[PINS, wit::WASI], build: componentize };
 
+/// The same with the interface of WebSockets.
+pub const WEBSOCKET: Recipe = Recipe {
+    language: "JavaScript",
+    version: 1,
+    inputs: &[PINS, wit::WASI, wit::WEBSOCKET],
+    build: websocket,
+};
+
 /// Spin's build tools.
 pub const SPIN: Recipe =
     Recipe { language: "JavaScript", version: 2, inputs: &[PINS], build: spin };
@@ -26,6 +34,16 @@ const ENGINE_WASI: &str = "0.2.10";
 
 fn componentize(job: &Job) -> Result<()> {
     let world = wit::lay_out(job, ENGINE_WASI)?;
+    componentize_world(job, &world)
+}
+
+fn websocket(job: &Job) -> Result<()> {
+    let world = wit::lay_out(job, ENGINE_WASI)?;
+    wit::add_websocket(job, &world)?;
+    componentize_world(job, &world)
+}
+
+fn componentize_world(job: &Job, world: &Path) -> Result<()> {
     let mut tool = npm_program(job, "componentize-js")?;
     tool.arg("handler.js")
         .arg("--wit")

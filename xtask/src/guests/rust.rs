@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Job, Recipe};
+use super::{Job, Recipe, wit};
 use crate::process::{path_with, run_quietly};
 
 const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
@@ -34,6 +34,10 @@ pub const SPIN_6: Recipe = Recipe {
 
 /// A program as a component: it brings a `_start`, which a library does not.
 pub const PROGRAM: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: program };
+
+/// A program that sends to WebSockets.
+pub const WEBSOCKET: Recipe =
+    Recipe { language: "Rust", version: 1, inputs: &[INPUTS[0], wit::WEBSOCKET], build: program };
 
 /// A core module that says which component it becomes, by wasm32-wasip1.
 pub const MODULE: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: module };

@@ -1,7 +1,7 @@
 //! Lays out a guest's WIT with the definitions of WASI 0.2 beside it, as compilers expect them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -30,4 +30,12 @@ pub fn lay_out(job: &Job, version: &str) -> Result<PathBuf> {
         fs::write(dependencies.join(entry.file_name()), text)?;
     }
     Ok(folder)
+}
+
+/// The interface by which guests send to WebSockets, from the root.
+pub const WEBSOCKET: &str = "crates/capabilities/wit/deps/websocket@0.1.0";
+
+/// Adds [`WEBSOCKET`] to the dependencies of a folder that was laid out.
+pub fn add_websocket(job: &Job, folder: &Path) -> Result<()> {
+    copy_folder(&job.tree.root().join(WEBSOCKET), &folder.join("deps/websocket"))
 }

@@ -37,6 +37,7 @@ const OTHERS: &[&str] = &[
     "c-frozen",
     "hostile",
     "hostile-p3",
+    "js-websocket",
     "rust-composed",
     "rust-composed-p3",
     "rust-cron",
@@ -50,6 +51,7 @@ const OTHERS: &[&str] = &[
     "rust-redis-7",
     "rust-spin-1",
     "rust-typed",
+    "rust-websocket",
 ];
 
 #[test]

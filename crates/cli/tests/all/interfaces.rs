@@ -23,7 +23,7 @@ const COLUMNS: [(&str, &str); 8] = [
 ];
 
 /// Guests without an SDK of Spin's, which tests use too.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "hostile-p3",
     "rust-http",
     "rust-interfaces",
@@ -32,6 +32,7 @@ const OTHERS: [&str; 9] = [
     "rust-p3-echo",
     "rust-spin-1",
     "rust-typed",
+    "rust-websocket",
     "rust-wstd",
 ];
 

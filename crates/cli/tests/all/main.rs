@@ -62,6 +62,7 @@ mod telemetry;
 mod tls;
 mod variables;
 mod vault;
+mod websocket;
 
 use dayfly_testing::Dayfly;
 

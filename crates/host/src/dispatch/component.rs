@@ -201,6 +201,11 @@ impl ComponentHost {
         self.metrics.component()
     }
 
+    /// How long it may take for an answer.
+    pub(crate) fn time(&self) -> Duration {
+        self.limits.time
+    }
+
     pub(super) fn last_use(&self) -> &LastUse {
         &self.last_use
     }

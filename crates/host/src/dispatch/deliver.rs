@@ -3,10 +3,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use dayfly_model::Executor;
 use dayfly_telemetry::trace::Span;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt as _;
 
@@ -61,12 +63,8 @@ impl ComponentHost {
             undelivered(&failure)
         })?;
         let status = response.status();
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
-        // All of it within the handler's time: each piece may take as long by itself.
-        let time = self.limits.time;
-        let data = tokio::time::timeout(time, whole(response.into_body())).await;
-        let data = data.unwrap_or_else(|_| Err(format!("the answer did not end within {time:?}")));
+        let content_type = content_type(response.headers());
+        let data = whole_answer(response.into_body(), self.limits.time).await;
         let data = data.map_err(Undelivered::Failed)?;
         if !status.is_success() {
             return Err(Undelivered::Failed(format!("the handler answered with status {status}")));
@@ -80,6 +78,17 @@ fn undelivered(failure: &Failure) -> Undelivered {
         Problem::TenantBusy | Problem::NodeBusy => Undelivered::Busy,
         _ => Undelivered::Failed(failure.to_string()),
     }
+}
+
+/// The media type that an answer states.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(CONTENT_TYPE)?.to_str().ok()?.to_owned())
+}
+
+/// The whole of an answer, within its handler's time: each piece may take as long by itself.
+pub(crate) async fn whole_answer(body: Body, time: Duration) -> Result<Bytes, String> {
+    let data = tokio::time::timeout(time, whole(body)).await;
+    data.unwrap_or_else(|_| Err(format!("the answer did not end within {time:?}")))
 }
 
 /// A whole body, if it is not too large.

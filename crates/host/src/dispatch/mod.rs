@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dayfly_capabilities::http::Internal;
+use dayfly_capabilities::websocket::Hub;
 use dayfly_capabilities::{Backends, Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{Component, ComponentId, Executor, Middleware};
@@ -38,7 +39,7 @@ pub use cgi::cgi_head;
 use component::Bounds;
 pub use component::{ActivateError, Loaded, serves_shape};
 pub(crate) use component::{Arrival, ComponentHost, RequestBody};
-pub(crate) use deliver::{Reply, Undelivered};
+pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
 use keep::Room;
 use loading::Shared;
 use residency::Residency;
@@ -48,14 +49,13 @@ pub use residency::ResidencyConfig;
 pub(crate) struct Components {
     hosts: Vec<Arc<ComponentHost>>,
     residency: Arc<Residency>,
-    internal: Arc<Internal>,
     shared: Arc<Shared>,
 }
 
 /// Components by what triggers name.
 pub(crate) struct Index<'a> {
     hosts: HashMap<(&'a ComponentId, &'a Executor, &'a [Middleware]), &'a Arc<ComponentHost>>,
-    internal: &'a Internal,
+    backends: &'a Backends,
 }
 
 impl Components {
@@ -68,7 +68,6 @@ impl Components {
     ) -> Result<Self, ActivateError> {
         let residency = Residency::new(config.residency);
         let Release { app, images, backends } = release;
-        let internal = backends.internal.clone();
         let calls = |component: &Component| component.allowed_outbound_hosts.names_components();
         let node = match app.components.values().any(calls) {
             true => Node::of_callers(config.max_instances),
@@ -107,7 +106,7 @@ impl Components {
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics.clone())))
         });
         let hosts = hosts.collect::<Result<_, ActivateError>>()?;
-        Ok(Self { hosts, residency, internal, shared })
+        Ok(Self { hosts, residency, shared })
     }
 
     /// What stands behind the app.
@@ -118,7 +117,7 @@ impl Components {
     /// For those who look for many of them.
     pub(crate) fn index(&self) -> Index<'_> {
         let hosts = self.hosts.iter().map(|host| (host.is(), host)).collect();
-        Index { hosts, internal: &self.internal }
+        Index { hosts, backends: self.backends() }
     }
 
     /// Loads every component, one after the other, and tells about each before it starts.
@@ -160,7 +159,12 @@ impl Index<'_> {
 
     /// The way of the components' calls of one another.
     pub(crate) fn internal(&self) -> &Internal {
-        self.internal
+        &self.backends.internal
+    }
+
+    /// The app's WebSockets.
+    pub(crate) fn websockets(&self) -> &Arc<Hub> {
+        &self.backends.websockets
     }
 }
 

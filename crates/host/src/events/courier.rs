@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 use dayfly_capabilities::queue::DeadLetter;
 use dayfly_model::Delivery;
 use dayfly_telemetry::Telemetry;
-use dayfly_telemetry::trace::{Context, Span};
+use dayfly_telemetry::trace::Context;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::metrics::{Settled, TriggerMetrics};
 use super::outlet::{NotPassed, Outlet, Topology};
 use super::workers::Workers;
-use super::{Ending, Event};
+use super::{Ending, Event, delivery_span};
 use crate::dispatch::{ComponentHost, Reply, Undelivered};
 
 /// How long to wait for room for a handler, at first and at most.
@@ -232,7 +232,8 @@ impl Courier {
     async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
         let mut wait = BUSY;
         loop {
-            let span = self.span(event);
+            let span = self.telemetry.as_ref();
+            let span = span.map(|it| delivery_span(it, &self.trigger, self.host.name(), event));
             let place = span.as_ref().map(|span| span.context().clone());
             match self.host.deliver(event, span).await {
                 Ok(reply) => return Ok(Answered { reply, place }),
@@ -245,22 +246,6 @@ impl Courier {
             }
             wait = (wait * 2).min(BUSY_MOST);
         }
-    }
-
-    fn span(&self, event: &Event) -> Option<Span> {
-        let telemetry = self.telemetry.as_ref()?;
-        let mut span = telemetry.request(&event.trace(), || format!("process {}", self.trigger));
-        if span.is_recorded() {
-            span.text("messaging.operation.type", "process");
-            span.text("messaging.message.id", event.id.clone());
-            span.text("cloudevents.event_type", event.kind.clone());
-            span.text("cloudevents.event_source", event.source.clone());
-            span.text("dayfly.component", self.host.name());
-            if let Some(subject) = &event.subject {
-                span.text("messaging.destination.name", subject.clone());
-            }
-        }
-        Some(span)
     }
 
     /// Keeps an event that could not be handled, however long that takes.

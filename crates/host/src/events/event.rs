@@ -55,6 +55,8 @@ pub(crate) struct Event {
     pub(crate) content_type: Option<String>,
     /// Further attributes, their names in lower case.
     pub(crate) extensions: Vec<(String, String)>,
+    /// Headers of the request that it comes of, for HTTP handlers and commands; none is kept with it.
+    pub(crate) headers: HeaderMap,
     /// What it carries.
     pub(crate) data: Bytes,
     /// How many steps of a topology lie behind it.
@@ -72,6 +74,7 @@ impl Event {
             time: SystemTime::now(),
             content_type: None,
             extensions: Vec::new(),
+            headers: HeaderMap::new(),
             data,
             hops: 0,
         }
@@ -96,7 +99,7 @@ impl Event {
     }
 
     /// Its headers: the attributes, each behind `ce-`, and the media type.
-    pub(crate) fn headers(&self) -> HeaderMap {
+    pub(crate) fn own_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in self.attributes() {
             let escaped = utf8_percent_encode(&value, ESCAPED).to_string();
@@ -211,8 +214,10 @@ impl Event {
         let body = Full::new(self.data.clone()).map_err(Error::from).boxed_unsync();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.headers_mut() = self.headers();
-        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.extend(self.own_headers());
+        headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
         request
     }
 }
@@ -245,7 +250,7 @@ mod tests {
         event.hops = 3;
         event.content_type = Some("a/b".to_owned());
         event.extensions.push(("traceparent".to_owned(), "00-1-2-00".to_owned()));
-        let headers = event.headers();
+        let headers = event.own_headers();
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         let again = of(&headers);
@@ -274,7 +279,7 @@ mod tests {
         event.content_type = Some("text/plain".to_owned());
         event.extensions.push(("key".to_owned(), "value".to_owned()));
         event.hops = 2;
-        let headers = event.headers();
+        let headers = event.own_headers();
         assert_eq!(headers["ce-specversion"], "1.0");
         assert_eq!(headers["ce-source"], "/a%20b");
         assert_eq!(headers["ce-subject"], "50%20%25%20%22gr%C3%B6%C3%9Fer%22%0A");

@@ -17,21 +17,23 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
-use dayfly_model::events::Output;
-use dayfly_model::{App, ComponentId, EventSource, EventTrigger, Executor, Template, TriggerKind};
-use dayfly_telemetry::Source as _;
+use dayfly_model::{
+    App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
+};
 use dayfly_telemetry::metrics::Families;
+use dayfly_telemetry::trace::Span;
+use dayfly_telemetry::{Source as _, Telemetry};
 use tokio::sync::Semaphore;
 
 use crate::dispatch::{ActivateError, Index};
-use crate::host::HostConfig;
 use crate::server::shutdown::Phase;
-use crate::triggers::{SourceType, Trigger, source_type};
+use crate::triggers::{Setting, SourceType, Trigger, source_type};
 use crate::{Outcome, ServeError, Shutdown};
 pub(crate) use courier::{Courier, Leave, Parcel, jittered};
 pub(crate) use event::{Event, HOPS};
 pub(crate) use metrics::{Settled, TriggerMetrics};
-use outlet::{Outlet, Servers, Topology};
+use outlet::Servers;
+pub(crate) use outlet::{Outlet, Topology};
 use workers::Workers;
 
 /// A future of some source.
@@ -110,42 +112,23 @@ pub(crate) struct EventTriggers {
     owner: Option<Arc<Owner>>,
     workers: usize,
     grace: Duration,
-    telemetry: Option<Arc<dayfly_telemetry::Telemetry>>,
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// Opens the event triggers of an app; `None` if it has none.
 pub(crate) fn open(
-    app: &App,
-    components: &Index<'_>,
+    setting: &Setting<'_>,
     backends: &Backends,
-    config: &HostConfig,
 ) -> Result<Option<EventTriggers>, ActivateError> {
-    let triggers: Vec<(&str, &EventTrigger)> = app
-        .triggers
-        .iter()
-        .filter_map(|trigger| match &trigger.kind {
-            TriggerKind::Event(event) => Some((trigger.id.as_str(), event)),
-            _ => None,
-        })
-        .collect();
+    let Setting { app, components, topology, config } = *setting;
+    let triggers = event_triggers(app);
     if triggers.is_empty() {
         return Ok(None);
     }
     let owner = own(backends, &triggers)?.map(Arc::new);
     let opening = Opening { app, backends, owner: owner.as_ref() };
-    let servers = servers(&opening, &triggers)?;
-    let outlet = |output: &Output| Outlet::new(output, &servers);
-    let outlets: Vec<Option<Outlet>> = triggers
-        .iter()
-        .map(|(_, trigger)| trigger.output.as_ref().map(outlet).transpose())
-        .collect::<Result<_, _>>()?;
-    let outputs: Vec<(&ComponentId, Option<Outlet>)> = triggers
-        .iter()
-        .zip(&outlets)
-        .map(|((_, trigger), outlet)| (&trigger.component, outlet.clone()))
-        .collect();
-    let topology = Topology::new(&app.name, &outputs, components, backends.queues.clone())?;
-    let ready = triggers.into_iter().zip(outlets).map(|((id, trigger), outlet)| {
+    let ready = triggers.into_iter().map(|(id, trigger)| {
+        let outlet = topology.outlet(id);
         let SourceType { open, .. } = source_type(trigger.source.kind()).ok_or_else(|| {
             ActivateError::Event(format!("no trigger `{}`", trigger.source.kind()))
         })?;
@@ -158,12 +141,41 @@ pub(crate) fn open(
     });
     Ok(Some(EventTriggers {
         ready: ready.collect::<Result<_, ActivateError>>()?,
-        topology: Arc::new(topology),
+        topology: topology.clone(),
         owner,
         workers: config.http.workers(),
         grace: config.http.grace,
         telemetry: config.telemetry.clone(),
     }))
+}
+
+fn event_triggers(app: &App) -> Vec<(&str, &EventTrigger)> {
+    let events = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
+        TriggerKind::Event(event) => Some((trigger.id.as_str(), event)),
+        _ => None,
+    });
+    events.collect()
+}
+
+/// Where the answers of an app's handlers go, of whatever triggers they are.
+pub(crate) fn topology(
+    app: &App,
+    components: &Index<'_>,
+    backends: &Backends,
+) -> Result<Arc<Topology>, ActivateError> {
+    let opening = Opening { app, backends, owner: None };
+    let passes_on = app.triggers.iter().any(|trigger| trigger.kind.output().is_some());
+    let servers = match passes_on {
+        true => servers(&opening, &event_triggers(app))?,
+        false => Servers::default(),
+    };
+    let mut outputs = Vec::new();
+    for Stated { id, kind } in &app.triggers {
+        let Some(component) = kind.component() else { continue };
+        let outlet = kind.output().map(|output| Outlet::new(output, &servers)).transpose()?;
+        outputs.push((id.as_str(), component, outlet));
+    }
+    Ok(Arc::new(Topology::new(app, &outputs, components, backends)?))
 }
 
 /// Becomes the one who takes messages of the app's queues and its dead letters. Apps without queues
@@ -241,6 +253,27 @@ impl EventTriggers {
     pub(crate) fn metrics(&self) -> Vec<Arc<TriggerMetrics>> {
         self.ready.iter().map(|ready| ready.plan.metrics.clone()).collect()
     }
+}
+
+/// Begins the span of an event's delivery, in the trace that the event is in.
+pub(crate) fn delivery_span(
+    telemetry: &Arc<Telemetry>,
+    trigger: &str,
+    component: &str,
+    event: &Event,
+) -> Span {
+    let mut span = telemetry.request(&event.trace(), || format!("process {trigger}"));
+    if span.is_recorded() {
+        span.text("messaging.operation.type", "process");
+        span.text("messaging.message.id", event.id.clone());
+        span.text("cloudevents.event_type", event.kind.clone());
+        span.text("cloudevents.event_source", event.source.clone());
+        span.text("dayfly.component", component);
+        if let Some(subject) = &event.subject {
+            span.text("messaging.destination.name", subject.clone());
+        }
+    }
+    span
 }
 
 /// Adds what is counted of triggers.

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dayfly_capabilities::Backends;
 use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
 use dayfly_capabilities::nats::ServerError as NatsError;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{New, Store};
 use dayfly_capabilities::redis::server::Server;
+use dayfly_capabilities::websocket::{Error as NotSent, Hub, Message};
 use dayfly_model::events::{Output, RedisPlace};
-use dayfly_model::{ComponentId, Executor};
+use dayfly_model::{App, ComponentId, Executor};
 use dayfly_telemetry::trace::Context;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +22,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::Event;
+use super::{Event, jittered};
 use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
 
 /// How many steps an event may have behind it: more are a cycle.
@@ -42,13 +44,19 @@ pub(super) enum NotPassed {
     Hopeless(String),
 }
 
+/// How long to wait where there is no room.
+const AGAIN: Duration = Duration::from_millis(100);
+
 type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// The steps that answers can go to.
 pub(crate) struct Topology {
     app: String,
     steps: HashMap<ComponentId, Step>,
+    /// By the ids of triggers.
+    outlets: HashMap<String, Outlet>,
     queues: Arc<Store>,
+    websockets: Arc<Hub>,
     http: OnceLock<HttpClient>,
 }
 
@@ -60,13 +68,14 @@ struct Step {
 
 /// Where the answers of one trigger's handler go.
 #[derive(Clone)]
-pub(super) enum Outlet {
+pub(crate) enum Outlet {
     Component(ComponentId),
     Queue(String),
     Redis(Server, RedisPlace),
     Mqtt(Broker, String),
     /// A subject, and whether a stream has to take it.
     Nats(Nats, String, bool),
+    Websocket(String),
     Http(String),
 }
 
@@ -79,26 +88,42 @@ pub(super) struct Servers {
 }
 
 impl Topology {
-    /// The topology of an app. `outputs` are what its event triggers say, in their order; what a
-    /// component answers goes where the first trigger that names it says.
+    /// The topology of an app. `outputs` are what its triggers say, by their ids, in their order; what
+    /// a component answers goes where the first trigger that names it says.
     pub(super) fn new(
-        app: &str,
-        outputs: &[(&ComponentId, Option<Outlet>)],
+        app: &App,
+        outputs: &[(&str, &ComponentId, Option<Outlet>)],
         components: &Index<'_>,
-        queues: Arc<Store>,
+        backends: &Backends,
     ) -> Result<Self, ActivateError> {
         let mut steps = HashMap::new();
-        let called = outputs.iter().filter_map(|(_, outlet)| match outlet {
+        let called = outputs.iter().filter_map(|(_, _, outlet)| match outlet {
             Some(Outlet::Component(id)) => Some(id),
             _ => None,
         });
         for id in called {
             let host = components.find(id, &Executor::Detected, &[])?;
-            let own = outputs.iter().find(|(component, _)| *component == id);
-            let outlet = own.and_then(|(_, outlet)| outlet.clone());
+            let own = outputs.iter().find(|(_, component, _)| *component == id);
+            let outlet = own.and_then(|(_, _, outlet)| outlet.clone());
             steps.insert(id.clone(), Step { host, outlet });
         }
-        Ok(Self { app: app.to_owned(), steps, queues, http: OnceLock::new() })
+        let outlets = outputs
+            .iter()
+            .filter_map(|(id, _, outlet)| Some(((*id).to_owned(), outlet.clone()?)))
+            .collect();
+        Ok(Self {
+            app: app.name.clone(),
+            steps,
+            outlets,
+            queues: backends.queues.clone(),
+            websockets: backends.websockets.clone(),
+            http: OnceLock::new(),
+        })
+    }
+
+    /// Where the answers of a trigger's handler go.
+    pub(crate) fn outlet(&self, trigger: &str) -> Option<Outlet> {
+        self.outlets.get(trigger).cloned()
     }
 
     /// The queues and dead letters.
@@ -107,7 +132,7 @@ impl Topology {
     }
 
     /// The event that a component's answer to another event is; `place` is where it was made.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         event: &Event,
         component: &str,
@@ -163,9 +188,40 @@ impl Topology {
                 Outlet::Nats(server, subject, is_kept) => {
                     to_nats((server, subject, *is_kept), &answer).await
                 }
+                Outlet::Websocket(topic) => self.to_clients(topic, answer),
                 Outlet::Http(url) => self.to_server(url, &answer).await,
             }
         })
+    }
+
+    /// The same for an answer that nobody keeps, and tries again as long as there is no room for it.
+    pub(crate) async fn pass_on_within(
+        &self,
+        outlet: &Outlet,
+        answer: Event,
+        patience: Duration,
+    ) -> Result<(), String> {
+        let since = Instant::now();
+        loop {
+            match self.pass_on(outlet, answer.clone(), None).await {
+                Ok(()) => return Ok(()),
+                Err(NotPassed::Busy) if since.elapsed() < patience => {}
+                Err(NotPassed::Busy) => return Err("its output: there was no room".to_owned()),
+                Err(NotPassed::Failed(error) | NotPassed::Hopeless(error)) => {
+                    return Err(format!("its output: {error}"));
+                }
+            }
+            tokio::time::sleep(jittered(AGAIN)).await;
+        }
+    }
+
+    fn to_clients(&self, topic: &str, answer: Event) -> Result<(), NotPassed> {
+        let message = Message::of_answer(answer.data, answer.content_type.as_deref(), true);
+        match self.websockets.publish(topic, message) {
+            Ok(_) => Ok(()),
+            Err(NotSent::Full) => Err(NotPassed::Busy),
+            Err(error) => Err(NotPassed::Hopeless(error.to_string())),
+        }
     }
 
     async fn to_component(&self, id: &ComponentId, event: Event) -> Result<(), NotPassed> {
@@ -189,7 +245,7 @@ impl Topology {
         let mut request = Request::post(url)
             .body(Full::new(answer.data.clone()))
             .map_err(|error| NotPassed::Hopeless(error.to_string()))?;
-        *request.headers_mut() = answer.headers();
+        *request.headers_mut() = answer.own_headers();
         request.headers_mut().extend(answer.trace());
         let client = self.http.get_or_init(http_client);
         let sent = tokio::time::timeout(HTTP_PATIENCE, client.request(request)).await;
@@ -221,7 +277,7 @@ async fn to_nats(
     (server, subject, is_kept): (&Nats, &str, bool),
     answer: &Event,
 ) -> Result<(), NotPassed> {
-    let (attributes, trace) = (answer.headers(), answer.trace());
+    let (attributes, trace) = (answer.own_headers(), answer.trace());
     let pairs = attributes.iter().chain(&trace);
     let pairs = pairs.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let mut headers: Vec<_> =
@@ -288,6 +344,7 @@ impl Outlet {
             Output::Component(id) => Self::Component(id.clone()),
             Output::Queue(name) => Self::Queue(name.clone()),
             Output::Http(url) => Self::Http(url.clone()),
+            Output::Websocket(topic) => Self::Websocket(topic.clone()),
             Output::Redis { address, to } => {
                 let server = match address {
                     Some(address) => Server::new(address).map_err(wrong)?,

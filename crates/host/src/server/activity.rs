@@ -49,6 +49,8 @@ pub(super) enum Stage {
     Http1,
     /// HTTP/2.
     Http2,
+    /// Another protocol took over after a request of HTTP/1, and has bounds of its own.
+    Upgraded,
     /// Everything was said; the client's last bytes are let in.
     Lingering,
 }
@@ -169,7 +171,8 @@ impl Activity {
     /// Whether the client may still be sending what nobody will read, so that closing at once
     /// would reset the connection and take our last answer with it.
     pub(super) fn may_still_send(&self) -> bool {
-        self.is(Stage::Http1) && (self.body.load(Relaxed) || self.heard.load(Relaxed))
+        let upgraded = self.is(Stage::Upgraded);
+        upgraded || self.is(Stage::Http1) && (self.body.load(Relaxed) || self.heard.load(Relaxed))
     }
 
     /// Notes that an idle connection is about to be closed: nothing is on its way.
@@ -213,6 +216,9 @@ impl Activity {
         {
             return self.order(Order::Drop);
         }
+        if self.is(Stage::Upgraded) {
+            return;
+        }
         if self.requests() > 0 {
             // Hyper sees that a client left only where it reads, which it does not while a body
             // waits to be read by the guest.
@@ -247,7 +253,8 @@ impl Activity {
     /// How ready the connection is to give way to another: the larger the sooner. `None` if it has
     /// a request, or has just come.
     pub(super) fn dispensable(&self) -> Option<(bool, u32)> {
-        if self.requests() > 0 || self.blocked.load(Relaxed) || self.ordered() == Order::Drop {
+        let in_use = self.requests() > 0 || self.is(Stage::Upgraded);
+        if in_use || self.blocked.load(Relaxed) || self.ordered() == Order::Drop {
             return None;
         }
         let age = self.clock.now().wrapping_sub(self.since.load(Relaxed));

@@ -42,6 +42,8 @@ pub struct ServerConfig {
     /// The connections of all threads together. Beyond, the one that is idle longest gives way;
     /// if none is idle, new ones wait to be accepted.
     pub max_connections: usize,
+    /// How many of the connections may become WebSockets; three quarters if nothing is said.
+    pub max_websockets: Option<usize>,
     /// The bounds that HTTP/2 has beside.
     pub http2: Http2Limits,
 }
@@ -82,6 +84,7 @@ impl Default for ServerConfig {
             max_lag: Duration::from_millis(500),
             backlog: 4096,
             max_connections: 16_384,
+            max_websockets: None,
             http2: Http2Limits::default(),
         }
     }
@@ -101,6 +104,11 @@ impl Default for Http2Limits {
 }
 
 impl ServerConfig {
+    /// How many connections may be WebSockets: others can still come.
+    pub(crate) fn max_websockets(&self) -> usize {
+        self.max_websockets.unwrap_or(self.max_connections / 4 * 3).max(1)
+    }
+
     /// The number of threads that serve.
     pub(crate) fn workers(&self) -> usize {
         match self.threads {

@@ -1,7 +1,7 @@
 //! One connection, from its acceptance to its last byte.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use hyper::service::service_fn;
@@ -15,6 +15,7 @@ use super::listen::LocalAddr;
 use super::registry::Entry;
 use super::service::Session;
 use super::socket::Socket;
+use super::upgrade::Upgraded;
 use super::wire::{Transport, Wire};
 use super::worker::Worker;
 
@@ -46,6 +47,7 @@ pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted
         worker: worker.clone(),
         connection: Arc::new(connection),
         activity: activity.clone(),
+        upgrade: OnceLock::new(),
     };
     let result = match protocol {
         Protocol::Http1 => http1(&worker, wire, session).await,
@@ -108,12 +110,25 @@ async fn http1<H: Handler>(
     session: Session<H>,
 ) -> hyper::Result<()> {
     let (activity, session) = (session.activity.clone(), Arc::new(session));
+    let shared = session.clone();
     let service = service_fn(move |request| {
-        let session = session.clone();
+        let session = shared.clone();
         async move { session.answer(request).await }
     });
-    let mut connection = pin!(worker.http1.serve_connection(TokioIo::new(wire), service));
-    run(&activity, connection.as_mut(), |connection| connection.graceful_shutdown()).await
+    let mut connection = worker.http1.serve_connection(TokioIo::new(wire), service);
+    let pinned = Pin::new(&mut connection);
+    let result = run(&activity, pinned, |connection| connection.graceful_shutdown()).await;
+    let Some(upgrade) = session.upgrade.get().cloned() else { return result };
+    let parts = connection.into_parts();
+    drop(session);
+    let upgraded = (result.is_ok() && activity.ordered() != Order::Drop).then(|| {
+        activity.enter(Stage::Upgraded);
+        Upgraded::new(parts.io.into_inner(), activity, parts.read_buf)
+    });
+    if let Some(speaking) = upgrade.start(upgraded) {
+        speaking.await;
+    }
+    result
 }
 
 async fn http2<H: Handler>(

@@ -2,12 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -15,6 +15,7 @@ use super::activity::{Activity, Running};
 use super::connection::{Connection, Protocol};
 use super::handler::Handler;
 use super::unread::Impatient;
+use super::upgrade::Upgrade;
 use super::worker::Worker;
 use crate::access_log::Record;
 use crate::body::{Body, BodyStream, BoxError, is_bodiless};
@@ -25,6 +26,8 @@ pub(super) struct Session<H> {
     pub(super) worker: Arc<Worker<H>>,
     pub(super) connection: Arc<Connection>,
     pub(super) activity: Arc<Activity>,
+    /// What takes the connection over once it was answered with 101.
+    pub(super) upgrade: OnceLock<Upgrade>,
 }
 
 impl<H: Handler> Session<H> {
@@ -64,6 +67,12 @@ impl<H: Handler> Session<H> {
         }
         if let Some(record) = &mut record {
             record.answered(&mut response);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(upgrade) = response.extensions_mut().remove()
+        {
+            // There is only one: nothing of HTTP comes after it.
+            let _ = self.upgrade.set(upgrade);
         }
         Ok(response.map(|body| WatchedBody { body, record, http1, running }))
     }

@@ -138,6 +138,10 @@ impl AsyncRead for Wire {
             let length = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..length]);
             self.ahead.advance(length);
+            if self.ahead.is_empty() {
+                // What holds it would stay for as long as the connection.
+                self.ahead = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -9,10 +9,12 @@ mod queue;
 mod reconnect;
 mod redis;
 
+use std::sync::Arc;
+
 use dayfly_model::{App, EventSource};
 
 use crate::dispatch::{ActivateError, Index};
-use crate::events::{Opening, Source};
+use crate::events::{Opening, Source, Topology};
 use crate::host::HostConfig;
 use crate::{Outcome, ServeError, Shutdown};
 pub(crate) use mqtt::broker as mqtt_broker;
@@ -27,7 +29,19 @@ pub struct TriggerType {
     pub(crate) start: Start,
 }
 
-type Start = fn(&App, &Index<'_>, &HostConfig) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
+/// What triggers are made ready with.
+pub(crate) struct Setting<'a> {
+    /// The app.
+    pub(crate) app: &'a App,
+    /// Its components.
+    pub(crate) components: &'a Index<'a>,
+    /// Where answers go.
+    pub(crate) topology: &'a Arc<Topology>,
+    /// What the host was told.
+    pub(crate) config: &'a HostConfig,
+}
+
+type Start = fn(&Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
 
 /// Every kind of trigger that answers by itself: what a new one adds is one line here.
 pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER];

@@ -1,5 +1,5 @@
 //! Where a handler's answer goes: `component:ID`, `queue:NAME`, `redis://…`, `mqtt://…`, `nats://…`,
-//! `http://…`.
+//! `websocket:TOPIC`, `http://…`.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::is_subject;
 use crate::app::ComponentId;
+use crate::websocket::is_topic;
 
 /// Where a handler's answer goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum Output {
         /// Whether a stream has to take it.
         is_kept: bool,
     },
+    /// To the app's WebSockets that joined a topic.
+    Websocket(String),
     /// To an HTTP server, by a POST in CloudEvents' binary mode.
     Http(String),
 }
@@ -62,6 +65,9 @@ pub enum OutputError {
     /// Nothing behind the scheme.
     #[error("names nothing behind its scheme")]
     Empty,
+    /// No name of a topic.
+    #[error("has more than 256 bytes or control characters in its topic")]
+    Topic,
     /// A filter where a topic should be.
     #[error("has a `#` or `+` in its topic")]
     Filter,
@@ -92,6 +98,8 @@ impl Output {
         match scheme {
             "component" => Ok(Self::Component(ComponentId(name.to_owned()))),
             "queue" => Ok(Self::Queue(name.to_owned())),
+            "websocket" if is_topic(name) => Ok(Self::Websocket(name.to_owned())),
+            "websocket" => Err(OutputError::Topic),
             "redis" | "rediss" if rest.starts_with("//") => Self::redis(scheme, name),
             "mqtt" | "mqtts" if rest.starts_with("//") => Self::mqtt(scheme, name),
             "nats" | "tls" if rest.starts_with("//") => Self::nats(scheme, name),
@@ -163,6 +171,7 @@ impl fmt::Display for Output {
             Self::Redis { to, .. } => write!(f, "Redis {to}"),
             Self::Mqtt { topic, .. } => write!(f, "MQTT topic {topic}"),
             Self::Nats { subject, .. } => write!(f, "NATS subject {subject}"),
+            Self::Websocket(topic) => write!(f, "websocket topic {topic}"),
             Self::Http(url) => {
                 let end = url.find(['?', '#']).unwrap_or(url.len());
                 let (scheme, rest) = url[..end].split_once("://").unwrap_or(("http", url));
@@ -198,6 +207,7 @@ mod tests {
         for (text, expected) in [
             ("component:a", Output::Component(ComponentId(name()))),
             ("queue:a", Output::Queue(name())),
+            ("websocket:a b", Output::Websocket("a b".to_owned())),
             ("redis://a", redis(None, RedisPlace::Channel(name()))),
             ("redis://a?as=queue", redis(None, RedisPlace::Queue(name()))),
             ("redis://a?as=stream", redis(None, RedisPlace::Stream(name()))),
@@ -222,6 +232,7 @@ mod tests {
             ("a", OutputError::Scheme),
             ("kafka://a", OutputError::Scheme),
             ("redis:a", OutputError::Scheme),
+            ("websocket:a\nb", OutputError::Topic),
             ("queue:", OutputError::Empty),
             ("redis://h/", OutputError::Empty),
             ("mqtt://h", OutputError::Empty),

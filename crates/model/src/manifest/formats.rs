@@ -5,6 +5,7 @@ use super::measures::{parse_duration, parse_size, parse_stack};
 use crate::events::{Output, Schedule, ScheduleError};
 use crate::route::Route;
 use crate::template::{Template, is_variable_name};
+use crate::websocket::{is_origin, is_topic};
 
 type Checked = Result<(), Mistake>;
 
@@ -72,7 +73,9 @@ formats! {
     JETSTREAM_NAME, "a name of JetStream", "Letters, digits, `-` and `_`.", Some("^[A-Za-z0-9_-]+$"), jetstream_name;
     QUALITY, "a quality of service", "`0`, `1` or `2`.", Some("^[012]$"), |text| one_of(text, &["0", "1", "2"]);
     SECONDS, "a number of seconds", "A number from 1 to 65535.", Some("^[0-9]+$"), seconds;
-    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream), `mqtt://[SERVER]/TOPIC`, `nats://[SERVER/]SUBJECT` (`?as=stream` if a stream has to take it) or an HTTP URL.", Some("^(component|queue|rediss?|mqtts?|nats|tls|https?):."), output;
+    OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream), `mqtt://[SERVER]/TOPIC`, `nats://[SERVER/]SUBJECT` (`?as=stream` if a stream has to take it), `websocket:TOPIC` or an HTTP URL.", Some("^(component|queue|rediss?|mqtts?|nats|tls|websocket|https?):."), output;
+    TOPIC, "a topic", "The name of a topic of WebSockets: up to 256 bytes.", Some("."), topic;
+    ORIGIN, "an origin", "`https://HOST[:PORT]` as browsers send it, or `*` for all.", Some("^(\\*|[a-z][a-z0-9-]*://[a-z0-9._:\\[\\]-]+)$"), origin;
     QUEUE, "the name of a queue", "Letters, digits, `-`, `_` and `.`; up to 64 of them.", Some("^[A-Za-z0-9._-]{1,64}$"), queue;
     VERSION_1, "a manifest version", "`\"1\"`.", Some("^1$"), |text| one_of(text, &["1"]);
 }
@@ -88,6 +91,7 @@ const CONFIGURATIONS: &[&str] = &[
     "messaging",
     "sqlite_databases",
     "variables",
+    "websockets",
 ];
 
 fn cron(text: &str) -> Checked {
@@ -152,7 +156,24 @@ fn output(text: &str) -> Checked {
         Ok(_) => Ok(()),
         Err(error) => Err(no_hint(
             error.to_string(),
-            "write `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT` or a URL of HTTP",
+            "write `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT`, `websocket:TOPIC` or a URL of HTTP",
+        )),
+    }
+}
+
+fn topic(text: &str) -> Checked {
+    match is_topic(text) {
+        true => Ok(()),
+        false => Err(no("is no name of a topic: up to 256 bytes, no control characters")),
+    }
+}
+
+fn origin(text: &str) -> Checked {
+    match text == "*" || is_origin(text) {
+        true => Ok(()),
+        false => Err(no_hint(
+            "is not what browsers send",
+            "a scheme and a host in lower case, for example `https://example.com`",
         )),
     }
 }

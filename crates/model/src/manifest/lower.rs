@@ -10,6 +10,7 @@ mod http;
 mod nats;
 mod trigger;
 mod uses;
+mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -44,6 +45,7 @@ pub(super) fn lower(
         components: BTreeMap::new(),
         inline_count: 0,
         routes: BTreeMap::new(),
+        websockets: BTreeSet::new(),
         uses: Vec::new(),
         errors,
     };
@@ -63,6 +65,11 @@ pub(super) fn lower(
     let text = |key| details.and_then(|d| d.text(key)).unwrap_or_default().to_owned();
     lowering.use_of_targets(details, "application");
     let triggers = lowering.triggers(root);
+    for id in std::mem::take(&mut lowering.websockets) {
+        if let Some(component) = lowering.components.get_mut(&id) {
+            component.websockets = true;
+        }
+    }
     App {
         name: text("name"),
         version: text("version"),
@@ -97,6 +104,8 @@ struct Lowering<'l, 't> {
     inline_count: u32,
     /// The shapes of the routes so far, each with its route and line.
     routes: BTreeMap<String, (String, u32)>,
+    /// The components of routes with WebSockets.
+    websockets: BTreeSet<ComponentId>,
     uses: Vec<FeatureUse>,
     errors: &'l mut Vec<ManifestError>,
 }

@@ -37,6 +37,14 @@ metrics! {
         "Events that were taken in and are not settled yet.";
     TRIGGER_CONNECTED = Gauge "dayfly.trigger.connected" in Unit::Of("{trigger}"),
         "Whether a trigger's source can be reached: 1 or 0.";
+    WEBSOCKETS = Gauge "dayfly.websockets" in Unit::Of("{connection}"),
+        "WebSockets that are open.";
+    WEBSOCKETS_OPENED = Counter "dayfly.websockets.opened" in Unit::Of("{connection}"),
+        "WebSockets that were opened.";
+    WEBSOCKET_MESSAGES = Counter "dayfly.websocket.messages" in Unit::Of("{message}"),
+        "Messages that clients of WebSockets sent, and that were sent to them.";
+    WEBSOCKET_EVENTS_FAILED = Counter "dayfly.websocket.events.failed" in Unit::Of("{event}"),
+        "Events of WebSockets that no handler took care of.";
     COLD_STARTS = Counter "dayfly.cold_starts" in Unit::Of("{request}"),
         "Requests that waited until their component was loaded.";
     LOAD = Summary "dayfly.component.load" in Unit::Seconds,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dayfly_model::events::{EventSource, EventTrigger, Output, takes};
-use dayfly_model::{App, HttpTarget, TriggerKind};
+use dayfly_model::{App, HttpTarget, HttpTrigger, Route, TriggerKind};
 
 /// Something that events come from, go to, or pass through.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,9 +27,12 @@ impl Graph {
                 TriggerKind::Http(http) => {
                     let HttpTarget::Component { component, .. } = &http.target else { continue };
                     let Some(route) = &http.route else { continue };
-                    let route = route.full();
-                    let route = if route.is_empty() { "/" } else { &route };
-                    graph.edge(Node::Place(format!("http {route}")), component_node(&component.0));
+                    let component = component_node(&component.0);
+                    graph.edge(Node::Place(self::route(http, route)), component.clone());
+                    let output = http.websocket.as_ref().and_then(|it| it.output.as_ref());
+                    if let Some(output) = output {
+                        graph.edge(component, target(output));
+                    }
                 }
                 TriggerKind::Event(event) => {
                     graph.edge(Node::Place(source(event)), component_node(&event.component.0));
@@ -136,6 +139,14 @@ fn component_node(id: &str) -> Node {
     Node::Component(id.to_owned())
 }
 
+/// What an HTTP trigger answers on.
+pub(super) fn route(trigger: &HttpTrigger, route: &Route) -> String {
+    let path = route.full();
+    let path = if path.is_empty() { "/" } else { &path };
+    let kind = if trigger.websocket.is_some() { "websocket" } else { "http" };
+    format!("{kind} {path}")
+}
+
 /// What an event trigger listens to, in the words of [`target`].
 pub(super) fn source(trigger: &EventTrigger) -> String {
     match &trigger.source {
@@ -154,7 +165,7 @@ fn target(output: &Output) -> Node {
         Output::Redis { to, .. } => format!("redis {to}"),
         Output::Mqtt { topic, .. } => format!("mqtt {topic}"),
         Output::Nats { subject, .. } => format!("nats {subject}"),
-        output @ Output::Http(_) => output.to_string(),
+        output @ (Output::Http(_) | Output::Websocket(_)) => output.to_string(),
     })
 }
 

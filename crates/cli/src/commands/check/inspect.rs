@@ -109,12 +109,15 @@ impl Facts {
             self.triggers.push(match &trigger.kind {
                 TriggerKind::Http(http) => {
                     let on = match &http.route {
-                        Some(route) if route.full().is_empty() => "http /".to_owned(),
-                        Some(route) => format!("http {}", route.full()),
+                        Some(route) => graph::route(http, route),
                         None => "http (private)".to_owned(),
                     };
                     let target = match &http.target {
-                        HttpTarget::Component { component, .. } => component.to_string(),
+                        HttpTarget::Component { component, .. } => {
+                            let output = http.websocket.as_ref().and_then(|it| it.output.as_ref());
+                            let output = output.map(|it| format!(" -> {it}")).unwrap_or_default();
+                            format!("{component}{output}")
+                        }
                         HttpTarget::Static(_) => "(static response)".to_owned(),
                     };
                     (on, target)
@@ -271,6 +274,7 @@ fn has(component: &Component, key: &str) -> bool {
         "blob_containers" => !component.blob_containers.is_empty(),
         "messaging" => !component.messaging.is_empty(),
         "sqlite_databases" => !component.sqlite_databases.is_empty(),
+        "websockets" => component.websockets,
         "ai_models" => !component.ai_models.is_empty(),
         // A key that grants by being there at all stands in no list of ours yet.
         _ => false,

@@ -29,7 +29,9 @@ impl Call {
         let Arrival { connection, executor, depth, event } = arrival;
         if let Some(event) = event {
             let arguments = vec![event.kind.clone()];
-            let invocation = Invocation { arguments, environment: of_event(event) };
+            let mut variables = Variables(of_event(event));
+            variables.headers(&event.headers);
+            let invocation = Invocation { arguments, environment: variables.0 };
             return Self { invocation, depth, is_event: true };
         }
         let argv = match executor {

@@ -3,40 +3,39 @@
 mod calls;
 pub(crate) mod headers;
 mod spans;
+mod websocket;
 mod well_known;
 
 use std::sync::Arc;
 
 use dayfly_model::route::{Route, RouteTable};
-use dayfly_model::{App, Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
+use dayfly_model::{Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
 use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::metrics::edge;
 use dayfly_telemetry::trace::Span;
 use hyper::body::Incoming;
 
-use super::{Trigger, TriggerType};
-use crate::dispatch::{ActivateError, Arrival, ComponentHost, Index, RequestBody};
-use crate::host::HostConfig;
+use super::{Setting, Trigger, TriggerType};
+use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody};
 use crate::{Answered, Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
 use calls::Calls;
 use headers::RouteHeaders;
+use websocket::Websockets;
 use well_known::AppFacts;
 
 /// This trigger's line in the registry.
 pub(super) const TRIGGER: TriggerType = TriggerType { name: "http", start };
 
 /// Listens and builds the route table.
-fn start(
-    app: &App,
-    components: &Index<'_>,
-    config: &HostConfig,
-) -> Result<Option<Box<dyn Trigger>>, ActivateError> {
+fn start(setting: &Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateError> {
+    let Setting { app, components, config, .. } = *setting;
+    components.websockets().bound(config.http.max_websockets());
     let mut routes = Vec::new();
     for trigger in &app.triggers {
         let TriggerKind::Http(http) = &trigger.kind else { continue };
         // A private one has no route: only other components reach it.
         if let Some(route) = &http.route {
-            routes.push((route.clone(), Target::new(http, route, components)?));
+            routes.push((route.clone(), Target::new((&trigger.id, http), route, setting)?));
         }
     }
     let is_private = routes.is_empty();
@@ -94,28 +93,37 @@ struct Router {
 /// What answers on a route.
 enum Target {
     Component { host: Arc<ComponentHost>, executor: Executor, headers: RouteHeaders },
+    Websockets { route: Arc<Websockets>, headers: RouteHeaders },
     Static(StaticResponse),
 }
 
 impl Target {
     fn new(
-        trigger: &HttpTrigger,
+        (id, trigger): (&str, &HttpTrigger),
         route: &Route,
-        components: &Index<'_>,
+        setting: &Setting<'_>,
     ) -> Result<Self, ActivateError> {
+        let Setting { components, topology, config, .. } = *setting;
+        let headers = RouteHeaders::new(route);
         Ok(match &trigger.target {
             HttpTarget::Static(response) => Self::Static(response.clone()),
-            HttpTarget::Component { component, executor } => Self::Component {
-                host: components.find(component, executor, &trigger.middleware)?,
-                executor: executor.clone(),
-                headers: RouteHeaders::new(route),
-            },
+            HttpTarget::Component { component, executor } => {
+                let host = components.find(component, executor, &trigger.middleware)?;
+                let Some(websocket) = trigger.websocket.clone() else {
+                    return Ok(Self::Component { host, executor: executor.clone(), headers });
+                };
+                let (hub, topology) = (components.websockets().clone(), topology.clone());
+                let (outlet, telemetry) = (topology.outlet(id), config.telemetry.clone());
+                let route = Websockets::new(websocket, host, (hub, topology), outlet, telemetry);
+                Self::Websockets { route: Arc::new(route), headers }
+            }
         })
     }
 
     fn name(&self) -> &str {
         match self {
             Self::Component { host, .. } => host.name(),
+            Self::Websockets { route, .. } => route.host().name(),
             Self::Static(_) => "(static response)",
         }
     }
@@ -158,6 +166,14 @@ impl Router {
                 headers.apply(&mut request, connection, &found.params, found.rest);
                 let arrival = Arrival { connection, executor, depth, event: None };
                 host.handle(request, arrival, span).await
+            }
+            Target::Websockets { route, headers } => {
+                let to = Some((headers.route(), route.host().name()));
+                let span = self.span(&request, connection, to);
+                headers.apply(&mut request, connection, &found.params, found.rest);
+                let has_body = !request.body().is_end_stream();
+                let request = request.map(drop);
+                counted(Box::pin(route.answer((&request, has_body), connection, span)).await)
             }
         }
     }

@@ -30,6 +30,7 @@ pub(in super::super) static COMPONENT: Table = Table::new(
         Key::new("messaging", LABELS, "The messaging clients that it may use, by name.").dayfly(),
         Key::new("sqlite_databases", LABELS, "The SQL databases that it may open, by label."),
         Key::new("ai_models", Form::List(&Form::Text(&formats::NAME)), "The language models that it may ask, by name."),
+        Key::new("websockets", Form::Bool, "Whether it may send to the app's WebSockets. The components of routes with `websocket` may.").default("false").dayfly(),
         Key::new("limits", Form::Table(&LIMITS), "Its bounds.").dayfly(),
         Key::new("reuse", Form::Table(&REUSE), "Whether an instance serves more than one request.").dayfly(),
         Key::new("build", Form::Table(&BUILD), "How it is built from source."),

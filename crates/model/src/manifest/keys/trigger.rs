@@ -46,8 +46,27 @@ pub(in super::super) static HTTP_TRIGGER: Table = Table::new(
         Key::new("component", HANDLER, "The component that answers, by id or written out."),
         Key::new("static_response", Form::Table(&STATIC_RESPONSE), "A fixed response, in place of a component."),
         Key::new("executor", EXECUTOR, "How the component takes the request.").default("as its exports say"),
+        Key::new("websocket", WEBSOCKET, "Whether its connections become WebSockets, each message of which wakes the component; a table says how they are kept.").default("false").dayfly(),
         Key::new("components", Form::Table(&HTTP_COMPONENTS), "Other components of the route."),
         Key::new("dependencies", Form::Table(&HTTP_DEPENDENCIES), "Other components of the route, from elsewhere."),
+    ],
+);
+
+const WEBSOCKET: Form = Form::OneOf(&[Form::Bool, Form::Table(&WEBSOCKET_TABLE)]);
+
+static WEBSOCKET_TABLE: Table = Table::new(
+    "WebSockets",
+    "How the WebSockets of a route are kept.",
+    &[
+        Key::new("origins", Form::List(&Form::Text(&formats::ORIGIN)), "The origins whose pages may connect beside those of the same host; `*` stands for all. Clients that are no browsers send none, and may.").default("those of the same host"),
+        Key::new("join", Form::List(&Form::Text(&formats::TOPIC)), "Topics that each connection joins by itself."),
+        Key::new("output", text(&formats::OUTPUT), "Where the handler's answers to messages go, in place of the connection."),
+        Key::new("connections", Form::Integer { min: 1, max: 1_000_000 }, "Connections of the route at once; more are answered by 429.").default("as many as `--max-websockets`"),
+        Key::new("message", text(&formats::SIZE), "The longest message that a client sends, up to 16MiB. A longer one closes its connection, with 1009.").default("128KiB"),
+        Key::new("queue", text(&formats::SIZE), "What may wait for a client to take it, up to 64MiB. What is published to a client that is that slow closes its connection, with 1013.").default("1MiB"),
+        Key::new("topics", Form::Integer { min: 1, max: 10_000 }, "Topics that one connection is in at once.").default("64"),
+        Key::new("ping", text(&formats::DURATION), "How long a client may be silent before it is sent a ping.").default("30s"),
+        Key::new("idle", text(&formats::DURATION), "How long a client may be silent, answering no ping either, before it counts as gone.").default("75s"),
     ],
 );
 
@@ -122,7 +141,7 @@ macro_rules! event_trigger {
             ID,
             Key::new("component", HANDLER, "The component that its events wake, by id or written out.").required(),
             $($key,)*
-            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT` or a URL of HTTP.").dayfly(),
+            Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT`, `websocket:TOPIC` or a URL of HTTP.").dayfly(),
             Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once.").default("64").dayfly(),
             Key::new("ordered", Form::Bool, "Whether each event waits until the one before it was handled.").default("false").dayfly(),
             Key::new("retry", Form::Table(&RETRY), "How often and how fast what failed is tried again.").dayfly(),

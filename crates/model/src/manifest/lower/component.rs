@@ -33,6 +33,7 @@ impl Lowering<'_, '_> {
             blob_containers: node.texts("blob_containers"),
             messaging: node.texts("messaging"),
             sqlite_databases: node.texts("sqlite_databases"),
+            websockets: node.bool("websockets").unwrap_or(false),
             ai_models: node.texts("ai_models"),
             variables: self.component_variables(node),
             build: build(node, profile),

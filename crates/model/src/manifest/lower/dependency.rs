@@ -9,7 +9,7 @@ use super::component::{environment_of, source_of};
 use crate::app::{ComponentId, Dependency, DependencySource, Inherit, Middleware, Source};
 
 /// What a dependency must not have: it would be dropped in composition.
-const GRANTS: [&str; 10] = [
+const GRANTS: [&str; 11] = [
     "ai_models",
     "allowed_http_hosts",
     "allowed_outbound_hosts",
@@ -20,6 +20,7 @@ const GRANTS: [&str; 10] = [
     "messaging",
     "sqlite_databases",
     "variables",
+    "websockets",
 ];
 
 /// Each is compared with each.

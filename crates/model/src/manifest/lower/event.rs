@@ -43,14 +43,18 @@ impl Lowering<'_, '_> {
     ) -> Option<EventTrigger> {
         let handler = node.get("component")?;
         let component = self.handler(handler, id, true, &format!("{path}.component"))?;
-        let output = node.entry("output").and_then(|entry| {
-            let output = Output::parse(entry.node.as_text()?).ok()?;
-            if let Output::Component(id) = &output {
-                self.reference(&id.0, &entry.node.span);
-            }
-            Some(output)
-        });
+        let output = self.output(node);
         Some(EventTrigger { component, source, delivery: delivery(node), output })
+    }
+
+    /// Where the answers of a trigger's handler go.
+    pub(super) fn output(&mut self, node: &Node) -> Option<Output> {
+        let entry = node.entry("output")?;
+        let output = Output::parse(entry.node.as_text()?).ok()?;
+        if let Output::Component(id) = &output {
+            self.reference(&id.0, &entry.node.span);
+        }
+        Some(output)
     }
 
     fn redis_source(&mut self, node: &Node, root: &Node, path: &str) -> Option<RedisSource> {

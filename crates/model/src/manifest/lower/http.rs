@@ -35,7 +35,12 @@ impl Lowering<'_, '_> {
         if let Some(target) = target.as_ref().filter(|_| !middleware.is_empty()) {
             self.stands_before_a_handler(node, target, path);
         }
-        Some(HttpTrigger { route: route?, target: target?, middleware })
+        let websocket = self.websocket(node, target.as_ref(), path);
+        let (route, target) = (route?, target?);
+        if let (Some(_), HttpTarget::Component { component, .. }) = (&websocket, &target) {
+            self.websockets.insert(component.clone());
+        }
+        Some(HttpTrigger { route, target, middleware, websocket })
     }
 
     /// The route, `Some(None)` for a private one.

@@ -1,0 +1,126 @@
+//! Another protocol on a connection that began as HTTP/1.1 (RFC 9110, section 7.8). A handler answers
+//! with 101 and an [`Upgrade`] among the response's extensions; once that is written, the upgrade has
+//! the connection, in the same task on the same core, until it ends.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::activity::{Activity, Order, Running};
+use super::wire::Wire;
+
+/// What goes on with a connection.
+type Start = Box<dyn FnOnce(Option<Upgraded>) -> Speaking + Send>;
+
+/// What speaks the other protocol, until it ends.
+type Speaking = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Takes a connection over once it was answered with 101. Clones are the same.
+#[derive(Clone)]
+pub struct Upgrade(Arc<Mutex<Option<Start>>>);
+
+impl Upgrade {
+    /// An upgrade to what `start` makes of the connection; it gets `None` if that broke off before.
+    pub fn new(start: impl FnOnce(Option<Upgraded>) -> Speaking + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(start)))))
+    }
+
+    pub(super) fn start(self, upgraded: Option<Upgraded>) -> Option<Speaking> {
+        let start = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        start.map(|start| start(upgraded))
+    }
+}
+
+/// A connection that no longer speaks HTTP.
+pub struct Upgraded {
+    wire: Wire,
+    activity: Arc<Activity>,
+    /// What came behind the request.
+    ahead: Bytes,
+    /// How many bytes came in.
+    read: u64,
+}
+
+/// What such a connection is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Go on.
+    Serve,
+    /// Finish what runs and say goodbye: the server ends.
+    Finish,
+    /// Close at once: the client takes nothing of what it is sent, or the time is over.
+    Close,
+}
+
+/// One piece of work for the connection, which the server counts as a request that runs.
+pub struct Working(#[expect(dead_code, reason = "counts for as long as it lives")] Running);
+
+impl Upgraded {
+    pub(super) fn new(wire: Wire, activity: Arc<Activity>, ahead: Bytes) -> Self {
+        // What is empty may hold the whole of hyper's buffer all the same.
+        let ahead = if ahead.is_empty() { Bytes::new() } else { ahead };
+        Self { wire, activity, ahead, read: 0 }
+    }
+
+    /// What it is told to do. Its task is woken when that changes.
+    pub fn told(&self) -> Told {
+        match self.activity.ordered() {
+            Order::Serve => Told::Serve,
+            Order::Drain => Told::Finish,
+            Order::Drop => Told::Close,
+        }
+    }
+
+    /// Begins a piece of work.
+    pub fn begin(&self) -> Working {
+        Working(Running::begin(&self.activity, false))
+    }
+
+    /// How many bytes came in since the connection was taken over.
+    pub const fn bytes_read(&self) -> u64 {
+        self.read
+    }
+}
+
+impl AsyncRead for Upgraded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if self.ahead.is_empty() {
+            std::task::ready!(Pin::new(&mut self.wire).poll_read(cx, buffer))?;
+        } else {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(length));
+            if self.ahead.is_empty() {
+                self.ahead = Bytes::new();
+            }
+        }
+        self.read += (buffer.filled().len() - before) as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}

@@ -1,5 +1,6 @@
-//! Runs scripts without freezing them: `initialize` with the app's files, then requests.
+//! Freezes scripts, once `initialize` has loaded the app's files, and asks thawed instances.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::sync::OnceLock;
 
@@ -7,22 +8,20 @@ use dayfly_engine::{Code, Engine, EngineConfig, MemoryLimiter, Mode, StoreData};
 use dayfly_forge::fetch::{self, FetchConfig, Registries};
 use dayfly_forge::script::{self, Language};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Linker, ResourceTable};
+use wasmtime::component::{Instance, Linker, ResourceTable};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// How much a script may write, in bytes.
 const OUTPUT: usize = 4 << 20;
 
-/// A language's component, compiled; kept between runs of the tests.
-fn code(language: Language) -> &'static Code {
-    static CODES: [OnceLock<Code>; Language::ALL.len()] =
+/// A language's component.
+fn component(language: Language) -> &'static [u8] {
+    static COMPONENTS: [OnceLock<Vec<u8>>; Language::ALL.len()] =
         [const { OnceLock::new() }; Language::ALL.len()];
-    CODES[language as usize].get_or_init(|| {
-        let component = script::component(language, &interpreter(language));
-        engine().load(&component.expect("the interpreter is joined")).expect("it compiles")
+    COMPONENTS[language as usize].get_or_init(|| {
+        script::component(language, &interpreter(language)).expect("the interpreter is joined")
     })
 }
 
@@ -81,7 +80,8 @@ impl StoreData for State {
 pub struct App {
     language: Language,
     folder: TempDir,
-    entry: String,
+    /// What was frozen, or why it was not.
+    frozen: OnceCell<Result<Code, String>>,
 }
 
 /// How a script answered.
@@ -108,12 +108,15 @@ impl App {
         for (name, bytes) in script::boot_files(language, &entry) {
             std::fs::write(folder.path().join("dayfly").join(name), bytes).expect("it is written");
         }
-        Self { language, folder, entry }
+        Self { language, folder, frozen: OnceCell::new() }
     }
 
     /// Why the app cannot be loaded.
     pub fn error(&self) -> String {
-        self.begin(&[], "").err().expect("the app does not load")
+        match self.frozen() {
+            Ok(_) => panic!("the app loads"),
+            Err(error) => error.clone(),
+        }
     }
 
     /// Its answer to a request for `path`.
@@ -150,33 +153,62 @@ impl App {
     }
 
     fn call(&self, variables: &[(&str, &str)], input: &str) -> Answer {
-        let mut script = self.begin(variables, input).unwrap_or_else(|error| {
-            panic!("`{}` does not load: {error}", self.entry);
-        });
-        let succeeded = script.run();
-        let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
-        Answer { succeeded, output: text(&script.stdout), errors: text(&script.stderr) }
+        let code =
+            self.frozen().as_ref().unwrap_or_else(|error| panic!("it is not frozen: {error}"));
+        let (state, [stdout, stderr]) = self.state(variables, input);
+        let run = async {
+            let (mut store, instance) = code.instantiating(instance(code, state)).await;
+            let interface = instance.get_export_index(&mut store, None, "wasi:cli/run@0.2.12");
+            let run = instance.get_export_index(&mut store, interface.as_ref(), "run");
+            let run = instance
+                .get_typed_func::<(), (Result<(), ()>,)>(&mut store, run.expect("it is there"))
+                .expect("the world is ours");
+            run.call_async(&mut store, ()).await
+        };
+        let ran = wait(run);
+        let text = |pipe: MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+        let (output, errors) = (text(stdout), text(stderr));
+        let (ran,) = ran.unwrap_or_else(|trap| panic!("`run` traps: {trap:?}; {errors}"));
+        Answer { succeeded: ran.is_ok(), output, errors }
     }
 
-    fn begin(&self, variables: &[(&str, &str)], input: &str) -> Result<Running, String> {
-        let stdout = MemoryOutputPipe::new(OUTPUT);
-        let stderr = MemoryOutputPipe::new(OUTPUT);
+    fn frozen(&self) -> &Result<Code, String> {
+        self.frozen.get_or_init(|| {
+            let apart = |wasm| engine().freezing(wasm).expect("it is of a form that can be frozen");
+            let freezing = apart(component(self.language).to_vec());
+            let (state, [_, stderr]) = self.state(&[], "");
+            wait(async {
+                let code = freezing.code();
+                let (mut store, instance) = freezing.instantiating(instance(code, state)).await;
+                let initialize = instance
+                    .get_typed_func::<(), (Result<(), String>,)>(&mut store, "initialize")
+                    .expect("the world is ours");
+                let loaded = initialize.call_async(&mut store, ()).await;
+                let (loaded,) = loaded.unwrap_or_else(|trap| {
+                    let errors = stderr.contents();
+                    panic!("`initialize` traps: {trap:?}; {}", String::from_utf8_lossy(&errors))
+                });
+                loaded?;
+                let frozen = freezing.finish(store, instance).await.expect("it is frozen");
+                Ok(apart(frozen).code().clone())
+            })
+        })
+    }
+
+    fn state(&self, variables: &[(&str, &str)], input: &str) -> (State, [MemoryOutputPipe; 2]) {
+        let pipes = [MemoryOutputPipe::new(OUTPUT), MemoryOutputPipe::new(OUTPUT)];
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdin(MemoryInputPipe::new(input.to_owned()))
-            .stdout(stdout.clone())
-            .stderr(stderr.clone())
+            .stdout(pipes[0].clone())
+            .stderr(pipes[1].clone())
             .envs(variables);
         for name in ["app", "dayfly"] {
             let folder = self.folder.path().join(name);
             wasi.preopened_dir(folder, format!("/{name}"), FsPerms::ReadOnly)
                 .expect("the folder opens");
         }
-        let state = State {
-            wasi: wasi.build(),
-            table: ResourceTable::new(),
-            limiter: MemoryLimiter::new(1 << 30),
-        };
-        Running::begin(code(self.language), state, stdout, stderr)
+        let limiter = MemoryLimiter::new(1 << 30);
+        (State { wasi: wasi.build(), table: ResourceTable::new(), limiter }, pipes)
     }
 }
 
@@ -197,63 +229,15 @@ impl Answer {
     }
 }
 
-/// A script that is loaded.
-struct Running {
-    runtime: Runtime,
-    store: Store<State>,
-    instance: Instance,
-    stdout: MemoryOutputPipe,
-    stderr: MemoryOutputPipe,
+async fn instance(code: &Code, state: State) -> (Store<State>, Instance) {
+    let mut store = code.store(state);
+    let mut linker = Linker::new(code.component().engine());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI links");
+    let made = linker.instantiate_async(&mut store, code.component()).await;
+    (store, made.expect("it starts"))
 }
 
-impl Running {
-    fn begin(
-        code: &Code,
-        state: State,
-        stdout: MemoryOutputPipe,
-        stderr: MemoryOutputPipe,
-    ) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime");
-        let mut store = code.store(state);
-        let (instance, loaded) = runtime.block_on(async {
-            let component: &Component = code.component();
-            let mut linker = Linker::new(component.engine());
-            wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI links");
-            let instance =
-                linker.instantiate_async(&mut store, component).await.expect("it starts");
-            let initialize = instance
-                .get_typed_func::<(), (Result<(), String>,)>(&mut store, "initialize")
-                .expect("the world is ours");
-            let (loaded,) = initialize.call_async(&mut store, ()).await.unwrap_or_else(|trap| {
-                panic!(
-                    "`initialize` traps: {trap:?}; {}",
-                    String::from_utf8_lossy(&stderr.contents())
-                )
-            });
-            (instance, loaded)
-        });
-        loaded.map(|()| Self { runtime, store, instance, stdout, stderr })
-    }
-
-    fn run(&mut self) -> bool {
-        let Self { runtime, store, instance, .. } = self;
-        runtime.block_on(async {
-            let interface = instance
-                .get_export_index(&mut *store, None, "wasi:cli/run@0.2.12")
-                .expect("it runs");
-            let run =
-                instance.get_export_index(&mut *store, Some(&interface), "run").expect("it runs");
-            let run = instance
-                .get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)
-                .expect("it is a command");
-            let (result,) = run.call_async(&mut *store, ()).await.unwrap_or_else(|trap| {
-                panic!(
-                    "`run` traps: {trap:?}; {}",
-                    String::from_utf8_lossy(&self.stderr.contents())
-                )
-            });
-            result.is_ok()
-        })
-    }
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
 }

@@ -18,6 +18,7 @@ mod overload;
 mod peer;
 mod plain;
 mod report;
+mod scripts;
 mod soak;
 mod start;
 mod stats;
@@ -97,6 +98,8 @@ enum Bench {
     Chained(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
     Start(Timed),
+    /// Scripts, frozen, beside the start of their languages' own interpreters
+    Scripts(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
     Neighbours(Timed),
 }
@@ -151,6 +154,7 @@ fn main() -> Result<()> {
         }
         Some(Bench::NativeWebsocket { port }) => websocket::serve(port),
         Some(Bench::Start(timed)) => timed.run(start::run),
+        Some(Bench::Scripts(timed)) => timed.run(scripts::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         Some(Bench::All { output }) => all(&output),
         None => serve(&cli.serve),

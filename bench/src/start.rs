@@ -220,7 +220,7 @@ fn compile(root: &Path, app: &Path, cache: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cache_flag(cache: &Path) -> String {
+pub(crate) fn cache_flag(cache: &Path) -> String {
     format!(" --cache-dir {}", cache.display())
 }
 
@@ -240,13 +240,13 @@ fn first_answer(peer: &Peer, path: &str) -> Result<(Running, f64)> {
 }
 
 /// One connection.
-struct Client {
+pub(crate) struct Client {
     runtime: tokio::runtime::Runtime,
     sender: std::cell::RefCell<SendRequest<Empty<Bytes>>>,
 }
 
 impl Client {
-    fn new(port: u16) -> Result<Self> {
+    pub(crate) fn new(port: u16) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let sender = runtime.block_on(async {
             let stream = TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await?;
@@ -259,7 +259,7 @@ impl Client {
     }
 
     /// Asks once, and gives how long it took, in milliseconds.
-    fn ask(&self, path: &str) -> Result<f64> {
+    pub(crate) fn ask(&self, path: &str) -> Result<f64> {
         let start = Instant::now();
         self.runtime.block_on(async {
             let request = Request::get(path).header("host", "bench").body(Empty::new())?;

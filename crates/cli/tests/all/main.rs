@@ -51,6 +51,7 @@ mod reuse;
 mod routes;
 mod runtime_config;
 mod s3;
+mod scripts;
 mod sdks;
 mod shares;
 mod sockets;

@@ -3,9 +3,7 @@
 use dayfly_capabilities::wasi::Invocation;
 use dayfly_model::Executor;
 use dayfly_model::route::Route;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
 
@@ -166,11 +164,12 @@ fn default_port(connection: &Connection) -> &'static str {
     }
 }
 
-/// Whether RFC 3875 (4.1.18) lets a header through: not those with credentials or of the
-/// connection, not `Proxy`, which many programs would take for their own `HTTP_PROXY`, and none with
-/// an underscore, which could not be told from the one with a hyphen.
+/// Whether a header is a variable, by RFC 3875 (4.1.18): not those of the connection, not `Proxy`, which
+/// many programs would take for their own `HTTP_PROXY`, and none with an underscore, which could not
+/// be told from the one with a hyphen. `Authorization` is the guest's business: nothing before it
+/// looked at it, and nobody else reads a guest's variables.
 fn is_passed(name: &HeaderName) -> bool {
-    let withheld = [AUTHORIZATION, PROXY_AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE];
+    let withheld = [PROXY_AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE];
     !withheld.contains(name) && name != "proxy" && !name.as_str().contains('_')
 }
 
@@ -199,9 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn headers_with_credentials_and_the_proxy_header_stay_outside() {
+    fn headers_of_proxies_and_connections_stay_outside() {
         let mut headers = HeaderMap::new();
-        for name in ["authorization", "proxy", "connection", "x-one", "x_one"] {
+        for name in ["proxy-authorization", "proxy", "connection", "x-one", "x_one"] {
             headers.insert(HeaderName::from_static(name), "v".parse().unwrap());
         }
         let mut variables = Variables(Vec::new());

@@ -1,0 +1,217 @@
+//! Source files as components: frozen, and thawed for each request.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use dayfly_testing::{App, Body, Dayfly, Running, workspace};
+use http::Method;
+
+use crate::dayfly;
+
+const JAVASCRIPT: &str = r#"
+let count = 0;
+export default {
+  async fetch(request) {
+    count++;
+    const path = new TextDecoder().decode(new TextEncoder().encode(request.url)).split("/").pop();
+    if (path === "count") return new Response(`${count}`);
+    if (path === "random") return new Response(`${Math.random()}`);
+    if (path === "now") return new Response(`${Date.now()}`);
+    if (path === "echo") return new Response(await request.text(), { status: 201 });
+    if (path === "secret") return new Response(request.headers.get("authorization"));
+    throw new TypeError("no such path");
+  },
+};
+"#;
+
+const RUBY: &str = r#"
+require "json"
+require "securerandom"
+require_relative "lib/greeting"
+
+$count = 0
+
+run ->(env) {
+  $count += 1
+  body =
+    case env["PATH_INFO"]
+    when "/count" then $count.to_s
+    when "/random" then rand.to_s
+    when "/uuid" then SecureRandom.uuid
+    when "/now" then (Time.now.to_f * 1000).to_i.to_s
+    when "/echo" then env["rack.input"].read
+    when "/secret" then env["HTTP_AUTHORIZATION"]
+    when "/env" then ENV["GREETING"].to_s
+    when "/file" then File.read("/notes/note.txt")
+    when "/greeting" then JSON.generate(greeting)
+    else raise TypeError, "no such path"
+    end
+  [env["PATH_INFO"] == "/echo" ? 201 : 200, { "content-type" => "text/plain" }, [body]]
+}
+"#;
+
+fn javascript() -> App {
+    app("app.js").file("app.js", JAVASCRIPT)
+}
+
+fn ruby() -> App {
+    app("app.rb")
+        .file("app.rb", RUBY)
+        .file("lib/greeting.rb", "def greeting = { \"hello\" => \"world\" }\n")
+        .file("notes/note.txt", "a note")
+}
+
+fn app(source: &str) -> App {
+    App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"script\"\n\
+         [component.script]\nsource = \"{source}\"\n\
+         files = [{{ source = \"notes\", destination = \"/notes\" }}]\n"
+    ))
+    .file("notes/other.txt", "")
+}
+
+/// Dayfly with the interpreters that the tests have fetched.
+fn with_interpreters() -> Dayfly {
+    dayfly().env("DAYFLY_SOURCE_CACHE_DIR", workspace().join("target/interpreters"))
+}
+
+async fn text(server: &Running, path: &str) -> String {
+    let answer = server.get(path).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.text()
+}
+
+/// What holds for every language.
+async fn begins_anew_each_time(server: &Running) {
+    for _ in 0..3 {
+        assert_eq!(text(server, "/count").await, "1");
+    }
+    let mut random = BTreeSet::new();
+    for _ in 0..20 {
+        random.insert(text(server, "/random").await);
+    }
+    assert_eq!(random.len(), 20, "{random:?}");
+    let now = || async { text(server, "/now").await.parse::<u64>().unwrap() };
+    let first = now().await;
+    // After the first of 2026, where the clock of initialisers has never been.
+    assert!(first > 1_767_225_600_000, "{first}");
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert!(now().await >= first + 20);
+    let body = "a body\n".repeat(10_000);
+    let request = server.request(Method::POST, "/echo");
+    let answer = server.send(request.body(Body::full(body.clone()))).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (201, body));
+    let request = server.request(Method::GET, "/secret").header("authorization", "Bearer abc");
+    let answer = server.send(request.body(Body::full(""))).await;
+    assert_eq!(answer.text(), "Bearer abc");
+    let answer = server.get("/nothing").await;
+    assert_eq!(answer.status, 500);
+    assert!(!answer.text().contains("TypeError"), "{}", answer.text());
+    server.stderr().containing("TypeError").await;
+    server.stderr().containing("no such path").await;
+}
+
+#[tokio::test]
+async fn javascript_begins_anew_each_time() {
+    let app = javascript();
+    let server = with_interpreters().up(app.folder()).await;
+    begins_anew_each_time(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn ruby_begins_anew_each_time() {
+    let app = ruby();
+    let server = with_interpreters().env("IGNORED", "x").up(app.folder()).await;
+    begins_anew_each_time(&server).await;
+    assert_eq!(text(&server, "/greeting").await, "{\"hello\":\"world\"}");
+    assert_eq!(text(&server, "/file").await, "a note");
+    let uuids = [text(&server, "/uuid").await, text(&server, "/uuid").await];
+    assert_ne!(uuids[0], uuids[1]);
+    server.stop().await;
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
+async fn what_is_there_at_build_time_is_not_in_the_image() {
+    let secret = "vanishing-cream-4711";
+    let cache = tempfile::tempdir().unwrap();
+    let app = ruby();
+    let start = || {
+        with_interpreters()
+            .env("DAYFLY_CACHE_DIR", cache.path())
+            .env("DAYFLY_VARIABLE_SECRET", secret)
+            .env("GREETING", secret)
+            .args(["--env", &format!("GREETING={secret}")])
+    };
+    let server = start().up(app.folder()).await;
+    assert_eq!(text(&server, "/env").await, secret);
+    server.stop().await;
+    let kept = files(cache.path());
+    assert!(kept.len() >= 2, "{kept:?}");
+    for file in kept.iter().chain(&files(app.folder())) {
+        let bytes = fs::read(file).unwrap();
+        let is_in = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        let is_log = file.extension().is_some_and(|it| it == "txt");
+        assert!(!is_in || is_log, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_changed_file_is_loaded_and_an_unchanged_one_is_not() {
+    let app = javascript();
+    let start = || with_interpreters().arg("--log-level").arg("dayfly_host=debug");
+    let server = start().up(app.folder()).await;
+    assert_eq!(text(&server, "/count").await, "1");
+    server.stop().await;
+    let app = app.file("app.js", JAVASCRIPT.replace("let count = 0", "let count = 41"));
+    let server = start().up(app.folder()).await;
+    assert_eq!(text(&server, "/count").await, "42");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_loaded_is_told_with_its_place() {
+    for (file, script, problem) in [
+        ("app.js", "export default {\n  fetch( {\n", "app.js"),
+        ("app.js", "throw new RangeError('on purpose');", "RangeError: on purpose"),
+        ("app.rb", "def broken(\n", "app.rb"),
+        ("app.rb", "\n\nraise \"on purpose\"\n", "app.rb:3"),
+        ("app.rb", "1 + 1\n", "app.rb"),
+    ] {
+        let app = app(file).file(file, script);
+        let told = with_interpreters().up_ends(app.folder()).await.with(1);
+        assert!(told.contains(problem), "{script}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_bare_script_is_an_app() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("hello.mjs");
+    fs::write(&script, "export default { fetch: () => new Response(\"hello\") };").unwrap();
+    let server = with_interpreters().up(&script).await;
+    assert_eq!(text(&server, "/").await, "hello");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_interpreter_is_told_how_to_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = javascript();
+    let given = folder.path().join("none");
+    let told = dayfly()
+        .env("DAYFLY_SOURCE_CACHE_DIR", folder.path().join("sources"))
+        .env("DAYFLY_INTERPRETERS", &given)
+        .up_ends(app.folder())
+        .await
+        .with(1);
+    assert!(told.contains("qjs-wasi-reactor.wasm") && told.contains("hint:"), "{told}");
+}

@@ -51,6 +51,17 @@ impl App {
         secrets.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The queues of its own that its triggers name, each perhaps several times.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.triggers
+            .iter()
+            .flat_map(|trigger| match &trigger.kind {
+                TriggerKind::Event(event) => event.queues(),
+                _ => [None, None],
+            })
+            .flatten()
+    }
+
     /// Every source of code that the app names.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let components = self.components.values();

@@ -4,6 +4,7 @@
 
 mod store;
 mod table;
+mod terms;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 pub use store::{Owner, Store};
 pub use table::{Table, Tally};
+pub use terms::{DELAY, PRIORITY};
 
 /// The largest message, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
@@ -40,6 +42,12 @@ pub enum QueueError {
     /// A message is too large.
     #[error("a message may have {} MiB", MESSAGE_BYTES >> 20)]
     TooLarge,
+    /// A message says of its delay what means nothing.
+    #[error("`{DELAY}` is a time such as `10s`, of at most 3650 days")]
+    Delay,
+    /// A message says of its priority what means nothing.
+    #[error("`{PRIORITY}` is a whole number of 32 bits")]
+    Priority,
     /// The thread that has the file ended.
     #[error("the file of queues is closed")]
     Closed,

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, params};
 
+use super::terms::MOST_DELAY;
 use super::{Content, DeadLetter, MESSAGE_BYTES, Message, New, QueueError};
 
 /// How large the file may become, in pages of 4 KiB: 64 GiB.
@@ -104,6 +105,9 @@ impl Table {
         let New { queue, delay, priority, content } = new;
         if content.data.len() > MESSAGE_BYTES {
             return Err(QueueError::TooLarge);
+        }
+        if *delay > MOST_DELAY {
+            return Err(QueueError::Delay);
         }
         let (state, due) = match delay.is_zero() {
             true => (READY, 0),

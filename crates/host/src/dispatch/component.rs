@@ -97,6 +97,7 @@ pub fn serves_shape(shape: HandlerShape) -> bool {
         | Shape::SpinRedis
         | Shape::SpinRedis3
         | Shape::SpinCron
+        | Shape::Messaging
         | Shape::Command02
         | Shape::Command03 => true,
     }
@@ -333,17 +334,26 @@ fn start<B: RequestBody>(
         Runner::SpinRedis(pre, keep) => {
             let Some(event) = arrival.event else { return takes_no_requests() };
             let start = Start { code, grants, depth, keep };
-            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+            let parameters = Parameters::of(event);
+            Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinRedis3(pre, keep) => {
             let Some(event) = arrival.event else { return takes_no_requests() };
             let start = Start { code, grants, depth, keep };
-            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+            let parameters = Parameters::of(event);
+            Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinCron(pre, keep) => {
             let Some(event) = arrival.event else { return takes_no_requests() };
             let start = Start { code, grants, depth, keep };
-            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+            let parameters = Parameters::of(event);
+            Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
+        }
+        Runner::Messaging(pre, keep) => {
+            let Some(event) = arrival.event else { return takes_no_requests() };
+            let start = Start { code, grants, depth, keep };
+            let give = message::give(event, request.headers());
+            Box::pin(message::run(start, pre, give, sender))
         }
         Runner::Command02(pre) => {
             let call = cgi::Call::new(&request, arrival);

@@ -2,6 +2,7 @@
 
 mod cron;
 mod killed;
+mod messaging;
 mod mqtt;
 mod nats;
 mod queue;

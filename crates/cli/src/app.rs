@@ -400,7 +400,7 @@ pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
             HttpTarget::Component { component, executor } => {
                 Some(Target { component, executor, middleware })
             }
-            HttpTarget::Static(_) => None,
+            HttpTarget::Static(_) | HttpTarget::Queue(_) => None,
         },
         TriggerKind::Event(event) => Some(event_target(&event.component)),
         TriggerKind::Other { .. } => None,

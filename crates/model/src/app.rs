@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::events::{EventTrigger, Output};
+use crate::events::{EventSource, EventTrigger, Output};
 use crate::feature::FeatureUse;
 use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
@@ -53,13 +53,7 @@ impl App {
 
     /// The queues of its own that its triggers name, each perhaps several times.
     pub fn queues(&self) -> impl Iterator<Item = &str> {
-        self.triggers
-            .iter()
-            .flat_map(|trigger| match &trigger.kind {
-                TriggerKind::Event(event) => event.queues(),
-                _ => [None, None],
-            })
-            .flatten()
+        self.triggers.iter().flat_map(|trigger| trigger.kind.queues()).flatten()
     }
 
     /// Every source of code that the app names.
@@ -170,6 +164,21 @@ impl TriggerKind {
         }
     }
 
+    /// The queues of the app's own that it takes from or puts into, and that its handler's answers go
+    /// into.
+    fn queues(&self) -> [Option<&str>; 2] {
+        let own = match self {
+            Self::Http(HttpTrigger { target: HttpTarget::Queue(name), .. })
+            | Self::Event(EventTrigger { source: EventSource::Queue(name), .. }) => Some(&**name),
+            _ => None,
+        };
+        let output = match self.output() {
+            Some(Output::Queue(name)) => Some(&**name),
+            _ => None,
+        };
+        [own, output]
+    }
+
     /// Where its handler's answers go, if the manifest says.
     #[must_use]
     pub fn output(&self) -> Option<&Output> {
@@ -218,6 +227,8 @@ pub enum HttpTarget {
     },
     /// A fixed response.
     Static(StaticResponse),
+    /// A queue of the app's own, which requests are put into.
+    Queue(String),
 }
 
 /// How a component takes an HTTP request.

@@ -28,21 +28,6 @@ pub struct EventTrigger {
     pub output: Option<Output>,
 }
 
-impl EventTrigger {
-    /// The queues of the app's own that it takes from, and that its answers go into.
-    pub(crate) fn queues(&self) -> [Option<&str>; 2] {
-        let source = match &self.source {
-            EventSource::Queue(name) => Some(name.as_str()),
-            _ => None,
-        };
-        let output = match &self.output {
-            Some(Output::Queue(name)) => Some(name.as_str()),
-            _ => None,
-        };
-        [source, output]
-    }
-}
-
 /// What is listened to.
 #[derive(Debug, Clone)]
 pub enum EventSource {

@@ -166,6 +166,11 @@ impl Index<'_> {
     pub(crate) fn websockets(&self) -> &Arc<Hub> {
         &self.backends.websockets
     }
+
+    /// What stands behind the app.
+    pub(crate) fn backends(&self) -> &Backends {
+        self.backends
+    }
 }
 
 /// Of an app with more components, those that were never asked for are left out of what is told:

@@ -119,6 +119,7 @@ impl Facts {
                             format!("{component}{output}")
                         }
                         HttpTarget::Static(_) => "(static response)".to_owned(),
+                        HttpTarget::Queue(name) => format!("queue {name}"),
                     };
                     (on, target)
                 }
@@ -145,7 +146,7 @@ impl Facts {
         let is_routed = app.triggers.iter().any(|trigger| match &trigger.kind {
             TriggerKind::Http(http) => match &http.target {
                 HttpTarget::Component { component, .. } => component == id,
-                HttpTarget::Static(_) => false,
+                HttpTarget::Static(_) | HttpTarget::Queue(_) => false,
             },
             _ => false,
         });

@@ -1,6 +1,7 @@
 //! Events that are no HTTP requests: taken in, handled, tried again, passed on, given up.
 
 mod cron;
+mod enqueue;
 mod killed;
 mod messaging;
 mod mqtt;

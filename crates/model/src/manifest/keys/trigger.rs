@@ -45,6 +45,7 @@ pub(in super::super) static HTTP_TRIGGER: Table = Table::new(
         Key::new("route", Form::OneOf(&[Form::Text(&formats::ROUTE), Form::Table(&PRIVATE)]), "The paths that it answers on, or `{ private = true }` for calls from other components only.").required(),
         Key::new("component", HANDLER, "The component that answers, by id or written out."),
         Key::new("static_response", Form::Table(&STATIC_RESPONSE), "A fixed response, in place of a component."),
+        Key::new("queue", text(&formats::QUEUE), "A queue of the app's own that the bodies of requests are put into, in place of a component.").dayfly(),
         Key::new("executor", EXECUTOR, "How the component takes the request.").default("as its exports say"),
         Key::new("websocket", WEBSOCKET, "Whether its connections become WebSockets, each message of which wakes the component; a table says how they are kept.").default("false").dayfly(),
         Key::new("components", Form::Table(&HTTP_COMPONENTS), "Other components of the route."),

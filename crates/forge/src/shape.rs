@@ -35,8 +35,8 @@ pub enum ShapeError {
         /// The exports' names.
         exports: Vec<String>,
     },
-    /// A command was asked for (Spin's `wagi` executor), and the component is none.
-    #[error("the trigger calls the component as a command (`executor` is `wagi`), but it exports only {}", list(.exports))]
+    /// A command was asked for (Spin's `wagi` executor, or a command trigger), and the component is none.
+    #[error("the trigger calls the component as a command, but it exports only {}", list(.exports))]
     NotACommand {
         /// The exports' names.
         exports: Vec<String>,
@@ -55,7 +55,7 @@ impl ShapeError {
         Some(match self {
             Self::Version { .. } => "build the component with a current SDK; ".to_owned() + SERVED,
             Self::NotACommand { .. } => {
-                "remove `executor` from the trigger to let the component's exports decide"
+                "remove `executor` from an HTTP trigger to let the component's exports decide"
                     .to_owned()
             }
             Self::Empty | Self::NoHandler { .. } | Self::OtherTrigger { .. } => SERVED.to_owned(),

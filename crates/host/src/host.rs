@@ -30,6 +30,8 @@ pub struct HostConfig {
     pub max_descriptors: u64,
     /// What components take while none of their instances runs.
     pub residency: ResidencyConfig,
+    /// What commands that run once are called with, behind what the manifest says.
+    pub arguments: Vec<String>,
 }
 
 /// An app that is ready to be woken.
@@ -150,21 +152,26 @@ impl Host {
                     scope.spawn(move || {
                         let outcome = trigger.run(shutdown.clone());
                         // An app that only half serves is worse than one that ends and says why.
-                        if outcome.is_err() {
+                        let failed = |outcome: &Outcome| outcome.status != 0;
+                        if outcome.as_ref().map_or(true, failed) {
                             shutdown.start();
                         }
                         outcome
                     })
                 })
                 .collect();
-            let mut unfinished = 0;
+            let (mut unfinished, mut status) = (0, 0);
             for trigger in running {
-                unfinished += trigger.join().map_err(|_| ServeError::Thread)??.unfinished;
+                let outcome = trigger.join().map_err(|_| ServeError::Thread)??;
+                unfinished += outcome.unfinished;
+                status = if status == 0 { outcome.status } else { status };
             }
+            // What only tells of the others ends with them.
+            shutdown.start();
             if let Some(told) = told {
                 told.join().map_err(|_| ServeError::Thread)??;
             }
-            Ok(Outcome { unfinished })
+            Ok(Outcome { unfinished, status })
         })
     }
 }

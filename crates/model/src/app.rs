@@ -51,6 +51,12 @@ impl App {
         secrets.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether it has commands that run once.
+    #[must_use]
+    pub fn runs_commands(&self) -> bool {
+        self.triggers.iter().any(|trigger| matches!(trigger.kind, TriggerKind::Command(_)))
+    }
+
     /// The queues of its own that its triggers name, each perhaps several times.
     pub fn queues(&self) -> impl Iterator<Item = &str> {
         self.triggers.iter().flat_map(|trigger| trigger.kind.queues()).flatten()
@@ -81,7 +87,7 @@ impl App {
     fn middleware(&self) -> impl Iterator<Item = &Middleware> {
         let middleware = self.triggers.iter().map(|trigger| match &trigger.kind {
             TriggerKind::Http(http) => http.middleware.as_slice(),
-            TriggerKind::Event(_) | TriggerKind::Other { .. } => &[],
+            _ => &[],
         });
         middleware.flatten()
     }
@@ -136,6 +142,8 @@ pub enum TriggerKind {
     Http(HttpTrigger),
     /// Events of a kind that is served.
     Event(EventTrigger),
+    /// The start of the app.
+    Command(CommandTrigger),
     /// Any other kind, by its name in the manifest, with its table as JSON.
     Other {
         /// The name behind `trigger.`.
@@ -160,7 +168,7 @@ impl TriggerKind {
                 _ => None,
             },
             Self::Event(event) => Some(&event.component),
-            Self::Other { .. } => None,
+            Self::Command(_) | Self::Other { .. } => None,
         }
     }
 
@@ -185,9 +193,38 @@ impl TriggerKind {
         match self {
             Self::Http(http) => http.websocket.as_ref()?.output.as_ref(),
             Self::Event(event) => event.output.as_ref(),
-            Self::Other { .. } => None,
+            Self::Command(_) | Self::Other { .. } => None,
         }
     }
+
+    /// The components that it wakes, by itself or by what they answer.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &ComponentId> {
+        let own = match self {
+            Self::Http(HttpTrigger { target: HttpTarget::Component { component, .. }, .. }) => {
+                Some(component)
+            }
+            Self::Http(_) => None,
+            Self::Command(command) => Some(&command.component),
+            Self::Event(event) => Some(&event.component),
+            Self::Other { component, .. } => component.as_ref(),
+        };
+        let next = match self.output() {
+            Some(Output::Component(next)) => Some(next),
+            _ => None,
+        };
+        own.into_iter().chain(next)
+    }
+}
+
+/// A command that runs once, when the app starts.
+#[derive(Debug, Clone)]
+pub struct CommandTrigger {
+    /// The command.
+    pub component: ComponentId,
+    /// How it is called, which for commands is always the same.
+    pub executor: Executor,
+    /// Its arguments, without its name.
+    pub arguments: Vec<String>,
 }
 
 /// One HTTP route and what answers on it.

@@ -15,6 +15,7 @@ mod known;
 mod loading;
 mod message;
 mod meter;
+mod once;
 mod residency;
 mod runner;
 mod spin_http;
@@ -42,6 +43,7 @@ pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
 use keep::Room;
 use loading::Shared;
+pub(crate) use once::Ended;
 use residency::Residency;
 pub use residency::ResidencyConfig;
 

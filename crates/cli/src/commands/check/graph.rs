@@ -43,6 +43,12 @@ impl Graph {
                         graph.edge(component_node(&event.component.0), target(output));
                     }
                 }
+                TriggerKind::Command(command) => {
+                    graph.edge(
+                        Node::Place("start".to_owned()),
+                        component_node(&command.component.0),
+                    );
+                }
                 TriggerKind::Other { name, component: Some(component), .. } => {
                     graph.edge(Node::Place(name.clone()), component_node(&component.0));
                 }

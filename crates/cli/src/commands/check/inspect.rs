@@ -129,6 +129,9 @@ impl Facts {
                     let output = output.map(|it| format!(" -> {it}")).unwrap_or_default();
                     (on, format!("{}{output}", event.component))
                 }
+                TriggerKind::Command(command) => {
+                    ("command".to_owned(), command.component.to_string())
+                }
                 TriggerKind::Other { name, component, .. } => {
                     let target = component.as_ref().map_or_else(String::new, ToString::to_string);
                     (name.clone(), target)

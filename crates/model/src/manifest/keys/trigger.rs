@@ -21,6 +21,11 @@ pub(super) static TRIGGERS: Table = Table::new(
             "Messages of a queue that Dayfly itself keeps.",
         )
         .dayfly(),
+        Key::new(
+            "command",
+            Form::List(&Form::Table(&COMMAND_TRIGGER)),
+            "Commands that run once, when the app starts.",
+        ),
     ],
 )
 .others(&formats::TRIGGER_KIND, &Form::List(&Form::Table(&OTHER_TRIGGER)));
@@ -68,6 +73,21 @@ static WEBSOCKET_TABLE: Table = Table::new(
         Key::new("topics", Form::Integer { min: 1, max: 10_000 }, "Topics that one connection is in at once.").default("64"),
         Key::new("ping", text(&formats::DURATION), "How long a client may be silent before it is sent a ping.").default("30s"),
         Key::new("idle", text(&formats::DURATION), "How long a client may be silent, answering no ping either, before it counts as gone.").default("75s"),
+    ],
+);
+
+static COMMAND_TRIGGER: Table = Table::new(
+    "command trigger",
+    "A command that runs once, when the app starts, on the process's standard streams.",
+    &[
+        ID,
+        Key::new("component", HANDLER, "The command, by id or written out.").required(),
+        Key::new(
+            "args",
+            Form::List(&TEXT),
+            "Its arguments; those behind `dayfly up --` follow them.",
+        )
+        .dayfly(),
     ],
 );
 

@@ -23,7 +23,7 @@ const TARGETS: [(&str, &str); 3] =
 const MAX_MIDDLEWARE: usize = 100;
 
 const DEFAULT_ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
-const DEFAULT_ENTRYPOINT: &str = "_start";
+pub(super) const DEFAULT_ENTRYPOINT: &str = "_start";
 
 impl Lowering<'_, '_> {
     pub(super) fn http_trigger(

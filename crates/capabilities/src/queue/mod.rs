@@ -2,6 +2,7 @@
 //! one SQLite file in the app's state folder. What was put is on the disk, and stays there until its
 //! handler succeeded.
 
+mod sends;
 mod store;
 mod table;
 mod terms;
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use thiserror::Error;
 
+pub use sends::{Announced, Outcome, Sent};
 pub use store::{Owner, Store};
 pub use table::{Table, Tally};
 pub use terms::{DELAY, PRIORITY};

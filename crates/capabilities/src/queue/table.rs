@@ -36,11 +36,17 @@ const SCHEMA: &str = "
         id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL,
         trigger TEXT NOT NULL, component TEXT NOT NULL, attempts INTEGER NOT NULL,
         error TEXT NOT NULL, attributes TEXT NOT NULL, content_type TEXT, data BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS triggers (
+        id TEXT PRIMARY KEY, component TEXT NOT NULL, source TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS sends (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL DEFAULT 0,
+        trigger TEXT NOT NULL, attributes TEXT NOT NULL, content_type TEXT, data BLOB NOT NULL,
+        error TEXT);
     CREATE INDEX IF NOT EXISTS dead_letters_asked ON dead_letters (id) WHERE state = 1;
 ";
 
 /// The file of queues, open.
-pub struct Table(Connection);
+pub struct Table(pub(super) Connection);
 
 /// How many messages of a queue there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -333,7 +339,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     })
 }
 
-fn content(row: &Row<'_>, first: usize) -> rusqlite::Result<Content> {
+pub(super) fn content(row: &Row<'_>, first: usize) -> rusqlite::Result<Content> {
     let attributes: String = row.get(first)?;
     let data: Vec<u8> = row.get(first + 2)?;
     Ok(Content {
@@ -348,7 +354,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// Attributes as JSON: pairs, in their order.
-fn written(attributes: &[(String, String)]) -> String {
+pub(super) fn written(attributes: &[(String, String)]) -> String {
     serde_json::to_string(attributes).unwrap_or_default()
 }
 

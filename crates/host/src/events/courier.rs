@@ -143,36 +143,60 @@ impl Courier {
     {
         let courier = self.clone();
         self.workers.spawn(async move {
-            // A mistake of ours must not leave an event unsettled.
-            let (event, letter) = (parcel.event.clone(), parcel.letter);
-            let seen = AssertUnwindSafe(courier.see_through(parcel)).catch_unwind().await;
-            let settled = match seen {
-                Ok(settled) => settled,
-                Err(_) => courier.bury((&event, letter), 1, "the host failed".to_owned()).await,
-            };
+            let Seen { settled, .. } = courier.see_surely_through(parcel).await;
             settle(settled).await;
             leave.settle(settled);
         });
     }
 
-    async fn see_through(&self, parcel: Parcel) -> Settled {
+    /// Brings an event that somebody sent and waits for; `tell` learns how it went.
+    pub(super) fn bring_sent<F>(
+        self: &Arc<Self>,
+        leave: Leave,
+        event: Event,
+        tell: impl FnOnce(Seen) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        let courier = self.clone();
+        self.workers.spawn(async move {
+            let seen = courier.see_surely_through(event.into()).await;
+            let settled = seen.settled;
+            tell(seen).await;
+            leave.settle(settled);
+        });
+    }
+
+    /// Sees an event through; a mistake of ours must not leave it unsettled.
+    async fn see_surely_through(&self, parcel: Parcel) -> Seen {
+        let (event, letter) = (parcel.event.clone(), parcel.letter);
+        match AssertUnwindSafe(self.see_through(parcel)).catch_unwind().await {
+            Ok(seen) => seen,
+            Err(_) => self.give_up((&event, letter), 1, "the host failed".to_owned()).await,
+        }
+    }
+
+    async fn see_through(&self, parcel: Parcel) -> Seen {
         let Parcel { event, mut attempts, letter, taken, comes_again } = parcel;
         let mut reply = None;
         loop {
             let error = match self.attempt((&event, taken), &mut reply).await {
-                Attempt::Done => return Settled::Done,
+                Attempt::Done => {
+                    let reply = reply.map(|Answered { reply, .. }| reply);
+                    return Seen { settled: Settled::Done, told: Ok(reply) };
+                }
                 Attempt::Hopeless(error) => {
                     attempts += 1;
                     self.metrics.failed();
-                    return self.bury((&event, letter), attempts, error).await;
+                    return self.give_up((&event, letter), attempts, error).await;
                 }
-                Attempt::Ended => return Settled::Back,
+                Attempt::Ended => return Seen::back(),
                 Attempt::Failed(error) => error,
             };
             attempts += 1;
             self.metrics.failed();
             if attempts >= self.delivery.retry.attempts {
-                return self.bury((&event, letter), attempts, error).await;
+                return self.give_up((&event, letter), attempts, error).await;
             }
             let delay = jittered(self.delivery.retry.delay_after(attempts));
             tracing::warn!(
@@ -181,10 +205,10 @@ impl Courier {
             );
             // An answer that is there already is kept, and passed on from here.
             if comes_again && reply.is_none() {
-                return Settled::Later(delay);
+                return Seen { settled: Settled::Later(delay), told: Err(error) };
             }
             if self.ending.within(delay).await {
-                return Settled::Back;
+                return Seen::back();
             }
         }
     }
@@ -248,6 +272,15 @@ impl Courier {
         }
     }
 
+    /// Gives an event up: it is a dead letter then.
+    async fn give_up(&self, event: (&Event, i64), attempts: u32, error: String) -> Seen {
+        let told = match attempts {
+            1 => format!("{error} (tried once)"),
+            attempts => format!("{error} (tried {attempts} times)"),
+        };
+        Seen { settled: self.bury(event, attempts, error).await, told: Err(told) }
+    }
+
     /// Keeps an event that could not be handled, however long that takes.
     async fn bury(&self, (event, id): (&Event, i64), attempts: u32, error: String) -> Settled {
         let letter = DeadLetter {
@@ -282,6 +315,18 @@ impl Courier {
                 return Settled::Back;
             }
         }
+    }
+}
+
+/// How an event went, and what its handler answered or why it was given up.
+pub(super) struct Seen {
+    pub(super) settled: Settled,
+    pub(super) told: Result<Option<Reply>, String>,
+}
+
+impl Seen {
+    fn back() -> Self {
+        Self { settled: Settled::Back, told: Err("the app ended".to_owned()) }
     }
 }
 

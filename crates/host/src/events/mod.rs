@@ -7,8 +7,10 @@ mod event;
 mod metrics;
 mod outlet;
 mod replays;
+mod sends;
 mod workers;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +36,7 @@ pub(crate) use event::{Event, HOPS};
 pub(crate) use metrics::{Settled, TriggerMetrics};
 use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
+use sends::Addressee;
 use workers::Workers;
 
 /// A future of some source.
@@ -43,6 +46,11 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) trait Source: Send {
     /// What is listened to, for people.
     fn describe(&self) -> String;
+
+    /// An event without data, as those that come from here look.
+    fn sample(&self) -> Event {
+        Event::new("/send", "dayfly.test", bytes::Bytes::new())
+    }
 
     /// Takes events in and lets the courier bring them, until the end was asked for. What is under
     /// way then may take as long as it is waited for.
@@ -62,9 +70,7 @@ pub(crate) struct Opening<'a> {
 impl Opening<'_> {
     /// The text of a template, with the values that variables have now.
     pub(crate) fn resolve(&self, template: &Template, what: &str) -> Result<String, ActivateError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))?;
-        let text = runtime.block_on(self.backends.variables.resolve(template));
+        let text = starting()?.block_on(self.backends.variables.resolve(template));
         text.map_err(|error| ActivateError::Event(format!("{what} cannot be known: {error}")))
     }
 }
@@ -139,8 +145,12 @@ pub(crate) fn open(
         let plan = Plan { trigger: trigger.clone(), id, host, outlet, metrics };
         Ok(Ready { source, plan })
     });
+    let ready = ready.collect::<Result<Vec<_>, ActivateError>>()?;
+    if let Some(owner) = &owner {
+        starting()?.block_on(sends::announce(owner, &ready));
+    }
     Ok(Some(EventTriggers {
-        ready: ready.collect::<Result<_, ActivateError>>()?,
+        ready,
         topology: topology.clone(),
         owner,
         workers: config.http.workers(),
@@ -178,6 +188,12 @@ pub(crate) fn topology(
     Ok(Arc::new(Topology::new(app, &outputs, components, backends)?))
 }
 
+/// A runtime for what must be known before anything is served.
+fn starting() -> Result<tokio::runtime::Runtime, ActivateError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))
+}
+
 /// Becomes the one who takes messages of the app's queues and its dead letters. Apps without queues
 /// may do without.
 fn own(
@@ -186,9 +202,7 @@ fn own(
 ) -> Result<Option<Owner>, ActivateError> {
     let needed =
         triggers.iter().any(|(_, trigger)| matches!(trigger.source, EventSource::Queue(_)));
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))?;
-    match runtime.block_on(backends.queues.own()) {
+    match starting()?.block_on(backends.queues.own()) {
         Ok(owner) => Ok(Some(owner)),
         Err(QueueError::Owned) if !needed => {
             tracing::info!("another process with this state folder replays dead letters");
@@ -300,6 +314,7 @@ impl Trigger for EventTriggers {
         let runtime = runtime.map_err(ServeError::Start)?;
         runtime.block_on(async {
             let mut sources = tokio::task::JoinSet::new();
+            let mut addressees = HashMap::new();
             for Ready { source, plan } in ready {
                 let Plan { trigger, id, host, outlet, metrics } = plan;
                 all.push(metrics.clone());
@@ -319,7 +334,12 @@ impl Trigger for EventTriggers {
                 if let Some(owner) = &owner {
                     sources.spawn(replays::run(owner.clone(), courier.clone()));
                 }
+                let addressee = Addressee { courier: courier.clone(), sample: source.sample() };
+                addressees.insert(addressee.courier.trigger().to_string(), addressee);
                 sources.spawn(source.run(courier));
+            }
+            if let Some(owner) = owner {
+                sources.spawn(sends::run(owner, addressees));
             }
             let mut watch = shutdown.watch();
             watch.reached(Phase::Draining).await;

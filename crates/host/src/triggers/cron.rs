@@ -56,6 +56,12 @@ impl Source for Cron {
         format!("cron {}", self.source.schedule)
     }
 
+    fn sample(&self) -> Event {
+        let mut event = Event::new("/cron", "dayfly.cron", Bytes::new());
+        event.subject = Some(self.trigger.clone());
+        event
+    }
+
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
             let ending = courier.ending();
@@ -119,9 +125,8 @@ impl Cron {
         due: DateTime<Utc>,
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) {
-        let mut event = Event::new("/cron", "dayfly.cron", Bytes::new());
+        let mut event = self.sample();
         event.id = format!("{}@{}", self.trigger, due.to_rfc3339());
-        event.subject = Some(self.trigger.clone());
         event.time = SystemTime::from(due);
         let (courier, jitter, notes) = (courier.clone(), self.source.jitter, self.notes.clone());
         tokio::spawn(async move {

@@ -9,6 +9,7 @@ mod mqtt;
 mod nats;
 mod queue;
 mod redis;
+mod send;
 mod topology;
 
 use std::path::Path;

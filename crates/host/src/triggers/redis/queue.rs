@@ -15,7 +15,7 @@ use dayfly_capabilities::redis::server::{Server, ServerError};
 
 use super::super::consumer::Consumer;
 use super::super::reconnect::keep;
-use super::{BLOCK, PATIENCE, insist, lost, read};
+use super::{BLOCK, PATIENCE, insist, lost, read, sample};
 use crate::events::{Courier, Event, Leave, Running, Settled, Source};
 
 /// How often a consumer says that it is there, and looks for others that are not.
@@ -95,6 +95,10 @@ impl UnderWay {
 impl Source for Queue {
     fn describe(&self) -> String {
         format!("redis {} queue {}", self.server.name(), self.key)
+    }
+
+    fn sample(&self) -> Event {
+        sample(&self.server, "dayfly.redis.queue", &self.key)
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
@@ -186,9 +190,7 @@ impl Queue {
 
     fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Vec<u8>) {
         self.under_way.add(&message);
-        let source = format!("/redis/{}", self.server.name());
-        let mut event = Event::new(source, "dayfly.redis.queue", message.clone().into());
-        event.subject = Some(self.key.clone());
+        let event = Event { data: message.clone().into(), ..self.sample() };
         let (server, under_way) = (self.server.clone(), self.under_way.clone());
         let (key, own) = (self.key.clone(), self.handled_by(&self.consumer.name));
         let teller = courier.clone();

@@ -44,6 +44,12 @@ impl HandlerShape {
 }
 
 impl HandlerShape {
+    /// Whether it takes several events at once.
+    #[must_use]
+    pub const fn takes_batches(self) -> bool {
+        self.takes_requests()
+    }
+
     /// Whether it takes HTTP requests.
     #[must_use]
     pub const fn takes_requests(self) -> bool {

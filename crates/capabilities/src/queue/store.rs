@@ -64,12 +64,16 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a message in place of one that was taken, in one step: neither is there without the other.
+    /// Puts a message in place of those that were taken, in one step: it is not there beside them, and not
+    /// missing with them.
     ///
     /// # Errors
     /// If it is too large, or the file fails.
-    pub async fn pass_on(&self, taken: i64, message: New) -> Result<(), QueueError> {
-        let pass_on = move |table: &Table| table.put(&message).and_then(|_| table.done(taken));
+    pub async fn pass_on(&self, taken: Vec<i64>, message: New) -> Result<(), QueueError> {
+        let pass_on = move |table: &Table| {
+            table.put(&message)?;
+            taken.iter().try_for_each(|id| table.done(*id))
+        };
         self.run(pass_on).await?;
         self.puts.send_modify(|puts| *puts += 1);
         Ok(())

@@ -1,18 +1,23 @@
 //! An event's way to its end: delivered, tried again if it failed, each time later, passed on, and a
 //! dead letter if all that was in vain.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dayfly_capabilities::queue::DeadLetter;
 use dayfly_model::Delivery;
+use dayfly_model::events::Order;
 use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::Context;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::batch::Gather;
 use super::metrics::{Settled, TriggerMetrics};
+use super::order::Lanes;
 use super::outlet::{NotPassed, Outlet, Topology};
 use super::workers::Workers;
 use super::{Ending, Event, delivery_span};
@@ -21,6 +26,9 @@ use crate::dispatch::{ComponentHost, Reply, Undelivered};
 /// How long to wait for room for a handler, at first and at most.
 const BUSY: Duration = Duration::from_millis(20);
 const BUSY_MOST: Duration = Duration::from_secs(1);
+
+/// What is said of an event that a mistake of ours ended.
+pub(super) const HOST_FAILED: &str = "the host failed";
 
 /// How long to wait when a dead letter cannot be kept.
 const UNKEPT: Duration = Duration::from_secs(5);
@@ -35,9 +43,29 @@ pub(crate) struct Courier {
     pub(super) metrics: Arc<TriggerMetrics>,
     pub(super) telemetry: Option<Arc<Telemetry>>,
     pub(super) room: Arc<Semaphore>,
+    pub(super) manner: Manner,
     pub(super) workers: Arc<Workers>,
     pub(super) ending: Ending,
 }
+
+/// Which events are brought together, and which one after the other.
+pub(super) enum Manner {
+    /// Each by itself.
+    Single,
+    /// One after the other where their keys are the same.
+    ByKey(Lanes),
+    /// Several together.
+    InBatches(Gather),
+}
+
+/// An event that is to be brought, with what its source is told.
+pub(super) struct Errand {
+    pub(super) leave: Leave,
+    pub(super) parcel: Parcel,
+    pub(super) settle: Settle,
+}
+
+type Settle = Box<dyn FnOnce(Settled) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Leave to bring one event.
 pub(crate) struct Leave {
@@ -47,7 +75,7 @@ pub(crate) struct Leave {
 }
 
 impl Leave {
-    fn settle(mut self, how: Settled) {
+    pub(super) fn settle(mut self, how: Settled) {
         self.is_settled = true;
         self.metrics.settled(how);
     }
@@ -83,6 +111,9 @@ impl From<Event> for Parcel {
 impl Courier {
     /// Waits until one more event may be under way.
     pub(crate) async fn leave(&self) -> Leave {
+        if let Manner::InBatches(gather) = &self.manner {
+            gather.has_room().await;
+        }
         // Never closed.
         let permit = self.room.clone().acquire_owned().await;
         let Ok(permit) = permit else { std::future::pending().await };
@@ -113,7 +144,7 @@ impl Courier {
 
     /// Whether each event waits for the one before it.
     pub(crate) fn is_ordered(&self) -> bool {
-        self.delivery.ordered
+        self.delivery.order == Order::All
     }
 
     /// The trigger's id.
@@ -139,8 +170,17 @@ impl Courier {
         parcel: Parcel,
         settle: impl FnOnce(Settled) -> F + Send + 'static,
     ) where
-        F: Future<Output = ()> + Send,
+        F: Future<Output = ()> + Send + 'static,
     {
+        match &self.manner {
+            Manner::Single => {}
+            Manner::ByKey(lanes) => {
+                return lanes.add(self, Errand { leave, parcel, settle: boxed(settle) });
+            }
+            Manner::InBatches(gather) => {
+                return gather.add(Errand { leave, parcel, settle: boxed(settle) });
+            }
+        }
         let courier = self.clone();
         self.workers.spawn(async move {
             let Seen { settled, .. } = courier.see_surely_through(parcel).await;
@@ -168,57 +208,78 @@ impl Courier {
     }
 
     /// Sees an event through; a mistake of ours must not leave it unsettled.
-    async fn see_surely_through(&self, parcel: Parcel) -> Seen {
+    pub(super) async fn see_surely_through(&self, parcel: Parcel) -> Seen {
         let (event, letter) = (parcel.event.clone(), parcel.letter);
         match AssertUnwindSafe(self.see_through(parcel)).catch_unwind().await {
             Ok(seen) => seen,
-            Err(_) => self.give_up((&event, letter), 1, "the host failed".to_owned()).await,
+            Err(_) => self.give_up((&event, letter), 1, HOST_FAILED.to_owned()).await,
         }
     }
 
     async fn see_through(&self, parcel: Parcel) -> Seen {
-        let Parcel { event, mut attempts, letter, taken, comes_again } = parcel;
-        let mut reply = None;
+        let Parcel { event, attempts, letter, taken, comes_again } = parcel;
+        // A handler of batches gets nothing else.
+        let carried = match &self.manner {
+            Manner::InBatches(_) => Cow::Owned(Event::batch(std::slice::from_ref(&event))),
+            _ => Cow::Borrowed(&event),
+        };
+        // Those behind it with the same key would pass it.
+        let comes_again = comes_again && matches!(self.manner, Manner::Single);
+        let load = Load { event: &carried, taken: taken.as_slice(), comes_again };
+        match self.carry(load, None, attempts).await {
+            Ok(reply) => Seen { settled: Settled::Done, told: Ok(reply) },
+            Err(NotCarried::Ended) => Seen::back(),
+            Err(NotCarried::Later(delay, error)) => {
+                Seen { settled: Settled::Later(delay), told: Err(error) }
+            }
+            Err(NotCarried::GivenUp { attempts, error }) => {
+                self.give_up((&event, letter), attempts, error).await
+            }
+        }
+    }
+
+    /// Delivers an event, unless its handler has answered it already, and passes the answer on, as often
+    /// as may be tried.
+    pub(super) async fn carry(
+        &self,
+        load: Load<'_>,
+        mut answered: Option<Answered>,
+        mut attempts: u32,
+    ) -> Result<Option<Reply>, NotCarried> {
         loop {
-            let error = match self.attempt((&event, taken), &mut reply).await {
-                Attempt::Done => {
-                    let reply = reply.map(|Answered { reply, .. }| reply);
-                    return Seen { settled: Settled::Done, told: Ok(reply) };
-                }
+            let error = match self.attempt(load, &mut answered).await {
+                Attempt::Done => return Ok(answered.map(|Answered { reply, .. }| reply)),
                 Attempt::Hopeless(error) => {
                     attempts += 1;
                     self.metrics.failed();
-                    return self.give_up((&event, letter), attempts, error).await;
+                    return Err(NotCarried::GivenUp { attempts, error });
                 }
-                Attempt::Ended => return Seen::back(),
+                Attempt::Ended => return Err(NotCarried::Ended),
                 Attempt::Failed(error) => error,
             };
             attempts += 1;
             self.metrics.failed();
             if attempts >= self.delivery.retry.attempts {
-                return self.give_up((&event, letter), attempts, error).await;
+                return Err(NotCarried::GivenUp { attempts, error });
             }
             let delay = jittered(self.delivery.retry.delay_after(attempts));
             tracing::warn!(
-                trigger = &*self.trigger, component = self.host.name(), event = event.id, attempts,
-                error, again_in = ?delay, "an event was not handled"
+                trigger = &*self.trigger, component = self.host.name(), event = load.event.id,
+                attempts, error, again_in = ?delay, "an event was not handled"
             );
             // An answer that is there already is kept, and passed on from here.
-            if comes_again && reply.is_none() {
-                return Seen { settled: Settled::Later(delay), told: Err(error) };
+            if load.comes_again && answered.is_none() {
+                return Err(NotCarried::Later(delay, error));
             }
             if self.ending.within(delay).await {
-                return Seen::back();
+                return Err(NotCarried::Ended);
             }
         }
     }
 
     /// Delivers an event, unless its handler has answered it already, and passes the answer on.
-    async fn attempt(
-        &self,
-        (event, taken): (&Event, Option<i64>),
-        answered: &mut Option<Answered>,
-    ) -> Attempt {
+    async fn attempt(&self, load: Load<'_>, answered: &mut Option<Answered>) -> Attempt {
+        let Load { event, taken, .. } = load;
         if answered.is_none() {
             match self.deliver(event).await {
                 Ok(reply) => *answered = Some(reply),
@@ -253,7 +314,7 @@ impl Courier {
         }
     }
 
-    async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
+    pub(super) async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
         let mut wait = BUSY;
         loop {
             let span = self.telemetry.as_ref();
@@ -282,7 +343,12 @@ impl Courier {
     }
 
     /// Keeps an event that could not be handled, however long that takes.
-    async fn bury(&self, (event, id): (&Event, i64), attempts: u32, error: String) -> Settled {
+    pub(super) async fn bury(
+        &self,
+        (event, id): (&Event, i64),
+        attempts: u32,
+        error: String,
+    ) -> Settled {
         let letter = DeadLetter {
             id,
             at: SystemTime::now(),
@@ -318,6 +384,31 @@ impl Courier {
     }
 }
 
+/// What goes to a handler, and which messages of a queue of Dayfly's own it is.
+#[derive(Clone, Copy)]
+pub(super) struct Load<'a> {
+    pub(super) event: &'a Event,
+    pub(super) taken: &'a [i64],
+    /// Whether its source brings it again later if its handler fails.
+    pub(super) comes_again: bool,
+}
+
+/// Why an event did not get to its end.
+pub(super) enum NotCarried {
+    /// This process ends.
+    Ended,
+    /// Its handler failed, and its source is to bring it again after so long.
+    Later(Duration, String),
+    /// It failed too often.
+    GivenUp { attempts: u32, error: String },
+}
+
+fn boxed<F: Future<Output = ()> + Send + 'static>(
+    settle: impl FnOnce(Settled) -> F + Send + 'static,
+) -> Settle {
+    Box::new(move |settled| Box::pin(settle(settled)))
+}
+
 /// How an event went, and what its handler answered or why it was given up.
 pub(super) struct Seen {
     pub(super) settled: Settled,
@@ -331,12 +422,12 @@ impl Seen {
 }
 
 /// What a handler answered, and where in a trace.
-struct Answered {
+pub(super) struct Answered {
     reply: Reply,
     place: Option<Context>,
 }
 
-enum Attempt {
+pub(super) enum Attempt {
     Done,
     Failed(String),
     Hopeless(String),

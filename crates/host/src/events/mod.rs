@@ -2,9 +2,11 @@
 //! passed on along the app's topology. Every event is settled exactly once: handled, kept as a dead
 //! letter, or given back to its source.
 
+mod batch;
 mod courier;
 mod event;
 mod metrics;
+mod order;
 mod outlet;
 mod replays;
 mod sends;
@@ -19,6 +21,7 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
+use dayfly_model::events::{Delivery, Order};
 use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
 };
@@ -31,9 +34,12 @@ use crate::dispatch::{ActivateError, Index};
 use crate::server::shutdown::Phase;
 use crate::triggers::{Setting, SourceType, Trigger, source_type};
 use crate::{Outcome, ServeError, Shutdown};
+use batch::Gathered;
+use courier::Manner;
 pub(crate) use courier::{Courier, Leave, Parcel, jittered};
 pub(crate) use event::{Event, HOPS};
 pub(crate) use metrics::{Settled, TriggerMetrics};
+use order::Lanes;
 use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
 use sends::Addressee;
@@ -295,6 +301,20 @@ pub(crate) fn collect(metrics: &[Arc<TriggerMetrics>], families: &mut Families) 
     metrics.iter().for_each(|metrics| metrics.collect(families));
 }
 
+/// How many events may be under way, and which of them wait for one another or go together.
+fn manner(delivery: &Delivery) -> (usize, Manner, Option<Gathered>) {
+    let concurrency = usize::try_from(delivery.concurrency).unwrap_or(1);
+    if let Some(batch) = delivery.batch {
+        let (gather, gathered) = batch::gather(batch, concurrency);
+        let most = usize::try_from(batch.most).unwrap_or(1);
+        return (concurrency * most, Manner::InBatches(gather), Some(gathered));
+    }
+    match &delivery.order {
+        Order::None | Order::All => (concurrency, Manner::Single, None),
+        key => (concurrency, Manner::ByKey(Lanes::new(key.clone())), None),
+    }
+}
+
 impl Trigger for EventTriggers {
     fn describe(&self) -> Vec<String> {
         let line = |Ready { source, plan }: &Ready| {
@@ -318,7 +338,7 @@ impl Trigger for EventTriggers {
             for Ready { source, plan } in ready {
                 let Plan { trigger, id, host, outlet, metrics } = plan;
                 all.push(metrics.clone());
-                let concurrency = usize::try_from(trigger.delivery.concurrency).unwrap_or(1);
+                let (room, manner, gathered) = manner(&trigger.delivery);
                 let courier = Arc::new(Courier {
                     trigger: id,
                     host,
@@ -327,10 +347,15 @@ impl Trigger for EventTriggers {
                     topology: topology.clone(),
                     metrics,
                     telemetry: telemetry.clone(),
-                    room: Arc::new(Semaphore::new(concurrency)),
+                    room: Arc::new(Semaphore::new(room)),
+                    manner,
                     workers: workers.clone(),
                     ending: ending.clone(),
                 });
+                if let Some(gathered) = gathered {
+                    // Dropped in the end, when nothing is under way any more.
+                    tokio::spawn(gathered.run(courier.clone()));
+                }
                 if let Some(owner) = &owner {
                     sources.spawn(replays::run(owner.clone(), courier.clone()));
                 }

@@ -155,13 +155,13 @@ impl Topology {
         answer
     }
 
-    /// Passes an answer on. If it is the answer to a message that was `taken` from a queue and goes into
-    /// one, that is one step.
+    /// Passes an answer on. If it is the answer to messages that were `taken` from a queue and goes
+    /// into one, that is one step.
     pub(super) fn pass_on<'a>(
         &'a self,
         outlet: &'a Outlet,
         answer: Event,
-        taken: Option<i64>,
+        taken: &'a [i64],
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotPassed>> + Send + 'a>> {
         Box::pin(async move {
             if answer.hops > MOST_HOPS {
@@ -175,8 +175,8 @@ impl Topology {
                     let queue = queue.clone();
                     let message = New { queue, delay: Duration::ZERO, priority: 0, content };
                     match taken {
-                        Some(taken) => self.queues.pass_on(taken, message).await.map_err(failed),
-                        None => self.queues.put(vec![message]).await.map_err(failed),
+                        [] => self.queues.put(vec![message]).await.map_err(failed),
+                        taken => self.queues.pass_on(taken.to_vec(), message).await.map_err(failed),
                     }
                 }
                 Outlet::Redis(server, place) => {
@@ -203,7 +203,7 @@ impl Topology {
     ) -> Result<(), String> {
         let since = Instant::now();
         loop {
-            match self.pass_on(outlet, answer.clone(), None).await {
+            match self.pass_on(outlet, answer.clone(), &[]).await {
                 Ok(()) => return Ok(()),
                 Err(NotPassed::Busy) if since.elapsed() < patience => {}
                 Err(NotPassed::Busy) => return Err("its output: there was no room".to_owned()),
@@ -235,7 +235,7 @@ impl Topology {
         match &step.outlet {
             Some(outlet) if !reply.data.is_empty() => {
                 let answer = self.answer(&event, &id.0, reply, None);
-                self.pass_on(outlet, answer, None).await
+                self.pass_on(outlet, answer, &[]).await
             }
             _ => Ok(()),
         }

@@ -101,6 +101,7 @@ impl Facts {
                 self.component(app, component, *target, false, fetched);
             }
             self.takes_requests(app, id);
+            self.takes_batches(app, id);
         }
     }
 
@@ -157,6 +158,20 @@ impl Facts {
         if let Some(shape) = found.filter(|shape| is_routed && !shape.takes_requests()) {
             let message = format!("exports {shape}, which takes no HTTP requests");
             self.problem(Some(&id.0), message, None);
+        }
+    }
+
+    /// A component that gets batches must take them.
+    fn takes_batches(&mut self, app: &App, id: &ComponentId) {
+        let gets_batches = app.triggers.iter().any(|trigger| match &trigger.kind {
+            TriggerKind::Event(event) => event.component == *id && event.delivery.batch.is_some(),
+            _ => false,
+        });
+        let found = self.components.iter().filter(|it| it.id == id.0).find_map(|it| it.shape);
+        if let Some(shape) = found.filter(|shape| gets_batches && !shape.takes_batches()) {
+            let message = format!("exports {shape}, which takes one event at a time");
+            let hint = "remove `batch` from its trigger".to_owned();
+            self.problem(Some(&id.0), message, Some(hint));
         }
     }
 

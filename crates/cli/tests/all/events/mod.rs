@@ -1,5 +1,6 @@
 //! Events that are no HTTP requests: taken in, handled, tried again, passed on, given up.
 
+mod batch;
 mod command;
 mod cron;
 mod enqueue;

@@ -144,7 +144,8 @@ impl Queue {
         let left = self.left(&own).await?;
         let waiting = self.server.waiting().await?;
         lost(&self.server).found(courier);
-        for message in self.under_way.missing(left) {
+        // The last is the one that was taken first.
+        for message in self.under_way.missing(left).into_iter().rev() {
             let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             self.bring(courier, leave, message);
         }

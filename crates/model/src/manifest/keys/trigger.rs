@@ -38,6 +38,21 @@ const HANDLERS: Form = Form::OneOf(&[
     Form::List(&HANDLER),
 ]);
 
+const BATCH: Key = Key::new(
+    "batch",
+    Form::Integer { min: 1, max: 1000 },
+    "How many events are handed over together at most.",
+)
+.default("each by itself")
+.dayfly();
+const BATCH_WAIT: Key = Key::new(
+    "batch_wait",
+    text(&formats::DURATION),
+    "How long the first event of a batch waits for others.",
+)
+.default("100ms")
+.dayfly();
+
 const TEMPLATE: Form = Form::Text(&formats::TEMPLATE);
 
 const ID: Key = Key::new("id", TEXT, "A name for the trigger.");
@@ -163,8 +178,8 @@ macro_rules! event_trigger {
             Key::new("component", HANDLER, "The component that its events wake, by id or written out.").required(),
             $($key,)*
             Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT`, `websocket:TOPIC` or a URL of HTTP.").dayfly(),
-            Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once.").default("64").dayfly(),
-            Key::new("ordered", Form::Bool, "Whether each event waits until the one before it was handled.").default("false").dayfly(),
+            Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once, or batches of them.").default("64 events, or 4 batches").dayfly(),
+            Key::new("ordered", Form::OneOf(&[Form::Bool, Form::Text(&formats::ORDER)]), "Whether each event waits until the one before it was handled; with a key, until those before it were that have the same.").default("false").dayfly(),
             Key::new("retry", Form::Table(&RETRY), "How often and how fast what failed is tried again.").dayfly(),
         ]);
     };
@@ -177,6 +192,8 @@ event_trigger!(REDIS_TRIGGER, "Redis trigger", "Messages of a Redis server. One 
     Key::new("queue", TEMPLATE, "A list that others `LPUSH` to. What is taken from its right end lies in a list of what is handled until it was.").dayfly(),
     Key::new("stream", TEMPLATE, "A stream, read by a consumer group.").dayfly(),
     Key::new("group", text(&formats::NAME), "The consumer group of a stream.").default("the app's name").dayfly(),
+    BATCH,
+    BATCH_WAIT,
     Key::new("start", text(&formats::START), "Where a new consumer group begins: with the `first` entry of the stream, or the `next` that comes.").default("`first`").dayfly(),
 ]);
 
@@ -209,7 +226,7 @@ event_trigger!(
     QUEUE_TRIGGER,
     "queue trigger",
     "Messages of a queue that Dayfly itself keeps in the app's state folder.",
-    [Key::new("queue", text(&formats::QUEUE), "The queue's name.").required(),]
+    [Key::new("queue", text(&formats::QUEUE), "The queue's name.").required(), BATCH, BATCH_WAIT]
 );
 
 static RETRY: Table = Table::new(

@@ -75,15 +75,17 @@ impl Host {
     ) -> Result<Self, ActivateError> {
         let app = release.app.clone();
         let components = Arc::new(Components::new(engine, release, config)?);
-        let index = components.index();
-        let mut triggers = Vec::new();
+        let mut index = components.index();
         let topology = &events::topology(&app, &index, components.backends())?;
+        let setting = Setting { app: &app, components: &index, topology, config };
+        let events = events::open(&setting, components.backends())?;
+        let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
+        index.know_sources(metrics.clone());
+        let mut triggers = Vec::new();
         let setting = Setting { app: &app, components: &index, topology, config };
         for kind in TRIGGERS {
             triggers.extend((kind.start)(&setting)?);
         }
-        let events = events::open(&setting, components.backends())?;
-        let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
         triggers.extend(events.map(|events| Box::new(events) as Box<dyn Trigger>));
         let telemetry = config.telemetry.clone();
         let facts = Facts { components, telemetry, events: metrics };

@@ -190,9 +190,12 @@ async fn a_server_that_comes_back_is_found_again() {
     Client::of(&redis).await.wait_for("done", 1).await;
     redis.kill().await;
     server.stderr().containing("the Redis server is lost").await;
+    let health = async || server.text("/.well-known/dayfly/health").await;
+    assert_eq!(health().await, "OK\nnot connected: rust-events-redis-trigger");
     sleep(Duration::from_millis(500)).await;
     redis.restart().await;
     server.stderr().containing("the Redis server is back").await;
+    assert_eq!(health().await, "OK");
     let mut client = Client::of(&redis).await;
     publish(&mut client, "news", "two").await;
     until("two", async || client.list("done").await.contains(&"two".to_owned()).then_some(()))

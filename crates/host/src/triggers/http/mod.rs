@@ -43,7 +43,11 @@ fn start(setting: &Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateErro
     let is_private = routes.is_empty();
     let routes = RouteTable::new(routes)
         .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
-    let facts = AppFacts { name: app.name.clone(), version: app.version.clone() };
+    let facts = AppFacts {
+        name: app.name.clone(),
+        version: app.version.clone(),
+        sources: components.sources(),
+    };
     let router = {
         let telemetry = config.telemetry.clone();
         Arc::new(Router { app: facts, routes, telemetry })

@@ -76,7 +76,8 @@ impl Host {
         let app = release.app.clone();
         let components = Arc::new(Components::new(engine, release, config)?);
         let mut index = components.index();
-        let topology = &events::topology(&app, &index, components.backends())?;
+        let topology =
+            &events::topology(&app, &index, components.backends(), config.telemetry.clone())?;
         let setting = Setting { app: &app, components: &index, topology, config };
         let events = events::open(&setting, components.backends())?;
         let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();

@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 use dayfly_capabilities::queue::DeadLetter;
 use dayfly_model::Delivery;
 use dayfly_model::events::Order;
-use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::Context;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,9 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::batch::Gather;
 use super::metrics::{Settled, TriggerMetrics};
 use super::order::Lanes;
-use super::outlet::{NotPassed, Outlet, Topology};
+use super::outlet::{NotPassed, Outlet, Steps, Topology};
 use super::workers::Workers;
-use super::{Ending, Event, delivery_span};
+use super::{Ending, Event};
 use crate::dispatch::{ComponentHost, Reply, Undelivered};
 
 /// How long to wait for room for a handler, at first and at most.
@@ -41,7 +40,6 @@ pub(crate) struct Courier {
     pub(super) outlet: Option<Outlet>,
     pub(super) topology: Arc<Topology>,
     pub(super) metrics: Arc<TriggerMetrics>,
-    pub(super) telemetry: Option<Arc<Telemetry>>,
     pub(super) room: Arc<Semaphore>,
     pub(super) manner: Manner,
     pub(super) workers: Arc<Workers>,
@@ -286,7 +284,8 @@ impl Courier {
                 Err(attempt) => return attempt,
             }
         }
-        let (Some(outlet), Some(Answered { reply, place })) = (&self.outlet, answered.as_ref())
+        let (Some(outlet), Some(Answered { reply, place, steps })) =
+            (&self.outlet, answered.as_mut())
         else {
             return Attempt::Done;
         };
@@ -297,7 +296,7 @@ impl Courier {
         let answer = self.topology.answer(event, self.host.name(), reply, place.as_ref());
         let mut wait = BUSY;
         loop {
-            match self.topology.pass_on(outlet, answer.clone(), taken).await {
+            match self.topology.pass_on(outlet, answer.clone(), taken, steps.again()).await {
                 Err(NotPassed::Busy) => {}
                 Ok(()) => return Attempt::Done,
                 Err(NotPassed::Failed(error)) => {
@@ -317,11 +316,10 @@ impl Courier {
     pub(super) async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
         let mut wait = BUSY;
         loop {
-            let span = self.telemetry.as_ref();
-            let span = span.map(|it| delivery_span(it, &self.trigger, self.host.name(), event));
+            let span = self.topology.span(event, &self.trigger, self.host.name());
             let place = span.as_ref().map(|span| span.context().clone());
             match self.host.deliver(event, span).await {
-                Ok(reply) => return Ok(Answered { reply, place }),
+                Ok(reply) => return Ok(Answered { reply, place, steps: Steps::default() }),
                 Err(Undelivered::Failed(error)) => return Err(Attempt::Failed(error)),
                 // It is no failure of the event's.
                 Err(Undelivered::Busy) => {}
@@ -425,6 +423,7 @@ impl Seen {
 pub(super) struct Answered {
     reply: Reply,
     place: Option<Context>,
+    steps: Steps,
 }
 
 pub(super) enum Attempt {

@@ -124,7 +124,6 @@ pub(crate) struct EventTriggers {
     owner: Option<Arc<Owner>>,
     workers: usize,
     grace: Duration,
-    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// Opens the event triggers of an app; `None` if it has none.
@@ -161,7 +160,6 @@ pub(crate) fn open(
         owner,
         workers: config.http.workers(),
         grace: config.http.grace,
-        telemetry: config.telemetry.clone(),
     }))
 }
 
@@ -178,6 +176,7 @@ pub(crate) fn topology(
     app: &App,
     components: &Index<'_>,
     backends: &Backends,
+    telemetry: Option<Arc<Telemetry>>,
 ) -> Result<Arc<Topology>, ActivateError> {
     let opening = Opening { app, backends, owner: None };
     let passes_on = app.triggers.iter().any(|trigger| trigger.kind.output().is_some());
@@ -191,7 +190,7 @@ pub(crate) fn topology(
         let outlet = kind.output().map(|output| Outlet::new(output, &servers)).transpose()?;
         outputs.push((id.as_str(), component, outlet));
     }
-    Ok(Arc::new(Topology::new(app, &outputs, components, backends)?))
+    Ok(Arc::new(Topology::new(app, &outputs, components, (backends, telemetry))?))
 }
 
 /// A runtime for what must be known before anything is served.
@@ -326,7 +325,7 @@ impl Trigger for EventTriggers {
     }
 
     fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { ready, topology, owner, workers, grace, telemetry } = *self;
+        let Self { ready, topology, owner, workers, grace } = *self;
         let (workers, threads) = Workers::start(workers).map_err(ServeError::Start)?;
         let ending = Ending(shutdown.clone());
         let mut all = Vec::new();
@@ -346,7 +345,6 @@ impl Trigger for EventTriggers {
                     outlet,
                     topology: topology.clone(),
                     metrics,
-                    telemetry: telemetry.clone(),
                     room: Arc::new(Semaphore::new(room)),
                     manner,
                     workers: workers.clone(),

@@ -135,7 +135,11 @@ impl Table {
     /// # Errors
     /// If the file fails.
     pub fn take(&self, queue: &str, most: u32) -> Result<Vec<Message>, QueueError> {
-        let now = millis(SystemTime::now());
+        self.take_at(SystemTime::now(), queue, most)
+    }
+
+    fn take_at(&self, now: SystemTime, queue: &str, most: u32) -> Result<Vec<Message>, QueueError> {
+        let now = millis(now);
         self.0
             .prepare_cached("UPDATE messages SET state = 1 WHERE state = 0 AND due <= ?1")?
             .execute([now])?;
@@ -402,6 +406,21 @@ mod tests {
             taken,
         };
         assert_eq!(table.tallies().unwrap(), [tally("a", 0, 1, 5), tally("b", 1, 0, 0)]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_changes_when_messages_are_due_and_loses_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::open(&folder.path().join("q.db")).unwrap();
+        table.put(&New { delay: Duration::from_secs(60), ..new("a", "late") }).unwrap();
+        let now = SystemTime::now();
+        let taken = |at| table.take_at(at, "a", 9).unwrap().len();
+        assert_eq!(taken(now - Duration::from_hours(24)), 0);
+        assert_eq!(taken(now + Duration::from_secs(50)), 0);
+        assert_eq!(taken(now + Duration::from_hours(24)), 1);
+        assert_eq!(taken(now + Duration::from_hours(24)), 0);
+        let too_late = New { delay: MOST_DELAY + Duration::from_secs(1), ..new("a", "x") };
+        assert!(matches!(table.put(&too_late), Err(QueueError::Delay)));
     }
 
     #[test]

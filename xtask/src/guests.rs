@@ -77,6 +77,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-redis-3", Shape::Event, &rust::MODULE),
     guest("rust-redis-7", Shape::Event, &rust::COMPONENT),
     guest("rust-cron", Shape::Event, &rust::COMPONENT),
+    guest("rust-messaging", Shape::Event, &rust::COMPONENT),
     guest("rust-p3-echo", Shape::Http03, &rust::COMPONENT),
     guest("hostile", Shape::Http02, &rust::COMPONENT),
     guest("hostile-p3", Shape::Http03, &rust::COMPONENT),

@@ -83,8 +83,8 @@ impl Backends {
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());
         let blobs = Containers::new(&config, &state, &app.name)?;
-        let messaging = messaging::Clients::new(&config);
         let queues = Arc::new(queue::Store::new(&state));
+        let messaging = messaging::Clients::new(&config, app, queues.clone());
         Ok(Self {
             queues,
             messaging,

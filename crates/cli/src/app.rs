@@ -15,8 +15,8 @@ use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
 use dayfly_model::runtime_config::{KeyValueStore, SqliteDatabase, VariablesProvider};
 use dayfly_model::{
-    App, ComponentId, EventSource, EventTrigger, Executor, FileGrant, HttpTarget, HttpTrigger,
-    Limits, Middleware, Output, RuntimeConfig, TriggerKind,
+    App, CommandTrigger, ComponentId, EventSource, EventTrigger, Executor, FileGrant, HttpTarget,
+    HttpTrigger, Limits, Middleware, Output, RuntimeConfig, TriggerKind,
 };
 
 use crate::databases::{self, Sql};
@@ -400,9 +400,12 @@ pub(crate) fn targets(app: &App) -> Vec<Target<'_>> {
             HttpTarget::Component { component, executor } => {
                 Some(Target { component, executor, middleware })
             }
-            HttpTarget::Static(_) => None,
+            HttpTarget::Static(_) | HttpTarget::Queue(_) => None,
         },
         TriggerKind::Event(event) => Some(event_target(&event.component)),
+        TriggerKind::Command(CommandTrigger { component, executor, .. }) => {
+            Some(Target { component, executor, middleware: &[] })
+        }
         TriggerKind::Other { .. } => None,
     });
     let outputs = app.triggers.iter().filter_map(|trigger| match trigger.kind.output() {

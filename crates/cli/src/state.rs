@@ -1,12 +1,14 @@
 //! The state of an app, for commands that look at it from outside, whether the app runs or not.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use clap::Args;
-use dayfly_capabilities::queue::{Content, Store, Table};
+use dayfly_capabilities::queue::{Content, MESSAGE_BYTES, QueueError, Store, Table};
 use dayfly_host::printable;
 use serde_json::{Value, json};
 
@@ -26,28 +28,32 @@ pub(crate) struct StateArgs {
 }
 
 impl StateArgs {
+    /// The app's queues, not opened yet.
+    pub(crate) fn store(&self) -> Store {
+        let beside = || {
+            let app = if self.from.is_dir() { self.from.clone() } else { folder_of(&self.from) };
+            app.join(".dayfly")
+        };
+        Store::new(&self.state_dir.clone().unwrap_or_else(beside))
+    }
+
     /// The app's queues and dead letters.
     ///
     /// # Errors
     /// If there are none, unless they are `made`, or their file cannot be opened.
     pub(crate) fn queues(&self, made: bool) -> Result<Table> {
-        let beside = || {
-            let app = if self.from.is_dir() { self.from.clone() } else { folder_of(&self.from) };
-            app.join(".dayfly")
-        };
-        let state = self.state_dir.clone().unwrap_or_else(beside);
-        let file = Store::new(&state).path().to_owned();
+        let file = self.store().path().to_owned();
         if !made && !file.exists() {
             let error =
                 anyhow::anyhow!("`{}` does not exist: no event was kept there", file.display());
-            return Err(report::hint(
-                error,
-                Some("`--from` names the app, `--state-dir` its folder"),
-            ));
+            return Err(report::hint(error, Some(HINT)));
         }
         Ok(Table::open(&file)?)
     }
 }
+
+/// How to name an app's state.
+pub(crate) const HINT: &str = "`--from` names the app, `--state-dir` its folder";
 
 /// How much of a message's data is shown in a line, in characters.
 const LINE: usize = 60;
@@ -79,19 +85,23 @@ pub(crate) fn time(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// The data that a command line names: a text, `@FILE`, or `-` for standard input.
+/// The data that a command line names: a text, `@FILE`, or `-` for standard input. No more is read of
+/// it than a message may have.
 pub(crate) fn data(text: &str) -> Result<Vec<u8>> {
-    let read = |path: &Path| match std::fs::read(path) {
-        Ok(data) => Ok(data),
-        Err(error) => bail!("failed to read `{}`: {error}", path.display()),
-    };
+    let mut data = Vec::new();
+    let most = MESSAGE_BYTES as u64 + 1;
     match text.strip_prefix('@') {
-        Some(file) => read(Path::new(file)),
-        None if text == "-" => {
-            let mut data = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut data)?;
-            Ok(data)
+        Some(file) => {
+            let read = File::open(file).and_then(|file| file.take(most).read_to_end(&mut data));
+            read.with_context(|| format!("failed to read `{file}`"))?;
         }
-        None => Ok(text.as_bytes().to_vec()),
+        None if text == "-" => {
+            std::io::stdin().lock().take(most).read_to_end(&mut data)?;
+        }
+        None => data.extend_from_slice(text.as_bytes()),
     }
+    if data.len() > MESSAGE_BYTES {
+        return Err(QueueError::TooLarge.into());
+    }
+    Ok(data)
 }

@@ -2,8 +2,8 @@
 //!
 //! When it exports several handlers the first of this order is taken: `wasi:http/handler@0.3`,
 //! `wasi:http/incoming-handler@0.2`, `fermyon:spin/inbound-http`, `spin:redis/inbound-redis@3`,
-//! `fermyon:spin/inbound-redis`, `handle-cron-event`, `wasi:cli/run@0.3`, `wasi:cli/run@0.2`. A newer
-//! HTTP handler streams better than an older one, it takes events of every kind, and any handler is
+//! `fermyon:spin/inbound-redis`, `wasi:messaging/incoming-handler@0.2.0-draft`, `handle-cron-event`,
+//! `wasi:cli/run@0.3`, `wasi:cli/run@0.2`. A newer HTTP handler streams better than an older one, it takes events of every kind, and any handler is
 //! more than a command under CGI.
 
 use dayfly_model::HandlerShape;
@@ -35,8 +35,8 @@ pub enum ShapeError {
         /// The exports' names.
         exports: Vec<String>,
     },
-    /// A command was asked for (Spin's `wagi` executor), and the component is none.
-    #[error("the trigger calls the component as a command (`executor` is `wagi`), but it exports only {}", list(.exports))]
+    /// A command was asked for (Spin's `wagi` executor, or a command trigger), and the component is none.
+    #[error("the trigger calls the component as a command, but it exports only {}", list(.exports))]
     NotACommand {
         /// The exports' names.
         exports: Vec<String>,
@@ -46,8 +46,8 @@ pub enum ShapeError {
 /// What Dayfly can run, for hints.
 const SERVED: &str = "Dayfly runs components that export `wasi:http/incoming-handler@0.2`, \
      `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, \
-     `spin:redis/inbound-redis@3`, `handle-cron-event` or `wasi:cli/run`, and core modules with a \
-     `_start`";
+     `spin:redis/inbound-redis@3`, `wasi:messaging/incoming-handler@0.2.0-draft`, \
+     `handle-cron-event` or `wasi:cli/run`, and core modules with a `_start`";
 
 impl ShapeError {
     /// What a person can do about it.
@@ -55,7 +55,7 @@ impl ShapeError {
         Some(match self {
             Self::Version { .. } => "build the component with a current SDK; ".to_owned() + SERVED,
             Self::NotACommand { .. } => {
-                "remove `executor` from the trigger to let the component's exports decide"
+                "remove `executor` from an HTTP trigger to let the component's exports decide"
                     .to_owned()
             }
             Self::Empty | Self::NoHandler { .. } | Self::OtherTrigger { .. } => SERVED.to_owned(),
@@ -105,9 +105,10 @@ fn rank(shape: HandlerShape) -> u8 {
         HandlerShape::SpinHttp => 2,
         HandlerShape::SpinRedis3 => 3,
         HandlerShape::SpinRedis => 4,
-        HandlerShape::SpinCron => 5,
-        HandlerShape::Command03 => 6,
-        HandlerShape::Command02 => 7,
+        HandlerShape::Messaging => 5,
+        HandlerShape::SpinCron => 6,
+        HandlerShape::Command03 => 7,
+        HandlerShape::Command02 => 8,
     }
 }
 
@@ -132,6 +133,9 @@ pub(crate) fn shape_of(export: &InterfaceName) -> Option<HandlerShape> {
         "spin:redis/inbound-redis" => {
             let major = export.version.as_ref().map(|version| version.major);
             (major == Some(3)).then_some(HandlerShape::SpinRedis3)
+        }
+        "wasi:messaging/incoming-handler" => {
+            (export.raw.ends_with("@0.2.0-draft")).then_some(HandlerShape::Messaging)
         }
         "wasi:cli/run" => match release(export)? {
             Release::V0_2 => Some(HandlerShape::Command02),
@@ -162,7 +166,12 @@ fn why_none(world: &World) -> ShapeError {
     if world.exports.is_empty() {
         return ShapeError::Empty;
     }
-    let handlers = ["wasi:http/incoming-handler", "wasi:http/handler", "wasi:cli/run"];
+    let handlers = [
+        "wasi:http/incoming-handler",
+        "wasi:http/handler",
+        "wasi:messaging/incoming-handler",
+        "wasi:cli/run",
+    ];
     let near = world.exports.iter().find(|export| handlers.iter().any(|id| export.is(id)));
     if let Some(export) = near {
         return ShapeError::Version { export: export.raw.clone() };

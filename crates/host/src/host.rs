@@ -30,6 +30,8 @@ pub struct HostConfig {
     pub max_descriptors: u64,
     /// What components take while none of their instances runs.
     pub residency: ResidencyConfig,
+    /// What commands that run once are called with, behind what the manifest says.
+    pub arguments: Vec<String>,
 }
 
 /// An app that is ready to be woken.
@@ -73,15 +75,18 @@ impl Host {
     ) -> Result<Self, ActivateError> {
         let app = release.app.clone();
         let components = Arc::new(Components::new(engine, release, config)?);
-        let index = components.index();
+        let mut index = components.index();
+        let topology =
+            &events::topology(&app, &index, components.backends(), config.telemetry.clone())?;
+        let setting = Setting { app: &app, components: &index, topology, config };
+        let events = events::open(&setting, components.backends())?;
+        let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
+        index.know_sources(metrics.clone());
         let mut triggers = Vec::new();
-        let topology = &events::topology(&app, &index, components.backends())?;
         let setting = Setting { app: &app, components: &index, topology, config };
         for kind in TRIGGERS {
             triggers.extend((kind.start)(&setting)?);
         }
-        let events = events::open(&setting, components.backends())?;
-        let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
         triggers.extend(events.map(|events| Box::new(events) as Box<dyn Trigger>));
         let telemetry = config.telemetry.clone();
         let facts = Facts { components, telemetry, events: metrics };
@@ -150,21 +155,26 @@ impl Host {
                     scope.spawn(move || {
                         let outcome = trigger.run(shutdown.clone());
                         // An app that only half serves is worse than one that ends and says why.
-                        if outcome.is_err() {
+                        let failed = |outcome: &Outcome| outcome.status != 0;
+                        if outcome.as_ref().map_or(true, failed) {
                             shutdown.start();
                         }
                         outcome
                     })
                 })
                 .collect();
-            let mut unfinished = 0;
+            let (mut unfinished, mut status) = (0, 0);
             for trigger in running {
-                unfinished += trigger.join().map_err(|_| ServeError::Thread)??.unfinished;
+                let outcome = trigger.join().map_err(|_| ServeError::Thread)??;
+                unfinished += outcome.unfinished;
+                status = if status == 0 { outcome.status } else { status };
             }
+            // What only tells of the others ends with them.
+            shutdown.start();
             if let Some(told) = told {
                 told.join().map_err(|_| ServeError::Thread)??;
             }
-            Ok(Outcome { unfinished })
+            Ok(Outcome { unfinished, status })
         })
     }
 }

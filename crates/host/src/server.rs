@@ -51,6 +51,8 @@ pub struct Server {
 pub struct Outcome {
     /// The requests that were dropped because the grace was over or the end was to be at once.
     pub unfinished: usize,
+    /// What the first of the app's commands that failed ended with; 0 if none did.
+    pub status: u8,
 }
 
 impl Outcome {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::events::{EventTrigger, Output};
+use crate::events::{EventSource, EventTrigger, Output};
 use crate::feature::FeatureUse;
 use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
@@ -51,6 +51,17 @@ impl App {
         secrets.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether it has commands that run once.
+    #[must_use]
+    pub fn runs_commands(&self) -> bool {
+        self.triggers.iter().any(|trigger| matches!(trigger.kind, TriggerKind::Command(_)))
+    }
+
+    /// The queues of its own that its triggers name, each perhaps several times.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.triggers.iter().flat_map(|trigger| trigger.kind.queues()).flatten()
+    }
+
     /// Every source of code that the app names.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let components = self.components.values();
@@ -76,7 +87,7 @@ impl App {
     fn middleware(&self) -> impl Iterator<Item = &Middleware> {
         let middleware = self.triggers.iter().map(|trigger| match &trigger.kind {
             TriggerKind::Http(http) => http.middleware.as_slice(),
-            TriggerKind::Event(_) | TriggerKind::Other { .. } => &[],
+            _ => &[],
         });
         middleware.flatten()
     }
@@ -131,6 +142,8 @@ pub enum TriggerKind {
     Http(HttpTrigger),
     /// Events of a kind that is served.
     Event(EventTrigger),
+    /// The start of the app.
+    Command(CommandTrigger),
     /// Any other kind, by its name in the manifest, with its table as JSON.
     Other {
         /// The name behind `trigger.`.
@@ -155,8 +168,23 @@ impl TriggerKind {
                 _ => None,
             },
             Self::Event(event) => Some(&event.component),
-            Self::Other { .. } => None,
+            Self::Command(_) | Self::Other { .. } => None,
         }
+    }
+
+    /// The queues of the app's own that it takes from or puts into, and that its handler's answers go
+    /// into.
+    fn queues(&self) -> [Option<&str>; 2] {
+        let own = match self {
+            Self::Http(HttpTrigger { target: HttpTarget::Queue(name), .. })
+            | Self::Event(EventTrigger { source: EventSource::Queue(name), .. }) => Some(&**name),
+            _ => None,
+        };
+        let output = match self.output() {
+            Some(Output::Queue(name)) => Some(&**name),
+            _ => None,
+        };
+        [own, output]
     }
 
     /// Where its handler's answers go, if the manifest says.
@@ -165,9 +193,38 @@ impl TriggerKind {
         match self {
             Self::Http(http) => http.websocket.as_ref()?.output.as_ref(),
             Self::Event(event) => event.output.as_ref(),
-            Self::Other { .. } => None,
+            Self::Command(_) | Self::Other { .. } => None,
         }
     }
+
+    /// The components that it wakes, by itself or by what they answer.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &ComponentId> {
+        let own = match self {
+            Self::Http(HttpTrigger { target: HttpTarget::Component { component, .. }, .. }) => {
+                Some(component)
+            }
+            Self::Http(_) => None,
+            Self::Command(command) => Some(&command.component),
+            Self::Event(event) => Some(&event.component),
+            Self::Other { component, .. } => component.as_ref(),
+        };
+        let next = match self.output() {
+            Some(Output::Component(next)) => Some(next),
+            _ => None,
+        };
+        own.into_iter().chain(next)
+    }
+}
+
+/// A command that runs once, when the app starts.
+#[derive(Debug, Clone)]
+pub struct CommandTrigger {
+    /// The command.
+    pub component: ComponentId,
+    /// How it is called, which for commands is always the same.
+    pub executor: Executor,
+    /// Its arguments, without its name.
+    pub arguments: Vec<String>,
 }
 
 /// One HTTP route and what answers on it.
@@ -207,6 +264,8 @@ pub enum HttpTarget {
     },
     /// A fixed response.
     Static(StaticResponse),
+    /// A queue of the app's own, which requests are put into.
+    Queue(String),
 }
 
 /// How a component takes an HTTP request.

@@ -135,10 +135,35 @@ pub struct CronSource {
 pub struct Delivery {
     /// How many are handled at once.
     pub concurrency: u32,
-    /// Whether each waits for the one before it.
-    pub ordered: bool,
+    /// Which of them wait for one another.
+    pub order: Order,
+    /// How many are handed over together, if several are.
+    pub batch: Option<Batch>,
     /// How often and how fast what failed is tried again.
     pub retry: Retry,
+}
+
+/// Which events of a trigger wait for one another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// None.
+    None,
+    /// Each waits for the one before it.
+    All,
+    /// Each waits for those before it that have the same attribute.
+    Attribute(String),
+    /// Each waits for those before it that have the same value at a place of their data, which a JSON
+    /// pointer tells (RFC 6901).
+    Pointer(String),
+}
+
+/// How events are handed over together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// How many at most.
+    pub most: u32,
+    /// How long the first waits for others.
+    pub wait: Duration,
 }
 
 /// How often and how fast what failed is tried again.
@@ -171,7 +196,7 @@ impl Default for Retry {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { concurrency: 64, ordered: false, retry: Retry::default() }
+        Self { concurrency: 64, order: Order::None, batch: None, retry: Retry::default() }
     }
 }
 

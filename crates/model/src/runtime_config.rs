@@ -111,7 +111,8 @@ pub struct Messaging {
     /// The server, and how to log in to it.
     pub url: Secret,
     /// The topics that messages may be sent to, a `*` at the end standing for whatever follows; if
-    /// none are stated, all but those that servers keep for themselves.
+    /// none are stated, all but those that servers keep for themselves, and of queues those that the
+    /// app's manifest names.
     pub topics: Option<Vec<String>>,
 }
 
@@ -124,6 +125,8 @@ pub enum MessagingKind {
     Redis,
     /// MQTT 3.1.1.
     Mqtt,
+    /// Nothing: messages go into queues of the app's own, whose names are the topics.
+    Queue,
 }
 
 /// Who has values of variables.

@@ -17,6 +17,8 @@ pub enum HandlerShape {
     SpinRedis3,
     /// The function `handle-cron-event` of Spin's cron plugin.
     SpinCron,
+    /// `wasi:messaging/incoming-handler@0.2.0-draft`.
+    Messaging,
     /// `wasi:cli/run@0.2.x`: a command, called by CGI/1.1 on HTTP.
     Command02,
     /// `wasi:cli/run@0.3.x`: a command, called by CGI/1.1 on HTTP.
@@ -34,6 +36,7 @@ impl HandlerShape {
             Self::SpinRedis => "fermyon:spin/inbound-redis",
             Self::SpinRedis3 => "spin:redis/inbound-redis@3",
             Self::SpinCron => "handle-cron-event",
+            Self::Messaging => "wasi:messaging/incoming-handler@0.2.0-draft",
             Self::Command02 => "wasi:cli/run@0.2",
             Self::Command03 => "wasi:cli/run@0.3",
         }
@@ -41,10 +44,16 @@ impl HandlerShape {
 }
 
 impl HandlerShape {
+    /// Whether it takes several events at once.
+    #[must_use]
+    pub const fn takes_batches(self) -> bool {
+        self.takes_requests()
+    }
+
     /// Whether it takes HTTP requests.
     #[must_use]
     pub const fn takes_requests(self) -> bool {
-        !matches!(self, Self::SpinRedis | Self::SpinRedis3 | Self::SpinCron)
+        !matches!(self, Self::SpinRedis | Self::SpinRedis3 | Self::SpinCron | Self::Messaging)
     }
 }
 

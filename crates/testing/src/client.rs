@@ -79,6 +79,20 @@ impl Client {
         self.send(self.request(Method::POST, path).body(Body::full(body))).await
     }
 
+    /// The answer to a POST of `body` with these headers.
+    pub async fn post_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = self.request(Method::POST, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::full(body))).await
+    }
+
     /// The answer to a request, read to its end.
     ///
     /// # Panics

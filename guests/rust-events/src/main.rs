@@ -1,5 +1,5 @@
 //! A handler of events that comes as an HTTP handler: it answers with what it got, unless that tells it
-//! to do something else.
+//! to do something else. It takes batches, too, and fails on those that hold an event with the data `fail`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,14 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
     let (kind, hops) = (header("ce-type"), header("ce-dayflyhops"));
     let mut body = request.into_body();
     let data = String::from_utf8_lossy(body.contents().await?).into_owned();
+    if facts[3] == "application/cloudevents-batch+json" {
+        let count = data.matches("\"specversion\"").count();
+        println!("handled a batch of {count}");
+        return match data.contains("\"fail\"") {
+            true => status(StatusCode::IM_A_TEAPOT),
+            false => Ok(Response::new(Body::from(format!("{count} {data}")))),
+        };
+    }
     let (word, rest) = data.split_once(' ').unwrap_or((&data, ""));
     let answer = match word {
         "fail" => return status(StatusCode::IM_A_TEAPOT),

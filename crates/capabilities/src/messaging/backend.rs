@@ -1,20 +1,24 @@
-//! What is behind a client: a NATS, Redis or MQTT server.
+//! What is behind a client: a NATS, Redis or MQTT server, or the app's own queues.
 
 mod inbox;
 mod mqtt;
 mod nats;
 pub(super) mod pool;
+mod queue;
 mod redis;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_model::runtime_config::{Messaging, MessagingKind};
 
 use super::error::Error;
 use super::message::{Content, Message};
+use crate::queue::Store;
 use crate::under_way::UnderWay;
 use mqtt::Mqtt;
 use nats::Nats;
+use queue::Queue;
 use redis::Redis;
 
 /// How long a server may take to be reached and to let one in.
@@ -28,6 +32,7 @@ pub(super) enum Backend {
     Nats(Nats),
     Redis(Redis),
     Mqtt(Mqtt),
+    Queue(Queue),
 }
 
 /// How many replies a request waits for, and how long.
@@ -39,12 +44,13 @@ pub(super) struct Wanted {
 
 impl Backend {
     /// The server that a configuration names; `None` if it names none.
-    pub(super) fn new(configured: &Messaging) -> Option<Self> {
+    pub(super) fn new(configured: &Messaging, queues: &Arc<Store>) -> Option<Self> {
         let url = &configured.url.0;
         Some(match configured.kind {
             MessagingKind::Nats => Self::Nats(Nats::new(url)?),
             MessagingKind::Redis => Self::Redis(Redis::new(url)?),
             MessagingKind::Mqtt => Self::Mqtt(Mqtt::new(url)?),
+            MessagingKind::Queue => Self::Queue(Queue::new(queues.clone())),
         })
     }
 
@@ -54,6 +60,7 @@ impl Backend {
             Self::Nats(nats) => nats.connect().await,
             Self::Redis(redis) => redis.connect().await,
             Self::Mqtt(mqtt) => mqtt.connect().await,
+            Self::Queue(_) => Ok(()),
         }
     }
 
@@ -63,6 +70,7 @@ impl Backend {
             Self::Nats(nats) => nats.send(topic, content).await,
             Self::Redis(redis) => redis.send(topic, content).await,
             Self::Mqtt(mqtt) => mqtt.send(topic, content).await,
+            Self::Queue(queue) => queue.send(topic, content).await,
         }
     }
 
@@ -79,6 +87,7 @@ impl Backend {
             Self::Nats(nats) => nats.request(topic, content, wanted, room).await,
             Self::Redis(_) => Err(Error::NoRequests("Redis")),
             Self::Mqtt(_) => Err(Error::NoRequests("MQTT 3.1.1")),
+            Self::Queue(_) => Err(Error::NoRequests("a queue")),
         }
     }
 }

@@ -5,6 +5,7 @@ use thiserror::Error as ThisError;
 use super::backend::pool::PoolError;
 use super::message::{MESSAGE_BYTES, METADATA, METADATA_BYTES};
 use super::topic::TOPIC_BYTES;
+use crate::queue::QueueError;
 use crate::under_way::Busy;
 
 /// Why a call did not do as it was asked.
@@ -26,6 +27,8 @@ pub(super) enum Error {
     TooMuchMetadata,
     #[error("a name or value of metadata is not one that the server can carry")]
     Metadata,
+    #[error(transparent)]
+    Queue(QueueError),
     #[error("{0} has no requests and replies")]
     NoRequests(&'static str),
     #[error("at most {0} replies can be expected")]

@@ -30,18 +30,26 @@ const REPLIES: u32 = 256;
 /// its manifest says otherwise.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-#[derive(ComponentType, Lift, Lower)]
+/// The interface's error, which the host has for guests, and handlers for the host.
+#[derive(Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
-enum Failure {
+pub enum Failure {
+    /// Something took too long.
     #[component(name = "timeout")]
     Timeout,
+    /// A connection failed.
     #[component(name = "connection")]
     Connection(String),
+    /// Something is not allowed.
     #[component(name = "permission-denied")]
     PermissionDenied(String),
+    /// Anything else.
     #[component(name = "other")]
     Other(String),
 }
+
+/// A message as its handler gets it.
+pub type Incoming = Resource<Message>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -152,6 +160,25 @@ async fn connect(
     }
     let held: Held = Some(client);
     Ok(store.data_mut().table().push(held).map_err(|_| Error::TableFull))
+}
+
+impl HostState {
+    /// Gives a handler of messages its message: where it came from, its media type, its data and its
+    /// metadata. What is not the guest's yet is not counted as held by it.
+    ///
+    /// # Errors
+    /// If the instance holds too many resources.
+    pub fn give_message(
+        &mut self,
+        topic: Option<String>,
+        content_type: Option<String>,
+        data: bytes::Bytes,
+        metadata: Metadata,
+    ) -> wasmtime::Result<Incoming> {
+        let held = self.grants().messaging.held();
+        let content = Content { data, content_type, metadata: Some(metadata) };
+        Ok(self.table().push(Message::incoming(topic, content, held)?)?)
+    }
 }
 
 /// Gives a guest a message.

@@ -27,7 +27,7 @@ pub(super) struct Content {
 }
 
 /// A message that a guest holds.
-pub(super) struct Message {
+pub struct Message {
     pub(super) content: Content,
     /// Where it came from, if it came.
     pub(super) topic: Option<String>,
@@ -66,6 +66,16 @@ impl Message {
     pub(super) fn new(content: Content, under_way: UnderWay) -> Result<Self, Busy> {
         let held = under_way.take(content.bytes())?;
         Ok(Self { content, topic: None, reply: None, under_way, held })
+    }
+
+    /// One that comes from elsewhere: it takes room only once it is changed.
+    pub(super) fn incoming(
+        topic: Option<String>,
+        content: Content,
+        under_way: UnderWay,
+    ) -> Result<Self, Busy> {
+        let held = under_way.take(0)?;
+        Ok(Self { content, topic, reply: None, under_way, held })
     }
 
     /// Changes it, if there is room for what it becomes.

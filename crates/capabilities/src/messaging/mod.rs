@@ -1,7 +1,7 @@
 //! Messages: `wasi:messaging`, of which components use what sends, and what asks and waits for
 //! replies. A component connects to the clients that its manifest's `messaging` lists; which server
-//! is behind one, the operator says ([`dayfly_model::RuntimeConfig`]). Handlers of messages are no
-//! part of this: they are triggers.
+//! is behind one, the operator says ([`dayfly_model::RuntimeConfig`]). Behind `default` are the app's
+//! own queues. Handlers of messages are called by triggers; here is what they are given.
 
 mod backend;
 mod error;
@@ -12,20 +12,25 @@ mod topic;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use dayfly_model::Component;
-use dayfly_model::runtime_config::{Messaging, RuntimeConfig};
+use dayfly_model::runtime_config::{Messaging, MessagingKind, RuntimeConfig, Secret};
+use dayfly_model::{App, Component};
 use thiserror::Error as ThisError;
 
 use backend::{Backend, Wanted};
 use error::Error;
+pub use host::{Failure, Incoming};
 use message::{Content, Message};
 use topic::Topics;
 
+use crate::queue::Store;
 use crate::registry::Capability;
 use crate::under_way::UnderWay;
 
 /// What messages of one component may take of the host's memory, in bytes.
 const HELD_BYTES: usize = 64 << 20;
+
+/// The client that needs no configuration: the app's own queues are behind it.
+const DEFAULT: &str = "default";
 
 /// This capability's line in the registry.
 pub const CAPABILITY: Capability = Capability {
@@ -41,9 +46,11 @@ pub const CAPABILITY: Capability = Capability {
 pub struct UnknownClient(pub String);
 
 /// The clients of an app, by name.
-#[derive(Default)]
 pub struct Clients {
     configured: BTreeMap<String, Messaging>,
+    /// The app's own queues, and the names of those that its manifest has.
+    queues: Arc<Store>,
+    named: Vec<String>,
     known: Mutex<BTreeMap<String, Arc<Client>>>,
 }
 
@@ -55,8 +62,15 @@ pub(crate) struct Client {
 
 impl Clients {
     /// The clients that `config` describes. Nothing is connected yet.
-    pub fn new(config: &RuntimeConfig) -> Self {
-        Self { configured: config.messaging.clone(), known: Mutex::default() }
+    pub fn new(config: &RuntimeConfig, app: &App, queues: Arc<Store>) -> Self {
+        let mut configured = config.messaging.clone();
+        configured.entry(DEFAULT.to_owned()).or_insert_with(|| Messaging {
+            kind: MessagingKind::Queue,
+            url: Secret(String::new()),
+            topics: None,
+        });
+        let named = app.queues().map(str::to_owned).collect();
+        Self { configured, queues, named, known: Mutex::default() }
     }
 
     fn find(&self, name: &str) -> Option<Arc<Client>> {
@@ -65,8 +79,9 @@ impl Clients {
         if let Some(client) = known.get(name) {
             return Some(client.clone());
         }
-        let topics = Topics::new(configured.topics.clone());
-        let backend = Backend::new(configured)?;
+        let named = || (configured.kind == MessagingKind::Queue).then(|| self.named.clone());
+        let topics = Topics::new(configured.topics.clone().or_else(named));
+        let backend = Backend::new(configured, &self.queues)?;
         let client = Arc::new(Client { topics, backend });
         known.insert(name.to_owned(), client.clone());
         Some(client)

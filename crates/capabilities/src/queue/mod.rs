@@ -2,8 +2,10 @@
 //! one SQLite file in the app's state folder. What was put is on the disk, and stays there until its
 //! handler succeeded.
 
+mod sends;
 mod store;
 mod table;
+mod terms;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -11,8 +13,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use thiserror::Error;
 
+pub use sends::{Announced, Outcome, Sent};
 pub use store::{Owner, Store};
 pub use table::{Table, Tally};
+pub use terms::{DELAY, PRIORITY};
 
 /// The largest message, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
@@ -40,6 +44,12 @@ pub enum QueueError {
     /// A message is too large.
     #[error("a message may have {} MiB", MESSAGE_BYTES >> 20)]
     TooLarge,
+    /// A message says of its delay what means nothing.
+    #[error("`{DELAY}` is a time such as `10s`, of at most 3650 days")]
+    Delay,
+    /// A message says of its priority what means nothing.
+    #[error("`{PRIORITY}` is a whole number of 32 bits")]
+    Priority,
     /// The thread that has the file ended.
     #[error("the file of queues is closed")]
     Closed,

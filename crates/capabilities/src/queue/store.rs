@@ -5,15 +5,18 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{oneshot, watch};
 
 use super::table::Table;
-use super::{DeadLetter, Message, New, QueueError};
+use super::{Announced, DeadLetter, Message, New, Outcome, QueueError, Sent};
 
 /// How much one commit takes at most.
 const TOGETHER: usize = 256;
+
+/// How long who looks whether somebody takes messages may keep others from it.
+const LOOKED: Duration = Duration::from_millis(50);
 
 /// Work for the thread: done in a transaction if there is one, then told whether that was committed.
 type Work = Box<dyn FnOnce(Result<&Table, QueueError>) -> Told + Send>;
@@ -61,12 +64,16 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a message in place of one that was taken, in one step: neither is there without the other.
+    /// Puts a message in place of those that were taken, in one step: it is not there beside them, and not
+    /// missing with them.
     ///
     /// # Errors
     /// If it is too large, or the file fails.
-    pub async fn pass_on(&self, taken: i64, message: New) -> Result<(), QueueError> {
-        let pass_on = move |table: &Table| table.put(&message).and_then(|_| table.done(taken));
+    pub async fn pass_on(&self, taken: Vec<i64>, message: New) -> Result<(), QueueError> {
+        let pass_on = move |table: &Table| {
+            table.put(&message)?;
+            taken.iter().try_for_each(|id| table.done(*id))
+        };
         self.run(pass_on).await?;
         self.puts.send_modify(|puts| *puts += 1);
         Ok(())
@@ -95,6 +102,10 @@ impl Store {
         }
         let options = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = options.map_err(failed)?;
+        if let Err(std::fs::TryLockError::WouldBlock) = lock.try_lock() {
+            // Who only looks whether somebody has it is gone by then.
+            std::thread::sleep(LOOKED);
+        }
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Err(QueueError::Owned),
@@ -102,6 +113,13 @@ impl Store {
         }
         self.run(Table::recover).await?;
         Ok(Owner { store: self.clone(), _lock: lock })
+    }
+
+    /// Whether a process takes messages from it now.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        let lock = File::options().write(true).open(self.path.with_extension("lock"));
+        lock.is_ok_and(|lock| lock.try_lock_shared().is_err())
     }
 
     /// Does work on the thread of the file.
@@ -195,6 +213,31 @@ impl Owner {
     /// If the file fails.
     pub async fn still_asked(&self, id: i64) -> Result<(), QueueError> {
         self.store.run(move |table| table.still_asked(id)).await
+    }
+
+    /// Says which triggers there are, for who sends events to them; what was sent to an earlier process
+    /// is forgotten.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn announce(&self, triggers: Vec<Announced>) -> Result<(), QueueError> {
+        self.store.run(move |table| table.announce(&triggers)).await
+    }
+
+    /// Takes events that were sent to triggers, so many at most.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn take_sent(&self, most: u32) -> Result<Vec<Sent>, QueueError> {
+        self.store.run(move |table| table.take_sent(most)).await
+    }
+
+    /// Tells what became of an event that was sent.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn tell(&self, id: i64, outcome: Outcome) -> Result<(), QueueError> {
+        self.store.run(move |table| table.tell(id, &outcome)).await
     }
 
     /// Changes with each put of this process.

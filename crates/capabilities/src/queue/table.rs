@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, params};
 
+use super::terms::MOST_DELAY;
 use super::{Content, DeadLetter, MESSAGE_BYTES, Message, New, QueueError};
 
 /// How large the file may become, in pages of 4 KiB: 64 GiB.
@@ -35,11 +36,17 @@ const SCHEMA: &str = "
         id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL,
         trigger TEXT NOT NULL, component TEXT NOT NULL, attempts INTEGER NOT NULL,
         error TEXT NOT NULL, attributes TEXT NOT NULL, content_type TEXT, data BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS triggers (
+        id TEXT PRIMARY KEY, component TEXT NOT NULL, source TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS sends (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL DEFAULT 0,
+        trigger TEXT NOT NULL, attributes TEXT NOT NULL, content_type TEXT, data BLOB NOT NULL,
+        error TEXT);
     CREATE INDEX IF NOT EXISTS dead_letters_asked ON dead_letters (id) WHERE state = 1;
 ";
 
 /// The file of queues, open.
-pub struct Table(Connection);
+pub struct Table(pub(super) Connection);
 
 /// How many messages of a queue there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +112,9 @@ impl Table {
         if content.data.len() > MESSAGE_BYTES {
             return Err(QueueError::TooLarge);
         }
+        if *delay > MOST_DELAY {
+            return Err(QueueError::Delay);
+        }
         let (state, due) = match delay.is_zero() {
             true => (READY, 0),
             false => (DELAYED, millis(SystemTime::now() + *delay)),
@@ -125,7 +135,11 @@ impl Table {
     /// # Errors
     /// If the file fails.
     pub fn take(&self, queue: &str, most: u32) -> Result<Vec<Message>, QueueError> {
-        let now = millis(SystemTime::now());
+        self.take_at(SystemTime::now(), queue, most)
+    }
+
+    fn take_at(&self, now: SystemTime, queue: &str, most: u32) -> Result<Vec<Message>, QueueError> {
+        let now = millis(now);
         self.0
             .prepare_cached("UPDATE messages SET state = 1 WHERE state = 0 AND due <= ?1")?
             .execute([now])?;
@@ -329,7 +343,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     })
 }
 
-fn content(row: &Row<'_>, first: usize) -> rusqlite::Result<Content> {
+pub(super) fn content(row: &Row<'_>, first: usize) -> rusqlite::Result<Content> {
     let attributes: String = row.get(first)?;
     let data: Vec<u8> = row.get(first + 2)?;
     Ok(Content {
@@ -344,7 +358,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// Attributes as JSON: pairs, in their order.
-fn written(attributes: &[(String, String)]) -> String {
+pub(super) fn written(attributes: &[(String, String)]) -> String {
     serde_json::to_string(attributes).unwrap_or_default()
 }
 
@@ -392,6 +406,21 @@ mod tests {
             taken,
         };
         assert_eq!(table.tallies().unwrap(), [tally("a", 0, 1, 5), tally("b", 1, 0, 0)]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_changes_when_messages_are_due_and_loses_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::open(&folder.path().join("q.db")).unwrap();
+        table.put(&New { delay: Duration::from_secs(60), ..new("a", "late") }).unwrap();
+        let now = SystemTime::now();
+        let taken = |at| table.take_at(at, "a", 9).unwrap().len();
+        assert_eq!(taken(now - Duration::from_hours(24)), 0);
+        assert_eq!(taken(now + Duration::from_secs(50)), 0);
+        assert_eq!(taken(now + Duration::from_hours(24)), 1);
+        assert_eq!(taken(now + Duration::from_hours(24)), 0);
+        let too_late = New { delay: MOST_DELAY + Duration::from_secs(1), ..new("a", "x") };
+        assert!(matches!(table.put(&too_late), Err(QueueError::Delay)));
     }
 
     #[test]

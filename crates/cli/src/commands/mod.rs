@@ -9,6 +9,7 @@ mod doctor;
 mod freeze;
 mod queue;
 mod run;
+mod send;
 mod up;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Compile(compile::Compile),
     Freeze(freeze::Freeze),
     Queue(queue::Queue),
+    Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -43,6 +45,7 @@ impl Command {
             Self::Compile(command) => command.run(),
             Self::Freeze(command) => command.run(),
             Self::Queue(command) => command.run(),
+            Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),
             Self::Doctor(command) => command.run(),
             Self::Completions(command) => command.run(),

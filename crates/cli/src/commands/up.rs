@@ -99,6 +99,10 @@ pub(crate) struct Up {
 
     #[command(flatten)]
     clients: ClientArgs,
+
+    /// What commands that run once (`[[trigger.command]]`) are called with
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
 }
 
 impl Up {
@@ -123,6 +127,12 @@ impl Up {
         let release = self.app.release(&app, &fetched, config)?;
         let seeds = self.app.seeds(&release)?;
         let components = release.images.len();
+        if !self.arguments.is_empty() && !app.runs_commands() {
+            return Err(anyhow!(
+                "arguments are for commands that run once, and app `{}` has no `[[trigger.command]]`",
+                app.name
+            ));
+        }
         let config = self.config(components, telemetry);
         let host = Host::activate(&engine, release, &config).map_err(hinted)?;
         if !host.is_woken() {
@@ -148,7 +158,7 @@ impl Up {
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::from(outcome.status))
     }
 
     /// What is opened while serving.
@@ -192,6 +202,7 @@ impl Up {
             telemetry,
             max_instances: self.max_instances,
             max_descriptors: guests,
+            arguments: self.arguments.clone(),
             residency: self.residency.config(components, resident, self.max_instances),
         }
     }

@@ -45,6 +45,7 @@ const OTHERS: &[&str] = &[
     "rust-gate",
     "rust-interfaces",
     "rust-library",
+    "rust-messaging",
     "rust-middleware",
     "rust-pages",
     "rust-redis-3",

@@ -97,6 +97,7 @@ pub fn serves_shape(shape: HandlerShape) -> bool {
         | Shape::SpinRedis
         | Shape::SpinRedis3
         | Shape::SpinCron
+        | Shape::Messaging
         | Shape::Command02
         | Shape::Command03 => true,
     }
@@ -331,19 +332,40 @@ fn start<B: RequestBody>(
             Box::pin(spin_http::run(start, pre, request, sender))
         }
         Runner::SpinRedis(pre, keep) => {
-            let Some(event) = arrival.event else { return takes_no_requests() };
+            let event = match one_event(arrival) {
+                Ok(event) => event,
+                Err(why) => return why,
+            };
             let start = Start { code, grants, depth, keep };
-            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+            let parameters = Parameters::of(event);
+            Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinRedis3(pre, keep) => {
-            let Some(event) = arrival.event else { return takes_no_requests() };
+            let event = match one_event(arrival) {
+                Ok(event) => event,
+                Err(why) => return why,
+            };
             let start = Start { code, grants, depth, keep };
-            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+            let parameters = Parameters::of(event);
+            Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinCron(pre, keep) => {
-            let Some(event) = arrival.event else { return takes_no_requests() };
+            let event = match one_event(arrival) {
+                Ok(event) => event,
+                Err(why) => return why,
+            };
             let start = Start { code, grants, depth, keep };
-            Box::pin(message::run(start, pre, Parameters::of(event), sender))
+            let parameters = Parameters::of(event);
+            Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
+        }
+        Runner::Messaging(pre, keep) => {
+            let event = match one_event(arrival) {
+                Ok(event) => event,
+                Err(why) => return why,
+            };
+            let start = Start { code, grants, depth, keep };
+            let give = message::give(event, request.headers());
+            Box::pin(message::run(start, pre, give, sender))
         }
         Runner::Command02(pre) => {
             let call = cgi::Call::new(&request, arrival);
@@ -358,8 +380,14 @@ fn start<B: RequestBody>(
     }
 }
 
-fn takes_no_requests() -> Work {
-    Box::pin(async { Err(Failure::Guest("it takes no HTTP requests".to_owned())) })
+/// The event that a handler of single events gets, or what comes of it instead.
+fn one_event(arrival: Arrival<'_>) -> Result<&Event, Work> {
+    let why = match arrival.event {
+        Some(event) if !event.is_batch => return Ok(event),
+        Some(_) => "it takes one event at a time, and its trigger has `batch`",
+        None => "it takes no HTTP requests",
+    };
+    Err(Box::pin(async move { Err(Failure::Guest(why.to_owned())) }))
 }
 
 /// How long a request's body may be, and whether it turned out longer.

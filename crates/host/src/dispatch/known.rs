@@ -14,7 +14,7 @@ pub(super) struct Known {
 }
 
 /// In the order in which they are noted.
-const SHAPES: [HandlerShape; 8] = [
+const SHAPES: [HandlerShape; 9] = [
     HandlerShape::Http02,
     HandlerShape::Http03,
     HandlerShape::SpinHttp,
@@ -23,6 +23,7 @@ const SHAPES: [HandlerShape; 8] = [
     HandlerShape::SpinRedis,
     HandlerShape::SpinRedis3,
     HandlerShape::SpinCron,
+    HandlerShape::Messaging,
 ];
 
 const STAMP_BYTES: usize = 40;

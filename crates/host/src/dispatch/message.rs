@@ -1,12 +1,15 @@
-//! Handlers of one kind of event only: `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`, and
-//! the `handle-cron-event` of Spin's cron plugin. They answer nothing.
+//! Handlers of one kind of event only: `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`,
+//! the `handle-cron-event` of Spin's cron plugin, and `wasi:messaging/incoming-handler`. They answer
+//! nothing.
 
 use std::marker::PhantomData;
 use std::time::UNIX_EPOCH;
 
 use dayfly_capabilities::HostState;
+use dayfly_capabilities::messaging::{self, Incoming};
 use dayfly_model::HandlerShape;
-use http::Response;
+use dayfly_telemetry::trace::{TRACEPARENT, TRACESTATE};
+use http::{HeaderMap, Response};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::oneshot;
 use wasmtime::component::types::ComponentItem;
@@ -36,6 +39,9 @@ pub(super) type Redis3Pre = MessagePre<(Vec<u8>,), RedisError3>;
 pub(super) type Redis3Handle = Handle<(Vec<u8>,), RedisError3>;
 pub(super) type CronPre = MessagePre<(CronMetadata,), CronError>;
 pub(super) type CronHandle = Handle<(CronMetadata,), CronError>;
+
+pub(super) type MessagingPre = MessagePre<(Incoming,), messaging::Failure>;
+pub(super) type MessagingHandle = Handle<(Incoming,), messaging::Failure>;
 
 /// The errors of Spin's Redis, version 3.
 #[derive(ComponentType, Lift)]
@@ -110,6 +116,17 @@ impl Told for CronError {
     }
 }
 
+impl Told for messaging::Failure {
+    fn told(self) -> String {
+        match self {
+            Self::Timeout => "timeout".to_owned(),
+            Self::Connection(text) => format!("connection: {text}"),
+            Self::PermissionDenied(text) => format!("permission denied: {text}"),
+            Self::Other(text) => text,
+        }
+    }
+}
+
 /// An event as the parameters of a handler.
 pub(super) trait Parameters: Sized {
     fn of(event: &Event) -> Self;
@@ -128,6 +145,28 @@ impl Parameters for (CronMetadata,) {
     }
 }
 
+/// Makes an event the message that a handler of `wasi:messaging` gets: its subject is the topic, its
+/// attributes are the metadata. Where in a trace the handler is, the headers of its request tell.
+pub(super) fn give(
+    event: &Event,
+    headers: &HeaderMap,
+) -> impl FnOnce(&mut HostState) -> wasmtime::Result<(Incoming,)> + Send + 'static {
+    let (topic, content_type) = (event.subject.clone(), event.content_type.clone());
+    let data = event.data.clone();
+    let attributes = event.attributes().into_iter();
+    let place = [TRACEPARENT, TRACESTATE].into_iter().filter_map(|name| {
+        Some((name.as_str().to_owned(), headers.get(&name)?.to_str().ok()?.to_owned()))
+    });
+    let place: Vec<(String, String)> = place.collect();
+    let is_new = |name: &str| !place.iter().any(|(known, _)| known == name);
+    let mut metadata: Vec<(String, String)> = attributes
+        .filter(|(name, _)| is_new(name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    metadata.extend(place);
+    move |state| Ok((state.give_message(topic, content_type, data, metadata)?,))
+}
+
 impl<P, E> Clone for MessagePre<P, E> {
     fn clone(&self) -> Self {
         Self { pre: self.pre.clone(), handle: self.handle, of: PhantomData }
@@ -140,6 +179,7 @@ impl<P, E> MessagePre<P, E> {
         let component = pre.component();
         let ty = component.component_type();
         let interface = shape.interface().split('@').next().unwrap_or_default();
+        let function = if shape == HandlerShape::Messaging { "handle" } else { "handle-message" };
         let mut exports = ty.exports(component.engine());
         let is_handler = |name: &str| name.split('@').next() == Some(interface);
         let found =
@@ -147,7 +187,7 @@ impl<P, E> MessagePre<P, E> {
                 ComponentItem::ComponentFunc(_) => component.get_export_index(None, name),
                 _ => {
                     let instance = component.get_export_index(None, name)?;
-                    component.get_export_index(Some(&instance), "handle-message")
+                    component.get_export_index(Some(&instance), function)
                 }
             });
         let handle = found.ok_or_else(|| wasmtime::format_err!("`{interface}` has no handler"))?;
@@ -159,7 +199,7 @@ impl<P, E> MessagePre<P, E> {
 pub(super) async fn run<P, E>(
     start: Start<Handle<P, E>>,
     MessagePre { pre, handle, .. }: MessagePre<P, E>,
-    parameters: P,
+    parameters: impl FnOnce(&mut HostState) -> wasmtime::Result<P> + Send,
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure>
 where
@@ -178,6 +218,7 @@ where
                 instance.get_typed_func(&mut *store, handle)?
             }
         };
+        let parameters = parameters(store.data_mut())?;
         let (answer,) = handle.call_async(&mut *store, parameters).await?;
         Ok((answer, handle))
     };

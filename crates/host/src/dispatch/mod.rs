@@ -15,6 +15,7 @@ mod known;
 mod loading;
 mod message;
 mod meter;
+mod once;
 mod residency;
 mod runner;
 mod spin_http;
@@ -31,6 +32,7 @@ use dayfly_model::{Component, ComponentId, Executor, Middleware};
 use dayfly_telemetry::metrics::{self, Families, Value};
 use dayfly_telemetry::{ComponentMetrics, Source};
 
+use crate::events::TriggerMetrics;
 use crate::host::HostConfig;
 use crate::release::Release;
 use admission::{Admission, Node};
@@ -42,6 +44,7 @@ pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
 use keep::Room;
 use loading::Shared;
+pub(crate) use once::Ended;
 use residency::Residency;
 pub use residency::ResidencyConfig;
 
@@ -56,6 +59,7 @@ pub(crate) struct Components {
 pub(crate) struct Index<'a> {
     hosts: HashMap<(&'a ComponentId, &'a Executor, &'a [Middleware]), &'a Arc<ComponentHost>>,
     backends: &'a Backends,
+    sources: Arc<[Arc<TriggerMetrics>]>,
 }
 
 impl Components {
@@ -117,7 +121,7 @@ impl Components {
     /// For those who look for many of them.
     pub(crate) fn index(&self) -> Index<'_> {
         let hosts = self.hosts.iter().map(|host| (host.is(), host)).collect();
-        Index { hosts, backends: self.backends() }
+        Index { hosts, backends: self.backends(), sources: Arc::default() }
     }
 
     /// Loads every component, one after the other, and tells about each before it starts.
@@ -165,6 +169,21 @@ impl Index<'_> {
     /// The app's WebSockets.
     pub(crate) fn websockets(&self) -> &Arc<Hub> {
         &self.backends.websockets
+    }
+
+    /// What stands behind the app.
+    pub(crate) fn backends(&self) -> &Backends {
+        self.backends
+    }
+
+    /// Says what is counted of the sources of the app's events.
+    pub(crate) fn know_sources(&mut self, sources: Arc<[Arc<TriggerMetrics>]>) {
+        self.sources = sources;
+    }
+
+    /// What is counted of the sources of the app's events.
+    pub(crate) fn sources(&self) -> Arc<[Arc<TriggerMetrics>]> {
+        self.sources.clone()
     }
 }
 

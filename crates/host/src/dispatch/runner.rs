@@ -12,7 +12,10 @@ use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 
 use super::keep::{Keep, Room};
-use super::message::{CronHandle, CronPre, Redis3Handle, Redis3Pre, RedisHandle, RedisPre};
+use super::message::{
+    CronHandle, CronPre, MessagingHandle, MessagingPre, Redis3Handle, Redis3Pre, RedisHandle,
+    RedisPre,
+};
 use super::spin_http::{Handle, SpinHttpPre};
 
 /// How a component of one shape is called.
@@ -24,6 +27,7 @@ pub(super) enum Runner {
     SpinRedis(RedisPre, Option<Arc<Keep<RedisHandle>>>),
     SpinRedis3(Redis3Pre, Option<Arc<Keep<Redis3Handle>>>),
     SpinCron(CronPre, Option<Arc<Keep<CronHandle>>>),
+    Messaging(MessagingPre, Option<Arc<Keep<MessagingHandle>>>),
     Command02(CommandPre<HostState>),
     Command03(CommandPre03<HostState>),
 }
@@ -51,6 +55,9 @@ impl Runner {
             }
             HandlerShape::SpinCron => {
                 Self::SpinCron(CronPre::new(pre, shape)?, Keep::new(code, reuse))
+            }
+            HandlerShape::Messaging => {
+                Self::Messaging(MessagingPre::new(pre, shape)?, Keep::new(code, reuse))
             }
             HandlerShape::Command03 => Self::Command03(CommandPre03::new(pre)?),
             HandlerShape::Command02 => Self::Command02(CommandPre::new(pre)?),

@@ -1,26 +1,33 @@
 //! An event's way to its end: delivered, tried again if it failed, each time later, passed on, and a
 //! dead letter if all that was in vain.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dayfly_capabilities::queue::DeadLetter;
 use dayfly_model::Delivery;
-use dayfly_telemetry::Telemetry;
+use dayfly_model::events::Order;
 use dayfly_telemetry::trace::Context;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::batch::Gather;
 use super::metrics::{Settled, TriggerMetrics};
-use super::outlet::{NotPassed, Outlet, Topology};
+use super::order::Lanes;
+use super::outlet::{NotPassed, Outlet, Steps, Topology};
 use super::workers::Workers;
-use super::{Ending, Event, delivery_span};
+use super::{Ending, Event};
 use crate::dispatch::{ComponentHost, Reply, Undelivered};
 
 /// How long to wait for room for a handler, at first and at most.
 const BUSY: Duration = Duration::from_millis(20);
 const BUSY_MOST: Duration = Duration::from_secs(1);
+
+/// What is said of an event that a mistake of ours ended.
+pub(super) const HOST_FAILED: &str = "the host failed";
 
 /// How long to wait when a dead letter cannot be kept.
 const UNKEPT: Duration = Duration::from_secs(5);
@@ -33,11 +40,30 @@ pub(crate) struct Courier {
     pub(super) outlet: Option<Outlet>,
     pub(super) topology: Arc<Topology>,
     pub(super) metrics: Arc<TriggerMetrics>,
-    pub(super) telemetry: Option<Arc<Telemetry>>,
     pub(super) room: Arc<Semaphore>,
+    pub(super) manner: Manner,
     pub(super) workers: Arc<Workers>,
     pub(super) ending: Ending,
 }
+
+/// Which events are brought together, and which one after the other.
+pub(super) enum Manner {
+    /// Each by itself.
+    Single,
+    /// One after the other where their keys are the same.
+    ByKey(Lanes),
+    /// Several together.
+    InBatches(Gather),
+}
+
+/// An event that is to be brought, with what its source is told.
+pub(super) struct Errand {
+    pub(super) leave: Leave,
+    pub(super) parcel: Parcel,
+    pub(super) settle: Settle,
+}
+
+type Settle = Box<dyn FnOnce(Settled) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Leave to bring one event.
 pub(crate) struct Leave {
@@ -47,7 +73,7 @@ pub(crate) struct Leave {
 }
 
 impl Leave {
-    fn settle(mut self, how: Settled) {
+    pub(super) fn settle(mut self, how: Settled) {
         self.is_settled = true;
         self.metrics.settled(how);
     }
@@ -83,6 +109,9 @@ impl From<Event> for Parcel {
 impl Courier {
     /// Waits until one more event may be under way.
     pub(crate) async fn leave(&self) -> Leave {
+        if let Manner::InBatches(gather) = &self.manner {
+            gather.has_room().await;
+        }
         // Never closed.
         let permit = self.room.clone().acquire_owned().await;
         let Ok(permit) = permit else { std::future::pending().await };
@@ -113,7 +142,7 @@ impl Courier {
 
     /// Whether each event waits for the one before it.
     pub(crate) fn is_ordered(&self) -> bool {
-        self.delivery.ordered
+        self.delivery.order == Order::All
     }
 
     /// The trigger's id.
@@ -139,69 +168,124 @@ impl Courier {
         parcel: Parcel,
         settle: impl FnOnce(Settled) -> F + Send + 'static,
     ) where
-        F: Future<Output = ()> + Send,
+        F: Future<Output = ()> + Send + 'static,
     {
+        match &self.manner {
+            Manner::Single => {}
+            Manner::ByKey(lanes) => {
+                return lanes.add(self, Errand { leave, parcel, settle: boxed(settle) });
+            }
+            Manner::InBatches(gather) => {
+                return gather.add(Errand { leave, parcel, settle: boxed(settle) });
+            }
+        }
         let courier = self.clone();
         self.workers.spawn(async move {
-            // A mistake of ours must not leave an event unsettled.
-            let (event, letter) = (parcel.event.clone(), parcel.letter);
-            let seen = AssertUnwindSafe(courier.see_through(parcel)).catch_unwind().await;
-            let settled = match seen {
-                Ok(settled) => settled,
-                Err(_) => courier.bury((&event, letter), 1, "the host failed".to_owned()).await,
-            };
+            let Seen { settled, .. } = courier.see_surely_through(parcel).await;
             settle(settled).await;
             leave.settle(settled);
         });
     }
 
-    async fn see_through(&self, parcel: Parcel) -> Settled {
-        let Parcel { event, mut attempts, letter, taken, comes_again } = parcel;
-        let mut reply = None;
+    /// Brings an event that somebody sent and waits for; `tell` learns how it went.
+    pub(super) fn bring_sent<F>(
+        self: &Arc<Self>,
+        leave: Leave,
+        event: Event,
+        tell: impl FnOnce(Seen) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        let courier = self.clone();
+        self.workers.spawn(async move {
+            let seen = courier.see_surely_through(event.into()).await;
+            let settled = seen.settled;
+            tell(seen).await;
+            leave.settle(settled);
+        });
+    }
+
+    /// Sees an event through; a mistake of ours must not leave it unsettled.
+    pub(super) async fn see_surely_through(&self, parcel: Parcel) -> Seen {
+        let (event, letter) = (parcel.event.clone(), parcel.letter);
+        match AssertUnwindSafe(self.see_through(parcel)).catch_unwind().await {
+            Ok(seen) => seen,
+            Err(_) => self.give_up((&event, letter), 1, HOST_FAILED.to_owned()).await,
+        }
+    }
+
+    async fn see_through(&self, parcel: Parcel) -> Seen {
+        let Parcel { event, attempts, letter, taken, comes_again } = parcel;
+        // A handler of batches gets nothing else.
+        let carried = match &self.manner {
+            Manner::InBatches(_) => Cow::Owned(Event::batch(std::slice::from_ref(&event))),
+            _ => Cow::Borrowed(&event),
+        };
+        // Those behind it with the same key would pass it.
+        let comes_again = comes_again && matches!(self.manner, Manner::Single);
+        let load = Load { event: &carried, taken: taken.as_slice(), comes_again };
+        match self.carry(load, None, attempts).await {
+            Ok(reply) => Seen { settled: Settled::Done, told: Ok(reply) },
+            Err(NotCarried::Ended) => Seen::back(),
+            Err(NotCarried::Later(delay, error)) => {
+                Seen { settled: Settled::Later(delay), told: Err(error) }
+            }
+            Err(NotCarried::GivenUp { attempts, error }) => {
+                self.give_up((&event, letter), attempts, error).await
+            }
+        }
+    }
+
+    /// Delivers an event, unless its handler has answered it already, and passes the answer on, as often
+    /// as may be tried.
+    pub(super) async fn carry(
+        &self,
+        load: Load<'_>,
+        mut answered: Option<Answered>,
+        mut attempts: u32,
+    ) -> Result<Option<Reply>, NotCarried> {
         loop {
-            let error = match self.attempt((&event, taken), &mut reply).await {
-                Attempt::Done => return Settled::Done,
+            let error = match self.attempt(load, &mut answered).await {
+                Attempt::Done => return Ok(answered.map(|Answered { reply, .. }| reply)),
                 Attempt::Hopeless(error) => {
                     attempts += 1;
                     self.metrics.failed();
-                    return self.bury((&event, letter), attempts, error).await;
+                    return Err(NotCarried::GivenUp { attempts, error });
                 }
-                Attempt::Ended => return Settled::Back,
+                Attempt::Ended => return Err(NotCarried::Ended),
                 Attempt::Failed(error) => error,
             };
             attempts += 1;
             self.metrics.failed();
             if attempts >= self.delivery.retry.attempts {
-                return self.bury((&event, letter), attempts, error).await;
+                return Err(NotCarried::GivenUp { attempts, error });
             }
             let delay = jittered(self.delivery.retry.delay_after(attempts));
             tracing::warn!(
-                trigger = &*self.trigger, component = self.host.name(), event = event.id, attempts,
-                error, again_in = ?delay, "an event was not handled"
+                trigger = &*self.trigger, component = self.host.name(), event = load.event.id,
+                attempts, error, again_in = ?delay, "an event was not handled"
             );
             // An answer that is there already is kept, and passed on from here.
-            if comes_again && reply.is_none() {
-                return Settled::Later(delay);
+            if load.comes_again && answered.is_none() {
+                return Err(NotCarried::Later(delay, error));
             }
             if self.ending.within(delay).await {
-                return Settled::Back;
+                return Err(NotCarried::Ended);
             }
         }
     }
 
     /// Delivers an event, unless its handler has answered it already, and passes the answer on.
-    async fn attempt(
-        &self,
-        (event, taken): (&Event, Option<i64>),
-        answered: &mut Option<Answered>,
-    ) -> Attempt {
+    async fn attempt(&self, load: Load<'_>, answered: &mut Option<Answered>) -> Attempt {
+        let Load { event, taken, .. } = load;
         if answered.is_none() {
             match self.deliver(event).await {
                 Ok(reply) => *answered = Some(reply),
                 Err(attempt) => return attempt,
             }
         }
-        let (Some(outlet), Some(Answered { reply, place })) = (&self.outlet, answered.as_ref())
+        let (Some(outlet), Some(Answered { reply, place, steps })) =
+            (&self.outlet, answered.as_mut())
         else {
             return Attempt::Done;
         };
@@ -212,7 +296,7 @@ impl Courier {
         let answer = self.topology.answer(event, self.host.name(), reply, place.as_ref());
         let mut wait = BUSY;
         loop {
-            match self.topology.pass_on(outlet, answer.clone(), taken).await {
+            match self.topology.pass_on(outlet, answer.clone(), taken, steps.again()).await {
                 Err(NotPassed::Busy) => {}
                 Ok(()) => return Attempt::Done,
                 Err(NotPassed::Failed(error)) => {
@@ -229,14 +313,13 @@ impl Courier {
         }
     }
 
-    async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
+    pub(super) async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
         let mut wait = BUSY;
         loop {
-            let span = self.telemetry.as_ref();
-            let span = span.map(|it| delivery_span(it, &self.trigger, self.host.name(), event));
+            let span = self.topology.span(event, &self.trigger, self.host.name());
             let place = span.as_ref().map(|span| span.context().clone());
             match self.host.deliver(event, span).await {
-                Ok(reply) => return Ok(Answered { reply, place }),
+                Ok(reply) => return Ok(Answered { reply, place, steps: Steps::default() }),
                 Err(Undelivered::Failed(error)) => return Err(Attempt::Failed(error)),
                 // It is no failure of the event's.
                 Err(Undelivered::Busy) => {}
@@ -248,8 +331,22 @@ impl Courier {
         }
     }
 
+    /// Gives an event up: it is a dead letter then.
+    async fn give_up(&self, event: (&Event, i64), attempts: u32, error: String) -> Seen {
+        let told = match attempts {
+            1 => format!("{error} (tried once)"),
+            attempts => format!("{error} (tried {attempts} times)"),
+        };
+        Seen { settled: self.bury(event, attempts, error).await, told: Err(told) }
+    }
+
     /// Keeps an event that could not be handled, however long that takes.
-    async fn bury(&self, (event, id): (&Event, i64), attempts: u32, error: String) -> Settled {
+    pub(super) async fn bury(
+        &self,
+        (event, id): (&Event, i64),
+        attempts: u32,
+        error: String,
+    ) -> Settled {
         let letter = DeadLetter {
             id,
             at: SystemTime::now(),
@@ -285,13 +382,51 @@ impl Courier {
     }
 }
 
-/// What a handler answered, and where in a trace.
-struct Answered {
-    reply: Reply,
-    place: Option<Context>,
+/// What goes to a handler, and which messages of a queue of Dayfly's own it is.
+#[derive(Clone, Copy)]
+pub(super) struct Load<'a> {
+    pub(super) event: &'a Event,
+    pub(super) taken: &'a [i64],
+    /// Whether its source brings it again later if its handler fails.
+    pub(super) comes_again: bool,
 }
 
-enum Attempt {
+/// Why an event did not get to its end.
+pub(super) enum NotCarried {
+    /// This process ends.
+    Ended,
+    /// Its handler failed, and its source is to bring it again after so long.
+    Later(Duration, String),
+    /// It failed too often.
+    GivenUp { attempts: u32, error: String },
+}
+
+fn boxed<F: Future<Output = ()> + Send + 'static>(
+    settle: impl FnOnce(Settled) -> F + Send + 'static,
+) -> Settle {
+    Box::new(move |settled| Box::pin(settle(settled)))
+}
+
+/// How an event went, and what its handler answered or why it was given up.
+pub(super) struct Seen {
+    pub(super) settled: Settled,
+    pub(super) told: Result<Option<Reply>, String>,
+}
+
+impl Seen {
+    fn back() -> Self {
+        Self { settled: Settled::Back, told: Err("the app ended".to_owned()) }
+    }
+}
+
+/// What a handler answered, and where in a trace.
+pub(super) struct Answered {
+    reply: Reply,
+    place: Option<Context>,
+    steps: Steps,
+}
+
+pub(super) enum Attempt {
     Done,
     Failed(String),
     Hopeless(String),

@@ -61,6 +61,8 @@ pub(crate) struct Event {
     pub(crate) data: Bytes,
     /// How many steps of a topology lie behind it.
     pub(crate) hops: u32,
+    /// Whether it is several events, which are its data.
+    pub(crate) is_batch: bool,
 }
 
 impl Event {
@@ -77,6 +79,7 @@ impl Event {
             headers: HeaderMap::new(),
             data,
             hops: 0,
+            is_batch: false,
         }
     }
 
@@ -101,7 +104,8 @@ impl Event {
     /// Its headers: the attributes, each behind `ce-`, and the media type.
     pub(crate) fn own_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        for (name, value) in self.attributes() {
+        let attributes = if self.is_batch { Vec::new() } else { self.attributes() };
+        for (name, value) in attributes {
             let escaped = utf8_percent_encode(&value, ESCAPED).to_string();
             let named = HeaderName::try_from(format!("ce-{name}"));
             if let (Ok(name), Ok(value)) = (named, HeaderValue::try_from(escaped)) {

@@ -83,6 +83,16 @@ impl TriggerMetrics {
         self.under_way.load(Relaxed)
     }
 
+    /// The trigger's id.
+    pub(crate) fn trigger(&self) -> &str {
+        &self.trigger
+    }
+
+    /// Whether the source can be reached, as far as is known.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Relaxed)
+    }
+
     /// Notes whether the source can be reached; whether that is news.
     pub(crate) fn set_connected(&self, connected: bool) -> bool {
         self.connected.swap(connected, Relaxed) != connected
@@ -99,7 +109,7 @@ impl Source for TriggerMetrics {
         let labels = [trigger];
         families.add(&metrics::EVENTS_FAILED, &labels, Value::Integer(self.failed.get()));
         families.add(&metrics::EVENTS_UNDER_WAY, &labels, Value::Integer(self.under_way()));
-        let connected = u64::from(self.connected.load(Relaxed));
+        let connected = u64::from(self.is_connected());
         families.add(&metrics::TRIGGER_CONNECTED, &labels, Value::Integer(connected));
     }
 }

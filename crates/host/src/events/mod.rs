@@ -2,13 +2,17 @@
 //! passed on along the app's topology. Every event is settled exactly once: handled, kept as a dead
 //! letter, or given back to its source.
 
+mod batch;
 mod courier;
 mod event;
 mod metrics;
+mod order;
 mod outlet;
 mod replays;
+mod sends;
 mod workers;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
+use dayfly_model::events::{Delivery, Order};
 use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
 };
@@ -29,11 +34,15 @@ use crate::dispatch::{ActivateError, Index};
 use crate::server::shutdown::Phase;
 use crate::triggers::{Setting, SourceType, Trigger, source_type};
 use crate::{Outcome, ServeError, Shutdown};
+use batch::Gathered;
+use courier::Manner;
 pub(crate) use courier::{Courier, Leave, Parcel, jittered};
 pub(crate) use event::{Event, HOPS};
 pub(crate) use metrics::{Settled, TriggerMetrics};
+use order::Lanes;
 use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
+use sends::Addressee;
 use workers::Workers;
 
 /// A future of some source.
@@ -43,6 +52,11 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) trait Source: Send {
     /// What is listened to, for people.
     fn describe(&self) -> String;
+
+    /// An event without data, as those that come from here look.
+    fn sample(&self) -> Event {
+        Event::new("/send", "dayfly.test", bytes::Bytes::new())
+    }
 
     /// Takes events in and lets the courier bring them, until the end was asked for. What is under
     /// way then may take as long as it is waited for.
@@ -62,9 +76,7 @@ pub(crate) struct Opening<'a> {
 impl Opening<'_> {
     /// The text of a template, with the values that variables have now.
     pub(crate) fn resolve(&self, template: &Template, what: &str) -> Result<String, ActivateError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))?;
-        let text = runtime.block_on(self.backends.variables.resolve(template));
+        let text = starting()?.block_on(self.backends.variables.resolve(template));
         text.map_err(|error| ActivateError::Event(format!("{what} cannot be known: {error}")))
     }
 }
@@ -112,7 +124,6 @@ pub(crate) struct EventTriggers {
     owner: Option<Arc<Owner>>,
     workers: usize,
     grace: Duration,
-    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// Opens the event triggers of an app; `None` if it has none.
@@ -139,13 +150,16 @@ pub(crate) fn open(
         let plan = Plan { trigger: trigger.clone(), id, host, outlet, metrics };
         Ok(Ready { source, plan })
     });
+    let ready = ready.collect::<Result<Vec<_>, ActivateError>>()?;
+    if let Some(owner) = &owner {
+        starting()?.block_on(sends::announce(owner, &ready));
+    }
     Ok(Some(EventTriggers {
-        ready: ready.collect::<Result<_, ActivateError>>()?,
+        ready,
         topology: topology.clone(),
         owner,
         workers: config.http.workers(),
         grace: config.http.grace,
-        telemetry: config.telemetry.clone(),
     }))
 }
 
@@ -162,6 +176,7 @@ pub(crate) fn topology(
     app: &App,
     components: &Index<'_>,
     backends: &Backends,
+    telemetry: Option<Arc<Telemetry>>,
 ) -> Result<Arc<Topology>, ActivateError> {
     let opening = Opening { app, backends, owner: None };
     let passes_on = app.triggers.iter().any(|trigger| trigger.kind.output().is_some());
@@ -175,7 +190,13 @@ pub(crate) fn topology(
         let outlet = kind.output().map(|output| Outlet::new(output, &servers)).transpose()?;
         outputs.push((id.as_str(), component, outlet));
     }
-    Ok(Arc::new(Topology::new(app, &outputs, components, backends)?))
+    Ok(Arc::new(Topology::new(app, &outputs, components, (backends, telemetry))?))
+}
+
+/// A runtime for what must be known before anything is served.
+fn starting() -> Result<tokio::runtime::Runtime, ActivateError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))
 }
 
 /// Becomes the one who takes messages of the app's queues and its dead letters. Apps without queues
@@ -186,9 +207,7 @@ fn own(
 ) -> Result<Option<Owner>, ActivateError> {
     let needed =
         triggers.iter().any(|(_, trigger)| matches!(trigger.source, EventSource::Queue(_)));
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| ActivateError::Serve(ServeError::Start(error)))?;
-    match runtime.block_on(backends.queues.own()) {
+    match starting()?.block_on(backends.queues.own()) {
         Ok(owner) => Ok(Some(owner)),
         Err(QueueError::Owned) if !needed => {
             tracing::info!("another process with this state folder replays dead letters");
@@ -281,6 +300,20 @@ pub(crate) fn collect(metrics: &[Arc<TriggerMetrics>], families: &mut Families) 
     metrics.iter().for_each(|metrics| metrics.collect(families));
 }
 
+/// How many events may be under way, and which of them wait for one another or go together.
+fn manner(delivery: &Delivery) -> (usize, Manner, Option<Gathered>) {
+    let concurrency = usize::try_from(delivery.concurrency).unwrap_or(1);
+    if let Some(batch) = delivery.batch {
+        let (gather, gathered) = batch::gather(batch, concurrency);
+        let most = usize::try_from(batch.most).unwrap_or(1);
+        return (concurrency * most, Manner::InBatches(gather), Some(gathered));
+    }
+    match &delivery.order {
+        Order::None | Order::All => (concurrency, Manner::Single, None),
+        key => (concurrency, Manner::ByKey(Lanes::new(key.clone())), None),
+    }
+}
+
 impl Trigger for EventTriggers {
     fn describe(&self) -> Vec<String> {
         let line = |Ready { source, plan }: &Ready| {
@@ -292,7 +325,7 @@ impl Trigger for EventTriggers {
     }
 
     fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { ready, topology, owner, workers, grace, telemetry } = *self;
+        let Self { ready, topology, owner, workers, grace } = *self;
         let (workers, threads) = Workers::start(workers).map_err(ServeError::Start)?;
         let ending = Ending(shutdown.clone());
         let mut all = Vec::new();
@@ -300,10 +333,11 @@ impl Trigger for EventTriggers {
         let runtime = runtime.map_err(ServeError::Start)?;
         runtime.block_on(async {
             let mut sources = tokio::task::JoinSet::new();
+            let mut addressees = HashMap::new();
             for Ready { source, plan } in ready {
                 let Plan { trigger, id, host, outlet, metrics } = plan;
                 all.push(metrics.clone());
-                let concurrency = usize::try_from(trigger.delivery.concurrency).unwrap_or(1);
+                let (room, manner, gathered) = manner(&trigger.delivery);
                 let courier = Arc::new(Courier {
                     trigger: id,
                     host,
@@ -311,15 +345,24 @@ impl Trigger for EventTriggers {
                     outlet,
                     topology: topology.clone(),
                     metrics,
-                    telemetry: telemetry.clone(),
-                    room: Arc::new(Semaphore::new(concurrency)),
+                    room: Arc::new(Semaphore::new(room)),
+                    manner,
                     workers: workers.clone(),
                     ending: ending.clone(),
                 });
+                if let Some(gathered) = gathered {
+                    // Dropped in the end, when nothing is under way any more.
+                    tokio::spawn(gathered.run(courier.clone()));
+                }
                 if let Some(owner) = &owner {
                     sources.spawn(replays::run(owner.clone(), courier.clone()));
                 }
+                let addressee = Addressee { courier: courier.clone(), sample: source.sample() };
+                addressees.insert(addressee.courier.trigger().to_string(), addressee);
                 sources.spawn(source.run(courier));
+            }
+            if let Some(owner) = owner {
+                sources.spawn(sends::run(owner, addressees));
             }
             let mut watch = shutdown.watch();
             watch.reached(Phase::Draining).await;
@@ -342,6 +385,7 @@ impl Trigger for EventTriggers {
             thread.join().map_err(|_| ServeError::Thread)?;
         }
         let unfinished: u64 = all.iter().map(|metrics| metrics.under_way()).sum();
-        Ok(Outcome { unfinished: usize::try_from(unfinished).unwrap_or(usize::MAX) })
+        let unfinished = usize::try_from(unfinished).unwrap_or(usize::MAX);
+        Ok(Outcome { unfinished, status: 0 })
     }
 }

@@ -14,7 +14,8 @@ use dayfly_capabilities::redis::server::Server;
 use dayfly_capabilities::websocket::{Error as NotSent, Hub, Message};
 use dayfly_model::events::{Output, RedisPlace};
 use dayfly_model::{App, ComponentId, Executor};
-use dayfly_telemetry::trace::Context;
+use dayfly_telemetry::Telemetry;
+use dayfly_telemetry::trace::{Context, Span};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::HttpsConnector;
@@ -22,7 +23,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::{Event, jittered};
+use super::{Event, delivery_span, jittered};
 use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
 
 /// How many steps an event may have behind it: more are a cycle.
@@ -47,6 +48,34 @@ pub(super) enum NotPassed {
 /// How long to wait where there is no room.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// What the components behind an output have answered, the nearest first: whoever has is not asked again
+/// though a step behind it fails.
+#[derive(Default)]
+pub(super) struct Steps {
+    answers: Vec<Option<Event>>,
+    done: usize,
+}
+
+impl Steps {
+    /// The same for another attempt.
+    pub(super) fn again(&mut self) -> &mut Self {
+        self.done = 0;
+        self
+    }
+
+    /// What the next component has answered, if it has: nothing perhaps.
+    fn next(&mut self) -> Option<Option<Event>> {
+        let answer = self.answers.get(self.done)?.clone();
+        self.done += 1;
+        Some(answer)
+    }
+
+    fn keep(&mut self, answer: Option<Event>) {
+        self.answers.push(answer);
+        self.done = self.answers.len();
+    }
+}
+
 type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// The steps that answers can go to.
@@ -57,6 +86,7 @@ pub(crate) struct Topology {
     outlets: HashMap<String, Outlet>,
     queues: Arc<Store>,
     websockets: Arc<Hub>,
+    telemetry: Option<Arc<Telemetry>>,
     http: OnceLock<HttpClient>,
 }
 
@@ -94,7 +124,7 @@ impl Topology {
         app: &App,
         outputs: &[(&str, &ComponentId, Option<Outlet>)],
         components: &Index<'_>,
-        backends: &Backends,
+        (backends, telemetry): (&Backends, Option<Arc<Telemetry>>),
     ) -> Result<Self, ActivateError> {
         let mut steps = HashMap::new();
         let called = outputs.iter().filter_map(|(_, _, outlet)| match outlet {
@@ -116,6 +146,7 @@ impl Topology {
             steps,
             outlets,
             queues: backends.queues.clone(),
+            telemetry,
             websockets: backends.websockets.clone(),
             http: OnceLock::new(),
         })
@@ -129,6 +160,12 @@ impl Topology {
     /// The queues and dead letters.
     pub(super) const fn queues(&self) -> &Arc<Store> {
         &self.queues
+    }
+
+    /// The span of an event that a component is to handle, which came by `way`; nothing if none is
+    /// exported.
+    pub(super) fn span(&self, event: &Event, way: &str, component: &str) -> Option<Span> {
+        Some(delivery_span(self.telemetry.as_ref()?, way, component, event))
     }
 
     /// The event that a component's answer to another event is; `place` is where it was made.
@@ -155,13 +192,14 @@ impl Topology {
         answer
     }
 
-    /// Passes an answer on. If it is the answer to a message that was `taken` from a queue and goes into
-    /// one, that is one step.
+    /// Passes an answer on. If it is the answer to messages that were `taken` from a queue and goes
+    /// into one, that is one step. What is in `steps` is not done again.
     pub(super) fn pass_on<'a>(
         &'a self,
         outlet: &'a Outlet,
         answer: Event,
-        taken: Option<i64>,
+        taken: &'a [i64],
+        steps: &'a mut Steps,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotPassed>> + Send + 'a>> {
         Box::pin(async move {
             if answer.hops > MOST_HOPS {
@@ -169,14 +207,14 @@ impl Topology {
                 return Err(NotPassed::Hopeless(text));
             }
             match outlet {
-                Outlet::Component(id) => self.to_component(id, answer).await,
+                Outlet::Component(id) => self.to_component(id, answer, steps).await,
                 Outlet::Queue(queue) => {
                     let content = answer.content();
                     let queue = queue.clone();
                     let message = New { queue, delay: Duration::ZERO, priority: 0, content };
                     match taken {
-                        Some(taken) => self.queues.pass_on(taken, message).await.map_err(failed),
-                        None => self.queues.put(vec![message]).await.map_err(failed),
+                        [] => self.queues.put(vec![message]).await.map_err(failed),
+                        taken => self.queues.pass_on(taken.to_vec(), message).await.map_err(failed),
                     }
                 }
                 Outlet::Redis(server, place) => {
@@ -201,9 +239,9 @@ impl Topology {
         answer: Event,
         patience: Duration,
     ) -> Result<(), String> {
-        let since = Instant::now();
+        let (since, mut steps) = (Instant::now(), Steps::default());
         loop {
-            match self.pass_on(outlet, answer.clone(), None).await {
+            match self.pass_on(outlet, answer.clone(), &[], steps.again()).await {
                 Ok(()) => return Ok(()),
                 Err(NotPassed::Busy) if since.elapsed() < patience => {}
                 Err(NotPassed::Busy) => return Err("its output: there was no room".to_owned()),
@@ -224,19 +262,34 @@ impl Topology {
         }
     }
 
-    async fn to_component(&self, id: &ComponentId, event: Event) -> Result<(), NotPassed> {
+    async fn to_component(
+        &self,
+        id: &ComponentId,
+        event: Event,
+        steps: &mut Steps,
+    ) -> Result<(), NotPassed> {
         let Some(step) = self.steps.get(id) else {
             return Err(NotPassed::Hopeless(format!("there is no component `{id}`")));
         };
-        let reply = step.host.deliver(&event, None).await.map_err(|error| match error {
-            Undelivered::Busy => NotPassed::Busy,
-            Undelivered::Failed(text) => NotPassed::Failed(format!("component `{id}`: {text}")),
-        })?;
-        match &step.outlet {
-            Some(outlet) if !reply.data.is_empty() => {
-                let answer = self.answer(&event, &id.0, reply, None);
-                self.pass_on(outlet, answer, None).await
+        let answer = match steps.next() {
+            Some(answer) => answer,
+            None => {
+                let span = self.span(&event, &id.0, &id.0);
+                let place = span.as_ref().map(|span| span.context().clone());
+                let reply = step.host.deliver(&event, span).await.map_err(|error| match error {
+                    Undelivered::Busy => NotPassed::Busy,
+                    Undelivered::Failed(text) => {
+                        NotPassed::Failed(format!("component `{id}`: {text}"))
+                    }
+                })?;
+                let is_empty = reply.data.is_empty();
+                let answer = (!is_empty).then(|| self.answer(&event, &id.0, reply, place.as_ref()));
+                steps.keep(answer.clone());
+                answer
             }
+        };
+        match (&step.outlet, answer) {
+            (Some(outlet), Some(answer)) => self.pass_on(outlet, answer, &[], steps).await,
             _ => Ok(()),
         }
     }

@@ -93,7 +93,7 @@ impl Ends {
         match self.failure {
             Some(failure) => Err(failure),
             // A thread that was left behind has at least one request.
-            None => Ok(Outcome { unfinished: self.unfinished + self.waiting }),
+            None => Ok(Outcome { unfinished: self.unfinished + self.waiting, status: 0 }),
         }
     }
 }

@@ -56,6 +56,12 @@ impl Source for Cron {
         format!("cron {}", self.source.schedule)
     }
 
+    fn sample(&self) -> Event {
+        let mut event = Event::new("/cron", "dayfly.cron", Bytes::new());
+        event.subject = Some(self.trigger.clone());
+        event
+    }
+
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
             let ending = courier.ending();
@@ -79,23 +85,26 @@ impl Cron {
         }
         // Events of this trigger that are under way, if they may not overlap.
         let running = Arc::new(tokio::sync::Semaphore::new(1));
-        while let Some(due) = self.source.schedule.next_after(last) {
-            let now = Utc::now();
-            if let Ok(wait) = (due - now).to_std()
-                && !wait.is_zero()
-            {
-                tokio::time::sleep(wait.min(LOOK)).await;
-                // The clock may have been put back: what is due by it comes again only if it was not
-                // noted.
-                continue;
-            }
-            let late = (now - due).to_std().unwrap_or_default() > LATE;
-            // One makes up for all.
-            last = if late { now } else { due };
-            if late && !self.source.makes_up {
-                tracing::warn!(trigger = self.trigger, %due, "a scheduled event was missed");
-                continue;
-            }
+        while let Some(step) = step(&self.source, &mut last, Utc::now()) {
+            let due = match step {
+                Step::Wait(wait) => {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Step::PutBack => {
+                    let trigger = &*self.trigger;
+                    tracing::warn!(
+                        trigger,
+                        "the clock was put back: times are counted from it anew"
+                    );
+                    continue;
+                }
+                Step::Missed(due) => {
+                    tracing::warn!(trigger = self.trigger, %due, "a scheduled event was missed");
+                    continue;
+                }
+                Step::Wake(due) => due,
+            };
             let permit = match self.source.overlaps {
                 true => None,
                 false => match running.clone().try_acquire_owned() {
@@ -107,7 +116,7 @@ impl Cron {
                     }
                 },
             };
-            self.wake(courier, last.max(due), permit);
+            self.wake(courier, due, permit);
         }
         tracing::info!(trigger = self.trigger, "the schedule is over: nothing is due any more");
         std::future::pending().await
@@ -119,9 +128,8 @@ impl Cron {
         due: DateTime<Utc>,
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) {
-        let mut event = Event::new("/cron", "dayfly.cron", Bytes::new());
+        let mut event = self.sample();
         event.id = format!("{}@{}", self.trigger, due.to_rfc3339());
-        event.subject = Some(self.trigger.clone());
         event.time = SystemTime::from(due);
         let (courier, jitter, notes) = (courier.clone(), self.source.jitter, self.notes.clone());
         tokio::spawn(async move {
@@ -140,6 +148,38 @@ impl Cron {
     }
 }
 
+/// What is next by a schedule.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing is due yet.
+    Wait(Duration),
+    /// The clock was put back by more than what counts as late.
+    PutBack,
+    /// An event was due for too long.
+    Missed(DateTime<Utc>),
+    /// An event is due, or makes up for those that were.
+    Wake(DateTime<Utc>),
+}
+
+/// What is next after what was due last; nothing if nothing is ever due again.
+fn step(source: &CronSource, last: &mut DateTime<Utc>, now: DateTime<Utc>) -> Option<Step> {
+    if (*last - now).to_std().unwrap_or_default() > LATE {
+        // What was due meanwhile comes again: waiting for the old time might take for ever.
+        *last = now;
+        return Some(Step::PutBack);
+    }
+    let due = source.schedule.next_after(*last)?;
+    if let Ok(wait) = (due - now).to_std()
+        && !wait.is_zero()
+    {
+        return Some(Step::Wait(wait.min(LOOK)));
+    }
+    let late = (now - due).to_std().unwrap_or_default() > LATE;
+    // One makes up for all.
+    *last = if late { now } else { due };
+    Some(if late && !source.makes_up { Step::Missed(due) } else { Step::Wake(*last) })
+}
+
 impl Notes {
     /// What was noted last, by whichever process.
     fn noted(&self) -> Option<DateTime<Utc>> {
@@ -148,7 +188,9 @@ impl Notes {
     }
 
     fn note(&self, due: DateTime<Utc>) {
-        if !self.are_kept || self.noted().is_some_and(|noted| noted > due) {
+        // A note of the future is of a clock that was put back.
+        let is_later = |noted: DateTime<Utc>| noted > due && noted <= Utc::now();
+        if !self.are_kept || self.noted().is_some_and(is_later) {
             return;
         }
         let written = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -166,4 +208,51 @@ impl Notes {
 fn random_part(time: Duration) -> Duration {
     let random = uuid::Uuid::new_v4().as_u64_pair().0 >> 32;
     time.mul_f64(f64::from(u32::try_from(random).unwrap_or_default()) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_model::events::Schedule;
+
+    use super::*;
+
+    fn hourly(makes_up: bool) -> CronSource {
+        let schedule = Schedule::parse("0 * * * *", None).unwrap();
+        CronSource { schedule, jitter: Duration::ZERO, makes_up, overlaps: false }
+    }
+
+    fn at(hour: u32, minute: u32) -> DateTime<Utc> {
+        let time = format!("2026-01-01T{hour:02}:{minute:02}:00Z");
+        DateTime::parse_from_rfc3339(&time).unwrap().with_timezone(&Utc)
+    }
+
+    #[test]
+    fn an_event_is_due_once() {
+        let (source, mut last) = (hourly(false), at(8, 30));
+        assert_eq!(step(&source, &mut last, at(8, 59)), Some(Step::Wait(LOOK)));
+        assert_eq!(step(&source, &mut last, at(9, 0)), Some(Step::Wake(at(9, 0))));
+        assert_eq!(step(&source, &mut last, at(9, 0)), Some(Step::Wait(LOOK)));
+    }
+
+    #[test]
+    fn what_a_clock_jumps_over_was_missed() {
+        let (source, mut last) = (hourly(false), at(8, 30));
+        assert_eq!(step(&source, &mut last, at(12, 30)), Some(Step::Missed(at(9, 0))));
+        assert_eq!(step(&source, &mut last, at(12, 30)), Some(Step::Wait(LOOK)));
+        assert_eq!(step(&source, &mut last, at(13, 0)), Some(Step::Wake(at(13, 0))));
+        let (source, mut last) = (hourly(true), at(8, 30));
+        assert_eq!(step(&source, &mut last, at(12, 30)), Some(Step::Wake(at(12, 30))));
+        assert_eq!(step(&source, &mut last, at(12, 30)), Some(Step::Wait(LOOK)));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_stops_nothing() {
+        let (source, mut last) = (hourly(false), at(9, 0));
+        // By a little: what came does not come again.
+        let little = at(9, 0) - Duration::from_secs(30);
+        assert_eq!(step(&source, &mut last, little), Some(Step::Wait(LOOK)));
+        assert_eq!(step(&source, &mut last, at(9, 0)), Some(Step::Wait(LOOK)));
+        assert_eq!(step(&source, &mut last, at(3, 30)), Some(Step::PutBack));
+        assert_eq!(step(&source, &mut last, at(4, 0)), Some(Step::Wake(at(4, 0))));
+    }
 }

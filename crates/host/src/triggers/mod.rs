@@ -1,5 +1,6 @@
 //! What wakes components: one file or folder a trigger, one list of them all.
 
+mod command;
 mod consumer;
 mod cron;
 pub(crate) mod http;
@@ -44,7 +45,7 @@ pub(crate) struct Setting<'a> {
 type Start = fn(&Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
 
 /// Every kind of trigger that answers by itself: what a new one adds is one line here.
-pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER];
+pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER, command::TRIGGER];
 
 /// One kind of trigger whose events are brought to handlers one by one (`events`).
 pub(crate) struct SourceType {

@@ -76,6 +76,13 @@ impl Source for Mqtt {
         format!("mqtt {} {} (quality {})", self.broker.name(), self.topic, self.quality)
     }
 
+    fn sample(&self) -> Event {
+        let source = format!("/mqtt/{}", self.broker.name());
+        let mut event = Event::new(source, "dayfly.mqtt.message", bytes::Bytes::new());
+        event.subject = Some(self.topic.clone());
+        event
+    }
+
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
             let ending = courier.ending();

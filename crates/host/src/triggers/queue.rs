@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use dayfly_capabilities::queue::{Message, Owner};
 use dayfly_model::EventSource;
 
@@ -42,6 +43,13 @@ fn open(
 impl Source for Queue {
     fn describe(&self) -> String {
         format!("queue {}", self.name)
+    }
+
+    fn sample(&self) -> Event {
+        let mut event =
+            Event::new(format!("/queues/{}", self.name), "dayfly.queue.message", Bytes::new());
+        event.subject = Some(self.name.clone());
+        event
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
@@ -92,10 +100,8 @@ impl Queue {
 
     fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Message) {
         let Message { id, attempts, content } = message;
-        let source = format!("/queues/{}", self.name);
-        let mut default = Event::new(source, "dayfly.queue.message", content.data.clone());
+        let mut default = self.sample();
         default.id = id.to_string();
-        default.subject = Some(self.name.clone());
         let event = Event::of_content(content, default);
         let owner = self.owner.clone();
         let parcel = Parcel { attempts, taken: Some(id), ..event.into() };

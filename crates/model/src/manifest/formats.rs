@@ -76,6 +76,7 @@ formats! {
     OUTPUT, "an output", "`component:ID`, `queue:NAME`, `redis://[SERVER/]CHANNEL` (`?as=queue` for a list, `?as=stream` for a stream), `mqtt://[SERVER]/TOPIC`, `nats://[SERVER/]SUBJECT` (`?as=stream` if a stream has to take it), `websocket:TOPIC` or an HTTP URL.", Some("^(component|queue|rediss?|mqtts?|nats|tls|websocket|https?):."), output;
     TOPIC, "a topic", "The name of a topic of WebSockets: up to 256 bytes.", Some("."), topic;
     ORIGIN, "an origin", "`https://HOST[:PORT]` as browsers send it, or `*` for all.", Some("^(\\*|[a-z][a-z0-9-]*://[a-z0-9._:\\[\\]-]+)$"), origin;
+    ORDER, "a key of events", "The name of an attribute (lower-case letters and digits), or a JSON pointer into the data, such as `/customer/id`.", Some("^([a-z0-9]{1,64}|/.*)$"), order;
     QUEUE, "the name of a queue", "Letters, digits, `-`, `_` and `.`; up to 64 of them.", Some("^[A-Za-z0-9._-]{1,64}$"), queue;
     VERSION_1, "a manifest version", "`\"1\"`.", Some("^1$"), |text| one_of(text, &["1"]);
 }
@@ -175,6 +176,16 @@ fn origin(text: &str) -> Checked {
             "is not what browsers send",
             "a scheme and a host in lower case, for example `https://example.com`",
         )),
+    }
+}
+
+fn order(text: &str) -> Checked {
+    let is_legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    match text {
+        "" => Err(no("is empty")),
+        text if text.len() > 256 => Err(no("is longer than 256 characters")),
+        text if text.starts_with('/') || text.bytes().all(is_legal) => Ok(()),
+        _ => Err(no("is neither the name of an attribute nor a JSON pointer")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! What the checker reported already is passed over here in silence, so that both passes report
 //! together.
 
+mod command;
 mod component;
 mod dependency;
 mod event;

@@ -52,7 +52,7 @@ pub(super) static RUNTIME_CONFIG: Table = Table::new(
         Key::new(
             "messaging",
             Form::Map { key: &LABEL, value: &Form::Tagged(&MESSAGING) },
-            "What is behind messaging clients, by name: `[messaging.orders]`. Only Dayfly has it.",
+            "What is behind messaging clients, by name: `[messaging.orders]`. Behind `default` are the app's own queues unless it says otherwise. Only Dayfly has it.",
         ),
         Key::new(
             "variables_provider",
@@ -181,8 +181,13 @@ static S3: Table = Table::new(
 
 static MESSAGING: Tagged = Tagged {
     tag: "type",
-    tables: &[("nats", &MESSAGING_NATS), ("redis", &MESSAGING_REDIS), ("mqtt", &MESSAGING_MQTT)],
-    refused: &[("kafka", "use `nats`, `redis` or `mqtt`")],
+    tables: &[
+        ("nats", &MESSAGING_NATS),
+        ("redis", &MESSAGING_REDIS),
+        ("mqtt", &MESSAGING_MQTT),
+        ("queue", &MESSAGING_QUEUE),
+    ],
+    refused: &[("kafka", "use `nats`, `redis`, `mqtt` or `queue`")],
 };
 
 static TOPIC: Form = Form::Text(&NAME);
@@ -211,6 +216,20 @@ static MESSAGING_MQTT: Table = Table::new(
     "MQTT messaging client",
     "An MQTT broker, asked by version 3.1.1.",
     &[WHICH, Key::new("url", Form::Secret(&MQTT_URL), "The broker.").required(), TOPICS],
+);
+
+static MESSAGING_QUEUE: Table = Table::new(
+    "queue messaging client",
+    "The app's own queues, whose names are the topics.",
+    &[
+        WHICH,
+        Key::new(
+            "topics",
+            TOPIC_LIST,
+            "The queues that messages may be put into; a `*` at the end stands for whatever follows.",
+        )
+        .default("those that the app's manifest names"),
+    ],
 );
 
 const PROVIDERS: Form = Form::List(&Form::Tagged(&VARIABLES_PROVIDERS));

@@ -242,6 +242,7 @@ fn messaging(entry: &Entry) -> (String, Messaging) {
         kind: match node.text("type") {
             Some("redis") => MessagingKind::Redis,
             Some("mqtt") => MessagingKind::Mqtt,
+            Some("queue") => MessagingKind::Queue,
             _ => MessagingKind::Nats,
         },
         url: secret(node, "url"),

@@ -25,13 +25,16 @@ impl Graph {
         for trigger in &app.triggers {
             match &trigger.kind {
                 TriggerKind::Http(http) => {
-                    let HttpTarget::Component { component, .. } = &http.target else { continue };
+                    let target = match &http.target {
+                        HttpTarget::Component { component, .. } => component_node(&component.0),
+                        HttpTarget::Queue(name) => Node::Place(format!("queue {name}")),
+                        HttpTarget::Static(_) => continue,
+                    };
                     let Some(route) = &http.route else { continue };
-                    let component = component_node(&component.0);
-                    graph.edge(Node::Place(self::route(http, route)), component.clone());
+                    graph.edge(Node::Place(self::route(http, route)), target.clone());
                     let output = http.websocket.as_ref().and_then(|it| it.output.as_ref());
                     if let Some(output) = output {
-                        graph.edge(component, target(output));
+                        graph.edge(target, self::target(output));
                     }
                 }
                 TriggerKind::Event(event) => {
@@ -39,6 +42,12 @@ impl Graph {
                     if let Some(output) = &event.output {
                         graph.edge(component_node(&event.component.0), target(output));
                     }
+                }
+                TriggerKind::Command(command) => {
+                    graph.edge(
+                        Node::Place("start".to_owned()),
+                        component_node(&command.component.0),
+                    );
                 }
                 TriggerKind::Other { name, component: Some(component), .. } => {
                     graph.edge(Node::Place(name.clone()), component_node(&component.0));

@@ -101,6 +101,7 @@ impl Facts {
                 self.component(app, component, *target, false, fetched);
             }
             self.takes_requests(app, id);
+            self.takes_batches(app, id);
         }
     }
 
@@ -119,6 +120,7 @@ impl Facts {
                             format!("{component}{output}")
                         }
                         HttpTarget::Static(_) => "(static response)".to_owned(),
+                        HttpTarget::Queue(name) => format!("queue {name}"),
                     };
                     (on, target)
                 }
@@ -127,6 +129,9 @@ impl Facts {
                     let output = event.output.as_ref();
                     let output = output.map(|it| format!(" -> {it}")).unwrap_or_default();
                     (on, format!("{}{output}", event.component))
+                }
+                TriggerKind::Command(command) => {
+                    ("command".to_owned(), command.component.to_string())
                 }
                 TriggerKind::Other { name, component, .. } => {
                     let target = component.as_ref().map_or_else(String::new, ToString::to_string);
@@ -145,7 +150,7 @@ impl Facts {
         let is_routed = app.triggers.iter().any(|trigger| match &trigger.kind {
             TriggerKind::Http(http) => match &http.target {
                 HttpTarget::Component { component, .. } => component == id,
-                HttpTarget::Static(_) => false,
+                HttpTarget::Static(_) | HttpTarget::Queue(_) => false,
             },
             _ => false,
         });
@@ -153,6 +158,20 @@ impl Facts {
         if let Some(shape) = found.filter(|shape| is_routed && !shape.takes_requests()) {
             let message = format!("exports {shape}, which takes no HTTP requests");
             self.problem(Some(&id.0), message, None);
+        }
+    }
+
+    /// A component that gets batches must take them.
+    fn takes_batches(&mut self, app: &App, id: &ComponentId) {
+        let gets_batches = app.triggers.iter().any(|trigger| match &trigger.kind {
+            TriggerKind::Event(event) => event.component == *id && event.delivery.batch.is_some(),
+            _ => false,
+        });
+        let found = self.components.iter().filter(|it| it.id == id.0).find_map(|it| it.shape);
+        if let Some(shape) = found.filter(|shape| gets_batches && !shape.takes_batches()) {
+            let message = format!("exports {shape}, which takes one event at a time");
+            let hint = "remove `batch` from its trigger".to_owned();
+            self.problem(Some(&id.0), message, Some(hint));
         }
     }
 

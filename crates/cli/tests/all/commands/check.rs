@@ -87,9 +87,9 @@ async fn all_that_cannot_run_is_told_at_once() {
     error: component `gone`: source `./gone.wasm` does not exist
     hint: build it first: `make gone.wasm`
     error: component `library`: the component exports only `a:b/c`, none of which is a handler
-    hint: Dayfly runs components that export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`, `handle-cron-event` or `wasi:cli/run`, and core modules with a `_start`
+    hint: Dayfly runs components that export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`, `wasi:messaging/incoming-handler@0.2.0-draft`, `handle-cron-event` or `wasi:cli/run`, and core modules with a `_start`
     error: component `needy`: the component exports nothing, so no event can reach it
-    hint: Dayfly runs components that export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`, `handle-cron-event` or `wasi:cli/run`, and core modules with a `_start`
+    hint: Dayfly runs components that export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`, `wasi:messaging/incoming-handler@0.2.0-draft`, `handle-cron-event` or `wasi:cli/run`, and core modules with a `_start`
     error: component `needy`: imports `a:b/module`, which nothing can stand for
     hint: compose the component with what it needs before it comes here
          Checked `./dayfly.toml`: 5 problems

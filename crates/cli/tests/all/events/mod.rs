@@ -1,11 +1,16 @@
 //! Events that are no HTTP requests: taken in, handled, tried again, passed on, given up.
 
+mod batch;
+mod command;
 mod cron;
+mod enqueue;
 mod killed;
+mod messaging;
 mod mqtt;
 mod nats;
 mod queue;
 mod redis;
+mod send;
 mod topology;
 
 use std::path::Path;

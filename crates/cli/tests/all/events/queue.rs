@@ -130,3 +130,21 @@ async fn one_state_folder_has_one_taker() {
     assert!(other.with(1).contains("another process serves the queues"));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_component_that_has_answered_is_not_asked_again() {
+    let app = app(
+        "[[trigger.queue]]\nqueue = \"in\"\ncomponent = \"rust-command\"\noutput = \"component:rust-events\"\n\
+         retry = { attempts = 3, delay = \"10ms\" }\n\
+         [[trigger.queue]]\nqueue = \"never\"\ncomponent = \"rust-events\"\n\
+         output = \"http://127.0.0.1:1/nobody\"\n",
+        &["rust-events", "rust-command"],
+    );
+    let server = dayfly().up(app.folder()).await;
+    let sent = dayfly().args(["send", "rust-command", "word", "--state-dir"]);
+    let said = sent.arg(server.state("")).ends().await.with(1);
+    assert!(said.contains("tried 3 times"), "{said}");
+    let log = std::fs::read_to_string(server.state("logs/rust-events_stdout.txt")).unwrap();
+    assert_eq!(log.matches("handled WORD").count(), 1, "{log}");
+    server.stop().await;
+}

@@ -190,9 +190,12 @@ async fn a_server_that_comes_back_is_found_again() {
     Client::of(&redis).await.wait_for("done", 1).await;
     redis.kill().await;
     server.stderr().containing("the Redis server is lost").await;
+    let health = async || server.text("/.well-known/dayfly/health").await;
+    assert_eq!(health().await, "OK\nnot connected: rust-events-redis-trigger");
     sleep(Duration::from_millis(500)).await;
     redis.restart().await;
     server.stderr().containing("the Redis server is back").await;
+    assert_eq!(health().await, "OK");
     let mut client = Client::of(&redis).await;
     publish(&mut client, "news", "two").await;
     until("two", async || client.list("done").await.contains(&"two".to_owned()).then_some(()))
@@ -265,4 +268,27 @@ async fn a_server_that_never_answers_is_given_up_and_tried_again() {
     server.stderr().containing("the Redis server is lost").await;
     let ended = server.stop().await;
     ended.with(0);
+}
+
+#[tokio::test]
+async fn a_message_that_is_far_too_large_costs_little_memory() {
+    let redis = Redis::start().await;
+    let mut client = Client::of(&redis).await;
+    // The server takes up to 512 MiB, but then takes its time.
+    let last = ((200 << 20) - 1).to_string();
+    let _: i64 = client.ask(&["SETRANGE", "large", &last, "x"]).await;
+    let push = "return redis.call('LPUSH', KEYS[2], redis.call('GETDEL', KEYS[1]))";
+    let _: i64 = client.ask(&["EVAL", push, "2", "large", "jobs"]).await;
+    let _: i64 = client.ask(&["LPUSH", "jobs", "small"]).await;
+    let app = taking(&redis, "queue = \"jobs\"", "");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(client.wait_for("done", 1).await, ["small"]);
+    until("it is set aside", async || {
+        (client.ask::<i64>(&["LLEN", "jobs:too-large"]).await == 1).then_some(())
+    })
+    .await;
+    let peak = server.process().peak_resident_bytes();
+    eprintln!("a message of 200 MiB: {} MiB of memory at most", peak >> 20);
+    assert!(peak < 256 << 20, "{peak}");
+    server.stop().await;
 }

@@ -1,6 +1,6 @@
 //! The example of a topology: four languages, three kinds of triggers.
 
-use dayfly_testing::{App, Guest, Mosquitto, Redis, workspace};
+use dayfly_testing::{App, Collector, Guest, Mosquitto, Redis, workspace};
 
 use super::Client;
 use crate::dayfly;
@@ -38,4 +38,47 @@ async fn it_is_drawn_as_its_readme_shows() {
     let drawn = check.ends().await.with_stdout(0);
     assert!(drawn.starts_with("flowchart LR\n"), "{drawn}");
     assert!(example("README.md").contains(&drawn), "{drawn}");
+}
+
+#[tokio::test]
+async fn the_way_of_an_event_is_one_trace() {
+    let (redis, collector) = (Redis::start().await, Collector::start().await);
+    let app = super::app(
+        &format!(
+            "[application.trigger.redis]\naddress = \"{}\"\n\
+             [[trigger.redis]]\nid = \"first\"\nstream = \"begin\"\ncomponent = \"rust-events\"\n\
+             output = \"queue:middle\"\n\
+             [[trigger.queue]]\nid = \"second\"\nqueue = \"middle\"\ncomponent = \"rust-command\"\n\
+             output = \"component:rust-p2-command\"\n\
+             [[trigger.queue]]\nqueue = \"unused\"\ncomponent = \"rust-p2-command\"\n\
+             output = \"redis://end?as=stream\"\n",
+            redis.url()
+        ),
+        &["rust-events", "rust-command", "rust-p2-command"],
+    );
+    let command = dayfly().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+    let server = command.env("OTEL_BSP_SCHEDULE_DELAY", "200").up(app.folder()).await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let mut client = Client::of(&redis).await;
+    let add = ["XADD", "begin", "*", "data", "hello", "ce-traceparent", &parent];
+    let _: String = client.ask(&add).await;
+    let names = ["process first", "process second", "process rust-p2-command"];
+    let told =
+        collector.until(|told| names.iter().all(|name| !told.spans_named(name).is_empty())).await;
+    let spans = names.map(|name| told.span(name));
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == trace), "{spans:#?}");
+    assert_eq!(hex(&spans[0].parent_span_id), "b7ad6b7169203331");
+    // Each is beneath the one before it, and what is passed on in the end beneath the last.
+    assert_eq!(spans[1].parent_span_id, spans[0].span_id);
+    assert_eq!(spans[2].parent_span_id, spans[1].span_id);
+    let end: ::redis::Value = super::until("an entry", async || {
+        let end: ::redis::Value = client.ask(&["XRANGE", "end", "-", "+"]).await;
+        (end != ::redis::Value::Array(Vec::new())).then_some(end)
+    })
+    .await;
+    let end = format!("{end:?}");
+    assert!(end.contains(&format!("00-{trace}-{}-01", hex(&spans[2].span_id))), "{end}");
+    server.stop().await;
 }

@@ -1,6 +1,7 @@
-//! The HTTP trigger: a server, and the routes that lead its requests to components.
+//! The HTTP trigger: a server, and the routes that lead its requests to components, or into queues.
 
 mod calls;
+mod enqueue;
 pub(crate) mod headers;
 mod spans;
 mod websocket;
@@ -19,6 +20,7 @@ use super::{Setting, Trigger, TriggerType};
 use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody};
 use crate::{Answered, Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
 use calls::Calls;
+use enqueue::Enqueue;
 use headers::RouteHeaders;
 use websocket::Websockets;
 use well_known::AppFacts;
@@ -41,7 +43,11 @@ fn start(setting: &Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateErro
     let is_private = routes.is_empty();
     let routes = RouteTable::new(routes)
         .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
-    let facts = AppFacts { name: app.name.clone(), version: app.version.clone() };
+    let facts = AppFacts {
+        name: app.name.clone(),
+        version: app.version.clone(),
+        sources: components.sources(),
+    };
     let router = {
         let telemetry = config.telemetry.clone();
         Arc::new(Router { app: facts, routes, telemetry })
@@ -95,6 +101,7 @@ enum Target {
     Component { host: Arc<ComponentHost>, executor: Executor, headers: RouteHeaders },
     Websockets { route: Arc<Websockets>, headers: RouteHeaders },
     Static(StaticResponse),
+    Queue { name: String, enqueue: Enqueue },
 }
 
 impl Target {
@@ -107,6 +114,10 @@ impl Target {
         let headers = RouteHeaders::new(route);
         Ok(match &trigger.target {
             HttpTarget::Static(response) => Self::Static(response.clone()),
+            HttpTarget::Queue(queue) => Self::Queue {
+                name: format!("queue {queue}"),
+                enqueue: Enqueue::new(queue, components.backends().queues.clone()),
+            },
             HttpTarget::Component { component, executor } => {
                 let host = components.find(component, executor, &trigger.middleware)?;
                 let Some(websocket) = trigger.websocket.clone() else {
@@ -125,6 +136,7 @@ impl Target {
             Self::Component { host, .. } => host.name(),
             Self::Websockets { route, .. } => route.host().name(),
             Self::Static(_) => "(static response)",
+            Self::Queue { name, .. } => name,
         }
     }
 }
@@ -160,6 +172,12 @@ impl Router {
             Target::Static(response) => {
                 let span = self.span(&request, connection, None);
                 spans::ended(span, counted(headers::static_response(response)))
+            }
+            Target::Queue { enqueue, .. } => {
+                let span = self.span(&request, connection, None);
+                let place = span.as_ref().map(Span::context);
+                let answer = enqueue.answer(request, place).await;
+                spans::ended(span, counted(answer))
             }
             Target::Component { host, executor, headers } => {
                 let span = self.span(&request, connection, Some((headers.route(), host.name())));

@@ -105,9 +105,13 @@ async fn read(mut reader: Reader, mut take: impl FnMut(Incoming)) -> ServerError
 
 /// The event that a message is which says nothing of itself.
 fn plain(message: &Incoming, server: &Server, kind: &str) -> Event {
-    let source = format!("/nats/{}", server.name());
-    let mut event = Event::new(source, kind, message.data.clone());
-    event.subject = Some(message.subject.clone());
+    Event { data: message.data.clone(), ..sample(server, kind, &message.subject) }
+}
+
+/// An event as those look that come from a server.
+fn sample(server: &Server, kind: &str, subject: &str) -> Event {
+    let mut event = Event::new(format!("/nats/{}", server.name()), kind, bytes::Bytes::new());
+    event.subject = Some(subject.to_owned());
     event
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::reconnect::{AGAIN, keep};
 use super::known::{Arrived, key};
 use super::settling::Settling;
-use super::{event, lost, plain, read};
+use super::{event, lost, plain, read, sample};
 use crate::events::{Courier, Event, Leave, Parcel, Running, Source};
 
 /// How many messages are asked for at once.
@@ -56,6 +56,11 @@ impl Source for Stream {
         let Consumer { stream, durable, filter, .. } = &self.consumer;
         let filter = filter.as_ref().map(|filter| format!(" {filter}")).unwrap_or_default();
         format!("nats {} stream {stream}{filter} (consumer {durable})", self.server.name())
+    }
+
+    fn sample(&self) -> Event {
+        let subject = self.consumer.filter.as_ref().unwrap_or(&self.consumer.stream);
+        sample(&self.server, "dayfly.nats.stream", subject)
     }
 
     fn run(mut self: Box<Self>, courier: Arc<Courier>) -> Running {

@@ -9,8 +9,8 @@ use dayfly_capabilities::nats::{Incoming, ServerError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::super::reconnect::keep;
-use super::{event, lost, plain, read};
-use crate::events::{Courier, Running, Source};
+use super::{event, lost, plain, read, sample};
+use crate::events::{Courier, Event, Running, Source};
 
 /// What waits here, in KiB. A server that is not listened to for a while ends the connection, so what is
 /// more is dropped.
@@ -40,6 +40,10 @@ impl Source for Subject {
     fn describe(&self) -> String {
         let group = self.group.as_ref().map(|group| format!(" (group {group})"));
         format!("nats {} {}{}", self.server.name(), self.subject, group.unwrap_or_default())
+    }
+
+    fn sample(&self) -> Event {
+        sample(&self.server, "dayfly.nats.message", &self.subject)
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dayfly_capabilities::redis::server::{Channels, Server, ServerError};
 
 use super::super::reconnect::keep;
-use super::lost;
+use super::{lost, sample};
 use crate::events::{Courier, Event, Running, Source};
 
 pub(super) struct Channel {
@@ -18,6 +18,10 @@ impl Source for Channel {
     fn describe(&self) -> String {
         let (what, name) = (if self.is_pattern { "channels" } else { "channel" }, &self.name);
         format!("redis {} {what} {name}", self.server.name())
+    }
+
+    fn sample(&self) -> Event {
+        sample(&self.server, "dayfly.redis.message", &self.name)
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {

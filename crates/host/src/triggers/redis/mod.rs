@@ -16,7 +16,7 @@ use super::SourceType;
 use super::consumer::Consumer;
 use super::reconnect::{AGAIN, AGAIN_MOST, Lost};
 use crate::dispatch::ActivateError;
-use crate::events::{Courier, Opening, Source, jittered};
+use crate::events::{Courier, Event, Opening, Source, jittered};
 use channel::Channel;
 use queue::Queue;
 use stream::Stream;
@@ -66,6 +66,13 @@ pub(crate) fn server(
     let address = opening.resolve(&source.address, "the address of a Redis server")?;
     Server::new(&address)
         .map_err(|error| ActivateError::Event(format!("the address of trigger `{id}` is {error}")))
+}
+
+/// An event as those look that come from a channel, a list or a stream of a server.
+fn sample(server: &Server, kind: &str, subject: &str) -> Event {
+    let mut event = Event::new(format!("/redis/{}", server.name()), kind, bytes::Bytes::new());
+    event.subject = Some(subject.to_owned());
+    event
 }
 
 /// What is said when the server is lost.

@@ -15,7 +15,7 @@ use dayfly_capabilities::redis::server::{Server, ServerError};
 
 use super::super::consumer::Consumer;
 use super::super::reconnect::keep;
-use super::{BLOCK, PATIENCE, insist, lost, read};
+use super::{BLOCK, PATIENCE, insist, lost, read, sample};
 use crate::events::{Courier, Event, Leave, Running, Settled, Source};
 
 /// How often a consumer says that it is there, and looks for others that are not.
@@ -97,6 +97,10 @@ impl Source for Queue {
         format!("redis {} queue {}", self.server.name(), self.key)
     }
 
+    fn sample(&self) -> Event {
+        sample(&self.server, "dayfly.redis.queue", &self.key)
+    }
+
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
         Box::pin(async move {
             keep(&courier, &lost(&self.server), || async {
@@ -140,7 +144,8 @@ impl Queue {
         let left = self.left(&own).await?;
         let waiting = self.server.waiting().await?;
         lost(&self.server).found(courier);
-        for message in self.under_way.missing(left) {
+        // The last is the one that was taken first.
+        for message in self.under_way.missing(left).into_iter().rev() {
             let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             self.bring(courier, leave, message);
         }
@@ -186,9 +191,7 @@ impl Queue {
 
     fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Vec<u8>) {
         self.under_way.add(&message);
-        let source = format!("/redis/{}", self.server.name());
-        let mut event = Event::new(source, "dayfly.redis.queue", message.clone().into());
-        event.subject = Some(self.key.clone());
+        let event = Event { data: message.clone().into(), ..self.sample() };
         let (server, under_way) = (self.server.clone(), self.under_way.clone());
         let (key, own) = (self.key.clone(), self.handled_by(&self.consumer.name));
         let teller = courier.clone();

@@ -14,8 +14,8 @@ use redis::Cmd;
 use super::super::consumer::Consumer;
 use super::super::reconnect::keep;
 use super::entry::{self, Entry};
-use super::{BLOCK, PATIENCE, insist, lost, read};
-use crate::events::{Courier, Leave, Running, Settled, Source};
+use super::{BLOCK, PATIENCE, insist, lost, read, sample};
+use crate::events::{Courier, Event, Leave, Running, Settled, Source};
 
 /// How often entries under way are looked after, and those that nobody looks after are looked for.
 const TEND: Duration = Duration::from_secs(15);
@@ -67,6 +67,10 @@ impl Source for Stream {
     fn describe(&self) -> String {
         let Self { key, group, .. } = self;
         format!("redis {} stream {key} (group {group})", self.server.name())
+    }
+
+    fn sample(&self) -> Event {
+        sample(&self.server, "dayfly.redis.stream", &self.key)
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {

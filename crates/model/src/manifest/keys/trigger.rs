@@ -21,6 +21,11 @@ pub(super) static TRIGGERS: Table = Table::new(
             "Messages of a queue that Dayfly itself keeps.",
         )
         .dayfly(),
+        Key::new(
+            "command",
+            Form::List(&Form::Table(&COMMAND_TRIGGER)),
+            "Commands that run once, when the app starts.",
+        ),
     ],
 )
 .others(&formats::TRIGGER_KIND, &Form::List(&Form::Table(&OTHER_TRIGGER)));
@@ -32,6 +37,21 @@ const HANDLERS: Form = Form::OneOf(&[
     Form::Table(&COMPONENT),
     Form::List(&HANDLER),
 ]);
+
+const BATCH: Key = Key::new(
+    "batch",
+    Form::Integer { min: 1, max: 1000 },
+    "How many events are handed over together at most.",
+)
+.default("each by itself")
+.dayfly();
+const BATCH_WAIT: Key = Key::new(
+    "batch_wait",
+    text(&formats::DURATION),
+    "How long the first event of a batch waits for others.",
+)
+.default("100ms")
+.dayfly();
 
 const TEMPLATE: Form = Form::Text(&formats::TEMPLATE);
 
@@ -45,6 +65,7 @@ pub(in super::super) static HTTP_TRIGGER: Table = Table::new(
         Key::new("route", Form::OneOf(&[Form::Text(&formats::ROUTE), Form::Table(&PRIVATE)]), "The paths that it answers on, or `{ private = true }` for calls from other components only.").required(),
         Key::new("component", HANDLER, "The component that answers, by id or written out."),
         Key::new("static_response", Form::Table(&STATIC_RESPONSE), "A fixed response, in place of a component."),
+        Key::new("queue", text(&formats::QUEUE), "A queue of the app's own that the bodies of requests are put into, in place of a component.").dayfly(),
         Key::new("executor", EXECUTOR, "How the component takes the request.").default("as its exports say"),
         Key::new("websocket", WEBSOCKET, "Whether its connections become WebSockets, each message of which wakes the component; a table says how they are kept.").default("false").dayfly(),
         Key::new("components", Form::Table(&HTTP_COMPONENTS), "Other components of the route."),
@@ -67,6 +88,21 @@ static WEBSOCKET_TABLE: Table = Table::new(
         Key::new("topics", Form::Integer { min: 1, max: 10_000 }, "Topics that one connection is in at once.").default("64"),
         Key::new("ping", text(&formats::DURATION), "How long a client may be silent before it is sent a ping.").default("30s"),
         Key::new("idle", text(&formats::DURATION), "How long a client may be silent, answering no ping either, before it counts as gone.").default("75s"),
+    ],
+);
+
+static COMMAND_TRIGGER: Table = Table::new(
+    "command trigger",
+    "A command that runs once, when the app starts, on the process's standard streams.",
+    &[
+        ID,
+        Key::new("component", HANDLER, "The command, by id or written out.").required(),
+        Key::new(
+            "args",
+            Form::List(&TEXT),
+            "Its arguments; those behind `dayfly up --` follow them.",
+        )
+        .dayfly(),
     ],
 );
 
@@ -142,8 +178,8 @@ macro_rules! event_trigger {
             Key::new("component", HANDLER, "The component that its events wake, by id or written out.").required(),
             $($key,)*
             Key::new("output", text(&formats::OUTPUT), "Where the handler's answer goes: `component:ID`, `queue:NAME`, `redis://CHANNEL`, `mqtt:///TOPIC`, `nats://SUBJECT`, `websocket:TOPIC` or a URL of HTTP.").dayfly(),
-            Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once.").default("64").dayfly(),
-            Key::new("ordered", Form::Bool, "Whether each event waits until the one before it was handled.").default("false").dayfly(),
+            Key::new("concurrency", Form::Integer { min: 1, max: 10_000 }, "How many events are handled at once, or batches of them.").default("64 events, or 4 batches").dayfly(),
+            Key::new("ordered", Form::OneOf(&[Form::Bool, Form::Text(&formats::ORDER)]), "Whether each event waits until the one before it was handled; with a key, until those before it were that have the same.").default("false").dayfly(),
             Key::new("retry", Form::Table(&RETRY), "How often and how fast what failed is tried again.").dayfly(),
         ]);
     };
@@ -156,6 +192,8 @@ event_trigger!(REDIS_TRIGGER, "Redis trigger", "Messages of a Redis server. One 
     Key::new("queue", TEMPLATE, "A list that others `LPUSH` to. What is taken from its right end lies in a list of what is handled until it was.").dayfly(),
     Key::new("stream", TEMPLATE, "A stream, read by a consumer group.").dayfly(),
     Key::new("group", text(&formats::NAME), "The consumer group of a stream.").default("the app's name").dayfly(),
+    BATCH,
+    BATCH_WAIT,
     Key::new("start", text(&formats::START), "Where a new consumer group begins: with the `first` entry of the stream, or the `next` that comes.").default("`first`").dayfly(),
 ]);
 
@@ -188,7 +226,7 @@ event_trigger!(
     QUEUE_TRIGGER,
     "queue trigger",
     "Messages of a queue that Dayfly itself keeps in the app's state folder.",
-    [Key::new("queue", text(&formats::QUEUE), "The queue's name.").required(),]
+    [Key::new("queue", text(&formats::QUEUE), "The queue's name.").required(), BATCH, BATCH_WAIT]
 );
 
 static RETRY: Table = Table::new(

@@ -6,13 +6,19 @@ use super::super::measures::parse_duration;
 use super::super::value::{Node, Value};
 use super::Lowering;
 use crate::events::{
-    CronSource, Delivery, EventSource, EventTrigger, MqttSource, Output, RedisFrom, RedisSource,
-    Retry, Schedule,
+    Batch, CronSource, Delivery, EventSource, EventTrigger, MqttSource, Order, Output, RedisFrom,
+    RedisSource, Retry, Schedule,
 };
 use crate::template::Template;
 
 /// The keys that say where a Redis trigger's messages come from.
 const REDIS_FROM: [&str; 4] = ["channel", "pattern", "queue", "stream"];
+
+/// How long the first event of a batch waits for others, unless that is stated.
+const BATCH_WAIT: Duration = Duration::from_millis(100);
+
+/// How many batches are handled at once, unless that is stated.
+const BATCHES: u32 = 4;
 
 impl Lowering<'_, '_> {
     /// What a trigger of some kind listens to: `None` for kinds that are none of ours, `Some(None)`
@@ -44,6 +50,7 @@ impl Lowering<'_, '_> {
         let handler = node.get("component")?;
         let component = self.handler(handler, id, true, &format!("{path}.component"))?;
         let output = self.output(node);
+        self.is_no_batch_by_key(node, path);
         Some(EventTrigger { component, source, delivery: delivery(node), output })
     }
 
@@ -55,6 +62,20 @@ impl Lowering<'_, '_> {
             self.reference(&id.0, &entry.node.span);
         }
         Some(output)
+    }
+
+    /// What is handed over together cannot wait for one another.
+    fn is_no_batch_by_key(&mut self, node: &Node, path: &str) {
+        let by_key = node.text("ordered").is_some();
+        if let Some(batch) = node.entry("batch").filter(|_| by_key) {
+            let message = format!("`{path}` has both `batch` and a key of its order");
+            let hint = "remove one of them, or write `ordered = true`";
+            self.report(&batch.key_span, message, Some(hint.to_owned()));
+        }
+        if let Some(wait) = node.entry("batch_wait").filter(|_| node.get("batch").is_none()) {
+            let message = format!("`{path}.batch_wait` means nothing without `batch`");
+            self.report(&wait.key_span, message, None);
+        }
     }
 
     fn redis_source(&mut self, node: &Node, root: &Node, path: &str) -> Option<RedisSource> {
@@ -85,6 +106,13 @@ impl Lowering<'_, '_> {
         for key in ["group", "start"] {
             if let Some(entry) = node.entry(key).filter(|_| from.key != "stream") {
                 let message = format!("`{path}.{key}` is only for a `stream`");
+                self.report(&entry.key_span, message, None);
+            }
+        }
+        for key in ["batch", "batch_wait"] {
+            let is_published = ["channel", "pattern"].contains(&from.key.as_str());
+            if let Some(entry) = node.entry(key).filter(|_| is_published) {
+                let message = format!("`{path}.{key}` is only for a `queue` or a `stream`");
                 self.report(&entry.key_span, message, None);
             }
         }
@@ -139,7 +167,15 @@ impl Lowering<'_, '_> {
 
 fn delivery(node: &Node) -> Delivery {
     let default = Delivery::default();
-    let ordered = node.bool("ordered").unwrap_or(false);
+    let order = match node.text("ordered") {
+        Some(pointer) if pointer.starts_with('/') => Order::Pointer(pointer.to_owned()),
+        Some(attribute) => Order::Attribute(attribute.to_owned()),
+        None if node.bool("ordered") == Some(true) => Order::All,
+        None => Order::None,
+    };
+    let most = node.integer("batch").and_then(|number| u32::try_from(number).ok());
+    let wait = duration(node, "batch_wait").unwrap_or(BATCH_WAIT);
+    let batch = most.map(|most| Batch { most, wait });
     let stated = node.integer("concurrency").and_then(|number| u32::try_from(number).ok());
     let mut retry = Retry::default();
     if let Some(table) = node.get("retry") {
@@ -148,8 +184,9 @@ fn delivery(node: &Node) -> Delivery {
         retry.delay = duration(table, "delay").unwrap_or(retry.delay);
         retry.max_delay = duration(table, "max_delay").unwrap_or(retry.max_delay).max(retry.delay);
     }
-    let concurrency = if ordered { 1 } else { stated.unwrap_or(default.concurrency) };
-    Delivery { concurrency, ordered, retry }
+    let usual = if batch.is_some() { BATCHES } else { default.concurrency };
+    let concurrency = if order == Order::All { 1 } else { stated.unwrap_or(usual) };
+    Delivery { concurrency, order, batch, retry }
 }
 
 /// A number, as one or as text: Spin's plugins have text.

@@ -15,11 +15,15 @@ use crate::route::Route;
 /// Paths that Dayfly and Spin answer themselves.
 const RESERVED: [&str; 2] = ["/.well-known/spin", "/.well-known/dayfly"];
 
+/// The keys that say what answers, and what each names.
+const TARGETS: [(&str, &str); 3] =
+    [("component", "a component"), ("static_response", "a static response"), ("queue", "a queue")];
+
 /// Each is a part of one component.
 const MAX_MIDDLEWARE: usize = 100;
 
 const DEFAULT_ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
-const DEFAULT_ENTRYPOINT: &str = "_start";
+pub(super) const DEFAULT_ENTRYPOINT: &str = "_start";
 
 impl Lowering<'_, '_> {
     pub(super) fn http_trigger(
@@ -78,32 +82,35 @@ impl Lowering<'_, '_> {
     }
 
     fn target(&mut self, node: &Node, id: &str, path: &str) -> Option<HttpTarget> {
-        match (node.entry("component"), node.entry("static_response")) {
-            (None, None) => {
+        let stated: Vec<_> = TARGETS.iter().filter_map(|(key, _)| node.entry(key)).collect();
+        let name = |key: &str| TARGETS.iter().find(|(it, _)| *it == key).map_or("", |(_, it)| it);
+        let target = match stated[..] {
+            [] => {
                 let message = format!("`{path}` has nothing that answers");
-                let hint = "add `component = \"…\"` or `static_response = { … }`";
+                let hint = "add `component = \"…\"`, `static_response = { … }` or `queue = \"…\"`";
                 self.report(&node.span, message, Some(hint.to_owned()));
-                None
+                return None;
             }
-            (Some(_), Some(second)) => {
-                let message = format!("`{path}` has both a component and a static response");
+            [only] => only,
+            [first, second, ..] => {
+                let (first, second_name) = (name(&first.key), name(&second.key));
+                let message = format!("`{path}` has both {first} and {second_name}");
                 self.report(&second.key_span, message, Some("keep one of them".to_owned()));
-                None
+                return None;
             }
-            (Some(component), None) => {
-                let alone = node.get("components").is_none();
-                let key = format!("{path}.component");
-                let component = self.handler(&component.node, id, alone, &key)?;
-                Some(HttpTarget::Component { component, executor: self.executor(node, path) })
-            }
-            (None, Some(response)) => {
-                if let Some(executor) = node.entry("executor") {
-                    let message =
-                        format!("`{path}` has an executor, but no component to be executed");
-                    self.report(&executor.key_span, message, Some("remove it".to_owned()));
-                }
-                Some(HttpTarget::Static(static_response(&response.node)))
-            }
+        };
+        if target.key == "component" {
+            let alone = node.get("components").is_none();
+            let component = self.handler(&target.node, id, alone, &format!("{path}.component"))?;
+            return Some(HttpTarget::Component { component, executor: self.executor(node, path) });
+        }
+        if let Some(executor) = node.entry("executor") {
+            let message = format!("`{path}` has an executor, but no component to be executed");
+            self.report(&executor.key_span, message, Some("remove it".to_owned()));
+        }
+        match target.key.as_str() {
+            "queue" => Some(HttpTarget::Queue(target.node.as_text()?.to_owned())),
+            _ => Some(HttpTarget::Static(static_response(&target.node))),
         }
     }
 
@@ -173,7 +180,7 @@ impl Lowering<'_, '_> {
     /// Middleware needs something that takes the requests which it passes on.
     fn stands_before_a_handler(&mut self, node: &Node, target: &HttpTarget, path: &str) {
         let why = match target {
-            HttpTarget::Static(_) => "no component to stand before",
+            HttpTarget::Static(_) | HttpTarget::Queue(_) => "no component to stand before",
             HttpTarget::Component { executor: Executor::Wagi { .. }, .. } => {
                 "a command called by CGI, which takes no requests from it"
             }

@@ -39,6 +39,8 @@ impl Lowering<'_, '_> {
                 let path = format!("trigger.{}[{i}]", quoted(&kind.key));
                 let trigger = if kind.key == "http" {
                     self.http_trigger(node, &id, &base, &path).map(TriggerKind::Http)
+                } else if kind.key == "command" {
+                    self.command_trigger(node, &id, &path).map(TriggerKind::Command)
                 } else if let Some(source) = self.event_source(&kind.key, node, root, &path) {
                     let trigger = source.and_then(|it| self.event_trigger(it, node, &id, &path));
                     trigger.map(TriggerKind::Event)
@@ -48,6 +50,7 @@ impl Lowering<'_, '_> {
                 found.extend(trigger.map(|kind| (node.span.start, Trigger { id, kind })));
             }
         }
+        self.lift_time_of_commands(root, &found);
         found.sort_by_key(|(start, _)| *start);
         found.into_iter().map(|(_, trigger)| trigger).collect()
     }

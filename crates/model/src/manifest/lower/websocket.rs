@@ -57,7 +57,9 @@ impl Lowering<'_, '_> {
         path: &str,
     ) {
         let why = match target {
-            Some(HttpTarget::Static(_)) => "no component that their messages could wake",
+            Some(HttpTarget::Static(_) | HttpTarget::Queue(_)) => {
+                "no component that their messages could wake"
+            }
             Some(HttpTarget::Component { executor: Executor::Wagi { .. }, .. }) => {
                 "an executor, which calls by CGI; commands take messages without one"
             }

@@ -1,0 +1,90 @@
+//! Events that somebody sends to a trigger of this app from outside, by `dayfly send`: they are looked for
+//! in the file of queues from time to time, go the trigger's whole way, and what became of them is told
+//! there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_capabilities::queue::{Announced, Content, Outcome, Owner, Sent};
+
+use super::{Courier, Event, Ready};
+
+/// How often is looked for them.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many are taken at once.
+const TOGETHER: u32 = 16;
+
+/// Says which triggers there are.
+pub(super) async fn announce(owner: &Owner, ready: &[Ready]) {
+    let announced = |Ready { source, plan }: &Ready| Announced {
+        id: plan.id.to_string(),
+        component: plan.host.name().to_owned(),
+        source: source.describe(),
+    };
+    if let Err(error) = owner.announce(ready.iter().map(announced).collect()).await {
+        tracing::warn!(%error, "nobody can send events to this app");
+    }
+}
+
+/// A trigger that events are sent to, and how its events look.
+pub(super) struct Addressee {
+    pub(super) courier: Arc<Courier>,
+    pub(super) sample: Event,
+}
+
+/// Delivers what is sent until the end is asked for.
+pub(super) async fn run(owner: Arc<Owner>, addressees: HashMap<String, Addressee>) {
+    let Some(ending) = addressees.values().next().map(|it| it.courier.ending()) else { return };
+    while !ending.within(LOOK).await {
+        let sent = match owner.take_sent(TOGETHER).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                tracing::warn!(%error, "what is sent to this app cannot be read");
+                continue;
+            }
+        };
+        for sent in sent {
+            match addressees.get(&sent.trigger) {
+                // A trigger that has no room must not keep the others from theirs.
+                Some(addressee) => drop(tokio::spawn(deliver(
+                    owner.clone(),
+                    addressee.courier.clone(),
+                    addressee.sample.clone(),
+                    sent,
+                ))),
+                None => {
+                    let text = format!("the app has no trigger `{}`", sent.trigger);
+                    tell(&owner, sent.id, Outcome::GivenUp(text)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn deliver(owner: Arc<Owner>, courier: Arc<Courier>, mut sample: Event, sent: Sent) {
+    let Some(leave) = courier.leave_to_begin().await else {
+        return tell(&owner, sent.id, Outcome::GivenUp("the app ended".to_owned())).await;
+    };
+    let now = Event::new("", "", sent.content.data.clone());
+    (sample.id, sample.time) = (now.id, now.time);
+    let event = Event::of_content(sent.content, sample);
+    courier.bring_sent(leave, event, async move |seen| {
+        let outcome = match seen.told {
+            Ok(reply) => Outcome::Answered(reply.map_or_else(Content::default, |reply| Content {
+                attributes: Vec::new(),
+                content_type: reply.content_type,
+                data: reply.data,
+            })),
+            Err(error) => Outcome::GivenUp(error),
+        };
+        tell(&owner, sent.id, outcome).await;
+    });
+}
+
+async fn tell(owner: &Owner, id: i64, outcome: Outcome) {
+    if let Err(error) = owner.tell(id, outcome).await {
+        tracing::warn!(%error, "what became of an event cannot be told to who sent it");
+    }
+}

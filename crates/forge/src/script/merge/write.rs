@@ -9,7 +9,7 @@ use wasm_encoder::{
 use wasmparser::{ExternalKind, Operator};
 
 use super::parts::Parts;
-use super::{Plan, SERVE};
+use super::{Place, Plan, SERVE};
 
 /// A function is called that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -153,8 +153,14 @@ impl Writer<'_> {
 
     fn code(&mut self) -> Encoded<CodeSection> {
         let mut section = CodeSection::new();
-        for body in &self.interpreter.bodies {
-            self.old.parse_function_body(&mut section, body.clone())?;
+        for (at, body) in self.interpreter.bodies.iter().enumerate() {
+            match self.plan.cut.filter(|cut| cut.body == at) {
+                Some(Place { callee, .. }) => {
+                    let mut cut = CutShort { old: &mut self.old, callee };
+                    cut.parse_function_body(&mut section, body.clone())?;
+                }
+                None => self.old.parse_function_body(&mut section, body.clone())?,
+            }
         }
         for _ in &self.plan.traps {
             let mut function = Function::new([]);
@@ -212,6 +218,27 @@ impl Reencode for Old<'_> {
 
     fn function_index(&mut self, index: u32) -> Encoded<u32> {
         found(&self.plan.interpreter, index)
+    }
+}
+
+/// Copies a function of the interpreter that returns where it would call `callee`.
+struct CutShort<'a, 'b> {
+    old: &'a mut Old<'b>,
+    callee: u32,
+}
+
+impl Reencode for CutShort<'_, '_> {
+    type Error = NoFunction;
+
+    fn function_index(&mut self, index: u32) -> Encoded<u32> {
+        self.old.function_index(index)
+    }
+
+    fn instruction<'a>(&mut self, operator: Operator<'a>) -> Encoded<Instruction<'a>> {
+        if super::is_call(&operator, self.callee) {
+            return Ok(Instruction::Return);
+        }
+        utils::instruction(self, operator)
     }
 }
 

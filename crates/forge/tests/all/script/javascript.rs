@@ -127,13 +127,13 @@ fn timers_run_in_their_order() {
          export default {
            async fetch() {
              const order = [];
-             setTimeout(() => order.push('c'), 20);
+             setTimeout(() => order.push('c'), 200);
              const stopped = setTimeout(() => order.push('x'), 1);
              clearTimeout(stopped);
              queueMicrotask(() => order.push('a'));
              let ticks = 0;
              const every = setInterval(() => { if (++ticks === 2) { clearInterval(every); order.push('b'); } }, 2);
-             await sleep(30);
+             await sleep(210);
              return new Response(order.join());
            },
          }");

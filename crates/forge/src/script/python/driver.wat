@@ -1,0 +1,96 @@
+;; Python: starts it as `python -c` does, up to where the text would run; has it load our boot script,
+;; and calls what that gives back. A value of the interpreter's is an address.
+
+(import "interpreter" "memory" (memory 4))
+(import "place" "memory" (global $at i32))
+(import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "environ_sizes_get"
+  (func $environ_sizes_get (param i32 i32) (result i32)))
+(import "interpreter" "_start" (func $start))
+(import "interpreter" "PyImport_AddModule" (func $module (param i32) (result i32)))
+(import "interpreter" "PyModule_GetDict" (func $names_of (param i32) (result i32)))
+(import "interpreter" "PyRun_StringFlags"
+  (func $evaluate (param i32 i32 i32 i32 i32) (result i32)))
+(import "interpreter" "PyErr_PrintEx" (func $print_error (param i32)))
+(import "interpreter" "PyBytes_FromStringAndSize" (func $bytes (param i32 i32) (result i32)))
+(import "interpreter" "PyObject_CallObject" (func $call (param i32 i32) (result i32)))
+
+;; Our variables: 32 a count, 36 a length, 40 what the boot script gave back: a tuple of the function
+;; that handles requests, its arguments, the outcome that is a success, and what went wrong.
+(data (offset (i32.add (global.get $at) (i32.const 256))) "__main__\00")
+(data (offset (i32.add (global.get $at) (i32.const 320)))
+  "exec(compile(open('/dayfly/boot.py').read(), '/dayfly/boot.py', 'exec'), globals())"
+  " or initialize()\00")
+(data (offset (i32.add (global.get $at) (i32.const 512))) "the script left Python without an exception")
+
+;; The arguments: isolated from what is around it, no bytecode written, UTF-8 for all, and a text.
+(data (offset (i32.add (global.get $at) (i32.const 640))) "python\00-IB\00-Xutf8\00-c\00\00")
+
+(func (export "serve wasi_snapshot_preview1 args_sizes_get")
+  (param $count i32) (param $length i32) (result i32)
+  (i32.store (local.get $count) (i32.const 5))
+  (i32.store (local.get $length) (i32.const 22))
+  (i32.const 0))
+
+(func (export "serve wasi_snapshot_preview1 args_get")
+  (param $pointers i32) (param $text i32) (result i32)
+  (memory.copy (local.get $text) (call $string (i32.const 640)) (i32.const 22))
+  (i32.store offset=0 (local.get $pointers) (local.get $text))
+  (i32.store offset=4 (local.get $pointers) (i32.add (local.get $text) (i32.const 7)))
+  (i32.store offset=8 (local.get $pointers) (i32.add (local.get $text) (i32.const 11)))
+  (i32.store offset=12 (local.get $pointers) (i32.add (local.get $text) (i32.const 18)))
+  (i32.store offset=16 (local.get $pointers) (i32.add (local.get $text) (i32.const 21)))
+  (i32.const 0))
+
+(func $string (param $offset i32) (result i32)
+  (i32.add (global.get $at) (local.get $offset)))
+
+;; An item of a tuple stands behind its count of references, its type and its length.
+(func $item (param $tuple i32) (param $index i32) (result i32)
+  (i32.load offset=12
+    (i32.add (local.get $tuple) (i32.mul (local.get $index) (i32.const 4)))))
+
+(func $initialize (export "initialize") (result i32)
+  (local $names i32) (local $given i32) (local $error i32)
+  (call $start)
+  (local.set $names (call $names_of (call $module (call $string (i32.const 256)))))
+  (local.set $given
+    ;; 258 is what makes it one expression.
+    (call $evaluate (call $string (i32.const 320)) (i32.const 258) (local.get $names)
+      (local.get $names) (i32.const 0)))
+  (if (i32.eqz (local.get $given))
+    (then
+      (call $print_error (i32.const 0))
+      (return (call $failed (call $string (i32.const 512)) (i32.const 43)))))
+  (i32.store offset=40 (global.get $at) (local.get $given))
+  (local.set $error (call $item (local.get $given) (i32.const 3)))
+  ;; Bytes stand behind their count of references, type, length and hash.
+  (if (i32.load offset=8 (local.get $error))
+    (then
+      (return
+        (call $failed (i32.add (local.get $error) (i32.const 16))
+          (i32.load offset=8 (local.get $error))))))
+  (call $succeeded))
+
+(func $run (export "wasi:cli/run@0.2.12#run") (result i32)
+  (local $given i32) (local $arguments i32) (local $outcome i32)
+  (local.set $given (i32.load offset=40 (global.get $at)))
+  (local.set $arguments (call $item (local.get $given) (i32.const 1)))
+  ;; The one argument is the environment; what stands in its place lives for ever.
+  (i32.store offset=12 (local.get $arguments) (call $environment))
+  (local.set $outcome
+    (call $call (call $item (local.get $given) (i32.const 0)) (local.get $arguments)))
+  (if (i32.eqz (local.get $outcome)) (then (call $print_error (i32.const 0))))
+  (i32.ne (local.get $outcome) (call $item (local.get $given) (i32.const 2))))
+
+;; The environment as it is now, `NAME=VALUE` each ended by a NUL, as bytes.
+(func $environment (result i32)
+  (local $pointers i32) (local $text i32)
+  (drop (call $environ_sizes_get (call $string (i32.const 32)) (call $string (i32.const 36))))
+  (local.set $pointers
+    (call $bytes (i32.const 0) (i32.mul (i32.const 4) (i32.load offset=32 (global.get $at)))))
+  (local.set $text (call $bytes (i32.const 0) (i32.load offset=36 (global.get $at))))
+  (drop
+    (call $environ_get (i32.add (local.get $pointers) (i32.const 16))
+      (i32.add (local.get $text) (i32.const 16))))
+  (local.get $text))

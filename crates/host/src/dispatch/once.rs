@@ -78,18 +78,19 @@ async fn run(
 ) -> Result<(), Failure> {
     let invocation = Invocation { arguments, environment: Vec::new() };
     let state = HostState::for_command(resident.grants.clone(), Stdio::Inherit, invocation);
-    let mut store = resident.code.store(state);
+    let code = resident.code.clone();
+    let mut store = code.store(state);
     let ended = match resident.runner.clone() {
         Runner::Command02(pre) => {
             let ran = async {
-                let command = pre.instantiate_async(&mut store).await?;
+                let command = code.instantiating(pre.instantiate_async(&mut store)).await?;
                 command.wasi_cli_run().call_run(&mut store).await
             };
             ran.await
         }
         Runner::Command03(pre) => {
             let ran = async {
-                let command = pre.instantiate_async(&mut store).await?;
+                let command = code.instantiating(pre.instantiate_async(&mut store)).await?;
                 store
                     .run_concurrent(async |accessor| {
                         command.wasi_cli_run().call_run(accessor).await

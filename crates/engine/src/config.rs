@@ -80,7 +80,7 @@ pub(crate) fn wasmtime_config(
     if flavour.is_imaged() {
         wasmtime
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
-            .with_host_memory(Arc::new(Memories));
+            .with_host_memory(Arc::new(Memories::new()));
     } else {
         let pool = pool::pool(config, instances);
         wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -13,10 +13,10 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use super::PAGE_BYTES;
-use super::memory::Slot;
+use super::memory::{Pristine, Slot};
 use super::split::Split;
 use crate::Digest;
 
@@ -53,6 +53,8 @@ pub(crate) struct Image {
     pub(crate) base: Digest,
     /// Memories that wait for their next instance.
     pub(super) kept: Mutex<Vec<Slot>>,
+    /// The file as it is, for what has to be as it was; mapped when it is first needed.
+    pub(super) pristine: OnceLock<Option<Pristine>>,
 }
 
 impl Image {
@@ -109,7 +111,9 @@ impl Image {
             extents.push(Extent { offset, at, length });
             at += length;
         }
-        let image = Image { file, extents, bytes, base: (*base).into(), kept: Mutex::default() };
+        let base = (*base).into();
+        let (kept, pristine) = (Mutex::default(), OnceLock::new());
+        let image = Image { file, extents, bytes, base, kept, pristine };
         if image.is_sound(at, table_at) { Ok(image) } else { Err(damaged()) }
     }
 

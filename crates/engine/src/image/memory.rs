@@ -11,14 +11,26 @@ use rustix::mm::{
 };
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-use super::{Image, PAGE_BYTES, Place, Wanted, wanted};
+use super::{Image, PAGE_BYTES, Place, Wanted, dirty, wanted};
 
-/// Memories of one image that wait for their next instance. One that waits holds address space and
-/// page tables, but no page of its own.
+/// Memories of one image that wait for their next instance. One that waits holds address space, page
+/// tables, and the pages that were its last instance's own, as the image has them.
 const MAX_KEPT: usize = 64;
+
+/// Pages of an instance's own that are written over as they were; with more it is faster to give them
+/// up, and let the next instance fault them in again.
+const MAX_REWRITTEN_BYTES: usize = 4 << 20;
 
 /// What Wasmtime asks for memories.
 pub(crate) struct Memories;
+
+impl Memories {
+    /// What memories are made by. It opens what resetting them takes.
+    pub(crate) fn new() -> Memories {
+        dirty::can_be_listed();
+        Memories
+    }
+}
 
 // SAFETY: the memories are reserved as large as asked for, with inaccessible guards on both sides,
 // belong to the instance alone until it drops them, and are zero but for the image that the
@@ -121,11 +133,79 @@ impl Slot {
         unsafe { Ok(mprotect(self.memory().add(range.start).cast(), range.len(), access)?) }
     }
 
-    /// Gives up what was written to the first bytes of memory: they are what they were mapped as.
-    fn forget(&self, bytes: usize) -> io::Result<()> {
+    /// Gives up what was written to a stretch of memory: it is what it was mapped as.
+    fn forget(&self, range: std::ops::Range<usize>) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
         // SAFETY: the range lies within the slot, and no instance uses it any more.
-        unsafe { Ok(madvise(self.memory().cast(), bytes, Advice::LinuxDontNeed)?) }
+        unsafe {
+            let start = self.memory().add(range.start).cast();
+            Ok(madvise(start, range.len(), Advice::LinuxDontNeed)?)
+        }
     }
+}
+
+/// An image's file, mapped to be read.
+pub(super) struct Pristine {
+    start: NonNull<c_void>,
+    bytes: usize,
+}
+
+// SAFETY: it is only read, and nobody writes to the file.
+unsafe impl Send for Pristine {}
+// SAFETY: as above.
+unsafe impl Sync for Pristine {}
+
+impl Pristine {
+    fn map(image: &Image) -> io::Result<Pristine> {
+        let bytes = image.file_bytes() as usize;
+        // SAFETY: the kernel chooses where; the file is never written or truncated.
+        let start = unsafe {
+            mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::SHARED, &image.file, 0)?
+        };
+        Ok(Pristine { start: NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?, bytes })
+    }
+}
+
+impl Drop for Pristine {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this one's own.
+        let unmapped = unsafe { munmap(self.start.as_ptr(), self.bytes) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// Writes over the pages that an instance made its own, as they were, if they are few; says whether it
+/// did.
+fn rewrite(slot: &Slot, image: &Image) -> bool {
+    let memory = slot.memory();
+    let (first, bytes) = (memory as usize, image.bytes as usize);
+    let pristine = image.pristine.get_or_init(|| Pristine::map(image).ok());
+    let Some(pristine) = pristine else { return false };
+    let rewritten = dirty::pages(first..first + bytes, MAX_REWRITTEN_BYTES, |pages| {
+        let pages = pages.start - first..pages.end - first;
+        let mut at = pages.start;
+        for extent in &image.extents {
+            let (start, end) = (extent.offset as usize, (extent.offset + extent.length) as usize);
+            let (start, end) = (start.max(pages.start), end.min(pages.end));
+            if start >= end {
+                continue;
+            }
+            let from = extent.at as usize + start - extent.offset as usize;
+            // SAFETY: the pages lie within the memory, which no instance uses any more; what is
+            // copied lies within the image's file. What lies between extents is zero.
+            unsafe {
+                ptr::write_bytes(memory.add(at), 0, start - at);
+                let from = pristine.start.as_ptr().cast::<u8>().add(from);
+                ptr::copy_nonoverlapping(from, memory.add(start), end - start);
+            }
+            at = end;
+        }
+        // SAFETY: see above.
+        unsafe { ptr::write_bytes(memory.add(at), 0, pages.end - at) };
+    });
+    rewritten.is_some()
 }
 
 impl Drop for Slot {
@@ -211,8 +291,10 @@ impl Drop for Memory {
         }
         let (Some(slot), Some(image)) = (self.slot.take(), &self.image) else { return };
         let first = image.bytes as usize;
+        let rewritten = rewrite(&slot, image);
+        let forgotten = if rewritten { first..self.bytes } else { 0..self.bytes };
         let clean = slot
-            .forget(self.bytes)
+            .forget(forgotten)
             .and_then(|()| slot.protect(first..self.bytes, MprotectFlags::empty()));
         if clean.is_ok() {
             let mut kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner);

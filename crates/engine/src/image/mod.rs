@@ -13,6 +13,7 @@
 //! being made. Its pooling allocator takes no memories of others, so these instances have none of
 //! its pools; ours keeps mapped memories instead.
 
+mod dirty;
 mod file;
 mod freeze;
 mod memory;

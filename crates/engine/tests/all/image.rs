@@ -210,3 +210,69 @@ fn damage_is_no_panic() {
         let _ = engine.freezing(good[..at].to_vec());
     }
 }
+
+/// A component that writes over all of its memory, and more.
+fn scribbler() -> Vec<u8> {
+    let data = "d".repeat(2 << 20);
+    let text = format!(
+        r#"(component
+            (core module $m
+                (memory 100)
+                (data (i32.const 70000) "{data}")
+                (data (i32.const 6000000) "far")
+                (func (export "sum") (result i64)
+                    (local $at i32) (local $sum i64)
+                    (loop
+                        (local.set $sum (i64.add (local.get $sum) (i64.load8_u (local.get $at))))
+                        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                        (br_if 0 (i32.lt_u (local.get $at) (i32.const 6553600))))
+                    (local.get $sum))
+                (func (export "scribble") (param $from i32) (param $to i32)
+                    (drop (memory.grow (i32.const 2)))
+                    (memory.fill (local.get $from) (i32.const 77)
+                                 (i32.sub (local.get $to) (local.get $from)))))
+            (core instance $i (instantiate $m))
+            (func (export "sum") (result u64) (canon lift (core func $i "sum")))
+            (func (export "scribble") (param "from" u32) (param "to" u32)
+                (canon lift (core func $i "scribble"))))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// Few pages are written over, many are given up: nothing of either is seen by the next instance, which
+/// has the same memory.
+#[tokio::test]
+async fn nothing_of_one_instance_is_left_for_the_next() {
+    let engine = support::engine(Mode::Jit, None);
+    let code = engine.load(&scribbler()).unwrap();
+    assert!(code.flavour().is_imaged());
+    let pristine = (2 << 20) * u64::from(b'd') + b"far".iter().map(|b| u64::from(*b)).sum::<u64>();
+    let end = 102 * 65_536;
+    let ranges = [
+        (0, 1),
+        (65_536, 80_000),
+        (4_095, 4_097),
+        (2_000_000, 2_300_000),
+        (5_999_000, 6_001_000),
+        (100 * 65_536 - 5, end),
+        (0, end),
+        (3_000_000, 3_000_001),
+        (0, 65_536),
+        (1_000_000, 6_500_000),
+    ];
+    for (from, to) in ranges {
+        let (mut store, instance) = instance(&code, 64 * MIB).await.unwrap();
+        let sum = instance.get_typed_func::<(), (u64,)>(&mut store, "sum").unwrap();
+        assert_eq!(
+            sum.call_async(&mut store, ()).await.unwrap().0,
+            pristine,
+            "before {from}..{to}"
+        );
+        let scribble = instance.get_typed_func::<(u32, u32), ()>(&mut store, "scribble").unwrap();
+        scribble.call_async(&mut store, (from, to)).await.unwrap();
+    }
+    // And what has grown before is closed again.
+    let (mut store, instance) = instance(&code, 64 * MIB).await.unwrap();
+    let scribble = instance.get_typed_func::<(u32, u32), ()>(&mut store, "scribble").unwrap();
+    assert!(scribble.call_async(&mut store, (103 * 65_536, 103 * 65_536 + 1)).await.is_err());
+}

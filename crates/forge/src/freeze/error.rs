@@ -116,17 +116,25 @@ pub enum FreezeError {
     },
 }
 
-/// The reason that the guest gave, and what it wrote, on lines of their own.
+/// How many lines of what a guest says are told, and how many characters of each.
+const TOLD_LINES: usize = 40;
+const TOLD_CHARACTERS: usize = 400;
+
+/// The reason that the guest gave, and the last of what it wrote, on lines of their own.
 fn told(reason: Option<&str>, output: &str) -> String {
-    let texts = [reason.unwrap_or_default(), output];
-    let lines = texts.iter().flat_map(|text| text.lines()).filter(|line| !line.is_empty());
-    let lines: Vec<_> = lines.map(|line| format!("\n  | {}", clean(line))).collect();
-    if lines.is_empty() { String::new() } else { format!(":{}", lines.concat()) }
+    let lines = |text: &str| -> Vec<String> {
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(TOLD_LINES));
+        last.map(|line| format!("\n  | {}", clean(line))).collect()
+    };
+    let all = [lines(reason.unwrap_or_default()), lines(output)].concat();
+    if all.is_empty() { String::new() } else { format!(":{}", all.concat()) }
 }
 
-/// A line without what could move a terminal's cursor.
+/// The beginning of a line, without what could move a terminal's cursor.
 fn clean(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let shown = line.chars().take(TOLD_CHARACTERS);
+    shown.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 impl FreezeError {

@@ -85,7 +85,7 @@ impl Limits {
         let usual = Self::default();
         match source {
             Source::File(file) if Feature::script(file).is_some() => {
-                Self { memory_bytes: 512 << 20, stack_bytes: 4 << 20, ..usual }
+                Self { memory_bytes: 512 << 20, stack_bytes: 8 << 20, ..usual }
             }
             _ => usual,
         }

@@ -97,7 +97,9 @@ impl Language {
         match self {
             Self::Ruby => include_str!("ruby/driver.wat"),
             Self::Python => include_str!("python/driver.wat"),
-            Self::JavaScript => include_str!("javascript/driver.wat"),
+            Self::JavaScript => {
+                concat!(include_str!("javascript/driver.wat"), include_str!("javascript/sha.wat"))
+            }
         }
     }
 
@@ -143,17 +145,29 @@ impl Language {
             ],
             Self::JavaScript => &[
                 ("boot.js", include_str!("javascript/boot.js")),
+                ("address.js", include_str!("javascript/address.js")),
+                ("blob.js", include_str!("javascript/blob.js")),
                 ("body.js", include_str!("javascript/body.js")),
                 ("cgi.js", include_str!("javascript/cgi.js")),
+                ("clock.js", include_str!("javascript/clock.js")),
+                ("clone.js", include_str!("javascript/clone.js")),
                 ("console.js", include_str!("javascript/console.js")),
+                ("crypto.js", include_str!("javascript/crypto.js")),
+                ("digest.js", include_str!("javascript/digest.js")),
                 ("events.js", include_str!("javascript/events.js")),
+                ("form.js", include_str!("javascript/form.js")),
                 ("globals.js", include_str!("javascript/globals.js")),
                 ("headers.js", include_str!("javascript/headers.js")),
+                ("host.js", include_str!("javascript/host.js")),
                 ("http.js", include_str!("javascript/http.js")),
+                ("params.js", include_str!("javascript/params.js")),
+                ("rejections.js", include_str!("javascript/rejections.js")),
+                ("resolve.js", include_str!("javascript/resolve.js")),
                 ("streams.js", include_str!("javascript/streams.js")),
                 ("system.js", include_str!("javascript/system.js")),
                 ("text.js", include_str!("javascript/text.js")),
                 ("timers.js", include_str!("javascript/timers.js")),
+                ("url.js", include_str!("javascript/url.js")),
             ],
         }
     }

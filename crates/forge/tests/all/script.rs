@@ -1,8 +1,11 @@
 //! Scripts: each language's component is initialised with an app and asked, in one instance, as a
 //! frozen and thawed one is.
 
+mod frameworks;
 mod javascript;
+mod modules;
 mod package;
 mod python;
 mod ruby;
 mod running;
+mod web;

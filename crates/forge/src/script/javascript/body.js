@@ -1,6 +1,9 @@
 // Bodies of requests and responses: bytes, a stream, or standard input.
-import * as system from "./system.js";
+import { Blob, blobOf, contentOf, joined } from "./blob.js";
+import { FormData, formOf, multipart } from "./form.js";
+import { URLSearchParams } from "./params.js";
 import { ReadableStream } from "./streams.js";
+import * as system from "./system.js";
 import { TextDecoder, bytesOf as bytesOfBuffer } from "./text.js";
 
 const PIECE = 65536;
@@ -16,7 +19,12 @@ export function extract(given) {
   if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) {
     return [{ bytes: bytesOfBuffer(given).slice() }, null];
   }
-  if (globalThis.URLSearchParams && given instanceof globalThis.URLSearchParams) {
+  if (given instanceof Blob) return [{ bytes: contentOf(given) }, given.type || null];
+  if (given instanceof FormData) {
+    const [bytes, type] = multipart(given);
+    return [{ bytes }, type];
+  }
+  if (given instanceof URLSearchParams) {
     return [{ text: String(given) }, "application/x-www-form-urlencoded;charset=UTF-8"];
   }
   return [{ text: String(given) }, "text/plain;charset=UTF-8"];
@@ -64,17 +72,6 @@ function streamOf(body) {
   });
 }
 
-function joined(parts) {
-  if (parts.length === 1) return parts[0];
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 // What requests and responses have in common.
 export class Body {
   #used = false;
@@ -108,7 +105,7 @@ export class Body {
     } else {
       for await (const part of body.stream) parts.push(asBytes(part));
     }
-    return joined(parts);
+    return parts.length === 1 ? parts[0] : joined(parts);
   }
 
   async text() {
@@ -125,6 +122,15 @@ export class Body {
 
   async arrayBuffer() {
     return (await this.bytes()).buffer;
+  }
+
+  async blob() {
+    return blobOf(await this.bytes(), this.headers.get("content-type") ?? "");
+  }
+
+  async formData() {
+    const type = this.headers.get("content-type") ?? "";
+    return formOf(await this.#whole(), type);
   }
 
   // The body for a copy of this message, which keeps its own.

@@ -5,7 +5,11 @@ import { inspect } from "./console.js";
 import { environment, requestOf } from "./cgi.js";
 import { Response } from "./http.js";
 import { listener } from "./globals.js";
+import { joined } from "./blob.js";
 import { bytesOf, pieces } from "./body.js";
+import { renewClock } from "./clock.js";
+import * as rejections from "./rejections.js";
+import { hintFor, resolve } from "./resolve.js";
 
 const CONFIGURATION = "/dayfly/dayfly.json";
 
@@ -13,10 +17,22 @@ export async function initialize(native) {
   system.use(native);
   Math.random = native.random;
   const { entry } = JSON.parse(std.loadFile(CONFIGURATION));
-  const app = await import(entry);
+  native.hook(resolve, rejections.track);
+  const app = await load(entry);
   const fetch = handlerOf(app, entry);
+  rejections.tell();
   std.gc();
   return problem => (problem === undefined ? run(fetch) : fail(problem));
+}
+
+async function load(entry) {
+  try {
+    return await import(entry);
+  } catch (error) {
+    const hint = hintFor(error);
+    if (hint) error.message += ` (${hint})`;
+    throw error;
+  }
 }
 
 // `export default { fetch }`, or what was given to `addEventListener("fetch", …)`.
@@ -50,6 +66,8 @@ let begun = false;
 let isEvent = false;
 
 async function run(fetch) {
+  system.thaw();
+  renewClock();
   const variables = environment();
   isEvent = variables.has("CE_ID") && !variables.has("REQUEST_METHOD");
   const pending = [];
@@ -73,6 +91,7 @@ async function run(fetch) {
   for (const outcome of await Promise.allSettled(pending)) {
     if (outcome.status === "rejected") system.log(`in waitUntil: ${inspect(outcome.reason)}`);
   }
+  rejections.tell();
   return succeeded;
 }
 
@@ -81,7 +100,7 @@ async function send(response) {
   const content = bytesOf(response);
   if (content) {
     begun = true;
-    system.write(joined(system.encode(head), content));
+    system.write(joined([system.encode(head), content]));
     return;
   }
   if (head) system.write(system.encode(head));
@@ -95,15 +114,9 @@ function headOf(response) {
   return `${head}\n`;
 }
 
-function joined(first, second) {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
-}
-
 // Says what went wrong to the log, and to the client only that something did.
 function fail(problem) {
+  rejections.tell();
   system.log(inspect(problem));
   if (isEvent || begun) return false;
   begun = true;

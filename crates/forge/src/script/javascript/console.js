@@ -1,4 +1,5 @@
 // `console`, whose lines go to the component's log.
+import { performance } from "./clock.js";
 import * as system from "./system.js";
 
 // A value as a person reads it.
@@ -88,6 +89,11 @@ let indent = "";
 function log(...values) {
   const text = line(values);
   system.log(indent ? text.replace(/^/gm, indent) : text);
+}
+
+// What nobody catches.
+export function reportError(error) {
+  system.log(`uncaught: ${inspect(error)}`);
 }
 
 export const console = {

@@ -2,7 +2,7 @@
 ;; boot script makes of the app. A value of JavaScript's is an i64; the upper half is its tag.
 
 (import "interpreter" "memory" (memory 4))
-(import "interpreter" "table" (table 5 funcref))
+(import "interpreter" "table" (table 11 funcref))
 (import "place" "memory" (global $at i32))
 (import "place" "table" (global $slot i32))
 (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
@@ -15,6 +15,7 @@
 (import "interpreter" "qjs_init" (func $qjs_init (result i32)))
 (import "interpreter" "qjs_get_context" (func $context (result i32)))
 (import "interpreter" "JS_GetRuntime" (func $runtime (param i32) (result i32)))
+(import "interpreter" "JS_SetMaxStackSize" (func $set_stack_size (param i32 i32)))
 (import "interpreter" "JS_SetHostPromiseRejectionTracker"
   (func $track_rejections (param i32 i32 i32)))
 (import "interpreter" "JS_Eval" (func $eval (param i32 i32 i32 i32 i32) (result i64)))
@@ -37,8 +38,18 @@
 (import "interpreter" "JS_ExecutePendingJob" (func $execute_job (param i32 i32) (result i32)))
 (import "interpreter" "js_os_poll_internal" (func $poll (param i32 i32 i32) (result i32)))
 
+;; Where imports lead, what loads files, and what it takes of their attributes.
+(import "interpreter" "JS_SetModuleLoaderFunc2"
+  (func $set_loader (param i32 i32 i32 i32 i32)))
+(import "interpreter" "js_module_loader"
+  (func $load_module (param i32 i32 i32 i64) (result i32)))
+(import "interpreter" "js_module_check_attributes"
+  (func $check_attributes (param i32 i32 i64) (result i32)))
+(import "interpreter" "js_strndup" (func $copy_text (param i32 i32 i32) (result i32)))
+
 ;; Our variables: 32 an address that is written, 36 a length, 40 the function that handles requests,
-;; 48 the state of `Math.random`, 56 the object that is given to the boot script.
+;; 48 the state of `Math.random`, 56 the object that is given to the boot script, 64 the function
+;; that says where imports lead, 72 the one that is told of rejections, 80 what these are given.
 (data (offset (i32.add (global.get $at) (i32.const 256))) "<dayfly>\00")
 (data (offset (i32.add (global.get $at) (i32.const 272)))
   "native => import('/dayfly/boot.js').then(boot => boot.initialize(native))"
@@ -48,12 +59,15 @@
 (data (offset (i32.add (global.get $at) (i32.const 544))) "fillRandom\00")
 (data (offset (i32.add (global.get $at) (i32.const 560))) "environment\00")
 (data (offset (i32.add (global.get $at) (i32.const 576))) "random\00")
+(data (offset (i32.add (global.get $at) (i32.const 592))) "compress\00")
+(data (offset (i32.add (global.get $at) (i32.const 608))) "hook\00")
 (data (offset (i32.add (global.get $at) (i32.const 640))) "QuickJS did not start")
 (data (offset (i32.add (global.get $at) (i32.const 704)))
   "the script waits for something that never comes: nothing is left to run")
 
 (elem (table 0) (offset (global.get $slot)) func
-  $decode $encode $fill_random $environment $random)
+  $decode $encode $fill_random $environment $random $compress $hook
+  $resolve $load_module $check_attributes $rejected)
 
 (func $string (param $offset i32) (result i32)
   (i32.add (global.get $at) (local.get $offset)))
@@ -68,6 +82,9 @@
   (if (call $qjs_init)
     (then (return (call $failed (call $string (i32.const 640)) (i32.const 21)))))
   (local.set $context (call $context))
+  ;; It counts what it has of the stack in memory; WebAssembly's own is up to sixteen times that,
+  ;; and a script has eight MiB of it.
+  (call $set_stack_size (call $runtime (local.get $context)) (i32.const 0x80000))
   ;; The interpreter's own tracker ends the process.
   (call $track_rejections (call $runtime (local.get $context)) (i32.const 0) (i32.const 0))
   (local.set $native (call $new_object (local.get $context)))
@@ -76,6 +93,8 @@
   (call $define (local.get $native) (i32.const 2) (i32.const 544) (i32.const 3))
   (call $define (local.get $native) (i32.const 3) (i32.const 560) (i32.const 0))
   (call $define (local.get $native) (i32.const 4) (i32.const 576) (i32.const 0))
+  (call $define (local.get $native) (i32.const 5) (i32.const 592) (i32.const 4))
+  (call $define (local.get $native) (i32.const 6) (i32.const 608) (i32.const 2))
   (call $seed (i64.const 1))
   (local.set $function
     (call $eval (local.get $context) (call $string (i32.const 272))
@@ -194,13 +213,13 @@
   (call $free_text (local.get $context) (local.get $text))
   (local.get $value))
 
-;; fillRandom(buffer, offset, length): random bytes, as the system gives them.
+;; fillRandom(buffer, offset, length): random bytes, as the system gives them; 0 unless it has none.
 (func $fill_random (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
   (local $begin i32)
   (local.set $begin (call $bytes (local.get $context) (local.get $arguments)))
-  (if (local.get $begin)
-    (then (drop (call $random_get (local.get $begin) (i32.load offset=36 (global.get $at))))))
-  (call $undefined))
+  (if (i32.eqz (local.get $begin)) (then (return (i64.const 0x0_ffff_ffff))))
+  (i64.extend_i32_u
+    (call $random_get (local.get $begin) (i32.load offset=36 (global.get $at)))))
 
 ;; environment(): the environment as it is now, `NAME=VALUE` each ended by a NUL, as a Uint8Array.
 (func $environment (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
@@ -237,3 +256,49 @@
       (f64.const 1)))
   ;; A float is boxed by taking away what no other value's tag reaches: 0x7ff80000 + 9 + 1.
   (i64.sub (i64.reinterpret_f64 (local.get $number)) (i64.const 0x7ff8_000a_0000_0000)))
+
+;; hook(resolve, track): functions that the boot script keeps. `resolve` says where the import of a
+;; name by a module leads; `track` is told of rejections.
+(func $hook (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
+  (i64.store offset=64 (global.get $at) (i64.load (local.get $arguments)))
+  (i64.store offset=72 (global.get $at) (i64.load offset=8 (local.get $arguments)))
+  (call $set_loader (call $runtime (local.get $context))
+    (i32.add (global.get $slot) (i32.const 7))
+    (i32.add (global.get $slot) (i32.const 8))
+    (i32.add (global.get $slot) (i32.const 9))
+    (i32.const 0))
+  (call $track_rejections (call $runtime (local.get $context))
+    (i32.add (global.get $slot) (i32.const 10)) (i32.const 0))
+  (call $undefined))
+
+(func $resolve (param $context i32) (param $base i32) (param $name i32) (param $opaque i32) (result i32)
+  (local $value i64) (local $text i32) (local $copy i32)
+  (i64.store offset=80 (global.get $at)
+    (call $new_string (local.get $context) (local.get $base) (call $length (local.get $base))))
+  (i64.store offset=88 (global.get $at)
+    (call $new_string (local.get $context) (local.get $name) (call $length (local.get $name))))
+  (local.set $value
+    (call $call (local.get $context) (i64.load offset=64 (global.get $at)) (call $undefined)
+      (i32.const 2) (call $string (i32.const 80))))
+  (call $free_value (local.get $context) (i64.load offset=80 (global.get $at)))
+  (call $free_value (local.get $context) (i64.load offset=88 (global.get $at)))
+  (if (call $is_exception (local.get $value)) (then (return (i32.const 0))))
+  (local.set $text
+    (call $to_text (local.get $context) (call $string (i32.const 36)) (local.get $value) (i32.const 0)))
+  (call $free_value (local.get $context) (local.get $value))
+  (if (i32.eqz (local.get $text)) (then (return (i32.const 0))))
+  (local.set $copy
+    (call $copy_text (local.get $context) (local.get $text) (i32.load offset=36 (global.get $at))))
+  (call $free_text (local.get $context) (local.get $text))
+  (local.get $copy))
+
+(func $rejected
+  (param $context i32) (param $promise i64) (param $reason i64) (param $handled i32) (param $opaque i32)
+  (i64.store offset=80 (global.get $at) (local.get $promise))
+  (i64.store offset=88 (global.get $at) (local.get $reason))
+  ;; A boolean's tag is 1.
+  (i64.store offset=96 (global.get $at)
+    (i64.or (i64.const 0x1_0000_0000) (i64.extend_i32_u (local.get $handled))))
+  (call $free_value (local.get $context)
+    (call $call (local.get $context) (i64.load offset=72 (global.get $at)) (call $undefined)
+      (i32.const 3) (call $string (i32.const 80)))))

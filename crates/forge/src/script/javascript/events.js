@@ -1,4 +1,6 @@
 // `EventTarget` and what aborts.
+import { performance } from "./clock.js";
+import { setTimeout } from "./timers.js";
 
 export class Event {
   #stopped = false;

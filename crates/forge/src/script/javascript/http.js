@@ -1,4 +1,5 @@
 // `Request` and `Response`, as the Fetch standard has them.
+import { hrefOf } from "./address.js";
 import { Body, extract } from "./body.js";
 import { Headers } from "./headers.js";
 
@@ -14,11 +15,16 @@ function methodOf(given) {
 
 function addressOf(given) {
   const text = String(given);
-  return globalThis.URL ? new URL(text).href : text;
+  const href = hrefOf(text);
+  if (href === null) throw new TypeError(`\`${text}\` is no URL`);
+  return href;
 }
 
 // A copy of another message's body, made without reading it.
 const COPY = Symbol("copy");
+
+// A response that stands for a failure of the network.
+const ERROR = Symbol("error");
 
 export class Request extends Body {
   constructor(input, init = {}) {
@@ -58,7 +64,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export class Response extends Body {
   constructor(given, init = {}) {
     const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
-    if (!(status >= 200 && status <= 599)) {
+    if (!(status >= 200 && status <= 599) && !init[ERROR]) {
       throw new RangeError(`${init.status} is no status from 200 to 599`);
     }
     const headers = new Headers(init.headers);
@@ -73,7 +79,7 @@ export class Response extends Body {
       status,
       statusText: String(init.statusText ?? ""),
       headers,
-      type: "default",
+      type: init[ERROR] ? "error" : "default",
       url: "",
       redirected: false,
     });
@@ -84,9 +90,16 @@ export class Response extends Body {
   }
 
   static json(value, init = {}) {
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError("there is no JSON of that");
     const headers = new Headers(init.headers);
     if (!headers.has("content-type")) headers.set("content-type", "application/json");
-    return new Response(JSON.stringify(value), { ...init, headers });
+    const { status, statusText } = init;
+    return new Response(text, { status, statusText, headers });
+  }
+
+  static error() {
+    return new Response(null, { status: 0, [ERROR]: true });
   }
 
   static redirect(url, status = 302) {

@@ -376,7 +376,11 @@ export class TransformStream {
       get desiredSize() {
         return output.desiredSize;
       },
-      enqueue: chunk => output.enqueue(chunk),
+      enqueue(chunk) {
+        // What follows waits until it is asked for, which this may do at once.
+        wanted = deferred();
+        output.enqueue(chunk);
+      },
       error: reason => output.error(reason),
       terminate: () => output.close(),
     };
@@ -384,7 +388,6 @@ export class TransformStream {
       start: () => transformer.start?.(controller),
       async write(chunk) {
         await wanted.promise;
-        if (output.desiredSize !== null && output.desiredSize <= 0) wanted = deferred();
         try {
           if (transformer.transform) await transformer.transform(chunk, controller);
           else controller.enqueue(chunk);

@@ -5,9 +5,19 @@ import * as os from "qjs:os";
 export const INPUT = Symbol("input");
 
 let native;
+let thawed = false;
 
 export function use(given) {
   native = given;
+}
+
+// From now on a request is handled.
+export function thaw() {
+  thawed = true;
+}
+
+export function isThawed() {
+  return thawed;
 }
 
 // The next bytes of standard input, at most so many; none at its end.
@@ -40,7 +50,13 @@ export function decode(bytes) {
 }
 
 export function fillRandom(bytes) {
-  native.fillRandom(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const error = native.fillRandom(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (error) throw new Error(`failed to get random bytes (error ${error})`);
+}
+
+// Whole blocks of bytes into the state of a digest.
+export function compress(words, state, constants, bytes) {
+  native.compress(words, state, constants, bytes);
 }
 
 // The environment as it is now, `NAME=VALUE` each ended by a NUL.

@@ -1,4 +1,5 @@
 // `TextEncoder` and `TextDecoder`; of encodings UTF-8, and what a byte or two a character has.
+import { TransformStream } from "./streams.js";
 import * as system from "./system.js";
 
 export class TextEncoder {
@@ -94,6 +95,59 @@ export class TextDecoder {
     const whole = bytes.length % 2 === 0 && text.isWellFormed();
     if (!whole && this.fatal) throw new TypeError("the bytes are no UTF-16");
     return (bytes.length % 2 ? `${text}\ufffd` : text).toWellFormed();
+  }
+}
+
+export class TextEncoderStream extends TransformStream {
+  constructor() {
+    // The first half of a character that comes in two chunks.
+    let half = "";
+    super({
+      transform(chunk, controller) {
+        let text = half + chunk;
+        half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? "";
+        if (half) text = text.slice(0, -1);
+        if (text) controller.enqueue(system.encode(text));
+      },
+      flush(controller) {
+        if (half) controller.enqueue(system.encode(half));
+      },
+    });
+  }
+
+  get encoding() {
+    return "utf-8";
+  }
+}
+
+export class TextDecoderStream extends TransformStream {
+  #decoder;
+
+  constructor(label, options) {
+    const decoder = new TextDecoder(label, options);
+    super({
+      transform(chunk, controller) {
+        const text = decoder.decode(chunk, { stream: true });
+        if (text) controller.enqueue(text);
+      },
+      flush(controller) {
+        const text = decoder.decode();
+        if (text) controller.enqueue(text);
+      },
+    });
+    this.#decoder = decoder;
+  }
+
+  get encoding() {
+    return this.#decoder.encoding;
+  }
+
+  get fatal() {
+    return this.#decoder.fatal;
+  }
+
+  get ignoreBOM() {
+    return this.#decoder.ignoreBOM;
   }
 }
 

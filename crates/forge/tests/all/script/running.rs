@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use dayfly_engine::{Code, Engine, EngineConfig, MemoryLimiter, Mode, StoreData};
@@ -109,6 +111,18 @@ impl App {
             std::fs::write(folder.path().join("dayfly").join(name), bytes).expect("it is written");
         }
         Self { language, folder, frozen: OnceCell::new() }
+    }
+
+    /// The same, with a copy of a folder at `place` in it.
+    pub fn with_folder(
+        language: Language,
+        files: &[(&str, &str)],
+        folder: &Path,
+        place: &str,
+    ) -> Self {
+        let app = Self::new(language, files);
+        copy(folder, &app.folder.path().join("app").join(place)).expect("the folder is copied");
+        app
     }
 
     /// Why the app cannot be loaded.
@@ -227,6 +241,17 @@ impl Answer {
     pub fn body(&self) -> &str {
         self.parts().1
     }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return std::fs::copy(from, to).map(|_| ());
+    }
+    std::fs::create_dir_all(to)?;
+    from.read_dir()?.try_for_each(|entry| {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))
+    })
 }
 
 async fn instance(code: &Code, state: State) -> (Store<State>, Instance) {

@@ -196,3 +196,69 @@ def app(environ, start_response):
     let refused = [&event[..], &[("CE_STATUS", "503 Not Now")]].concat();
     assert!(!app.event(&refused, "data").succeeded);
 }
+
+/// What an app of these lines answers to `more`, twice: one line a value.
+fn twice(text: &str, more: [&[(&str, &str)]; 2]) -> [Vec<String>; 2] {
+    let app = app(text);
+    more.map(|more| {
+        let answer = app.request("GET", "/", more, "");
+        assert_eq!(answer.errors, "");
+        answer.body().lines().map(str::to_owned).collect()
+    })
+}
+
+#[test]
+fn what_was_random_before_the_freeze_differs() {
+    let [one, two] = twice(
+        r#"
+import os, random, secrets, tempfile, uuid
+
+def values():
+    yield random.random()
+    yield random.getrandbits(64)
+    yield random.sample(range(10 ** 9), 3)
+    yield random.SystemRandom().random()
+    yield secrets.token_hex(8)
+    yield os.urandom(8)
+    yield uuid.uuid1()
+    yield uuid.uuid4()
+    yield uuid.getnode()
+    yield tempfile.mktemp(dir="/")
+
+before = list(values())
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{value}\n".encode() for value in values()]
+"#,
+        [&[], &[]],
+    );
+    assert_eq!(one.len(), 10);
+    assert!(one.iter().zip(&two).all(|(one, two)| one != two), "{one:?} {two:?}");
+}
+
+#[test]
+fn the_clocks_go_on_and_the_environment_is_the_requests() {
+    let [one, two] = twice(
+        r#"
+import os, time
+from datetime import datetime
+
+os.environ["KEPT"] = "kept"
+before = time.time()
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    clocks = time.time() - before, datetime.now().timestamp() - before, time.monotonic()
+    variables = [os.environ.get(name) for name in ("GREETING", "NAME", "KEPT", "HTTP_HOST")]
+    return [f"{value}\n".encode() for value in (*clocks, *variables, os.getenv("NAME"))]
+"#,
+        [&[("GREETING", "hello"), ("NAME", "Jürgen")], &[("GREETING", "bonjour")]],
+    );
+    assert_eq!(one[3..], ["hello", "Jürgen", "kept", "None", "Jürgen"]);
+    assert_eq!(two[3..], ["bonjour", "None", "kept", "None", "None"]);
+    for clock in 0..2 {
+        let [one, two] = [&one, &two].map(|values| values[clock].parse::<f64>().unwrap());
+        assert!(0.0 < one && one < two, "{one} {two}");
+    }
+}

@@ -358,7 +358,11 @@ fn refuse_unserved(app: &App) -> Result<()> {
         .uses
         .iter()
         .filter(|used| !is_served(&used.feature))
-        .map(|used| format!("{used}, which this version of Dayfly does not serve"))
+        .map(|used| {
+            let hint = unserved_hint(&used.feature).map(|hint| format!(" ({hint})"));
+            let hint = hint.unwrap_or_default();
+            format!("{used}, which this version of Dayfly does not serve{hint}")
+        })
         .collect();
     if unserved.is_empty() { Ok(()) } else { Err(anyhow!(Several(unserved.join("\n       ")))) }
 }
@@ -378,6 +382,17 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
             Language::of(Path::new(&format!("script.{extension}"))).is_some()
         }
         _ => false,
+    }
+}
+
+/// What a person can do where a feature is not served.
+pub(crate) fn unserved_hint(feature: &Feature) -> Option<&'static str> {
+    match feature {
+        Feature::ScriptSource(extension) if matches!(&**extension, "ts" | "cjs") => Some(
+            "make an ES module of it, for example by \
+             `npx esbuild app.ts --bundle --format=esm --outfile=app.js`",
+        ),
+        _ => None,
     }
 }
 

@@ -71,7 +71,7 @@ impl Facts {
             self.problem(
                 None,
                 format!("{used}, which this version of Dayfly does not serve"),
-                None,
+                app::unserved_hint(&used.feature).map(str::to_owned),
             );
         }
         let providers = Providers::from_process(Default::default());

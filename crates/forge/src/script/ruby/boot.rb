@@ -40,7 +40,7 @@ module Dayfly
     end
 
     def self.with_streams(env)
-      env["rack.input"] = $stdin
+      env["rack.input"] = Dayfly.rack_2? ? StringIO.new($stdin.read.to_s) : $stdin
       env["rack.errors"] = $stderr
       env
     end
@@ -152,6 +152,7 @@ module Dayfly
     $PROGRAM_NAME = entry
     Dir.chdir(ROOT)
     self.app = entry.end_with?(".ru") ? rackup(entry) : script(entry)
+    require "stringio" if rack_2?
     GC.start
   end
 
@@ -175,6 +176,11 @@ module Dayfly
     builder
     script = "Rack::Builder.new do\n#{File.read(entry)[/.*?(?=^__END__$|\z)/m]}\nend.to_app"
     eval(script, TOPLEVEL_BINDING, entry, 0)
+  end
+
+  # Rack 2 reads a body from its begin again, which Rack 3 does not ask for.
+  def self.rack_2?
+    defined?(Rack::RELEASE) && Rack::RELEASE.start_with?("2.")
   end
 
   # The app's own Rack, or what of it a `config.ru` needs.

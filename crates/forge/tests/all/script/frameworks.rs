@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dayfly_forge::script::Language::JavaScript;
+use dayfly_forge::script::Language::{JavaScript, Ruby};
 
 use super::running::App;
 
@@ -96,4 +96,68 @@ fn hono_serves() {
     let fails = shop.get("/fails");
     assert_eq!(fails.parts().0[0], "Status: 500");
     assert!(fails.errors.contains("kaputt"), "{fails:?}");
+}
+
+/// Debian's packages of Sinatra and what it needs, as a folder of gems; with what was in the standard
+/// library of Debian's Ruby and is a gem now.
+fn sinatra() -> PathBuf {
+    const PACKAGES: [&str; 6] = [
+        "ruby-sinatra",
+        "ruby-rack",
+        "ruby-rack-protection",
+        "ruby-mustermann",
+        "ruby-tilt",
+        "ruby-ruby2-keywords",
+    ];
+    let folder = fetched("debian-sinatra", |folder| {
+        let mut apt = Command::new("sh");
+        let script = "apt-get download \"$@\" && for it in *.deb; do dpkg-deb -x $it .; done &&
+             mkdir -p gems/tilt && mv usr/share/rubygems-integration/all/gems/* gems &&
+             mv usr/lib/ruby/vendor_ruby gems/tilt/lib &&
+             mkdir -p gems/former/lib &&
+             cd \"$(ruby -e 'puts RbConfig::CONFIG[%(rubylibdir)]')\" &&
+             cp -r ostruct.rb base64.rb logger.rb logger \"$OLDPWD/gems/former/lib\"";
+        apt.args(["-ec", script, "sh"]).args(PACKAGES).current_dir(folder);
+        apt
+    });
+    folder.join("gems")
+}
+
+#[test]
+fn sinatra_serves() {
+    // Its own hello page, by Rack's own builder.
+    let config = "require 'sinatra'
+         get('/frank-says') { 'Put this in your pipe & smoke it!' }
+         run Sinatra::Application";
+    let hello = App::with_folder(Ruby, &[("config.ru", config)], &sinatra(), "vendor/gems");
+    assert_eq!(hello.get("/frank-says").body(), "Put this in your pipe & smoke it!");
+
+    let shop = "require 'sinatra/base'
+         require 'json'
+         class Shop < Sinatra::Base
+           set :show_exceptions, false
+           set :raise_errors, false
+           before { headers 'x-before' => request.path_info }
+           helpers { def shout(text) = text.upcase }
+           get('/items/:id') { |id| content_type :json; JSON.generate(id:, q: params['q']) }
+           post('/form') { shout(params['name']) }
+           get('/page') { erb '<p><%= Rack::Utils.escape_html(params[:name]) %></p>', layout: '<main><%= yield %></main>' }
+           get('/fails') { raise 'kaputt' }
+           error(RuntimeError) { 'sorry: ' + env['sinatra.error'].message }
+           not_found { 'nothing here' }
+         end";
+    let config = "require_relative 'shop'\nuse Rack::ETag\nrun Shop";
+    let files = [("config.ru", config), ("shop.rb", shop)];
+    let shop = App::with_folder(Ruby, &files, &sinatra(), "vendor/gems");
+    let item = shop.get("/items/7?q=a+b");
+    let (head, body) = item.parts();
+    assert_eq!(body, r#"{"id":"7","q":"a b"}"#);
+    let has = |line: &str| head.iter().any(|found| found.eq_ignore_ascii_case(line));
+    assert!(has("content-type: application/json") && has("x-before: /items/7"), "{head:?}");
+    let form = [("CONTENT_TYPE", "application/x-www-form-urlencoded")];
+    assert_eq!(shop.request("POST", "/form", &form, "name=b%26c").body(), "B&C");
+    assert_eq!(shop.get("/page?name=<b>").body(), "<main><p>&lt;b&gt;</p></main>");
+    assert_eq!(shop.get("/none").body(), "nothing here");
+    let fails = shop.get("/fails");
+    assert_eq!((fails.parts().0[0], fails.body()), ("Status: 500", "sorry: kaputt"));
 }

@@ -152,3 +152,14 @@ fn the_standard_library_is_there() {
     let expected = r#"{"page":"A B","year":true,"digest":"e3b0"}"#;
     assert_eq!(app.get("/?name=A+B").body(), expected);
 }
+
+#[test]
+fn recursion_without_end_is_an_error_of_the_script() {
+    let app = app("def dive = dive
+         def call(env)
+           [200, {}, [dive]]
+         rescue SystemStackError => error
+           [200, {}, [error.message]]
+         end");
+    assert_eq!(app.get("/").body(), "stack level too deep");
+}

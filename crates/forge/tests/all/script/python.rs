@@ -262,3 +262,57 @@ def app(environ, start_response):
         assert!(0.0 < one && one < two, "{one} {two}");
     }
 }
+
+#[test]
+fn endless_recursion_is_an_exception() {
+    let app = app(r#"
+import copy, json, pickle, re
+from functools import reduce
+
+def nested():
+    return reduce(lambda inner, _: [inner], range(10_000), [])
+
+class Endless:
+    def __getattr__(self, name): return getattr(self, name)
+    def __str__(self): return str(self)
+    def __iter__(self): return iter(list(self))
+    def __add__(self, other): return self + other
+
+def call(): call()
+def mapped(item): return list(map(mapped, [item]))
+def sort(item): return sorted([3, 2, 1], key=sort)
+def sub(match): return re.sub("a", sub, "aaa")
+def evaluate(): return eval("evaluate()")
+def hook(value): return json.loads('{"a": 1}', object_hook=hook)
+
+CASES = {
+    "json.loads": lambda: json.loads("[" * 100_000),
+    "json.dumps": lambda: json.dumps(nested()),
+    "repr": lambda: repr(nested()),
+    "equal": lambda: nested() == nested(),
+    "pickle": lambda: pickle.dumps(nested()),
+    "copy": lambda: copy.deepcopy(nested()),
+    "regex": lambda: re.compile("(" * 10_000),
+    "call": call, "sort": lambda: sort(1), "sub": lambda: sub(None), "eval": evaluate,
+    "hook": lambda: hook(None), "getattr": lambda: Endless().x, "str": lambda: str(Endless()),
+    "iter": lambda: list(Endless()), "add": lambda: Endless() + 1,
+    "map": lambda: mapped(1),
+}
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        CASES[environ["QUERY_STRING"]]()
+    except RecursionError:
+        return [json.dumps([[repr([[]])]]).encode()]
+    return [b"nothing was raised"]
+"#);
+    for case in
+        "json.loads json.dumps repr equal pickle copy regex call sort sub eval hook getattr \
+                 str iter add map"
+            .split_whitespace()
+    {
+        let answer = app.get(&format!("/?{case}"));
+        assert_eq!(answer.body(), r#"[["[[]]"]]"#, "{case}: {}", answer.errors);
+    }
+}

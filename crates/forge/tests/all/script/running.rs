@@ -51,7 +51,8 @@ fn engine() -> &'static Engine {
             mode: Mode::Baseline,
             cache_dir: Some(dayfly_testing::workspace().join("target/test-cache")),
             max_instances: 8,
-            max_stack_bytes: 8 << 20,
+            // As scripts have it.
+            max_stack_bytes: 4 << 20,
             ..EngineConfig::default()
         };
         Engine::new(config).expect("an engine")

@@ -25,7 +25,10 @@ struct Case {
     native: [&'static [&'static str]; 2],
 }
 
-const CASES: [Case; 4] = [
+/// What `page.py` imports.
+const PYTHON_PAGE: &str = "import datetime, html, json, string, urllib.parse";
+
+const CASES: [Case; 6] = [
     Case {
         name: "Ruby, hello",
         script: "hello.rb",
@@ -38,6 +41,16 @@ const CASES: [Case; 4] = [
             &["ruby", "-rjson", "-rerb", "-ruri", "-rtime", "-e", "puts 1"],
             &["ruby", "--disable-gems", "-rjson", "-rerb", "-ruri", "-rtime", "-e", "puts 1"],
         ],
+    },
+    Case {
+        name: "Python, hello",
+        script: "hello.py",
+        native: [&["python3", "-c", ""], &["python3", "-I", "-S", "-c", ""]],
+    },
+    Case {
+        name: "Python, a page and JSON",
+        script: "page.py",
+        native: [&["python3", "-c", PYTHON_PAGE], &["python3", "-I", "-S", "-c", PYTHON_PAGE]],
     },
     Case {
         name: "JavaScript, hello",

@@ -51,6 +51,44 @@ run ->(env) {
 }
 "#;
 
+const PYTHON: &str = r#"
+import json
+import os
+import random
+import time
+import uuid
+
+from greeting import greeting
+
+count = 0
+
+def app(environ, start_response):
+    global count
+    count += 1
+    path = environ["PATH_INFO"]
+    start_response("201 Created" if path == "/echo" else "200 OK", [("content-type", "text/plain")])
+    return [answer(path, environ).encode()]
+
+def answer(path, environ):
+    if path == "/count":
+        return str(count)
+    if path == "/random":
+        return str(random.random())
+    if path == "/uuid":
+        return str(uuid.uuid4())
+    if path == "/now":
+        return str(int(time.time() * 1000))
+    if path == "/echo":
+        return environ["wsgi.input"].read().decode()
+    if path == "/secret":
+        return environ["HTTP_AUTHORIZATION"]
+    if path == "/file":
+        return open("/notes/note.txt").read()
+    if path == "/greeting":
+        return json.dumps(greeting())
+    raise TypeError("no such path")
+"#;
+
 fn javascript() -> App {
     app("app.js").file("app.js", JAVASCRIPT)
 }
@@ -59,6 +97,13 @@ fn ruby() -> App {
     app("app.rb")
         .file("app.rb", RUBY)
         .file("lib/greeting.rb", "def greeting = { \"hello\" => \"world\" }\n")
+        .file("notes/note.txt", "a note")
+}
+
+fn python() -> App {
+    app("app.py")
+        .file("app.py", PYTHON)
+        .file("greeting.py", "def greeting(): return {\"hello\": \"world\"}\n")
         .file("notes/note.txt", "a note")
 }
 
@@ -133,6 +178,18 @@ async fn ruby_begins_anew_each_time() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn python_begins_anew_each_time() {
+    let app = python();
+    let server = with_interpreters().up(app.folder()).await;
+    begins_anew_each_time(&server).await;
+    assert_eq!(text(&server, "/greeting").await, "{\"hello\": \"world\"}");
+    assert_eq!(text(&server, "/file").await, "a note");
+    let uuids = [text(&server, "/uuid").await, text(&server, "/uuid").await];
+    assert_ne!(uuids[0], uuids[1]);
+    server.stop().await;
+}
+
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -184,6 +241,8 @@ async fn what_cannot_be_loaded_is_told_with_its_place() {
         ("app.rb", "def broken(\n", "app.rb"),
         ("app.rb", "\n\nraise \"on purpose\"\n", "app.rb:3"),
         ("app.rb", "1 + 1\n", "app.rb"),
+        ("app.py", "def broken(\n", "app.py"),
+        ("app.py", "\n\nraise ValueError('on purpose')\n", "\"/app/app.py\", line 3"),
     ] {
         let app = app(file).file(file, script);
         let told = with_interpreters().up_ends(app.folder()).await.with(1);

@@ -29,6 +29,7 @@ def initialize():
     sys.stdout = sys.stderr
     try:
         serve = serving(load(configured_entry()))
+        forget_folders()
     except BaseException as error:  # A script's `exit` is an error like any other.
         return None, (None,), True, told(error).encode(errors="backslashreplace")
     gc.collect()
@@ -61,6 +62,14 @@ def load(entry):
         if callable(app):
             return app
     raise LookupError(f"`{entry}` has no app: name one `app` or `application` (WSGI or ASGI)")
+
+
+def forget_folders():
+    """Has imports find nothing in folders that are not there at a request. What looks there would
+    end in an error that no import expects."""
+    for path in sys.path_importer_cache:
+        if path.startswith(("/app", "/dayfly")):
+            sys.path_importer_cache[path] = None
 
 
 def serving(app):

@@ -46,7 +46,7 @@ fn hono_serves() {
          const app = new Hono()
          app.get('/', c => c.text('Hono!'))
          export default app";
-    let hello = App::with_folder(JavaScript, &[("app.js", hello)], &modules, "node_modules");
+    let hello = App::new(JavaScript, &[("app.js", hello)]).with_folder("node_modules", &modules);
     assert_eq!(hello.get("/").body(), "Hono!");
 
     let shop = "import { Hono } from 'hono'
@@ -71,7 +71,7 @@ fn hono_serves() {
          })
          app.get('/fails', () => { throw new Error('kaputt') })
          export default app";
-    let shop = App::with_folder(JavaScript, &[("app.js", shop)], &modules, "node_modules");
+    let shop = App::new(JavaScript, &[("app.js", shop)]).with_folder("node_modules", &modules);
     let item = shop.get("/api/items/7?q=a+b");
     let (head, body) = item.parts();
     assert_eq!(body, r#"{"id":7,"q":"a b"}"#);
@@ -129,7 +129,7 @@ fn sinatra_serves() {
     let config = "require 'sinatra'
          get('/frank-says') { 'Put this in your pipe & smoke it!' }
          run Sinatra::Application";
-    let hello = App::with_folder(Ruby, &[("config.ru", config)], &sinatra(), "vendor/gems");
+    let hello = App::new(Ruby, &[("config.ru", config)]).with_folder("vendor/gems", &sinatra());
     assert_eq!(hello.get("/frank-says").body(), "Put this in your pipe & smoke it!");
 
     let shop = "require 'sinatra/base'
@@ -148,7 +148,7 @@ fn sinatra_serves() {
          end";
     let config = "require_relative 'shop'\nuse Rack::ETag\nrun Shop";
     let files = [("config.ru", config), ("shop.rb", shop)];
-    let shop = App::with_folder(Ruby, &files, &sinatra(), "vendor/gems");
+    let shop = App::new(Ruby, &files).with_folder("vendor/gems", &sinatra());
     let item = shop.get("/items/7?q=a+b");
     let (head, body) = item.parts();
     assert_eq!(body, r#"{"id":"7","q":"a b"}"#);

@@ -2,7 +2,7 @@
 
 use dayfly_forge::script::Language::Python;
 
-use super::running::App;
+use super::running::{App, python_packages};
 
 fn app(text: &str) -> App {
     App::new(Python, &[("app.py", text)])
@@ -125,14 +125,15 @@ fn what_is_raised_is_told_to_the_log_alone() {
             .get("/");
     let (head, body) = answer.parts();
     assert_eq!((&*head, body), FAILED);
+    // The file is not there to show lines of.
     let trace = "Traceback (most recent call last):\n  \
-        File \"/app/app.py\", line 5, in app\n    inner()\n  \
-        File \"/app/app.py\", line 2, in inner\n    raise ValueError('kaputt')\nValueError: kaputt\n";
+        File \"/app/app.py\", line 5, in app\n  \
+        File \"/app/app.py\", line 2, in inner\nValueError: kaputt\n";
     assert_eq!(answer.errors, trace);
     let answer = app("async def app(scope, receive, send):\n  raise ValueError('kaputt')").get("/");
     assert_eq!(answer.parts().1, FAILED.1);
     let trace = "Traceback (most recent call last):\n  \
-        File \"/app/app.py\", line 2, in app\n    raise ValueError('kaputt')\nValueError: kaputt\n";
+        File \"/app/app.py\", line 2, in app\nValueError: kaputt\n";
     assert_eq!(answer.errors, trace);
     let answer = app("import sys\ndef app(environ, start):\n  sys.exit(3)").get("/");
     assert_eq!((answer.parts().1, answer.errors.contains("SystemExit: 3")), (FAILED.1, true));
@@ -261,4 +262,125 @@ def app(environ, start_response):
         let [one, two] = [&one, &two].map(|values| values[clock].parse::<f64>().unwrap());
         assert!(0.0 < one && one < two, "{one} {two}");
     }
+}
+
+#[test]
+fn endless_recursion_is_an_exception() {
+    let app = app(r#"
+import copy, json, pickle, re
+from functools import reduce
+
+def nested():
+    return reduce(lambda inner, _: [inner], range(10_000), [])
+
+class Endless:
+    def __getattr__(self, name): return getattr(self, name)
+    def __str__(self): return str(self)
+    def __iter__(self): return iter(list(self))
+    def __add__(self, other): return self + other
+
+def call(): call()
+def mapped(item): return list(map(mapped, [item]))
+def sort(item): return sorted([3, 2, 1], key=sort)
+def sub(match): return re.sub("a", sub, "aaa")
+def evaluate(): return eval("evaluate()")
+def hook(value): return json.loads('{"a": 1}', object_hook=hook)
+
+CASES = {
+    "json.loads": lambda: json.loads("[" * 100_000),
+    "json.dumps": lambda: json.dumps(nested()),
+    "repr": lambda: repr(nested()),
+    "equal": lambda: nested() == nested(),
+    "pickle": lambda: pickle.dumps(nested()),
+    "copy": lambda: copy.deepcopy(nested()),
+    "regex": lambda: re.compile("(" * 10_000),
+    "call": call, "sort": lambda: sort(1), "sub": lambda: sub(None), "eval": evaluate,
+    "hook": lambda: hook(None), "getattr": lambda: Endless().x, "str": lambda: str(Endless()),
+    "iter": lambda: list(Endless()), "add": lambda: Endless() + 1,
+    "map": lambda: mapped(1),
+}
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        CASES[environ["QUERY_STRING"]]()
+    except RecursionError:
+        return [json.dumps([[repr([[]])]]).encode()]
+    return [b"nothing was raised"]
+"#);
+    for case in
+        "json.loads json.dumps repr equal pickle copy regex call sort sub eval hook getattr \
+                 str iter add map"
+            .split_whitespace()
+    {
+        let answer = app.get(&format!("/?{case}"));
+        assert_eq!(answer.body(), r#"[["[[]]"]]"#, "{case}: {}", answer.errors);
+    }
+}
+
+const TEMPLATE: &str = "<h1>{{ title }}</h1>{% for item in items %}<p>{{ item }}</p>{% endfor %}";
+
+#[test]
+fn bottle_is_served_from_a_frozen_image() {
+    let app = app(r#"
+from bottle import SimpleTemplate, default_app, request, route, template
+
+page = SimpleTemplate("<h1>{{title}}</h1>")
+
+@route("/hello/<name>")
+def index(name):
+    return template("<b>Hello {{name}}</b>!", name=name)
+
+@route("/page")
+def show():
+    return page.render(title="<&>")
+
+@route("/json", method="POST")
+def answer():
+    return {"got": request.json["a"]}
+
+app = default_app()
+"#)
+    .with_folder("vendor", &python_packages(&["bottle==0.13.4"]));
+    assert_eq!(app.get("/hello/World").body(), "<b>Hello World</b>!");
+    assert_eq!(app.get("/page").body(), "<h1>&lt;&amp;&gt;</h1>");
+    let json = [("CONTENT_TYPE", "application/json")];
+    assert_eq!(app.request("POST", "/json", &json, r#"{"a":[1]}"#).body(), r#"{"got": [1]}"#);
+    assert!(app.get("/nothing").parts().0[0].starts_with("Status: 404"));
+}
+
+#[test]
+fn flask_with_templates_is_served_from_a_frozen_image() {
+    let text = r#"
+from flask import Flask, jsonify, render_template, request
+
+app = Flask(__name__)
+app.jinja_env.get_template("page.html")
+
+@app.route("/")
+def hello_world():
+    return "<p>Hello, World!</p>"
+
+@app.route("/page")
+def page():
+    return render_template("page.html", title="<&>", items=[1, 2])
+
+@app.post("/json")
+def answer():
+    return jsonify(got=request.get_json()["a"])
+
+@app.route("/error")
+def error():
+    raise ValueError("kaputt")
+"#;
+    let app = App::new(Python, &[("app.py", text), ("templates/page.html", TEMPLATE)])
+        .with_folder("site-packages", &python_packages(&["flask==3.1.3", "jinja2==3.1.6"]));
+    let answer = app.get("/");
+    assert_eq!(answer.body(), "<p>Hello, World!</p>", "{}", answer.errors);
+    assert_eq!(app.get("/page").body(), "<h1>&lt;&amp;&gt;</h1><p>1</p><p>2</p>");
+    let json = [("CONTENT_TYPE", "application/json")];
+    assert_eq!(app.request("POST", "/json", &json, r#"{"a":[1]}"#).body(), "{\"got\":[1]}\n");
+    let answer = app.get("/error");
+    assert!(answer.parts().0[0].starts_with("Status: 500"), "{answer:?}");
+    assert!(answer.errors.contains("ValueError: kaputt"), "{answer:?}");
 }

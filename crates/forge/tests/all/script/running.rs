@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use dayfly_engine::{Code, Engine, EngineConfig, MemoryLimiter, Mode, StoreData};
@@ -45,6 +45,37 @@ pub fn interpreter(language: Language) -> Vec<u8> {
     std::fs::read(path).expect("it is readable")
 }
 
+/// A folder of Python's packages, as `pip` makes it, which are fetched once.
+pub fn python_packages(packages: &[&str]) -> PathBuf {
+    let folder = dayfly_testing::workspace().join("target/interpreters");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let lock = File::create(folder.join(".lock")).expect("a file");
+    lock.lock().expect("one at a time");
+    let made = folder.join(packages.join("+"));
+    if !made.exists() {
+        let making = tempfile::tempdir_in(&folder).expect("a folder");
+        let target = making.path().join("packages");
+        let mut pip = Command::new("pip");
+        pip.args(["install", "--quiet", "--no-compile", "--target"]).arg(&target).args(packages);
+        assert!(pip.status().expect("`pip` runs").success());
+        std::fs::rename(target, &made).expect("it is kept");
+    }
+    made
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("the folder is readable") {
+        let path = entry.expect("an entry").path();
+        let copy = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy_folder(&path, &copy);
+        } else {
+            std::fs::copy(&path, copy).expect("the file is copied");
+        }
+    }
+}
+
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
@@ -53,7 +84,8 @@ fn engine() -> &'static Engine {
             mode: Mode::Baseline,
             cache_dir: Some(dayfly_testing::workspace().join("target/test-cache")),
             max_instances: 8,
-            max_stack_bytes: 8 << 20,
+            // As scripts have it.
+            max_stack_bytes: 4 << 20,
             ..EngineConfig::default()
         };
         Engine::new(config).expect("an engine")
@@ -113,16 +145,10 @@ impl App {
         Self { language, folder, frozen: OnceCell::new() }
     }
 
-    /// The same, with a copy of a folder at `place` in it.
-    pub fn with_folder(
-        language: Language,
-        files: &[(&str, &str)],
-        folder: &Path,
-        place: &str,
-    ) -> Self {
-        let app = Self::new(language, files);
-        copy(folder, &app.folder.path().join("app").join(place)).expect("the folder is copied");
-        app
+    /// The app with a folder beside it, which holds what `from` does.
+    pub fn with_folder(self, name: &str, from: &Path) -> Self {
+        copy_folder(from, &self.folder.path().join("app").join(name));
+        self
     }
 
     /// Why the app cannot be loaded.
@@ -169,7 +195,7 @@ impl App {
     fn call(&self, variables: &[(&str, &str)], input: &str) -> Answer {
         let code =
             self.frozen().as_ref().unwrap_or_else(|error| panic!("it is not frozen: {error}"));
-        let (state, [stdout, stderr]) = self.state(variables, input);
+        let (state, [stdout, stderr]) = self.state(variables, input, &[]);
         let run = async {
             let (mut store, instance) = code.instantiating(instance(code, state)).await;
             let interface = instance.get_export_index(&mut store, None, "wasi:cli/run@0.2.12");
@@ -190,7 +216,7 @@ impl App {
         self.frozen.get_or_init(|| {
             let apart = |wasm| engine().freezing(wasm).expect("it is of a form that can be frozen");
             let freezing = apart(component(self.language).to_vec());
-            let (state, [_, stderr]) = self.state(&[], "");
+            let (state, [_, stderr]) = self.state(&[], "", &["app", "dayfly"]);
             wait(async {
                 let code = freezing.code();
                 let (mut store, instance) = freezing.instantiating(instance(code, state)).await;
@@ -209,14 +235,20 @@ impl App {
         })
     }
 
-    fn state(&self, variables: &[(&str, &str)], input: &str) -> (State, [MemoryOutputPipe; 2]) {
+    /// The world of an instance that sees these of the app's folders.
+    fn state(
+        &self,
+        variables: &[(&str, &str)],
+        input: &str,
+        folders: &[&str],
+    ) -> (State, [MemoryOutputPipe; 2]) {
         let pipes = [MemoryOutputPipe::new(OUTPUT), MemoryOutputPipe::new(OUTPUT)];
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdin(MemoryInputPipe::new(input.to_owned()))
             .stdout(pipes[0].clone())
             .stderr(pipes[1].clone())
             .envs(variables);
-        for name in ["app", "dayfly"] {
+        for name in folders {
             let folder = self.folder.path().join(name);
             wasi.preopened_dir(folder, format!("/{name}"), FsPerms::ReadOnly)
                 .expect("the folder opens");
@@ -241,17 +273,6 @@ impl Answer {
     pub fn body(&self) -> &str {
         self.parts().1
     }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if !from.is_dir() {
-        return std::fs::copy(from, to).map(|_| ());
-    }
-    std::fs::create_dir_all(to)?;
-    from.read_dir()?.try_for_each(|entry| {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))
-    })
 }
 
 async fn instance(code: &Code, state: State) -> (Store<State>, Instance) {

@@ -1,9 +1,11 @@
 //! Tells the program which Wasmtime it was built with, which no crate of Wasmtime's does.
 
-use std::fs;
+use std::{env, fs};
 
 fn main() {
-    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+    // Where it runs, which is not where it was compiled if a target folder is shared.
+    let folder = env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+    let lock = format!("{folder}/../../Cargo.lock");
     println!("cargo::rerun-if-changed={lock}");
     let lock = fs::read_to_string(lock).unwrap_or_default();
     let version = lock

@@ -58,8 +58,8 @@ fn what_was_not_fetched_and_what_is_not_served_is_refused_by_name() {
     };
     let text = refused(Path::new("/"), &registry, &[]);
     assert!(text.contains("package `cats:whiskers@1.2.3` was not fetched"), "{text}");
-    let text = refused(Path::new("/"), &Source::File("app.rb".into()), &[]);
-    assert!(text.contains("in Ruby (`/app.rb`) is not served"), "{text}");
+    let text = refused(Path::new("/"), &Source::File("app.php".into()), &[]);
+    assert!(text.contains("in PHP (`/app.php`) is not served"), "{text}");
 }
 
 #[test]

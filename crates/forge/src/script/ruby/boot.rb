@@ -153,7 +153,30 @@ module Dayfly
     Dir.chdir(ROOT)
     self.app = entry.end_with?(".ru") ? rackup(entry) : script(entry)
     require "stringio" if rack_2?
+    load_what_is_autoloaded
     GC.start
+  end
+
+  # Loads what constants of the app and its gems would load when they are first used: at a request their
+  # files are not there. What cannot be loaded is left alone.
+  def self.load_what_is_autoloaded
+    known = {}
+    loop do
+      new = ObjectSpace.each_object(Module).reject { |it| known.key?(it) }
+      return if new.empty?
+
+      new.each do |owner|
+        known[owner] = true
+        owner.constants(false).each do |name|
+          path = owner.autoload?(name, false)
+          owner.const_get(name, false) if path && !path.to_s.empty?
+        rescue ScriptError, StandardError
+          nil
+        end
+      rescue StandardError
+        nil
+      end
+    end
   end
 
   # JSON of which every other character is what it is; the library would be in every image.

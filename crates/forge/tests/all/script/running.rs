@@ -85,7 +85,7 @@ fn engine() -> &'static Engine {
             cache_dir: Some(dayfly_testing::workspace().join("target/test-cache")),
             max_instances: 8,
             // As scripts have it.
-            max_stack_bytes: 4 << 20,
+            max_stack_bytes: 8 << 20,
             ..EngineConfig::default()
         };
         Engine::new(config).expect("an engine")

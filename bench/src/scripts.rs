@@ -45,12 +45,15 @@ const CASES: [Case; 6] = [
     Case {
         name: "Python, hello",
         script: "hello.py",
-        native: [&["python3", "-c", ""], &["python3", "-I", "-S", "-c", ""]],
+        native: [&["/usr/bin/python3", "-c", ""], &["/usr/bin/python3", "-I", "-S", "-c", ""]],
     },
     Case {
         name: "Python, a page and JSON",
         script: "page.py",
-        native: [&["python3", "-c", PYTHON_PAGE], &["python3", "-I", "-S", "-c", PYTHON_PAGE]],
+        native: [
+            &["/usr/bin/python3", "-c", PYTHON_PAGE],
+            &["/usr/bin/python3", "-I", "-S", "-c", PYTHON_PAGE],
+        ],
     },
     Case {
         name: "JavaScript, hello",

@@ -251,14 +251,15 @@ impl Engine {
         let split = image::split(wasm)
             .map_err(|image::Unsuited(reason)| EngineError::Unfreezable { reason })?;
         let flavour = Flavour::of(wasm)?.imaged(true);
-        let at_hand = self.base_at_hand(flavour, Digest::of(&split.base))?;
+        let digest = Digest::of(wasm);
+        let at_hand = self.base_at_hand(flavour, split.digest)?;
         if !at_hand && let Some(baseline) = self.baseline(flavour)? {
             // What it does not support, this one may.
-            if let Ok(code) = baseline.load_split(Digest::of(wasm), flavour, &split, false) {
+            if let Ok(code) = baseline.load_split(digest, flavour, &split, false) {
                 return Ok(Code::from(Arc::new(code)));
             }
         }
-        let code = self.load_split(Digest::of(wasm), flavour, &split, false)?;
+        let code = self.load_split(digest, flavour, &split, false)?;
         Ok(Code::from(Arc::new(code)))
     }
 
@@ -307,7 +308,7 @@ impl Engine {
     ) -> Result<CodeInner, EngineError> {
         let flavour = flavour.imaged(true);
         let bytes = Image::encode(split);
-        let base = self.load_base(flavour, &split.base)?;
+        let base = self.load_base(flavour, split)?;
         let length = bytes.len() as u64;
         let kept = match &self.inner.cache {
             Some(Ok(cache)) if keep_image => cache.put(&self.image_key(flavour, digest)?, &bytes),
@@ -322,8 +323,12 @@ impl Engine {
     }
 
     /// The base of a component in two parts; all components that have the same share it.
-    fn load_base(&self, flavour: Flavour, base: &[u8]) -> Result<Arc<CodeInner>, EngineError> {
-        let digest = Digest::of(base);
+    fn load_base(
+        &self,
+        flavour: Flavour,
+        split: &Split<'_>,
+    ) -> Result<Arc<CodeInner>, EngineError> {
+        let digest = split.digest;
         let slot = self.slot(digest, flavour.is_counted());
         let mut slot = lock(&slot);
         if let Some(code) = slot.upgrade() {
@@ -331,7 +336,7 @@ impl Engine {
         }
         let code = match self.find_whole(flavour, digest)? {
             Some(code) => code,
-            None => self.load_whole(digest, flavour, base)?,
+            None => self.load_whole(digest, flavour, &split.base)?,
         };
         let code = Arc::new(code);
         *slot = Arc::downgrade(&code);

@@ -81,7 +81,7 @@ impl Image {
             out.extend_from_slice(&extent.offset.to_le_bytes());
             out.extend_from_slice(&extent.length.to_le_bytes());
         }
-        out.extend_from_slice(Digest::of(&split.base).as_bytes());
+        out.extend_from_slice(split.digest.as_bytes());
         out.extend_from_slice(&bytes.to_le_bytes());
         out.extend_from_slice(&u32::try_from(extents.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(&VERSION.to_le_bytes());

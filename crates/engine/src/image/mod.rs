@@ -18,6 +18,8 @@ mod file;
 mod freeze;
 mod memory;
 mod module;
+mod outline;
+mod sections;
 mod split;
 
 use std::cell::RefCell;

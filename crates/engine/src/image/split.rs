@@ -10,7 +10,9 @@ use wasmparser::{
 };
 
 use super::PAGE_BYTES;
-use super::module::{Data, Grown, Outline, Rewriting, Role};
+use super::module::{Data, Grown, Rewriting};
+use super::outline::{Outline, Role};
+use crate::Digest;
 
 /// Why a component stays whole.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ const MAX_GLOBALS: usize = PAGE_BYTES as usize / 8;
 pub(crate) struct Split<'a> {
     /// The code, as a component that does nothing without a memory.
     pub(crate) base: Vec<u8>,
+    /// The digest of that.
+    pub(crate) digest: Digest,
     /// How large the memory is, with the page of globals at its end.
     pub(crate) pages: u64,
     /// What the memory holds at first; the rest is zero. Later ones go over earlier ones.
@@ -123,7 +127,8 @@ pub(crate) fn split(component: &[u8]) -> Suited<Split<'_>> {
         return Err(Unsuited("its data does not fit its memory"));
     }
     shape.export_save(&mut base);
-    Ok(Split { base, pages: owner.outline.pages + 1, data, globals })
+    let digest = Digest::of(&base);
+    Ok(Split { base, digest, pages: owner.outline.pages + 1, data, globals })
 }
 
 /// A component whose memory, and the globals of the memory's owner, have become these: the memory

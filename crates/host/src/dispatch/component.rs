@@ -288,7 +288,7 @@ impl ComponentHost {
         };
         let bound = Bound::new(limits.body_bytes, request.body());
         let (sender, receiver) = oneshot::channel();
-        let running = start(&resident, request, &bound, arrival, sender);
+        let running = start(&resident, request, &bound, arrival, sender)?;
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
         // What a guest that runs waits for does not wait for those that have not begun.
         let lane = if arrival.depth == 0 { Some(lane) } else { None };
@@ -305,17 +305,20 @@ impl ComponentHost {
 }
 
 /// A guest that handles `request`, not yet started.
+///
+/// # Errors
+/// If the component's handler is not for what has arrived.
 fn start<B: RequestBody>(
     resident: &Resident,
     request: Request<B>,
     bound: &Bound,
     arrival: Arrival<'_>,
     sender: oneshot::Sender<Answer>,
-) -> Work {
+) -> Result<Work, Failure> {
     let Resident { code, grants, runner, .. } = resident;
     let (code, grants, depth) = (code.clone(), grants.clone(), arrival.depth);
     let scheme = arrival.connection.scheme;
-    match runner.clone() {
+    Ok(match runner.clone() {
         Runner::Http02(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
             let start = Start { code, grants, depth, keep };
@@ -332,39 +335,23 @@ fn start<B: RequestBody>(
             Box::pin(spin_http::run(start, pre, request, sender))
         }
         Runner::SpinRedis(pre, keep) => {
-            let event = match one_event(arrival) {
-                Ok(event) => event,
-                Err(why) => return why,
-            };
+            let parameters = Parameters::of(one_event(arrival)?);
             let start = Start { code, grants, depth, keep };
-            let parameters = Parameters::of(event);
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinRedis3(pre, keep) => {
-            let event = match one_event(arrival) {
-                Ok(event) => event,
-                Err(why) => return why,
-            };
+            let parameters = Parameters::of(one_event(arrival)?);
             let start = Start { code, grants, depth, keep };
-            let parameters = Parameters::of(event);
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinCron(pre, keep) => {
-            let event = match one_event(arrival) {
-                Ok(event) => event,
-                Err(why) => return why,
-            };
+            let parameters = Parameters::of(one_event(arrival)?);
             let start = Start { code, grants, depth, keep };
-            let parameters = Parameters::of(event);
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::Messaging(pre, keep) => {
-            let event = match one_event(arrival) {
-                Ok(event) => event,
-                Err(why) => return why,
-            };
+            let give = message::give(one_event(arrival)?, request.headers());
             let start = Start { code, grants, depth, keep };
-            let give = message::give(event, request.headers());
             Box::pin(message::run(start, pre, give, sender))
         }
         Runner::Command02(pre) => {
@@ -377,17 +364,17 @@ fn start<B: RequestBody>(
             let body = bound.apply(request.into_body());
             Box::pin(cgi::run03(code, pre, grants, call, body, sender))
         }
-    }
+    })
 }
 
-/// The event that a handler of single events gets, or what comes of it instead.
-fn one_event(arrival: Arrival<'_>) -> Result<&Event, Work> {
+/// The event that a handler of single events gets.
+fn one_event(arrival: Arrival<'_>) -> Result<&Event, Failure> {
     let why = match arrival.event {
         Some(event) if !event.is_batch => return Ok(event),
         Some(_) => "it takes one event at a time, and its trigger has `batch`",
         None => "it takes no HTTP requests",
     };
-    Err(Box::pin(async move { Err(Failure::Guest(why.to_owned())) }))
+    Err(Failure::Guest(why.to_owned()))
 }
 
 /// How long a request's body may be, and whether it turned out longer.

@@ -1,5 +1,5 @@
-//! `kill -9` of Dayfly and of the servers that events come from, a hundred times while ten thousand messages are handled: none is
-//! lost, and only those come out again that were under way.
+//! `kill -9` of Dayfly and of the servers that events come from, a hundred times while ten thousand
+//! messages are handled: none is lost, and only those come out again that were under way.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,9 +27,6 @@ fn batch(kill: usize) -> impl Iterator<Item = String> {
 async fn up(app: &App, state: &Path) -> Running {
     dayfly().env("DAYFLY_STATE_DIR", state).up(app.folder()).await
 }
-
-/// How many messages and kills take so long that the usual run has a part of them.
-const FEWER: usize = 5;
 
 /// Each message came out, and no more than so many of them once more.
 fn check(counts: &HashMap<String, usize>, what: &str, most: usize) {
@@ -101,19 +98,9 @@ async fn redis(from: &str, send: impl Fn(String) -> Vec<String>) {
     server.stop().await;
 }
 
+/// Dayfly is killed, the server, or both, at random moments.
 #[tokio::test]
 async fn no_message_of_jetstream_is_lost_or_comes_out_twice() {
-    jetstream(MESSAGES / FEWER, KILLS / FEWER).await;
-}
-
-#[tokio::test]
-#[ignore = "takes minutes"]
-async fn no_message_of_jetstream_is_lost_or_comes_out_twice_at_length() {
-    jetstream(MESSAGES, KILLS).await;
-}
-
-/// Kills Dayfly, the server, or both, at random moments.
-async fn jetstream(messages: usize, kills: usize) {
     let mut nats = Nats::with_jetstream().await;
     nats.stream("JOBS", "jobs").await;
     nats.stream("DONE", "done").await;
@@ -129,10 +116,8 @@ async fn jetstream(messages: usize, kills: usize) {
     );
     let state = tempfile::tempdir().unwrap();
     let mut server = up(&app, state.path()).await;
-    let size = messages / kills;
-    for kill in 0..kills {
-        let numbers = kill * size..(kill + 1) * size;
-        nats.add_all("jobs", numbers.map(|number| number.to_string())).await;
+    for kill in 0..KILLS {
+        nats.add_all("jobs", batch(kill)).await;
         sleep(at_random()).await;
         if kill % 3 != 0 {
             nats.kill().await;
@@ -148,7 +133,7 @@ async fn jetstream(messages: usize, kills: usize) {
     }
     let done = async || nats.jetstream("STREAM.INFO.DONE", &Value::Null).await["state"].clone();
     until("all messages", async || {
-        (done().await["messages"].as_u64()? >= messages as u64).then_some(())
+        (done().await["messages"].as_u64()? >= MESSAGES as u64).then_some(())
     })
     .await;
     until("all acknowledged", async || {
@@ -164,10 +149,10 @@ async fn jetstream(messages: usize, kills: usize) {
     let counts = counted(kept);
     let handled =
         std::fs::read_to_string(state.path().join("logs/rust-events_stdout.txt")).unwrap();
-    let again = handled.lines().count().saturating_sub(messages);
-    eprintln!("stream of JetStream: {again} of {messages} were handled again, {kills} kills");
+    let again = handled.lines().count().saturating_sub(MESSAGES);
+    eprintln!("stream of JetStream: {again} of {MESSAGES} were handled again, {KILLS} kills");
     // What was handled again is dropped by the stream that has had it.
-    assert_eq!(counts.len(), messages);
+    assert_eq!(counts.len(), MESSAGES);
     assert_eq!(counts.values().max(), Some(&1));
     server.stop().await;
 }

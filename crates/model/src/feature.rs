@@ -38,7 +38,7 @@ pub enum Feature {
 }
 
 /// How the names of scripts end.
-const SCRIPTS: [&str; 8] = ["rb", "ru", "py", "js", "mjs", "cjs", "ts", "php"];
+const SCRIPTS: [&str; 10] = ["rb", "ru", "py", "js", "mjs", "cjs", "ts", "psgi", "pl", "php"];
 
 impl Feature {
     /// The use that a source's file makes of a script language, if its name ends like one.

@@ -14,6 +14,8 @@ pub enum Language {
     Python,
     /// JavaScript.
     JavaScript,
+    /// Perl.
+    Perl,
 }
 
 /// The module of a language's interpreter, and the package of a public registry that has it.
@@ -69,9 +71,18 @@ const JAVASCRIPT: Interpreter = Interpreter {
     digest: "1a4e0bce82f2faed14f5e2620174e3daf33e161bad75ce955ceeaca1f7c82572",
 };
 
+const PERL: Interpreter = Interpreter {
+    language: Language::Perl,
+    registry: Registry::Npm,
+    package: "@6over3/zeroperl-ts",
+    version: "1.0.10",
+    file: "dist/esm/zeroperl.wasm",
+    digest: "a6ae97f184fabc444b0b70d77c3d16475bfb3de16ebfb58ab8b2fbf98a53835e",
+};
+
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ruby, Self::Python, Self::JavaScript];
+    pub const ALL: [Self; 4] = [Self::Ruby, Self::Python, Self::JavaScript, Self::Perl];
 
     /// The language of a script, by its name.
     pub fn of(path: &Path) -> Option<Self> {
@@ -79,6 +90,7 @@ impl Language {
             "rb" | "ru" => Some(Self::Ruby),
             "py" => Some(Self::Python),
             "js" | "mjs" => Some(Self::JavaScript),
+            "psgi" | "pl" => Some(Self::Perl),
             _ => None,
         }
     }
@@ -89,6 +101,7 @@ impl Language {
             Self::Ruby => &RUBY,
             Self::Python => &PYTHON,
             Self::JavaScript => &JAVASCRIPT,
+            Self::Perl => &PERL,
         }
     }
 
@@ -100,6 +113,7 @@ impl Language {
             Self::JavaScript => {
                 concat!(include_str!("javascript/driver.wat"), include_str!("javascript/sha.wat"))
             }
+            Self::Perl => include_str!("perl/driver.wat"),
         }
     }
 
@@ -117,7 +131,7 @@ impl Language {
                 ("PyBytes_FromStringAndSize", 640),
                 ("PyObject_CallObject", 754),
             ],
-            Self::JavaScript => &[],
+            Self::JavaScript | Self::Perl => &[],
         }
     }
 
@@ -126,7 +140,7 @@ impl Language {
     pub(super) const fn cut(self) -> Option<Cut> {
         match self {
             Self::Python => Some(Cut { function: "_start", before: "PyRun_SimpleStringFlags" }),
-            Self::Ruby | Self::JavaScript => None,
+            Self::Ruby | Self::JavaScript | Self::Perl => None,
         }
     }
 
@@ -169,6 +183,12 @@ impl Language {
                 ("timers.js", include_str!("javascript/timers.js")),
                 ("url.js", include_str!("javascript/url.js")),
             ],
+            Self::Perl => &[
+                ("boot.pl", include_str!("perl/boot.pl")),
+                ("answer.pl", include_str!("perl/answer.pl")),
+                ("request.pl", include_str!("perl/request.pl")),
+                ("Storable.pm", include_str!("perl/Storable.pm")),
+            ],
         }
     }
 }
@@ -179,6 +199,7 @@ impl fmt::Display for Language {
             Self::Ruby => "Ruby",
             Self::Python => "Python",
             Self::JavaScript => "JavaScript",
+            Self::Perl => "Perl",
         })
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
 use dayfly_forge::fetch::Fetched;
-use dayfly_forge::script::Language;
+use dayfly_forge::script::{Dependencies, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
@@ -187,7 +187,7 @@ impl AppArgs {
     pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
         let elsewhere =
             |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
-        if !app.sources().any(elsewhere) && fetching::languages(app).is_empty() {
+        if !app.sources().any(elsewhere) && Dependencies::of(app).is_empty() {
             return Ok(Fetched::default());
         }
         fetching::fetch(app, self.source.fetched_folder()?, quiet)
@@ -358,11 +358,7 @@ fn refuse_unserved(app: &App) -> Result<()> {
         .uses
         .iter()
         .filter(|used| !is_served(&used.feature))
-        .map(|used| {
-            let hint = unserved_hint(&used.feature).map(|hint| format!(" ({hint})"));
-            let hint = hint.unwrap_or_default();
-            format!("{used}, which this version of Dayfly does not serve{hint}")
-        })
+        .map(|used| format!("{used}, which this version of Dayfly does not serve"))
         .collect();
     if unserved.is_empty() { Ok(()) } else { Err(anyhow!(Several(unserved.join("\n       ")))) }
 }
@@ -382,17 +378,6 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
             Language::of(Path::new(&format!("script.{extension}"))).is_some()
         }
         _ => false,
-    }
-}
-
-/// What a person can do where a feature is not served.
-pub(crate) fn unserved_hint(feature: &Feature) -> Option<&'static str> {
-    match feature {
-        Feature::ScriptSource(extension) if matches!(&**extension, "ts" | "cjs") => Some(
-            "make an ES module of it, for example by \
-             `npx esbuild app.ts --bundle --format=esm --outfile=app.js`",
-        ),
-        _ => None,
     }
 }
 

@@ -46,7 +46,9 @@ fn hono_serves() {
          const app = new Hono()
          app.get('/', c => c.text('Hono!'))
          export default app";
-    let hello = App::new(JavaScript, &[("app.js", hello)]).with_folder("node_modules", &modules);
+    let hello = App::new(JavaScript, &[("app.js", hello)])
+        .with_folder("node_modules", &modules)
+        .bundled("app.js");
     assert_eq!(hello.get("/").body(), "Hono!");
 
     let shop = "import { Hono } from 'hono'
@@ -71,7 +73,9 @@ fn hono_serves() {
          })
          app.get('/fails', () => { throw new Error('kaputt') })
          export default app";
-    let shop = App::new(JavaScript, &[("app.js", shop)]).with_folder("node_modules", &modules);
+    let shop = App::new(JavaScript, &[("app.js", shop)])
+        .with_folder("node_modules", &modules)
+        .bundled("app.js");
     let item = shop.get("/api/items/7?q=a+b");
     let (head, body) = item.parts();
     assert_eq!(body, r#"{"id":7,"q":"a b"}"#);

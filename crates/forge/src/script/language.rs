@@ -163,6 +163,7 @@ impl Language {
                 ("boot.pl", include_str!("perl/boot.pl")),
                 ("answer.pl", include_str!("perl/answer.pl")),
                 ("request.pl", include_str!("perl/request.pl")),
+                ("POSIX.pm", include_str!("perl/POSIX.pm")),
                 ("Storable.pm", include_str!("perl/Storable.pm")),
             ],
         }

@@ -80,7 +80,7 @@ sub load ($entry) {
     $0 = $entry;
     @ARGV = ();
     unshift @INC, grep { -d $_ } map { ROOT . "/$_" } LIBRARIES;
-    # Encode and others want these, which this build of Perl lacks.
+    # What this build of Perl lacks.
     push @INC, '/dayfly';
     my $app = run_file($entry);
     $app = $app->to_app if builtin::blessed($app) && $app->can('to_app');

@@ -284,3 +284,23 @@ fn deep_recursion_has_room() {
     "#);
     assert_eq!(app.get("/").body(), "50000 deep\n");
 }
+
+#[test]
+fn what_this_build_lacks_of_perls_own_modules_is_there_in_part() {
+    let app = app(r#"
+        use POSIX qw(ceil floor strftime :errno_h);
+        use Storable qw(dclone);
+        my $first = { list => [1, { deep => \ 'text' }] };
+        my $second = dclone($first);
+        $second->{list}[1]{deep} = 'other';
+        my $made = strftime('%Y-%m-%dT%H:%M:%S', gmtime 1_700_000_000);
+        my @found = (
+            ceil(1.2), floor(-1.2), POSIX::fmod(-7, 3), EAGAIN, $made, strftime('%F', 0, 0, 0, 32, 11, 123),
+            POSIX::mktime(gmtime 1_700_000_000), POSIX::strtol('0x1f', 16), ${$first->{list}[1]{deep}},
+        );
+        sub { [200, [], [join ' ', @found]] };
+    "#);
+    let answer = app.get("/");
+    let expected = "2 -2 -1 6 2023-11-14T22:13:20 2024-01-01 1700000000 31 0 text";
+    assert_eq!(answer.body(), expected, "{answer:?}");
+}

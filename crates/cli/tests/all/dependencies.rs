@@ -143,6 +143,11 @@ async fn native_code_of_a_requirement_is_told_where_it_is_missed() {
     let told = with_interpreters().up_ends(app.folder()).await.with(1);
     assert!(told.contains("No module named 'markupsafe._speedups'"), "{told}");
     assert!(told.contains("these packages have some: `markupsafe`"), "{told}");
+    let app = app
+        .file("vendor/lib-1.0.dist-info/WHEEL", "Root-Is-Purelib: false\n")
+        .file("vendor/pure-1.0.dist-info/WHEEL", "Root-Is-Purelib: true\n");
+    let told = with_interpreters().up_ends(app.folder()).await.with(1);
+    assert!(told.contains("these packages have some: `lib`"), "{told}");
 }
 
 #[tokio::test]

@@ -109,7 +109,9 @@ pub(crate) fn advice(location: &Location<'_>, error: &FreezeError) -> Option<Str
         Language::Python
             if reason.contains("ModuleNotFoundError") || reason.contains("ImportError") =>
         {
-            let native = wheels::native(&installed(&script, location.fetched).ok()??);
+            let installed = installed(&script, location.fetched).ok().flatten();
+            let folders = wheels::vendored(&script).chain(installed);
+            let native: Vec<_> = folders.flat_map(|folder| wheels::native(&folder)).collect();
             let names = native.join("`, `");
             (!native.is_empty())
                 .then(|| format!("native code is not run, and these packages have some: `{names}`"))

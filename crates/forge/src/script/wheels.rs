@@ -12,7 +12,7 @@ use crate::fetch::{FetchConfig, Fetching, digest_of};
 /// The file beside a script, or named by `-r` and `-c` in it.
 const REQUIREMENTS: &str = "requirements.txt";
 
-/// Where users put packages themselves; then nothing is installed.
+/// What these folders are called.
 const VENDORED: [&str; 2] = ["vendor", "site-packages"];
 
 /// The Python that wheels have to be for: the interpreter's.
@@ -82,9 +82,13 @@ pub struct Wheels {
 /// The requirements of a Python script, if they are to be installed: where packages lie beside it,
 /// these are it.
 pub(super) fn requirements(script: &Path) -> Option<PathBuf> {
-    let beside = |name: &str| script.with_file_name(name);
-    let wanted = !VENDORED.iter().any(|name| beside(name).is_dir());
-    wanted.then(|| beside(REQUIREMENTS)).filter(|file| file.is_file())
+    let file = script.with_file_name(REQUIREMENTS);
+    (vendored(script).next().is_none() && file.is_file()).then_some(file)
+}
+
+/// The folders beside a script in which users put packages themselves.
+pub(super) fn vendored(script: &Path) -> impl Iterator<Item = PathBuf> {
+    VENDORED.into_iter().map(|name| script.with_file_name(name)).filter(|folder| folder.is_dir())
 }
 
 /// What tells requirements from others: their text, and that of the files that they name.

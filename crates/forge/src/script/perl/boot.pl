@@ -40,25 +40,25 @@ sub initialize {
     local $SIG{__DIE__} = \&remember;
     eval { $app = load(configured_entry()); 1 } or $error = told($@);
     utf8::decode($error);
-    keep_modules();
 }
 
-# Has modules be found that are first asked for at a request, when their folders are not there.
-sub keep_modules {
-    my %texts;
-    for my $folder (grep { m{^/(?:app|dayfly)\b} } @INC) {
+# Has modules of these folders be found in memory: at a request the folders are not there. Nor would
+# they all open where several of Perl's own modules are being read, whose file numbers it makes up.
+sub library (@folders) {
+    my %modules;
+    for my $folder (reverse @folders) {
         for my $name (modules_in($folder, '')) {
-            next if $INC{$name} || exists $texts{$name} || !open my $file, '<', "$folder/$name";
+            open my $file, '<', "$folder/$name" or next;
             local $/;
-            $texts{$name} = qq(#line 1 "$folder/$name"\n) . readline $file;
+            $modules{$name} = ["$folder/$name", qq(#line 1 "$folder/$name"\n) . readline $file];
         }
     }
-    my $find = sub ($hook, $name) {
-        # For a text alone Perl would open `/dev/null`.
-        return if !exists $texts{$name} || !open my $file, '<', \$texts{$name};
+    return sub ($hook, $name) {
+        my $module = delete $modules{$name} // return;
+        ($INC{$name}, my $text) = @$module;
+        open my $file, '<', \$text or return;
         return $file;
     };
-    @INC = ($find, grep { !m{^/(?:app|dayfly)\b} } @INC);
 }
 
 # The names, as `require` knows them, of what is in a library's folder below `$inner`.
@@ -79,9 +79,8 @@ sub load ($entry) {
     chdir ROOT;
     $0 = $entry;
     @ARGV = ();
-    unshift @INC, grep { -d $_ } map { ROOT . "/$_" } LIBRARIES;
-    # What this build of Perl lacks.
-    push @INC, '/dayfly';
+    # Before Perl's own, and after them what this build lacks of these.
+    @INC = (library(map { ROOT . "/$_" } LIBRARIES), @INC, library('/dayfly'));
     my $app = run_file($entry);
     $app = $app->to_app if builtin::blessed($app) && $app->can('to_app');
     return $app if ref $app && eval { local $SIG{__DIE__}; \&{$app} };

@@ -93,7 +93,7 @@ fn a_json_page_is_made_with_modules_of_the_app_and_of_perl() {
                 "#,
             ),
             ("lib/Greeting.pm", "package Greeting; use Vendored; sub name { Vendored::name() } 1;"),
-            ("lib/Late.pm", "package Late; sub mark { '!' } 1;"),
+            ("lib/Late.pm", "package Late; sub mark { local $/; readline DATA } 1;\n__DATA__\n!"),
             ("local/lib/perl5/Vendored.pm", "package Vendored; sub name { 'world' } 1;"),
         ],
     );

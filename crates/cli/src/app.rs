@@ -9,7 +9,7 @@ use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
 use dayfly_forge::fetch::Fetched;
-use dayfly_forge::script::{Dependencies, Language};
+use dayfly_forge::script::{self, Dependencies, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
@@ -268,7 +268,9 @@ impl AppArgs {
         for source in app.sources() {
             if let dayfly_model::Source::File(file) = source {
                 // Its folder, because a build puts a new file into it.
-                needs.read.push(folder_of(&app.root.join(file)));
+                let file = app.root.join(file);
+                needs.read.push(folder_of(&file));
+                needs.read.extend(script::folder(&app.root, &file).map(Path::to_owned));
             }
         }
         needs.tidy();

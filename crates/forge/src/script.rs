@@ -15,7 +15,7 @@ mod tool;
 mod wheels;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dayfly_model::{App, Source};
 use wasi_preview1_component_adapter_provider::{
@@ -85,6 +85,15 @@ pub fn boot_files(language: Language, entry: &str) -> Vec<(String, Vec<u8>)> {
     boot.chain([("dayfly.json".to_owned(), configuration)]).collect()
 }
 
+/// The folder that a script of an app in `root` is loaded from: what is in it decides what the script
+/// becomes. `None` if the file is no script.
+pub fn folder<'a>(root: &Path, file: &'a Path) -> Option<&'a Path> {
+    match Language::of(file)? {
+        Language::JavaScript => Some(bundle::project(root, file)),
+        _ => file.parent(),
+    }
+}
+
 /// What an app's scripts depend on beside their own files.
 #[derive(Debug, Default)]
 pub struct Dependencies {
@@ -104,7 +113,7 @@ impl Dependencies {
             let Some(language) = Language::of(&script) else { continue };
             all.packages.insert(language.interpreter());
             match language {
-                Language::JavaScript if is_bundled(&script) => {
+                Language::JavaScript if is_bundled(&app.root, &script) => {
                     all.packages.insert(&BUNDLER);
                 }
                 Language::Python => all.requirements.extend(wheels::requirements(&script)),

@@ -83,6 +83,26 @@ async fn packages_are_bundled_whatever_they_are_written_in() {
 }
 
 #[tokio::test]
+async fn a_script_finds_the_packages_of_its_project() {
+    let app = app("src/app.js")
+        .file(
+            "src/app.js",
+            "import { word } from 'words'; import '../data.json';\n\
+             export default { fetch: () => new Response(word) };\n",
+        )
+        .file("package.json", r#"{ "dependencies": { "words": "1" } }"#)
+        .file("data.json", "{}")
+        .file("node_modules/words/index.js", "exports.word = 'one';\n");
+    let server = with_interpreters().up(app.folder()).await;
+    assert_eq!(text(&server, "/").await, "one");
+    server.stop().await;
+    let app = app.file("node_modules/words/index.js", "exports.word = 'another';\n");
+    let server = with_interpreters().up(app.folder()).await;
+    assert_eq!(text(&server, "/").await, "another");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_bundled_is_told_with_its_place() {
     for (script, problems) in [
         ("const a: number = ;\n", &["app.ts:1:18:", "Unexpected \";\""][..]),

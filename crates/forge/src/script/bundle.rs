@@ -50,6 +50,9 @@ const ARGUMENTS: [&str; 13] = [
 /// How the comment begins that has the map.
 const MAP: &[u8] = b"//# sourceMappingURL=data:application/json;base64,";
 
+/// Where packages are.
+const PACKAGES: &str = "node_modules";
+
 /// How much it may use.
 const MEMORY_BYTES: u64 = 2 << 30;
 const CPU: Duration = Duration::from_secs(120);
@@ -134,16 +137,21 @@ impl BundleError {
                  too"
                 .to_owned(),
             ),
+            BundleFailure::Refused { said } if said.contains("Could not resolve") => Some(
+                "files and packages are found in the script's folder, or in the nearest one above \
+                 with a `package.json`, as far as the manifest's"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
 }
 
 /// Whether a script of JavaScript's is bundled: what is no JavaScript yet, or CommonJS, and what has
-/// packages beside it.
-pub fn is_bundled(script: &Path) -> bool {
+/// packages in its [`project`].
+pub fn is_bundled(root: &Path, script: &Path) -> bool {
     match script.extension().and_then(|extension| extension.to_str()) {
-        Some("js" | "mjs") => script.with_file_name("node_modules").is_dir(),
+        Some("js" | "mjs") => project(root, script).join(PACKAGES).is_dir(),
         Some("cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx") => true,
         _ => false,
     }
@@ -158,13 +166,24 @@ pub struct Bundle {
     pub map: Vec<u8>,
 }
 
-/// Bundles a script, with `bundler` from the package [`BUNDLER`].
+/// The folder that a script may import from: the nearest one with packages or with what describes them,
+/// from its own up to `root`; or its own.
+pub fn project<'a>(root: &Path, script: &'a Path) -> &'a Path {
+    let own = script.parent().unwrap_or(Path::new(""));
+    let mut folders = own.ancestors().take_while(|folder| folder.starts_with(root));
+    let found = folders
+        .find(|folder| folder.join(PACKAGES).is_dir() || folder.join("package.json").is_file());
+    found.unwrap_or(own)
+}
+
+/// Bundles a script of an app in `root`, with `bundler` from the package [`BUNDLER`].
 ///
 /// # Errors
 /// When the script, or the bundler, is not as it has to be.
 pub fn bundle(
     engine: &Engine,
     bundler: Option<&Path>,
+    root: &Path,
     script: &Path,
 ) -> Result<Bundle, BundleError> {
     let bundled = || {
@@ -175,7 +194,8 @@ pub fn bundle(
             return Err(BundleFailure::Changed { path: path.to_owned() });
         }
         let component = componentise::componentise(module, None, None)?.0;
-        Ok(apart(run(&tools(engine)?, &component, script)?))
+        let state = |out: [MemoryOutputPipe; 2]| State::new(project(root, script), script, out);
+        Ok(apart(run(&tools(engine)?, &component, state)?))
     };
     bundled().map_err(|failure| BundleError { script: script.to_owned(), failure })
 }
@@ -201,11 +221,15 @@ fn tools(engine: &Engine) -> Result<Engine, EngineError> {
     Engine::new(EngineConfig { mode, max_instances: 1, kept_instances: 0, ..config })
 }
 
-fn run(engine: &Engine, component: &[u8], script: &Path) -> Result<Vec<u8>, BundleFailure> {
+fn run(
+    engine: &Engine,
+    component: &[u8],
+    state: impl FnOnce([MemoryOutputPipe; 2]) -> Result<State, BundleFailure>,
+) -> Result<Vec<u8>, BundleFailure> {
     let code = engine.load(component)?;
     let bundle = MemoryOutputPipe::new(BUNDLE_BYTES);
     let said = MemoryOutputPipe::new(SAID_BYTES);
-    let state = State::new(script, bundle.clone(), said.clone())?;
+    let state = state([bundle.clone(), said.clone()])?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(BundleFailure::Runtime)?;
     let mut store = code.store(state);
@@ -234,7 +258,7 @@ fn refused(said: &MemoryOutputPipe) -> BundleFailure {
     BundleFailure::Refused { said: String::from_utf8_lossy(&said.contents()).into_owned() }
 }
 
-/// What the host holds for the bundler: the script's folder is all that it sees.
+/// What the host holds for the bundler: one folder is all that it sees.
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -243,13 +267,12 @@ struct State {
 
 impl State {
     fn new(
+        folder: &Path,
         script: &Path,
-        bundle: MemoryOutputPipe,
-        said: MemoryOutputPipe,
+        [bundle, said]: [MemoryOutputPipe; 2],
     ) -> Result<Self, BundleFailure> {
-        let folder = script.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        let name = script.strip_prefix(folder).unwrap_or(script).to_string_lossy();
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let mut wasi = WasiCtx::builder();
         wasi.args(&["esbuild", &format!("./{name}")])
             .args(&ARGUMENTS)

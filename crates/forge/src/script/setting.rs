@@ -70,9 +70,9 @@ pub(crate) fn terms<'a>(
     let app = script.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut folders = vec![folder("/app", app.unwrap_or(Path::new(".")).to_owned())];
     match language {
-        Language::JavaScript if bundle::is_bundled(&script) => {
+        Language::JavaScript if bundle::is_bundled(location.root, &script) => {
             let bundler = location.fetched.and_then(|fetched| fetched.package(&BUNDLER));
-            let bundle = bundle::bundle(freezer.engine, bundler, &script);
+            let bundle = bundle::bundle(freezer.engine, bundler, location.root, &script);
             let bundle = bundle.map_err(|error| SettingError::Bundle(Box::new(error)))?;
             let files = bundle.files().map(|(name, bytes)| (name.to_owned(), bytes));
             folders.push(folder("/bundle", write_files(freezer.scratch, &files)?));

@@ -148,8 +148,8 @@ impl App {
 
     /// The app as it is once its script, of this name, is bundled.
     pub fn bundled(self, name: &str) -> Self {
-        let script = self.folder.path().join("app").join(name);
-        let bundle = script::bundle(engine(), Some(&fetched(&BUNDLER)), &script);
+        let root = self.folder.path().join("app");
+        let bundle = script::bundle(engine(), Some(&fetched(&BUNDLER)), &root, &root.join(name));
         let bundle = bundle.unwrap_or_else(|error| panic!("{error}: {}", error.failure));
         self.write("bundle", bundle.files().map(|(name, bytes)| (name.to_owned(), bytes)));
         self.write("dayfly", script::boot_files(self.language, "/bundle/app.js"));

@@ -1,4 +1,4 @@
-// Bodies of requests and responses: bytes, a stream, or standard input.
+// Bodies of requests and responses: bytes, a text, a stream, or standard input.
 import { Blob, blobOf, contentOf, joined } from "./blob.js";
 import { FormData, formOf, multipart } from "./form.js";
 import { URLSearchParams } from "./params.js";
@@ -14,7 +14,6 @@ const bodies = new WeakMap();
 // What a body given to a constructor is, and the content type that it implies.
 export function extract(given) {
   if (given === null || given === undefined) return [null, null];
-  if (given === system.INPUT) return [{ input: true }, null];
   if (given instanceof ReadableStream) return [{ stream: given }, null];
   if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) {
     return [{ bytes: bytesOfBuffer(given).slice() }, null];

@@ -2,7 +2,7 @@
 import * as std from "qjs:std";
 import * as system from "./system.js";
 import { inspect } from "./console.js";
-import { environment, requestOf } from "./cgi.js";
+import { Variables, requestOf } from "./cgi.js";
 import { Response } from "./http.js";
 import { listener } from "./globals.js";
 import { joined } from "./blob.js";
@@ -68,8 +68,8 @@ let isEvent = false;
 async function run(fetch) {
   system.thaw();
   renewClock();
-  const variables = environment();
-  isEvent = variables.has("CE_ID") && !variables.has("REQUEST_METHOD");
+  const variables = new Variables();
+  isEvent = variables.get("REQUEST_METHOD") === undefined && variables.get("CE_ID") !== undefined;
   const pending = [];
   const context = {
     waitUntil(promise) {
@@ -88,11 +88,15 @@ async function run(fetch) {
   } catch (error) {
     succeeded = fail(error);
   }
+  if (pending.length) await settle(pending);
+  rejections.tell();
+  return succeeded;
+}
+
+async function settle(pending) {
   for (const outcome of await Promise.allSettled(pending)) {
     if (outcome.status === "rejected") system.log(`in waitUntil: ${inspect(outcome.reason)}`);
   }
-  rejections.tell();
-  return succeeded;
 }
 
 async function send(response) {

@@ -1,9 +1,6 @@
 // What the interpreter and its driver give: bytes in and out, text, randomness, the environment.
 import * as os from "qjs:os";
 
-// Stands for standard input where a body is asked for.
-export const INPUT = Symbol("input");
-
 let native;
 let thawed = false;
 

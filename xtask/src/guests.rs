@@ -76,6 +76,7 @@ pub const GUESTS: &[Guest] = &[
     guest("rust-spin-7", Shape::Http03, &rust::SPIN_5),
     guest("rust-events", Shape::Http02, &rust::PROGRAM),
     guest("rust-websocket", Shape::Http02, &rust::WEBSOCKET),
+    guest("rust-chat", Shape::Http02, &rust::WEBSOCKET),
     guest("rust-redis-3", Shape::Event, &rust::MODULE),
     guest("rust-redis-7", Shape::Event, &rust::COMPONENT),
     guest("rust-cron", Shape::Event, &rust::COMPONENT),

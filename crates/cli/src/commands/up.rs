@@ -21,7 +21,7 @@ use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
 use crate::residency::ResidencyArgs;
-use crate::{report, telemetry};
+use crate::{report, serving, telemetry};
 
 /// Instances that may wait for another request, where components are reused.
 const KEPT_INSTANCES: u32 = 256;
@@ -125,6 +125,7 @@ impl Up {
         let mut needs = self.needs(&app, &fetched, &config, &engine);
         let telemetry = telemetry::build(&app, &mut needs)?;
         let release = self.app.release(&app, &fetched, config)?;
+        let state = release.backends.state.clone();
         let seeds = self.app.seeds(&release)?;
         let components = release.images.len();
         if !self.arguments.is_empty() && !app.runs_commands() {
@@ -144,6 +145,7 @@ impl Up {
         if self.residency.checks(components) {
             self.preload(&host)?;
         }
+        let _noted = serving::note(&app, host.url(), &state);
         // The threads that serve are started after this, and bound by it.
         self.harden.apply(&needs)?;
         seeds.store()?;

@@ -420,7 +420,8 @@ async fn send() {
     Send an event to a trigger of an app that runs, and print what its handler answers
 
     It looks as those of the trigger do, and goes the same way: it is tried again if it fails, its
-    answer goes to the trigger's output, and it is a dead letter in the end.
+    answer goes to the trigger's output, and it is a dead letter in the end. To a route it is a POST in
+    the binary mode of CloudEvents, and the answer is the route's.
 
     Usage: dayfly send [OPTIONS] <TRIGGER> [DATA]
 
@@ -446,6 +447,12 @@ async fn send() {
           --content-type <TYPE>
               The media type of the data
 
+          --path <PATH>
+              Of a route that covers several: the path to send to
+
+          --plain
+              Send the data alone to a route, without the event's headers
+
           --timeout <DURATION>
               How long to wait for the handler
 
@@ -470,5 +477,6 @@ async fn send() {
     Example:
       dayfly send thumbnail @picture.png --content-type image/png
       dayfly send orders '{"id": 7}' --subject orders/new --attribute customer=1
+      dayfly send shop --path /carts/7 '{"item": 1}' --content-type application/json
     "##);
 }

@@ -106,8 +106,10 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    pub(crate) fn run(self) -> Result<ExitCode> {
+    pub(crate) fn run(mut self) -> Result<ExitCode> {
         self.log.start()?;
+        let notes = !self.quiet && !self.log.is_json();
+        self.app.bring(!notes)?;
         let config = self.app.runtime_config()?;
         let app = Arc::new(self.app.load(&config)?);
         if app.triggers.is_empty() {
@@ -120,7 +122,6 @@ impl Up {
         let kept = if reuses { KEPT_INSTANCES.min(self.max_instances) } else { 0 };
         let limits = app.components.values().map(|component| &component.limits);
         let engine = self.engine.build(self.max_instances, kept, limits)?;
-        let notes = !self.quiet && !self.log.is_json();
         let fetched = Arc::new(self.app.fetch(&app, !notes)?);
         let mut needs = self.needs(&app, &fetched, &config, &engine);
         let telemetry = telemetry::build(&app, &mut needs)?;

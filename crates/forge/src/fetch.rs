@@ -27,7 +27,7 @@ pub use credentials::{CredentialsError, Login, login, logout};
 pub(crate) use oci::{Descriptor, MANIFEST, Manifest, Oci};
 pub use reference::{Reference, ReferenceError, Version};
 pub use registry::{Registries, RegistriesError};
-pub(crate) use store::{Store, digest_of, hasher_digest};
+pub(crate) use store::{Store, digest_of, hasher_digest, is_digest};
 
 /// How a source is fetched.
 #[derive(Debug, Clone)]

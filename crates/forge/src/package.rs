@@ -59,8 +59,9 @@ const MAX_LOCKED_BYTES: u64 = 4 << 20;
 pub struct Package {
     manifest: Bytes,
     blobs: Vec<Blob>,
-    /// What was granted and is not in it: state, secrets, and links that lead elsewhere.
-    pub left_out: Vec<PathBuf>,
+    /// What its components see and it has not, by the guests' paths: state, secrets, and links that
+    /// lead elsewhere.
+    pub left_out: Vec<String>,
 }
 
 /// A blob, and where its bytes are.
@@ -168,6 +169,18 @@ pub enum PackageError {
     Manifest(#[source] ManifestErrors),
 }
 
+/// Lays out in `folder` what stands in a description of an app itself, as [`pull`] does with what a
+/// registry sent. `folder` must be there and be empty.
+///
+/// # Errors
+/// As [`pull`]; everything that the description names by a digest alone is missing.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn lay_out(description: &[u8], folder: &Path) -> Result<(), PackageError> {
+    let app = locked::LockedApp::parse(description)?;
+    unpack::lay_out(&app, &unpack::Layers::default(), folder, &folder.join("app"))
+}
+
 impl PackageError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
@@ -191,6 +204,19 @@ impl PackageError {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
+}
+
+/// A blob, for people: what it is, and the begin of its digest.
+fn described(blob: &Descriptor) -> String {
+    let kind = match blob.media_type.as_str() {
+        WASM | WKG_WASM => "component",
+        WASM_GZIP => "frozen component",
+        ARCHIVE => "files",
+        DATA => "file",
+        _ => "description",
+    };
+    let digits = blob.digits().unwrap_or_default();
+    format!("{kind} {}", digits.get(..12).unwrap_or(digits))
 }
 
 /// What a package may still take up.

@@ -105,7 +105,9 @@ impl Push {
     /// Says what is not in the package though the app has it.
     fn warn(&self, app: &App, package: &Package) {
         for path in &package.left_out {
-            report::warn(format_args!("`{}` is not pushed", path.display()));
+            report::warn(format_args!(
+                "`{path}` is not pushed: it may hold state or secrets, or lie elsewhere"
+            ));
         }
         let with_default =
             |variable: &dayfly_model::Variable| variable.secret && variable.default.is_some();

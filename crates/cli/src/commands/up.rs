@@ -32,7 +32,11 @@ const DESCRIPTORS_PER_INSTANCE: u32 = 8;
 /// Serve an app, each request in a fresh instance.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly up examples/hello\n  dayfly up handler.wasm --listen 127.0.0.1:8080"
+    mut_arg("path", |path| path.value_name("PATH|REF").help(
+        "A folder with a `dayfly.toml` or `spin.toml`, a manifest, one `.wasm` or `.wat` file or a script, \
+         or a package of a registry (`REGISTRY/NAME:TAG`)"
+    )),
+    after_help = "Example:\n  dayfly up examples/hello\n  dayfly up handler.wasm --listen 127.0.0.1:8080\n  dayfly up ghcr.io/me/hello:1.0.0"
 )]
 pub(crate) struct Up {
     #[command(flatten)]

@@ -213,6 +213,11 @@ impl Client {
         Ok(Self { runtime, asker: Asker { http, patience } })
     }
 
+    /// What asks servers, within [`Self::run`].
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
     /// Runs what asks servers to its end, which comes after half an hour at the latest.
     pub(crate) fn run<'a, T, F>(
         &'a self,

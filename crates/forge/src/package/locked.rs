@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{LOCKED, MAX_LOCKED_BYTES, PackageError};
+use crate::fetch::is_digest;
 
 /// What an app may need of its host: that components reach one another by their names.
 pub(super) const CHAINING: &str = "local_service_chaining";
@@ -239,9 +240,9 @@ impl ContentRef {
         Self { inline: Some(BASE64.encode(bytes)), ..Self::of(digest) }
     }
 
-    /// The digits of its digest.
+    /// The digits of its digest, if it has one of SHA-256.
     pub(super) fn digits(&self) -> Option<&str> {
-        self.digest.as_deref()?.strip_prefix("sha256:")
+        self.digest.as_deref()?.strip_prefix("sha256:").filter(|digits| is_digest(digits))
     }
 
     /// The content, if it stands here.
@@ -274,20 +275,23 @@ mod tests {
 
     #[test]
     fn an_app_of_spins_is_read() {
+        let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
         let text = json!({
             "spin_lock_version": 1, "must_understand": ["component_host_requirements"],
             "metadata": { "name": "a" }, "unknown": 1, "triggers": [],
             "components": [{
-                "id": "a", "source": { "content_type": "application/wasm", "digest": "sha256:ab" },
-                "files": [{ "path": "b", "inline": "aGk", "digest": "sha256:cd" },
-                          { "path": "c", "digest": "sha256:ef" }],
+                "id": "a", "source": { "content_type": "application/wasm", "digest": digest("a") },
+                "files": [{ "path": "b", "inline": "aGk", "digest": digest("b") },
+                          { "path": "c", "digest": digest("c") },
+                          { "path": "d", "digest": "sha256:../d" }],
                 "host_requirements": { "local_service_chaining": "required", "new": "optional" },
                 "dependencies": { "x:y": { "source": { "content_type": "application/wasm",
-                    "digest": "sha256:01" }, "export": null, "inherit": "All" } },
+                    "digest": digest("d") }, "export": null, "inherit": "All" } },
             }],
         });
         let app = LockedApp::parse(text.to_string().as_bytes()).unwrap();
-        assert_eq!(app.named().collect::<Vec<_>>(), ["ab", "01", "ef"]);
+        let named: Vec<_> = app.named().collect();
+        assert_eq!(named, ["a", "d", "c"].map(|digit| digit.repeat(64)));
         let bytes = app.components[0].files[0].content.bytes().unwrap().unwrap();
         assert_eq!(bytes, b"hi");
         assert!(LockedApp::is_one(text.to_string().as_bytes()));

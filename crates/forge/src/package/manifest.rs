@@ -70,6 +70,7 @@ pub(super) fn of(app: &LockedApp, places: &Places) -> Result<(&'static str, Stri
         }
     }
     manifest.insert("component".to_owned(), components.into());
+    manifest.retain(says_something);
     let text = toml::to_string(&manifest).map_err(|error| PackageError::Locked(error.to_string()));
     Ok((name, text?))
 }
@@ -92,6 +93,7 @@ fn application(metadata: &Map<String, Json>) -> Table {
     if let Some(settings) = settings.and_then(|it| toml_of(&it)) {
         application.insert("trigger".to_owned(), settings);
     }
+    application.retain(says_something);
     application
 }
 
@@ -168,11 +170,7 @@ fn component(
         dependencies.insert(import.clone(), dependency(it, places)?.into());
     }
     table.insert("dependencies".to_owned(), dependencies.into());
-    table.retain(|_, value| match value {
-        Value::Table(table) => !table.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => true,
-    });
+    table.retain(says_something);
     Ok(table)
 }
 
@@ -212,6 +210,15 @@ fn take(from: &Map<String, Json>, key: &str, name: &str, into: &mut Table) {
     }
 }
 
+/// Whether a key is worth stating.
+fn says_something(_: &str, value: &mut Value) -> bool {
+    match value {
+        Value::Table(table) => !table.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    }
+}
+
 fn table_of(table: &Map<String, Json>) -> Table {
     table.iter().filter_map(|(key, value)| Some((key.clone(), toml_of(value)?))).collect()
 }
@@ -229,4 +236,56 @@ fn toml_of(value: &Json) -> Option<Value> {
         Json::Array(list) => Value::Array(list.iter().filter_map(toml_of).collect()),
         Json::Object(table) => Value::Table(table_of(table)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn digest(digit: &str) -> String {
+        format!("sha256:{}", digit.repeat(64))
+    }
+
+    fn manifest(app: &Json) -> (&'static str, String) {
+        let app = LockedApp::parse(app.to_string().as_bytes()).unwrap();
+        let modules = BTreeMap::from([("a".repeat(64), "components/a.wasm".to_owned())]);
+        of(&app, &Places { modules, ..Places::default() }).unwrap()
+    }
+
+    #[test]
+    fn settings_of_triggers_are_found_where_any_version_of_spin_puts_them() {
+        let app = |metadata: Json| {
+            let trigger = json!({ "id": "a", "trigger_type": "http",
+                "trigger_config": { "route": "/", "component": "a", "executor": null } });
+            let source = json!({ "content_type": "application/wasm", "digest": digest("a") });
+            json!({ "spin_lock_version": 0, "metadata": metadata, "triggers": [trigger],
+                    "components": [{ "id": "a", "source": source }] })
+        };
+        let expected = "spin_manifest_version = 2\n\n[application]\nname = \"a\"\n\n\
+            [application.trigger.http]\nbase = \"/base\"\n\n\
+            [component.a]\nsource = \"components/a.wasm\"\n\n\
+            [[trigger.http]]\ncomponent = \"a\"\nid = \"a\"\nroute = \"/\"\n";
+        let old = json!({ "type": "http", "base": "/base" });
+        for metadata in [
+            json!({ "name": "a", "trigger": old }),
+            json!({ "name": "a", "trigger": old, "triggers": { "http": { "base": "/base" } } }),
+        ] {
+            assert_eq!(manifest(&app(metadata)), ("spin.toml", expected.to_owned()));
+        }
+        let (name, text) = manifest(&app(json!({ "name": "a", "dayfly": {} })));
+        assert_eq!(name, "dayfly.toml");
+        assert!(text.starts_with("dayfly = 1\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let app = json!({ "spin_lock_version": 0, "triggers": [],
+            "components": [{ "id": "a", "source": { "content_type": "x", "digest": digest("b") } }] });
+        let app = LockedApp::parse(app.to_string().as_bytes()).unwrap();
+        let error = of(&app, &Places::default()).unwrap_err();
+        let expected = format!("it names `{}`, which none of its layers has", digest("b"));
+        assert_eq!(error.to_string(), expected);
+    }
 }

@@ -54,7 +54,7 @@ pub struct Packer<'a> {
     blobs: BTreeMap<String, Blob>,
     /// The files of each component, by their paths.
     files: BTreeMap<ComponentId, BTreeMap<String, PathBuf>>,
-    left_out: BTreeSet<PathBuf>,
+    left_out: BTreeSet<String>,
     budget: Budget,
 }
 
@@ -295,6 +295,10 @@ impl<'a> Packer<'a> {
         let root = &self.stated.app.root;
         let app = root.canonicalize().map_err(PackageError::io(root))?;
         let mut files = BTreeMap::new();
+        let written = folders.iter().filter(|folder| folder.writable);
+        let written =
+            written.filter(|it| it.host.read_dir().is_ok_and(|entries| entries.count() > 0));
+        self.left_out.extend(written.map(|folder| folder.guest.clone()));
         // A guest sees of two folders the one whose path is longer.
         let mut ordered: Vec<_> = folders.iter().filter(|folder| !folder.writable).collect();
         ordered.sort_by_key(|folder| folder.guest.trim_matches('/').len());
@@ -310,7 +314,7 @@ impl<'a> Packer<'a> {
 /// A walk through a granted folder.
 struct Walk<'w> {
     app: &'w Path,
-    left_out: &'w mut BTreeSet<PathBuf>,
+    left_out: &'w mut BTreeSet<String>,
     files: &'w mut BTreeMap<String, PathBuf>,
 }
 
@@ -328,16 +332,20 @@ impl Walk<'_> {
                 !kind.is_symlink() || (it.starts_with(self.app) && it.is_file() && !is_never(it))
             });
             match target {
-                Some(_) if is_never(Path::new(name)) => drop(self.left_out.insert(path)),
+                Some(_) if is_never(Path::new(name)) => self.leave_out(&guest),
                 Some(_) if kind.is_dir() => self.folder(&path, &guest)?,
                 Some(target) if target.is_file() => drop(self.files.insert(guest, target)),
-                _ => drop(self.left_out.insert(path)),
+                _ => self.leave_out(&guest),
             }
             if self.files.len() > super::MAX_FILES {
                 return Err(PackageError::TooLarge(format!("{} files", super::MAX_FILES)));
             }
         }
         Ok(())
+    }
+
+    fn leave_out(&mut self, guest: &str) {
+        self.left_out.insert(format!("/{guest}"));
     }
 }
 

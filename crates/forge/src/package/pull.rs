@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::locked::{LockedApp, is_locked};
-use super::unpack::{self, Layers, kind};
+use super::unpack::{self, Layers};
 use super::{
     LOCKED, MAX_LAYERS, MAX_LOCKED_BYTES, MAX_PACKAGE_BYTES, PackageError, WASM, WKG_WASM,
+    described,
 };
 use crate::fetch::{
-    Client, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Tell, Version,
+    Client, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Version,
 };
 use crate::resolve::MAX_SOURCE_BYTES;
 
@@ -39,25 +40,22 @@ pub fn pull(
         is_free(folder)?;
     }
     let client = Client::new(config.patience)?;
+    let mut oci = Oci::of(client.asker(), reference, config.credentials.as_deref())?;
     let version = reference.version();
-    let open = |asker| Oci::of(asker, reference, config.credentials.as_deref());
-    let (manifest, digest) =
-        client.run(|asker| async move { open(asker)?.manifest(&version).await })?;
+    let (manifest, digest) = client.run(|_| oci.manifest(&version))?;
     let place = folder.map_or_else(|| folder_of(config, &digest), Path::to_owned);
     if folder.is_none() && place.is_dir() {
         return Ok(place);
     }
     let store = Store::new(&config.folder);
     let mut bring = |blob: &Descriptor| -> Result<PathBuf, PackageError> {
-        let (what, began) = (kind(&blob.media_type), Instant::now());
+        let (what, began) = (described(blob), Instant::now());
         if blob.digits().is_none_or(|digits| store.find(digits).is_none()) {
-            tell(Fetching::Starts(what));
+            tell(Fetching::Starts(&what));
         }
-        let (store, progress): (_, Tell<'_>) = (&store, &mut tell);
-        let (copy, bytes) =
-            client.run(|asker| async move { open(asker)?.bring(blob, store, progress).await })?;
+        let (copy, bytes) = client.run(|_| oci.bring(blob, &store, &mut tell))?;
         if bytes > 0 {
-            tell(Fetching::Done { source: what, bytes, took: began.elapsed() });
+            tell(Fetching::Done { source: &what, bytes, took: began.elapsed() });
         } else if !copy.is(&fs::read(&copy.path).map_err(PackageError::io(&copy.path))?) {
             return Err(PackageError::Changed { path: copy.path });
         }

@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::unpack::kind;
-use super::{Content, Package, PackageError};
-use crate::fetch::{Client, FetchConfig, Fetching, Oci, Reference, Tell, Version, digest_of};
+use super::{Content, Package, PackageError, described};
+use crate::fetch::{Client, FetchConfig, Fetching, Oci, Reference, Version, digest_of};
 
 /// What was sent.
 #[derive(Debug, Clone)]
@@ -37,28 +36,24 @@ pub fn push(
     let digest = digest_of(&package.manifest);
     let blobs = package.blobs.len();
     let mut pushed = Pushed { digest: format!("sha256:{digest}"), blobs, sent: 0, sent_bytes: 0 };
-    let open = |asker| Oci::of(asker, reference, config.credentials.as_deref());
+    let mut oci = Oci::of(client.asker(), reference, config.credentials.as_deref())?;
     // Each step has half an hour of its own.
     for blob in &package.blobs {
         let digits = blob.descriptor.digits().unwrap_or_default();
-        let has = client.run(|asker| async move { open(asker)?.has_blob(digits).await })?;
-        if has {
+        if client.run(|_| oci.has_blob(digits))? {
             continue;
         }
         let bytes = blob.content.read()?;
         let sent_bytes = bytes.len() as u64;
-        let what = format!("{} {}", kind(&blob.descriptor.media_type), short(digits));
-        let began = Instant::now();
+        let (what, began) = (described(&blob.descriptor), Instant::now());
         tell(Fetching::Starts(&what));
-        let progress: Tell<'_> = &mut tell;
-        client.run(|asker| async move { open(asker)?.put_blob(digits, bytes, progress).await })?;
+        client.run(|_| oci.put_blob(digits, bytes, &mut tell))?;
         tell(Fetching::Done { source: &what, bytes: sent_bytes, took: began.elapsed() });
         pushed.sent += 1;
         pushed.sent_bytes += sent_bytes;
     }
     let manifest = package.manifest.clone();
-    client.run(|asker| async move {
-        let mut oci = open(asker)?;
+    client.run(|_| async {
         match oci.tagged(tag).await? {
             Some(there) if there == digest => Ok(()),
             _ => oci.put_manifest(tag, manifest).await,
@@ -74,9 +69,4 @@ impl Content {
             Self::File(file) => Ok(fs::read(file).map_err(PackageError::io(file))?.into()),
         }
     }
-}
-
-/// The begin of a digest, which is enough for people.
-fn short(digits: &str) -> &str {
-    digits.get(..12).unwrap_or(digits)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::locked::{ContentRef, DAYFLY, LockedApp, LockedComponent};
 use super::manifest::{self, Folder, Places};
-use super::{ARCHIVE, Budget, LOCKED, PackageError, WASM, WASM_GZIP, WKG_WASM, archive};
+use super::{ARCHIVE, Budget, LOCKED, PackageError, WASM_GZIP, archive};
 use crate::fetch::{Descriptor, digest_of};
 
 /// The longest path of a file.
@@ -64,17 +64,6 @@ pub(super) fn is_needed(layer: &Descriptor, app: &LockedApp) -> bool {
     }
 }
 
-/// What a layer is, for people.
-pub(super) fn kind(media_type: &str) -> &'static str {
-    match media_type {
-        WASM | WKG_WASM => "component",
-        WASM_GZIP => "frozen component",
-        ARCHIVE => "files",
-        super::DATA => "file",
-        _ => "description",
-    }
-}
-
 /// Lays an app out in `folder`; `scratch` is for what is unpacked on the way.
 pub(super) fn lay_out(
     app: &LockedApp,
@@ -93,7 +82,7 @@ pub(super) fn lay_out(
     }
     for part in app.modules() {
         let digits = part.digits().unwrap_or_default();
-        out.module(part, &format!("components/{}.wasm", digits.get(..16).unwrap_or(digits)))?;
+        out.module(part, &format!("dependencies/{}.wasm", digits.get(..16).unwrap_or(digits)))?;
     }
     for component in &app.components {
         out.files(component)?;
@@ -116,7 +105,9 @@ struct LayOut<'l> {
 impl LayOut<'_> {
     /// Puts a module in its place, unless it has one.
     fn module(&mut self, content: &ContentRef, place: &str) -> Result<(), PackageError> {
-        let digits = content.digits().unwrap_or_default();
+        let Some(digits) = content.digits() else {
+            return Err(PackageError::Locked("code in it has no digest".to_owned()));
+        };
         if self.places.modules.contains_key(digits) {
             return Ok(());
         }

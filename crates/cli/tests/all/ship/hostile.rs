@@ -162,7 +162,14 @@ async fn descriptions_reach_for_nothing_else() {
         ),
         (
             Box::new(a("source", json!({ "content_type": "x", "source": "file:///etc/passwd" }))),
-            "which none of its layers has",
+            "code in it has no digest",
+        ),
+        (
+            Box::new(a(
+                "source",
+                json!({ "content_type": "x", "inline": "eA", "digest": "sha256:../../../a" }),
+            )),
+            "code in it has no digest",
         ),
         (Box::new(|app| app["must_understand"] = json!(["magic"])), "`magic`"),
         (

@@ -50,12 +50,11 @@ async fn what_is_there_is_not_sent_again() {
 
 const SEVERAL: &str = "spin_manifest_version = 2\n[application]\nname = \"several\"\n\
     version = \"1.2.3\"\nauthors = [\"a cat\"]\n\
-    [application.trigger.http]\nbase = \"/base\"\n\
     [variables]\nname = { default = \"friend\" }\n\
     key = { default = \"sesame\", secret = true }\n\
-    [[trigger.http]]\nroute = \"/first/...\"\ncomponent = \"first\"\n\
+    [[trigger.http]]\nroute = \"/...\"\ncomponent = \"first\"\n\
     [[trigger.http]]\nroute = { private = true }\ncomponent = { source = \"guest:rust-http\" }\n\
-    [[trigger.http]]\nroute = \"/second/...\"\ncomponent = \"second\"\n\
+    [[trigger.http]]\nroute = \"/read\"\ncomponent = \"second\"\n\
     [component.first]\nsource = \"guest:rust-http\"\n\
     environment = { COLOUR = \"green\" }\n\
     allowed_outbound_hosts = [\"http://*.spin.internal\", \"https://{{ name }}.example.com\"]\n\
@@ -86,11 +85,10 @@ async fn a_manifest_of_spins_keeps_what_it_says() {
     assert!(manifest.contains("a cat"), "{manifest}");
     let words = ["up", "--variable", "key=opened"];
     let server = user.dayfly().args(words).arg(&folder).serve().await;
-    let at = |path: &str| format!("/base{path}");
-    assert_eq!(server.text(&at("/first/config/greeting")).await, "hello friend!");
-    assert_eq!(server.text(&at("/first/config/token")).await, "opened");
-    assert!(server.text(&at("/first/env")).await.contains("COLOUR=green"));
-    let read = |path: &str| at(&format!("/second/read?path={path}"));
+    assert_eq!(server.text("/config/greeting").await, "hello friend!");
+    assert_eq!(server.text("/config/token").await, "opened");
+    assert!(server.text("/env").await.contains("COLOUR=green"));
+    let read = |path: &str| format!("/read?path={path}");
     assert_eq!(server.text(&read("/data/small.txt")).await, "small");
     assert_eq!(server.text(&read("/data/deep/large.txt")).await.len(), 6000);
     assert_eq!(server.text(&read("/data/empty")).await, "");
@@ -121,10 +119,53 @@ async fn what_only_dayfly_knows_comes_back_too() {
     )
     .file("data/uploaded.txt", "of a user's")
     .file("assets/a.txt", "an asset");
-    user.push(app.folder(), &name).await;
+    let pushed = user.dayfly().args(["push", "-f"]).arg(app.folder()).arg(&name).ends().await;
+    let said = pushed.with(0);
+    assert!(said.contains("`/data` is not pushed"), "{said}");
     let folder = user.pull(&name).await;
     let manifest = std::fs::read_to_string(folder.join("dayfly.toml")).unwrap();
-    insta::assert_snapshot!(manifest, @"");
+    insta::assert_snapshot!(manifest, @r#"
+    dayfly = 1
+
+    [application]
+    name = "own"
+
+    [component.guest]
+    blob_containers = ["pictures"]
+    messaging = ["default"]
+    source = "components/guest.wasm"
+    websockets = true
+
+    [[component.guest.files]]
+    destination = "/data"
+    source = "files/guest/0"
+    writable = true
+
+    [[component.guest.files]]
+    destination = "/assets"
+    source = "files/guest/1"
+
+    [component.guest.limits]
+    cpu = "3s"
+    memory = "77MiB"
+
+    [component.guest.reuse]
+    idle = "9s"
+    requests = 3
+
+    [[trigger.http]]
+    component = "guest"
+    id = "guest-http-trigger"
+    route = "/..."
+
+    [[trigger.queue]]
+    component = "guest"
+    id = "guest-queue-trigger"
+    queue = "jobs"
+
+    [trigger.queue.retry]
+    attempts = 2
+    "#);
     let server = user.dayfly().up(&folder).await;
     assert_eq!(server.text("/count").await, "1");
     assert_eq!(server.text("/count").await, "2", "it is reused");
@@ -169,7 +210,7 @@ async fn state_and_secrets_stay_here() {
         .link("hidden.txt", ".env");
     let pushed = user.dayfly().arg("push").arg(app.folder()).arg(&name).ends().await;
     let said = pushed.with(0);
-    for left_out in [".env", ".dayfly", "deep/.git", "runtime-config.toml", "passwords"] {
+    for left_out in ["`/.env", "`/.dayfly", "`/deep/.git", "`/runtime-config.toml", "`/passwords"] {
         assert!(said.contains(&format!("{left_out}` is not pushed")), "{left_out}: {said}");
     }
     for (kind, bytes) in registry.pulled("careful", "1").await {
@@ -259,6 +300,23 @@ async fn a_folder_in_use_is_left_alone() {
     assert!(user.path("hello/dayfly.toml").is_file());
     let left: Vec<_> = user.path("").read_dir().unwrap().flatten().collect();
     assert!(left.iter().all(|it| !it.file_name().to_string_lossy().starts_with(".pulled")));
+}
+
+#[tokio::test]
+async fn what_a_package_keeps_is_kept_for_its_repository() {
+    let (registry, user) = (Registry::start().await, User::new());
+    let app = App::of("rust-hello");
+    for version in ["1", "2"] {
+        let name = reference(&registry, &format!("me/hello:{version}"));
+        user.dayfly().within(app.folder()).args(["push", &name]).ends().await.with(0);
+        let up = user.dayfly().env_remove("DAYFLY_STATE_DIR");
+        let server = up.env("XDG_DATA_HOME", user.path("data")).up(&name).await;
+        assert_eq!(server.text("/hello").await, "hello world");
+        server.stop().await;
+    }
+    let host = registry.host().replace(':', "_");
+    let kept = user.path("data/dayfly/apps").join(host).join("me/hello");
+    assert!(kept.join("logs").is_dir());
 }
 
 #[tokio::test]

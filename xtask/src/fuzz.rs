@@ -22,6 +22,7 @@ const TARGETS: &[&str] = &[
     "mysql",
     "nats",
     "trace_context",
+    "package",
 ];
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with

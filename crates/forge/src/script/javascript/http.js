@@ -26,6 +26,9 @@ const COPY = Symbol("copy");
 // A response that stands for a failure of the network.
 const ERROR = Symbol("error");
 
+// A response that came from a server: its URL, and whether others led there.
+const RECEIVED = Symbol("received");
+
 export class Request extends Body {
   constructor(input, init = {}) {
     const from = input instanceof Request ? input : null;
@@ -64,7 +67,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export class Response extends Body {
   constructor(given, init = {}) {
     const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
-    if (!(status >= 200 && status <= 599) && !init[ERROR]) {
+    if (!(status >= 200 && status <= 599) && !init[ERROR] && !init[RECEIVED]) {
       throw new RangeError(`${init.status} is no status from 200 to 599`);
     }
     const headers = new Headers(init.headers);
@@ -80,8 +83,8 @@ export class Response extends Body {
       statusText: String(init.statusText ?? ""),
       headers,
       type: init[ERROR] ? "error" : "default",
-      url: "",
-      redirected: false,
+      url: init[RECEIVED]?.url ?? "",
+      redirected: init[RECEIVED]?.redirected ?? false,
     });
   }
 
@@ -109,12 +112,19 @@ export class Response extends Body {
 
   clone() {
     const { status, statusText, headers } = this;
-    return new Response(null, { status, statusText, headers, [COPY]: { body: this.shared() } });
+    const copied = { [COPY]: { body: this.shared() }, [RECEIVED]: this };
+    return new Response(null, { status, statusText, headers, ...copied });
   }
 
   get [Symbol.toStringTag]() {
     return "Response";
   }
+}
+
+// The response that a server gave.
+export function received(stream, { status, headers, url, redirected }) {
+  const body = WITHOUT_BODY.has(status) ? null : stream;
+  return new Response(body, { status, headers, [RECEIVED]: { url: url.replace(/#.*$/, ""), redirected } });
 }
 
 function define(message, properties) {

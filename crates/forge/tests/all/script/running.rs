@@ -279,6 +279,8 @@ async fn instance(code: &Code, state: State) -> (Store<State>, Instance) {
     let mut store = code.store(state);
     let mut linker = Linker::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI links");
+    // Capabilities have their tests where there is a host.
+    linker.define_unknown_imports_as_traps(code.component()).expect("the world is ours");
     let made = linker.instantiate_async(&mut store, code.component()).await;
     (store, made.expect("it starts"))
 }

@@ -7,6 +7,8 @@
 
 mod dispatch;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 use serde_json::json;
 use wit_parser::abi::{AbiVariant, WasmSignature};

@@ -26,17 +26,16 @@ export class Failure {
 // What an interface's error says: its kind, and a text.
 export function wordsOf(error) {
   const [kind, detail] = Array.isArray(error) ? error : [error];
-  const plain = String(kind ?? "failed").replaceAll("-", " ");
-  if (Array.isArray(detail)) return [wordsOf(detail)[0] ?? kind, wordsOf(detail)[1]];
-  const text = typeof detail === "object" && detail ? (detail.message ?? listed(detail)) : detail;
-  if (text === undefined || text === null || text === "") return [kind, plain];
-  return [kind, kind === "other" || kind === "io" ? `${text}` : `${plain}: ${text}`];
+  const [text, plain] = [textOf(detail), String(kind ?? "failed").replaceAll("-", " ")];
+  if (!text) return [kind, plain];
+  return [kind, kind === "other" || kind === "io" ? text : `${plain}: ${text}`];
 }
 
-function listed(detail) {
-  return Object.values(detail)
-    .filter(value => typeof value === "string" || typeof value === "number")
-    .join(", ");
+function textOf(detail) {
+  if (Array.isArray(detail)) return textOf(detail[1]) || detail[0].replaceAll("-", " ");
+  if (typeof detail !== "object" || detail === null) return `${detail ?? ""}`;
+  const isPlain = value => typeof value === "string" || typeof value === "number";
+  return detail.message ?? Object.values(detail).filter(isPlain).join(", ");
 }
 
 // A number that is a whole one of JavaScript's, a BigInt otherwise.

@@ -3,7 +3,7 @@ memory as the table of interfaces says, and results read from there."""
 
 import os
 from array import array
-from _struct import calcsize, pack_into, unpack_from
+from _struct import Struct
 
 # Reading from standard input at an offset reads memory; writing to standard error at one calls.
 MEMORY, CALL = 0, 2
@@ -13,6 +13,9 @@ FORMATS = {
     "bool": "<?", "u8": "<B", "u16": "<H", "u32": "<I", "u64": "<Q", "s8": "<b", "s16": "<h",
     "s32": "<i", "s64": "<q", "f32": "<f", "f64": "<d",
 }  # fmt: skip
+
+# An address and a length.
+PLACE = Struct("<II")
 
 
 class Error(Exception):
@@ -34,144 +37,162 @@ class Failure(Exception):
 def words(error):
     """What an interface's error says: its kind, and a text."""
     kind, detail = error if isinstance(error, tuple) else (error, None)
+    detail, plain = text_of(detail), str(kind or "failed").replace("-", " ")
+    if not detail:
+        return kind, plain
+    return kind, detail if kind in ("other", "io") else f"{plain}: {detail}"
+
+
+def text_of(detail):
     if isinstance(detail, tuple):
-        return words(detail)[0] or kind, words(detail)[1]
+        return text_of(detail[1]) or detail[0].replace("-", " ")
     if isinstance(detail, dict):
         texts = [str(value) for value in detail.values() if isinstance(value, (str, int))]
-        detail = detail.get("message") or ", ".join(texts)
-    plain = str(kind).replace("-", " ")
-    if detail is None or detail == "":
-        return kind, plain
-    return kind, str(detail) if kind in ("other", "io") else f"{plain}: {detail}"
+        return detail.get("message") or ", ".join(texts)
+    return "" if detail is None else str(detail)
 
 
 class Types:
-    """What stores and loads values of each type, by the type's place in the table."""
+    """What stores and loads values of each type, by the type's place in the table, where those that it
+    is made of stand before it."""
 
     def __init__(self, table):
         self.table = table
-        self.sizes = [entry[1] for entry in table]
-        self.codecs = [getattr(self, entry[0], self.number)(*entry) for entry in table]
+        self.codecs = []
+        for kind, size, _, *more in table:
+            self.codecs.append(getattr(self, kind)(*more) if hasattr(self, kind) else number(kind))
 
-    def store(self, index, value, memory, at, kept):
-        self.codecs[index][0](value, memory, at, kept)
+    def pair(self, index):
+        return self.codecs[index] if index >= 0 else (None, lambda memory, at: None)
 
-    def load(self, index, memory, at):
-        return None if index < 0 else self.codecs[index][1](memory, at)
-
-    def number(self, kind, size, align):
-        form = FORMATS[kind]
-
-        def store(value, memory, at, kept):
-            pack_into(form, memory, at, value)
-
-        def load(memory, at):
-            return unpack_from(form, memory, at)[0]
-
-        return store, load
-
-    def string(self, kind, size, align):
+    def string(self):
         def store(value, memory, at, kept):
             if not isinstance(value, str):
                 raise TypeError(f"a text is wanted, not {value!r}")
-            pack_into("<II", memory, at, *placed(value.encode(), kept))
+            PLACE.pack_into(memory, at, *placed(value.encode(), kept))
 
         def load(memory, at):
-            return peek(*unpack_from("<II", memory, at)).decode()
+            address, length = PLACE.unpack_from(memory, at)
+            return peek(address, length).decode()
 
         return store, load
 
-    def list(self, kind, size, align, item):
-        each = self.sizes[item]
+    def list(self, item):
         if self.table[item][0] == "u8":
-
-            def store(value, memory, at, kept):
-                pack_into("<II", memory, at, *placed(value, kept))
-
-            def load(memory, at):
-                return peek(*unpack_from("<II", memory, at))
-
-        else:
-
-            def store(value, memory, at, kept):
-                items = array("B", bytes(each * len(value)))
-                for number, one in enumerate(value):
-                    self.store(item, one, items, each * number, kept)
-                kept.append(items)
-                pack_into("<II", memory, at, items.buffer_info()[0], len(value))
-
-            def load(memory, at):
-                address, count = unpack_from("<II", memory, at)
-                items, load = peek(address, each * count), self.codecs[item][1]
-                return [load(items, each * number) for number in range(count)]
-
-        return store, load
-
-    def record(self, kind, size, align, fields):
-        def store(value, memory, at, kept):
-            for name, field, offset in fields:
-                self.store(field, value[name], memory, at + offset, kept)
-
-        def load(memory, at):
-            return {name: self.load(field, memory, at + offset) for name, field, offset in fields}
-
-        return store, load
-
-    def tuple(self, kind, size, align, fields):
-        def store(value, memory, at, kept):
-            for one, (field, offset) in zip(value, fields, strict=True):
-                self.store(field, one, memory, at + offset, kept)
-
-        def load(memory, at):
-            return tuple(self.load(field, memory, at + offset) for field, offset in fields)
-
-        return store, load
-
-    def variant(self, kind, size, align, tag, payload, cases):
-        form = FORMATS[f"u{8 * tag}"]
-        numbers = {name: number for number, (name, _) in enumerate(cases)}
+            return octets()
+        size = self.table[item][1]
+        store_item, load_item = self.codecs[item]
 
         def store(value, memory, at, kept):
-            name, detail = value
-            pack_into(form, memory, at, numbers[name])
-            if cases[numbers[name]][1] >= 0:
-                self.store(cases[numbers[name]][1], detail, memory, at + payload, kept)
+            items = array("B", bytes(size * len(value)))
+            for number, one in enumerate(value):
+                store_item(one, items, size * number, kept)
+            kept.append(items)
+            PLACE.pack_into(memory, at, items.buffer_info()[0], len(value))
 
         def load(memory, at):
-            name, ty = cases[unpack_from(form, memory, at)[0]]
-            return name, self.load(ty, memory, at + payload)
+            address, count = PLACE.unpack_from(memory, at)
+            items = peek(address, size * count)
+            return [load_item(items, place) for place in range(0, size * count, size)]
 
         return store, load
 
-    def enum(self, kind, size, align, tag, names):
-        form = FORMATS[f"u{8 * tag}"]
+    def record(self, fields):
+        fields = [(name, *self.codecs[field], offset) for name, field, offset in fields]
 
         def store(value, memory, at, kept):
-            pack_into(form, memory, at, names.index(value))
+            for name, store_field, _, offset in fields:
+                store_field(value[name], memory, at + offset, kept)
 
         def load(memory, at):
-            return names[unpack_from(form, memory, at)[0]]
+            return {name: load_field(memory, at + offset) for name, _, load_field, offset in fields}
 
         return store, load
 
-    def option(self, kind, size, align, payload, some):
+    def tuple(self, fields):
+        fields = [(*self.codecs[field], offset) for field, offset in fields]
+
+        def store(value, memory, at, kept):
+            for one, (store_field, _, offset) in zip(value, fields, strict=True):
+                store_field(one, memory, at + offset, kept)
+
+        def load(memory, at):
+            return tuple(load_field(memory, at + offset) for _, load_field, offset in fields)
+
+        return store, load
+
+    def variant(self, tag, payload, cases):
+        store_tag, load_tag = number(f"u{8 * tag}")
+        cases = [(name, *self.pair(ty)) for name, ty in cases]
+        numbers = {name: (number, store) for number, (name, store, _) in enumerate(cases)}
+
+        def store(value, memory, at, kept):
+            number, store_detail = numbers[value[0]]
+            store_tag(number, memory, at, kept)
+            if store_detail:
+                store_detail(value[1], memory, at + payload, kept)
+
+        def load(memory, at):
+            name, _, load_detail = cases[load_tag(memory, at)]
+            return name, load_detail(memory, at + payload)
+
+        return store, load
+
+    def enum(self, tag, names):
+        store_tag, load_tag = number(f"u{8 * tag}")
+
+        def store(value, memory, at, kept):
+            store_tag(names.index(value), memory, at, kept)
+
+        def load(memory, at):
+            return names[load_tag(memory, at)]
+
+        return store, load
+
+    def option(self, payload, some):
+        store_some, load_some = self.codecs[some]
+
         def store(value, memory, at, kept):
             memory[at] = value is not None
             if value is not None:
-                self.store(some, value, memory, at + payload, kept)
+                store_some(value, memory, at + payload, kept)
 
         def load(memory, at):
-            return self.load(some, memory, at + payload) if memory[at] else None
+            return load_some(memory, at + payload) if memory[at] else None
 
         return store, load
 
-    def result(self, kind, size, align, payload, ok, err):
+    def result(self, payload, ok, err):
+        load_ok, load_err = self.pair(ok)[1], self.pair(err)[1]
+
         def load(memory, at):
             if memory[at]:
-                raise Failure(self.load(err, memory, at + payload))
-            return self.load(ok, memory, at + payload)
+                raise Failure(load_err(memory, at + payload))
+            return load_ok(memory, at + payload)
 
         return None, load
+
+
+def number(kind):
+    form = Struct(FORMATS[kind])
+
+    def store(value, memory, at, kept):
+        form.pack_into(memory, at, value)
+
+    def load(memory, at):
+        return form.unpack_from(memory, at)[0]
+
+    return store, load
+
+
+def octets():
+    def store(value, memory, at, kept):
+        PLACE.pack_into(memory, at, *placed(value, kept))
+
+    def load(memory, at):
+        return peek(*PLACE.unpack_from(memory, at))
+
+    return store, load
 
 
 def placed(data, kept):
@@ -189,8 +210,11 @@ def peek(address, length):
 class Bridge:
     def __init__(self, interfaces):
         table, functions = interfaces
-        self.types = Types(table)
-        self.functions = {entry[0]: (number, *entry[1:]) for number, entry in enumerate(functions)}
+        types = Types(table)
+        self.functions = {}
+        for number, (name, size, parameters, result, offset) in enumerate(functions):
+            stores = [(types.codecs[ty][0], at) for ty, at in parameters]
+            self.functions[name] = number, size, stores, types.pair(result)[1], offset
         self.open = False
         self.loading = 0
 
@@ -198,16 +222,16 @@ class Bridge:
         """What a function of the host gives back; a `Failure` if that is an error."""
         if not self.open:
             raise Error(NOT_YET, "not-yet")
-        number, size, parameters, result, offset = self.functions[name]
+        number, size, stores, load, offset = self.functions[name]
         block, kept = array("B", bytes(size)), []
-        for (ty, at), value in zip(parameters, arguments, strict=True):
-            self.types.store(ty, value, block, at, kept)
+        for (store, at), value in zip(stores, arguments, strict=True):
+            store(value, block, at, kept)
         address = block.buffer_info()[0].to_bytes(4, "little")
         # A finaliser may call while the result of another call is read.
         os.pwrite(CALL, address, number | (KEEP if self.loading else 0))
         self.loading += 1
         try:
-            return self.types.load(result, block, offset)
+            return load(block, offset)
         finally:
             self.loading -= 1
 

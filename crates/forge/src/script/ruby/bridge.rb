@@ -76,13 +76,21 @@ module Dayfly
       # What an interface's error says: its kind, and a text.
       def words(error)
         kind, detail = error
-        return [words(detail)[0] || kind, words(detail)[1]] if detail.is_a?(Array)
-
+        detail = text_of(detail)
         plain = (kind || "failed").tr("-", " ")
-        detail = detail["message"] || detail.values.grep(String).join(", ") if detail.is_a?(Hash)
-        return [kind, plain] if detail.nil? || detail == ""
+        return [kind, plain] if detail.empty?
 
-        [kind, %w[other io].include?(kind) ? detail.to_s : "#{plain}: #{detail}"]
+        [kind, %w[other io].include?(kind) ? detail : "#{plain}: #{detail}"]
+      end
+
+      private
+
+      def text_of(detail)
+        case detail
+        when Array then text_of(detail[1]).then { |text| text.empty? ? detail[0].tr("-", " ") : text }
+        when Hash then detail["message"] || detail.values.grep(String).join(", ")
+        else detail.to_s
+        end
       end
     end
 

@@ -3,7 +3,7 @@
 //! No capability is written down here. From the world's WIT come two things: a part of the driver,
 //! which calls an import by its number ([`driver`]), and a table for the scripts' own marshallers,
 //! which says where in memory each argument stands ([`table`]). A script lays the arguments of one call
-//! out in a *block*, as a record of them lies in memory, with room for the result behind them.
+//! out in a *block*, as a record of them lies in memory behind [`HEADER`], with room for the result at its end.
 
 mod dispatch;
 mod layout;
@@ -77,6 +77,9 @@ pub(super) fn table(resolve: &Resolve, world: WorldId) -> String {
     json!([types.into_table(), functions]).to_string()
 }
 
+/// What a block begins with: where the memory begins and ends that a call's result refers to.
+const HEADER: usize = 8;
+
 /// Where the arguments and the result of a function stand in its block, in bytes.
 struct Block {
     offsets: Vec<usize>,
@@ -87,9 +90,10 @@ struct Block {
 impl Block {
     fn of(import: &Import, sizes: &SizeAlign) -> Self {
         let offsets = sizes.field_offsets(&import.parameters).into_iter();
-        let offsets = offsets.map(|(offset, _)| offset.size_wasm32()).collect();
+        let offsets = offsets.map(|(offset, _)| HEADER + offset.size_wasm32()).collect();
+        let parameters = sizes.params(&import.parameters).size.size_wasm32();
         // What is aligned to eight bytes suits every type.
-        let result = sizes.params(&import.parameters).size.size_wasm32().next_multiple_of(8);
+        let result = (HEADER + parameters).next_multiple_of(8);
         let size = import.result.as_ref().map_or(0, |ty| sizes.size(ty).size_wasm32());
         Self { offsets, result, size: (result + size).next_multiple_of(8) }
     }

@@ -42,26 +42,26 @@ fn names_of_functions_differ_and_none_takes_its_parameters_by_address() {
 fn a_call_loads_what_the_block_holds_and_leaves_the_result_behind_it() {
     assert_eq!(
         call_of("f: func(a: u8, b: string, c: s64) -> bool;"),
-        "(i32.store8 offset=24 (local.get $block) (call $import0 \
-         (i32.load8_u offset=0 (local.get $block)) (i32.load offset=4 (local.get $block)) \
-         (i32.load offset=8 (local.get $block)) (i64.load offset=16 (local.get $block))))"
+        "(i32.store8 offset=32 (local.get $block) (call $import0 \
+         (i32.load8_u offset=8 (local.get $block)) (i32.load offset=12 (local.get $block)) \
+         (i32.load offset=16 (local.get $block)) (i64.load offset=24 (local.get $block))))"
     );
     assert_eq!(
         call_of("f: func() -> string;"),
-        "(call $import0 (i32.add (local.get $block) (i32.const 0)))"
+        "(call $import0 (i32.add (local.get $block) (i32.const 8)))"
     );
 }
 
 #[test]
 fn cases_share_their_places_as_the_canonical_abi_has_it() {
-    let case = "(i32.load8_u offset=0 (local.get $block))";
+    let case = "(i32.load8_u offset=8 (local.get $block))";
     assert_eq!(
         call_of("variant v { a(f32), b(u64), c } f: func(v: v);"),
         format!(
             "(call $import0 {case} (if (result i64) (i32.eq {case} (i32.const 1)) \
-             (then (i64.load offset=8 (local.get $block))) \
+             (then (i64.load offset=16 (local.get $block))) \
              (else (if (result i64) (i32.eq {case} (i32.const 0)) \
-             (then (i64.extend_i32_u (i32.reinterpret_f32 (f32.load offset=8 (local.get $block))))) \
+             (then (i64.extend_i32_u (i32.reinterpret_f32 (f32.load offset=16 (local.get $block))))) \
              (else (i64.const 0))))))"
         )
     );
@@ -79,7 +79,7 @@ fn the_table_tells_the_layouts() {
             ["record", 6, 2, [["a", 0, 0], ["b", 2, 2]]],
             ["list", 8, 4, 3]
         ],
-        [["i.f", 16, [[3, 0]], 4, 8]]
+        [["i.f", 24, [[3, 8]], 4, 16]]
     ]);
     assert_eq!(told, expected);
 }

@@ -72,8 +72,7 @@ class Types:
             PLACE.pack_into(memory, at, *placed(value.encode(), kept))
 
         def load(memory, at):
-            address, length = PLACE.unpack_from(memory, at)
-            return peek(address, length).decode()
+            return given(*PLACE.unpack_from(memory, at)).decode()
 
         return store, load
 
@@ -92,7 +91,7 @@ class Types:
 
         def load(memory, at):
             address, count = PLACE.unpack_from(memory, at)
-            items = peek(address, size * count)
+            items = given(address, size * count)
             return [load_item(items, place) for place in range(0, size * count, size)]
 
         return store, load
@@ -190,7 +189,7 @@ def octets():
         PLACE.pack_into(memory, at, *placed(value, kept))
 
     def load(memory, at):
-        return peek(*PLACE.unpack_from(memory, at))
+        return given(*PLACE.unpack_from(memory, at))
 
     return store, load
 
@@ -205,6 +204,18 @@ def placed(data, kept):
 
 def peek(address, length):
     return os.pread(MEMORY, length, address) if length else b""
+
+
+# What the last call gave back, or the last part of it: where it was, and a copy.
+window = 0, b""
+
+
+def given(address, length):
+    begin, copy = window
+    at = address - begin
+    if at < 0 or at + length > len(copy):
+        return peek(address, length)
+    return copy[at : at + length]
 
 
 class Bridge:
@@ -227,12 +238,17 @@ class Bridge:
         for (store, at), value in zip(stores, arguments, strict=True):
             store(value, block, at, kept)
         address = block.buffer_info()[0].to_bytes(4, "little")
+        global window
         # A finaliser may call while the result of another call is read.
+        before = window
         os.pwrite(CALL, address, number | (KEEP if self.loading else 0))
         self.loading += 1
         try:
+            begin, end = PLACE.unpack_from(block)
+            window = begin, peek(begin, end - begin)
             return load(block, offset)
         finally:
+            window = before
             self.loading -= 1
 
 

@@ -42,6 +42,7 @@ module Dayfly
         @types = Types.new(table)
         @functions = functions.each_with_index.to_h { |(name, *more), number| [name, [number, *more]] }
         @loading = 0
+        @window = [0, "".b]
       end
 
       # What a function of the host gives back, with the errors that apps are told.
@@ -62,13 +63,25 @@ module Dayfly
         parameters.zip(arguments) { |(type, at), value| @types.store(type, value, block, at, kept) }
         placed = Placed.new(block)
         # A finaliser may call while the result of another call is read.
+        before = @window
         CALL.pwrite([placed.address].pack("L<"), number | (@loading.zero? ? 0 : KEEP))
         @loading += 1
         begin
-          @types.load(result, placed.bytes, offset)
+          block = placed.bytes
+          first, last = block.unpack("L<L<")
+          @window = [first, peek(first, last - first)]
+          @types.load(result, block, offset)
         ensure
+          @window = before
           @loading -= 1
         end
+      end
+
+      # What is in memory there, of what the last call gave back.
+      def given(address, length)
+        first, copy = @window
+        at = address - first
+        at.negative? || at + length > copy.bytesize ? peek(address, length) : copy.byteslice(at, length)
       end
 
       def peek(address, length) = length.zero? ? "".b : MEMORY.pread(length, address)
@@ -153,7 +166,7 @@ module Dayfly
 
             place(text, text.bytesize, memory, at, kept)
           },
-          ->(memory, at) { Bridge.peek(*memory.unpack("L<L<", offset: at)).force_encoding(Encoding::UTF_8) }
+          ->(memory, at) { Bridge.given(*memory.unpack("L<L<", offset: at)).force_encoding(Encoding::UTF_8) }
         ]
       end
 
@@ -169,7 +182,7 @@ module Dayfly
           },
           lambda { |memory, at|
             address, count = memory.unpack("L<L<", offset: at)
-            items = Bridge.peek(address, size * count)
+            items = Bridge.given(address, size * count)
             Array.new(count) { |number| load(item, items, size * number) }
           }
         ]
@@ -178,7 +191,7 @@ module Dayfly
       def bytes
         [
           ->(value, memory, at, kept) { place(value.b, value.bytesize, memory, at, kept) },
-          ->(memory, at) { Bridge.peek(*memory.unpack("L<L<", offset: at)) }
+          ->(memory, at) { Bridge.given(*memory.unpack("L<L<", offset: at)) }
         ]
       end
 

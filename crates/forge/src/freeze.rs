@@ -24,6 +24,7 @@ pub use error::FreezeError;
 pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;
+pub use refusals::define as define_refusals;
 use world::State;
 
 /// What an initialiser may use.

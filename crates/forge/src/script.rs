@@ -6,12 +6,14 @@
 //! has it run the boot script, which loads the app; `wasi:cli/run` handles one request. Nothing of an
 //! app is in the component, so all apps of a language share it.
 
+mod bridge;
 mod language;
 mod merge;
 mod package;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::{fs, io};
 
 use dayfly_model::Source;
@@ -20,7 +22,7 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, WorldId};
 
 use crate::freeze::{FreezeTerms, Freezer, FrozenFolder};
 use crate::resolve::Location;
@@ -28,8 +30,12 @@ pub use language::{Interpreter, Language, Registry};
 pub use merge::MergeError;
 pub use package::{PackageError, PackageFailure, fetch};
 
-/// The world of what comes out.
-const WORLD: &str = include_str!("../wit/script.wit");
+/// The world of what comes out, and what it is made of.
+const WORLD: &str = concat!(
+    include_str!("../wit/script.wit"),
+    include_str!("../wit/spin.wit"),
+    include_str!("../wit/wasi.wit")
+);
 
 /// What every driver has.
 const COMMON: &str = include_str!("script/common.wat");
@@ -71,12 +77,15 @@ pub fn component(language: Language, interpreter: &[u8]) -> Result<Vec<u8>, Scri
 }
 
 /// What the folder `/dayfly` holds for an app: the boot script with what belongs to it, and
-/// `dayfly.json`, which tells it where the app begins (`/app/app.rb`).
+/// `dayfly.json`, which tells it where the app begins (`/app/app.rb`); and `interfaces.json`, what may be
+/// called ([`bridge::table`]).
 pub fn boot_files(language: Language, entry: &str) -> Vec<(String, Vec<u8>)> {
     let configuration = serde_json::json!({ "entry": entry }).to_string().into_bytes();
+    let interfaces = bridge::table(&world().0, world().1).into_bytes();
     let boot = language.boot().iter();
     let boot = boot.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
-    boot.chain([("dayfly.json".to_owned(), configuration)]).collect()
+    let made = [("dayfly.json", configuration), ("interfaces.json", interfaces)];
+    boot.chain(made.map(|(name, bytes)| (name.to_owned(), bytes))).collect()
 }
 
 /// The boot files of an app could not be put in their place.
@@ -142,14 +151,30 @@ fn write_boot_files(scratch: &Path, files: &[(String, Vec<u8>)]) -> Result<PathB
     Ok(folder)
 }
 
+/// The world of scripts.
+fn world() -> &'static (Resolve, WorldId) {
+    static READ: LazyLock<(Resolve, WorldId)> = LazyLock::new(|| {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_source("script.wit", WORLD);
+        let world = package.and_then(|package| resolve.select_world(&[package], Some("script")));
+        (resolve, world.expect("the text is part of this program, and tests read it"))
+    });
+    &READ
+}
+
 fn driver(language: Language) -> Result<Vec<u8>, wat::Error> {
-    wat::parse_str(format!("(module\n{}\n{COMMON})", language.driver()))
+    let (resolve, world) = world();
+    let bridge = bridge::driver(resolve, *world, language.has_descriptor());
+    wat::parse_str(format!(
+        "(module\n{}\n{}\n{COMMON}\n{})",
+        bridge.imports,
+        language.driver(),
+        bridge.functions
+    ))
 }
 
 fn encode(mut module: Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut resolve = Resolve::default();
-    let package = resolve.push_source("script.wit", WORLD)?;
-    let world = resolve.select_world(&[package], Some("script"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    let (resolve, world) = world();
+    embed_component_metadata(&mut module, resolve, *world, StringEncoding::UTF8)?;
     Ok(ComponentEncoder::default().module(&module)?.adapter(ADAPTER_NAME, ADAPTER)?.encode()?)
 }

@@ -29,6 +29,10 @@ export function extract(given) {
   return [{ text: String(given) }, "text/plain;charset=UTF-8"];
 }
 
+export function hasBody(message) {
+  return bodies.has(message);
+}
+
 // What a message has that is not read piece by piece.
 export function bytesOf(message) {
   const body = bodies.get(message);

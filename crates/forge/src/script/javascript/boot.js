@@ -1,5 +1,8 @@
 // Loads the app once, before the instance is frozen, and handles one request in each thawed one.
 import * as std from "qjs:std";
+import * as bridge from "./bridge.js";
+// What a handler imports of it is not looked for at a request.
+import "./dayfly.js";
 import * as system from "./system.js";
 import { inspect } from "./console.js";
 import { Variables, requestOf } from "./cgi.js";
@@ -10,14 +13,17 @@ import { bytesOf, pieces } from "./body.js";
 import { renewClock } from "./clock.js";
 import * as rejections from "./rejections.js";
 import { hintFor, resolve } from "./resolve.js";
+import { wait } from "./waiting.js";
 
 const CONFIGURATION = "/dayfly/dayfly.json";
+const INTERFACES = "/dayfly/interfaces.json";
 
 export async function initialize(native) {
   system.use(native);
   Math.random = native.random;
   const { entry } = JSON.parse(std.loadFile(CONFIGURATION));
-  native.hook(resolve, rejections.track);
+  bridge.use(JSON.parse(std.loadFile(INTERFACES)));
+  native.hook(resolve, rejections.track, wait);
   const app = await load(entry);
   const fetch = handlerOf(app, entry);
   rejections.tell();

@@ -30,6 +30,9 @@ const ERROR = Symbol("error");
 // for.
 export const ARRIVED = Symbol("arrived");
 
+// A response that came from a server: its URL, and whether others led there.
+const RECEIVED = Symbol("received");
+
 export class Request extends Body {
   #method;
   #url;
@@ -112,10 +115,11 @@ export class Response extends Body {
   #statusText;
   #headers;
   #type;
+  #received;
 
   constructor(given, init = {}) {
     const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
-    if (!(status >= 200 && status <= 599) && !init[ERROR]) {
+    if (!(status >= 200 && status <= 599) && !init[ERROR] && !init[RECEIVED]) {
       throw new RangeError(`${init.status} is no status from 200 to 599`);
     }
     const headers = new Headers(init.headers);
@@ -130,6 +134,7 @@ export class Response extends Body {
     this.#statusText = String(init.statusText ?? "");
     this.#headers = headers;
     this.#type = init[ERROR] ? "error" : "default";
+    this.#received = init[RECEIVED];
   }
 
   get status() {
@@ -149,11 +154,11 @@ export class Response extends Body {
   }
 
   get url() {
-    return "";
+    return this.#received?.url ?? "";
   }
 
   get redirected() {
-    return false;
+    return this.#received?.redirected ?? false;
   }
 
   get ok() {
@@ -180,7 +185,8 @@ export class Response extends Body {
 
   clone() {
     const { status, statusText, headers } = this;
-    return new Response(null, { status, statusText, headers, [COPY]: { body: this.shared() } });
+    const copied = { [COPY]: { body: this.shared() }, [RECEIVED]: this };
+    return new Response(null, { status, statusText, headers, ...copied });
   }
 
   get [Symbol.toStringTag]() {
@@ -189,6 +195,12 @@ export class Response extends Body {
 }
 
 show(Response, ["status", "statusText", "headers", "type", "url", "redirected"]);
+
+// The response that a server gave.
+export function received(stream, { status, headers, url, redirected }) {
+  const body = WITHOUT_BODY.has(status) ? null : stream;
+  return new Response(body, { status, headers, [RECEIVED]: { url: url.replace(/#.*$/, ""), redirected } });
+}
 
 // Has attributes come up where properties are listed, as the standard says.
 function show(message, names) {

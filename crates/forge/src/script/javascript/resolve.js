@@ -13,6 +13,7 @@ const BUNDLE = "`npx esbuild app.js --bundle --format=esm --outfile=bundle.js`";
 // The name of the module that `name` means to the module `base`.
 export function resolve(base, name) {
   if (name.startsWith("qjs:")) return name;
+  if (name === "dayfly") return "/dayfly/dayfly.js";
   if (name.startsWith("node:")) {
     throw new TypeError(`\`${name}\`, which \`${base}\` imports, is a module of Node.js and not here`);
   }

@@ -56,6 +56,21 @@ export function compress(words, state, constants, bytes) {
   native.compress(words, state, constants, bytes);
 }
 
+// Calls a function of the host with what is laid out in a buffer, which gets the result.
+export function call(number, buffer) {
+  native.call(number, buffer);
+}
+
+// Where bytes are in memory, as long as they live.
+export function addressOf(bytes) {
+  return (native.address(bytes.buffer) >>> 0) + bytes.byteOffset;
+}
+
+// A copy of what is in memory.
+export function peek(address, length) {
+  return native.peek(address, length);
+}
+
 // The environment as it is now, `NAME=VALUE` each ended by a NUL.
 export function environment() {
   return decode(native.environment());

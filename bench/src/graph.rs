@@ -32,8 +32,8 @@ fn draw_bars(
     values: &[(&str, f64)],
 ) -> Result<(), Box<dyn std::error::Error>> {
     const ROW: i32 = 34;
-    const LEFT: i32 = 150;
-    const WIDTH: f64 = 480.0;
+    const LEFT: i32 = 230;
+    const WIDTH: f64 = 440.0;
     let rows = i32::try_from(values.len())?;
     let height = u32::try_from(60 + ROW * rows)?;
     let area = SVGBackend::new(file, (760, height)).into_drawing_area();
@@ -46,7 +46,8 @@ fn draw_bars(
         let colour = COLOURS[usize::from(!name.contains("dayfly"))];
         area.draw(&Text::new((*name).to_owned(), (12, top + 4), ("sans-serif", 15)))?;
         area.draw(&Rectangle::new([(LEFT, top), (right, top + ROW - 12)], colour.filled()))?;
-        let said = format!("{value:.0}");
+        let decimals = if most < 1000.0 { 2 } else { 0 };
+        let said = format!("{value:.decimals$}");
         area.draw(&Text::new(said, (right + 8, top + 4), ("sans-serif", 15)))?;
     }
     area.present()?;

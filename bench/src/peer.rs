@@ -195,10 +195,19 @@ impl Running {
 
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse::<u64>()?;
-        Ok(kibibytes << 10)
+        self.bytes("status", "VmRSS:")
+    }
+
+    /// Memory of its own in bytes: what no file has.
+    pub(crate) fn anonymous(&self) -> Result<u64> {
+        self.bytes("smaps_rollup", "Anonymous:")
+    }
+
+    fn bytes(&self, file: &str, name: &str) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("no `{name}`"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
     }
 }
 

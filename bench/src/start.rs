@@ -261,6 +261,16 @@ impl Client {
     /// Asks once, and gives how long it took, in milliseconds.
     pub(crate) fn ask(&self, path: &str) -> Result<f64> {
         let start = Instant::now();
+        self.body(path)?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+
+    /// Asks once, and gives what was answered.
+    pub(crate) fn text(&self, path: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.body(path)?).into_owned())
+    }
+
+    fn body(&self, path: &str) -> Result<Bytes> {
         self.runtime.block_on(async {
             let request = Request::get(path).header("host", "bench").body(Empty::new())?;
             let sent = self.sender.borrow_mut().send_request(request);
@@ -268,8 +278,7 @@ impl Client {
             let status = answer.status();
             let body = answer.into_body().collect().await?.to_bytes();
             ensure!(status.is_success(), "{path}: {status}: {body:?}");
-            Ok(())
-        })?;
-        Ok(start.elapsed().as_secs_f64() * 1e3)
+            Ok(body)
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Fuzzing: every target for a while, as many at once as there are cores.
+//! Fuzzing: every target for a while, two at once for each core.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -22,6 +22,7 @@ const TARGETS: &[&str] = &[
     "mysql",
     "nats",
     "trace_context",
+    "package",
 ];
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with
@@ -36,7 +37,7 @@ pub fn run(tree: &Tree, names: &[String], seconds: u64) -> Result<()> {
     eprintln!("fuzz: building, which takes some minutes the first time");
     run_process(&mut fuzz(tree, "build"))?;
     let (waiting, failed) = (Mutex::new(waiting), Mutex::new(Vec::new()));
-    let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+    let lanes = 2 * std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..lanes {
             scope.spawn(|| {

@@ -1,6 +1,7 @@
 //! Where things lie in the repository and under `target`.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -66,6 +67,11 @@ impl Tree {
         self.tools().join("cargo")
     }
 
+    /// Where cargo compiles them; removed when all are installed.
+    pub fn cargo_scratch(&self) -> PathBuf {
+        self.tools().join("cargo-build")
+    }
+
     /// A program that cargo installed there.
     pub fn cargo_program(&self, name: &str) -> PathBuf {
         self.cargo_programs().join("bin").join(name)
@@ -92,6 +98,16 @@ pub fn read_or_empty(path: &Path) -> String {
 
 pub fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("failed to create `{}`", path.display()))
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Copies a folder's files and folders into another, which is created.

@@ -59,4 +59,4 @@ pub use grants::{GrantError, Grants};
 pub use inherit::opened_by;
 pub use linker::Linkers;
 pub use paced::Paced;
-pub use state::HostState;
+pub use state::{Behind, HostState};

@@ -20,6 +20,15 @@ use crate::wasi::open::Open;
 use crate::wasi::tcp::Streaming;
 use crate::wasi::{Invocation, LogBound, Stdio};
 
+/// What led to an instance.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behind {
+    /// How many calls between components.
+    pub depth: u32,
+    /// How many steps of a topology the messages have behind them that it puts.
+    pub hops: u32,
+}
+
 /// What one instance's store holds.
 pub struct HostState {
     grants: Arc<Grants>,
@@ -80,10 +89,10 @@ impl HostState {
         }
     }
 
-    /// The same behind so many calls between components.
+    /// The same where this led to it.
     #[must_use]
-    pub fn at_depth(mut self, depth: u32) -> Self {
-        self.outbound.set_depth(depth);
+    pub fn behind(mut self, behind: Behind) -> Self {
+        self.outbound.set_behind(behind);
         self
     }
 
@@ -94,21 +103,21 @@ impl HostState {
         self
     }
 
-    /// Makes what bounds one request whole again, for the next one of the same instance, behind so
-    /// many calls between components.
-    pub fn renew(&mut self, depth: u32) {
+    /// Makes what bounds one request whole again, for the next one of the same instance, which something
+    /// else led to.
+    pub fn renew(&mut self, behind: Behind) {
         self.budget = Budget::new(&self.grants.limits);
         (self.told, self.logged) = Default::default();
         self.outbound = Outbound::new(self.grants.clone());
-        self.outbound.set_depth(depth);
+        self.outbound.set_behind(behind);
         if let Some(served) = &self.served {
             served.fetch_add(1, Relaxed);
         }
     }
 
-    /// How many calls between components led to the instance.
-    pub(crate) fn depth(&self) -> u32 {
-        self.outbound.depth()
+    /// What led to the instance.
+    pub(crate) fn led_to_it(&self) -> Behind {
+        self.outbound.behind()
     }
 
     /// The share of the instance's component.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
-use dayfly_forge::fetch::Fetched;
+use dayfly_forge::fetch::{Fetched, Reference};
 use dayfly_forge::script::{self, Dependencies, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
@@ -16,8 +16,9 @@ use dayfly_model::manifest::Manifest;
 use dayfly_model::runtime_config::{KeyValueStore, SqliteDatabase, VariablesProvider};
 use dayfly_model::{
     App, CommandTrigger, ComponentId, EventSource, EventTrigger, Executor, FileGrant, HttpTarget,
-    HttpTrigger, Limits, Middleware, Output, RuntimeConfig, TriggerKind,
+    HttpTrigger, Limits, ManifestErrors, Middleware, Output, RuntimeConfig, Stated, TriggerKind,
 };
+use directories::ProjectDirs;
 
 use crate::databases::{self, Sql};
 use crate::fetching;
@@ -90,6 +91,10 @@ pub(crate) struct AppArgs {
     #[arg(long, env = "DAYFLY_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 
+    /// Where a package keeps it.
+    #[arg(skip)]
+    state_of_package: Option<PathBuf>,
+
     /// Folder of the components' log files [default: `logs` in the state folder]
     #[arg(long, env = "DAYFLY_LOG_DIR", value_name = "DIR")]
     log_dir: Option<PathBuf>,
@@ -135,11 +140,48 @@ impl AppSource {
 
     /// The folder that keeps what was fetched.
     pub(crate) fn fetched_folder(&self) -> Result<PathBuf> {
-        let folder = self.source_cache_dir.clone().or_else(fetching::default_folder);
-        let folder = folder.context("this system has no cache folder: name one for sources")?;
-        // What is kept there is found again from any folder.
-        std::path::absolute(&folder)
-            .with_context(|| format!("failed to find `{}`", folder.display()))
+        fetching::folder(self.source_cache_dir.clone())
+    }
+
+    /// Reads the app, and keeps what its manifest states.
+    ///
+    /// # Errors
+    /// All mistakes of its manifest.
+    pub(crate) fn read_stated(&self) -> Result<Stated> {
+        let (path, profile) = (self.path(), self.profile());
+        let mut stated = match found(path)? {
+            true => Manifest::load_stated(path, profile).map_err(several)?,
+            false => Stated::of_module(App::for_module(path)),
+        };
+        stated.app.root = rooted(&stated.app)?;
+        Ok(stated)
+    }
+
+    /// Fetches the sources of an app that are elsewhere and were never fetched.
+    ///
+    /// # Errors
+    /// If one cannot be had.
+    pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
+        let elsewhere =
+            |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
+        if !app.sources().any(elsewhere) && Dependencies::of(app).is_empty() {
+            return Ok(Fetched::default());
+        }
+        fetching::fetch(app, self.fetched_folder()?, quiet)
+    }
+
+    /// The package of a registry that PATH names, if it names no file.
+    fn reference(&self) -> Result<Option<Reference>> {
+        let path = self.path();
+        let Some(text) = path.to_str().filter(|_| !path.exists()) else { return Ok(None) };
+        match text.parse() {
+            Ok(reference) => Ok(Some(reference)),
+            // What nobody would call a file.
+            Err(error) if text.contains('@') || text.contains(':') => {
+                Err(anyhow!("`{text}` does not exist, and is no package of a registry: {error}"))
+            }
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -185,12 +227,25 @@ impl AppArgs {
     /// # Errors
     /// If one cannot be had.
     pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
-        let elsewhere =
-            |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
-        if !app.sources().any(elsewhere) && Dependencies::of(app).is_empty() {
-            return Ok(Fetched::default());
-        }
-        fetching::fetch(app, self.source.fetched_folder()?, quiet)
+        self.source.fetch(app, quiet)
+    }
+
+    /// Fetches the package that PATH names, if it names one, and takes its folder for PATH. What the
+    /// app keeps is kept for its repository, so that the next version finds it.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub(crate) fn bring(&mut self, quiet: bool) -> Result<()> {
+        let Some(reference) = self.source.reference()? else { return Ok(()) };
+        let folder = self.source.fetched_folder()?;
+        self.source.path = fetching::package(&reference, folder, None, quiet)?;
+        self.source.from = None;
+        let data = ProjectDirs::from("", "", "dayfly");
+        let data = data.context("this system has no folder for data: name one by `--state-dir`")?;
+        let registry = reference.registry.replace(['[', ']', ':'], "_");
+        let data = data.data_local_dir().join("apps").join(registry);
+        self.state_of_package = Some(data.join(&reference.repository));
+        Ok(())
     }
 
     /// Finds the components that triggers name, and the app's folders; of files, only those of the
@@ -229,7 +284,8 @@ impl AppArgs {
 
     fn folders(&self, app: &App, config: &RuntimeConfig) -> (PathBuf, PathBuf) {
         let state = self.state_dir.as_ref().or(config.state_dir.as_ref());
-        let state = state.cloned().unwrap_or_else(|| app.root.join(".dayfly"));
+        let state = state.or(self.state_of_package.as_ref()).cloned();
+        let state = state.unwrap_or_else(|| app.root.join(".dayfly"));
         let logs = self.log_dir.as_ref().or(config.log_dir.as_ref());
         let logs = logs.cloned().unwrap_or_else(|| state.join("logs"));
         (state, logs)
@@ -335,18 +391,30 @@ fn folders_of_data(config: &RuntimeConfig) -> impl Iterator<Item = PathBuf> {
 
 /// Reads an app from a folder, a manifest or a bare module.
 pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<App> {
+    let mut app = match found(path)? {
+        true => Manifest::load(path, profile).map_err(several)?,
+        false => App::for_module(path),
+    };
+    app.root = rooted(&app)?;
+    Ok(app)
+}
+
+/// Whether a path, which must exist, means a manifest.
+fn found(path: &Path) -> Result<bool> {
     if !path.exists() {
         bail!("`{}` does not exist", path.display());
     }
-    let mut app = if is_manifest(path) {
-        Manifest::load(path, profile).map_err(|errors| anyhow!(Several(errors.to_string())))?
-    } else {
-        App::for_module(path)
-    };
-    // The same app from wherever it is started: what is kept for it goes by its folder's name.
-    app.root = std::path::absolute(&app.root)
-        .with_context(|| format!("failed to find `{}`", app.root.display()))?;
-    Ok(app)
+    Ok(is_manifest(path))
+}
+
+/// The app's folder, the same from wherever it is started: what is kept for it goes by its name.
+fn rooted(app: &App) -> Result<PathBuf> {
+    std::path::absolute(&app.root)
+        .with_context(|| format!("failed to find `{}`", app.root.display()))
+}
+
+fn several(errors: ManifestErrors) -> anyhow::Error {
+    anyhow!(Several(errors.to_string()))
 }
 
 /// Whether a path means a manifest rather than a bare module.

@@ -1,10 +1,13 @@
 //! Brings the sources of an app that are elsewhere, and tells the user about it.
 
 use std::io::{IsTerminal as _, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
-use dayfly_forge::fetch::{self, FetchConfig, FetchError, Fetched, Fetching, PATIENCE, Registries};
+use anyhow::{Context as _, Result, anyhow};
+use dayfly_forge::fetch::{
+    self, FetchConfig, FetchError, Fetched, Fetching, PATIENCE, Reference, Registries,
+};
+use dayfly_forge::package;
 use dayfly_forge::script::{self, Dependencies};
 use dayfly_model::App;
 use directories::{BaseDirs, ProjectDirs};
@@ -12,23 +15,31 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report;
 
-/// Fetches what `app` needs and `folder` does not have.
+/// Where sources and packages are fetched from, and into which folder.
 ///
 /// # Errors
-/// All that could not be had.
-pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> {
+/// If the user's configuration cannot be read.
+pub(crate) fn config(folder: PathBuf) -> Result<FetchConfig> {
     let user = BaseDirs::new();
     let configuration = user.as_ref().map(|user| user.config_dir().join("wasm-pkg/config.toml"));
     let registries = configuration.map(|file| Registries::read(&file)).transpose()?;
     let docker = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let docker = docker.or_else(|| Some(user?.home_dir().join(".docker")));
-    let config = FetchConfig {
+    Ok(FetchConfig {
         folder,
         patience: PATIENCE,
         registries: registries.unwrap_or_default(),
         credentials: docker.map(|folder| folder.join("config.json")),
-    };
-    let mut teller = Teller { quiet, bar: None };
+    })
+}
+
+/// Fetches what `app` needs and `folder` does not have.
+///
+/// # Errors
+/// All that could not be had.
+pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> {
+    let config = config(folder)?;
+    let mut teller = Teller::new(FETCHING, quiet);
     let fetched = fetch::fetch(app.sources(), &config, |word| teller.tell(word));
     let mut fetched = fetched.map_err(failed)?;
     let given = std::env::var("DAYFLY_INTERPRETERS").ok().filter(|given| !given.is_empty());
@@ -52,9 +63,40 @@ pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> 
     Ok(fetched)
 }
 
-/// The folder that keeps what was fetched, if nobody names another.
-pub(crate) fn default_folder() -> Option<PathBuf> {
-    ProjectDirs::from("", "", "dayfly").map(|folders| folders.cache_dir().join("sources"))
+/// Fetches a package of a registry into a folder, or else into the one that keeps what was fetched.
+/// Gives the app's folder.
+///
+/// # Errors
+/// If it cannot be had, or holds no app.
+pub(crate) fn package(
+    reference: &Reference,
+    cache: PathBuf,
+    folder: Option<&Path>,
+    quiet: bool,
+) -> Result<PathBuf> {
+    let config = config(cache)?;
+    if let Some(kept) = package::kept(reference, &config).filter(|_| folder.is_none()) {
+        return Ok(kept);
+    }
+    let mut teller = Teller::new(FETCHING, quiet);
+    let pulled = package::pull(reference, &config, folder, |word| teller.tell(word));
+    pulled.map_err(|error| {
+        let hint = error.hint();
+        let error = anyhow!(error).context(format!("failed to fetch package `{reference}`"));
+        report::hint(error, hint)
+    })
+}
+
+/// The folder that keeps what was fetched: the one that the user names, or one in the user's cache.
+///
+/// # Errors
+/// If there is neither.
+pub(crate) fn folder(named: Option<PathBuf>) -> Result<PathBuf> {
+    let own = || Some(ProjectDirs::from("", "", "dayfly")?.cache_dir().join("sources"));
+    let folder = named.or_else(own);
+    let folder = folder.context("this system has no cache folder: name one for sources")?;
+    // What is kept there is found again from any folder.
+    std::path::absolute(&folder).with_context(|| format!("failed to find `{}`", folder.display()))
 }
 
 fn failed(errors: Vec<FetchError>) -> anyhow::Error {
@@ -67,18 +109,27 @@ fn failed(errors: Vec<FetchError>) -> anyhow::Error {
     report::hint(error, hints.into_iter().next())
 }
 
-struct Teller {
+/// What is said of what is fetched, while it is and when it was.
+pub(crate) const FETCHING: [&str; 2] = ["Fetching", "Fetched"];
+
+/// Tells the user what is transferred: a line for each thing, and on a terminal how far it is.
+pub(crate) struct Teller {
+    verbs: [&'static str; 2],
     quiet: bool,
     bar: Option<ProgressBar>,
 }
 
 impl Teller {
-    fn tell(&mut self, word: Fetching<'_>) {
+    pub(crate) fn new(verbs: [&'static str; 2], quiet: bool) -> Self {
+        Self { verbs, quiet, bar: None }
+    }
+
+    pub(crate) fn tell(&mut self, word: Fetching<'_>) {
         if self.quiet {
             return;
         }
         match word {
-            Fetching::Starts(source) => report::note("Fetching", source),
+            Fetching::Starts(source) => report::note(self.verbs[0], source),
             Fetching::Comes(bytes, all) if stderr().is_terminal() => {
                 let bar = self.bar.get_or_insert_with(|| bar(all));
                 bar.set_position(bytes);
@@ -86,7 +137,7 @@ impl Teller {
             Fetching::Comes(..) => {}
             Fetching::Done { source, bytes, took } => {
                 self.clear();
-                report::note("Fetched", format!("{source}: {bytes} bytes in {took:.1?}"));
+                report::note(self.verbs[1], format!("{source}: {bytes} bytes in {took:.1?}"));
             }
         }
     }

@@ -16,6 +16,7 @@ mod oneshot;
 mod output;
 mod report;
 mod residency;
+mod serving;
 mod source;
 mod state;
 mod telemetry;

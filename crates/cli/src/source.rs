@@ -102,7 +102,8 @@ impl Source {
 /// Files that a frozen component's initialiser may have to read.
 const MAX_FROZEN_FILES: usize = 100_000;
 
-fn is_frozen(component: &Component) -> bool {
+/// Whether a component's start-up work is done once, before it serves.
+pub(crate) fn is_frozen(component: &Component) -> bool {
     component.build.as_ref().is_some_and(|build| build.freeze) || is_script(component)
 }
 
@@ -111,7 +112,7 @@ fn is_script(component: &Component) -> bool {
 }
 
 /// What a component's initialiser may use.
-fn freeze_terms(component: &Component, folders: &Folders) -> FreezeTerms {
+pub(crate) fn freeze_terms(component: &Component, folders: &Folders) -> FreezeTerms {
     let folder = |it: &Folder| FrozenFolder { host: it.host.clone(), guest: it.guest.clone() };
     FreezeTerms {
         folders: folders.folders.iter().map(folder).collect(),

@@ -28,13 +28,18 @@ pub(crate) struct StateArgs {
 }
 
 impl StateArgs {
-    /// The app's queues, not opened yet.
-    pub(crate) fn store(&self) -> Store {
+    /// The folder.
+    pub(crate) fn folder(&self) -> PathBuf {
         let beside = || {
             let app = if self.from.is_dir() { self.from.clone() } else { folder_of(&self.from) };
             app.join(".dayfly")
         };
-        Store::new(&self.state_dir.clone().unwrap_or_else(beside))
+        self.state_dir.clone().unwrap_or_else(beside)
+    }
+
+    /// The app's queues, not opened yet.
+    pub(crate) fn store(&self) -> Store {
+        Store::new(&self.folder())
     }
 
     /// The app's queues and dead letters.

@@ -7,7 +7,7 @@ use wasmtime::{
     Config, InstanceAllocationStrategy, OptLevel, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
 
-use crate::image::Memories;
+use crate::image::{Memories, Stacks};
 use crate::{Flavour, Mode, pool};
 
 /// Bytes of stack that are left to host functions when a guest has used all of its own.
@@ -80,7 +80,8 @@ pub(crate) fn wasmtime_config(
     if flavour.is_imaged() {
         wasmtime
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
-            .with_host_memory(Arc::new(Memories::new()));
+            .with_host_memory(Arc::new(Memories::new()))
+            .with_host_stack(Arc::new(Stacks::default()));
     } else {
         let pool = pool::pool(config, instances);
         wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -5,9 +5,12 @@
 //! is served.
 
 mod client;
+mod credentials;
 mod oci;
+mod reference;
 mod registry;
 mod store;
+mod upload;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +18,16 @@ use std::time::{Duration, Instant};
 
 use dayfly_model::Source;
 
+use crate::resolve::MAX_SOURCE_BYTES;
 use crate::script::{Package, Wheels};
-use client::Client;
 
+pub(crate) use client::Client;
 pub use client::FetchFailure;
+pub use credentials::{CredentialsError, Login, login, logout};
+pub(crate) use oci::{Descriptor, MANIFEST, Manifest, Oci};
+pub use reference::{Reference, ReferenceError, Version};
 pub use registry::{Registries, RegistriesError};
-pub(crate) use store::{Store, digest_of};
+pub(crate) use store::{Store, digest_of, hasher_digest, is_digest};
 
 /// How a source is fetched.
 #[derive(Debug, Clone)]
@@ -210,7 +217,7 @@ pub fn fetch<'a>(
     if failed.is_empty() { Ok(fetched) } else { Err(failed) }
 }
 
-type Tell<'a> = &'a mut dyn FnMut(Fetching<'_>);
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(Fetching<'_>);
 
 fn fetch_one(
     source: &Source,
@@ -228,7 +235,7 @@ fn fetch_one(
         Source::Url { url, digest } => client.run(|client| async move {
             let url = client::parse(url)?;
             let response = client.get(&url, &[]).await?;
-            client.keep(response, &store, hex(digest), tell).await
+            client.keep(response, &store, hex(digest), MAX_SOURCE_BYTES, tell).await
         }),
         Source::Registry { registry, package, version } => client.run(|client| async move {
             let registry = registry.as_deref();
@@ -238,7 +245,7 @@ fn fetch_one(
 }
 
 /// The digits of a digest.
-fn hex(digest: &str) -> &str {
+pub(crate) fn hex(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
 }
 

@@ -2,18 +2,19 @@
 //! of its instances.
 //!
 //! The initialiser runs with nothing but the files that it is granted, to read: no network, no
-//! environment, no arguments. Its clocks and its randomness are the same each time, so the same
-//! component and files give the same bytes; what is drawn from them is in the frozen memory, and a
-//! guest that wants other values in each instance has to draw them anew.
+//! environment, no arguments. Its clocks begin alike, and its randomness is drawn from what is frozen,
+//! so the same component and files give the same bytes; what is drawn from them is in the frozen
+//! memory, and a guest that wants other values in each instance has to draw them anew.
 
 mod error;
 mod initialiser;
 mod refusals;
+mod seed;
 mod world;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dayfly_engine::{Engine, Freezing, Metered};
 use wasmtime::Store;
@@ -24,6 +25,7 @@ pub(crate) use error::told;
 pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;
+pub use refusals::define as define_refusals;
 use world::State;
 
 /// What an initialiser may use.
@@ -89,6 +91,8 @@ pub struct Frozen {
     pub wasm: Vec<u8>,
     /// What the initialiser wrote to standard output and to standard error, together.
     pub output: String,
+    /// How long its start took up to there, with the code at hand: what each instance is spared.
+    pub started_in: Duration,
 }
 
 /// Freezes a component. It blocks, for as long as its initialiser runs; the code is compiled first if
@@ -98,8 +102,9 @@ pub struct Frozen {
 /// [`FreezeError`]; there is no partial result.
 pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Frozen, FreezeError> {
     let name = initialiser::find(&wasm, terms.initialiser.as_deref())?;
+    let seed = seed::of(&wasm, terms);
     let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
-    let state = State::new(terms)?;
+    let state = State::new(terms, &seed)?;
     let output = state.output();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(FreezeError::Runtime)?;
@@ -111,7 +116,7 @@ pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Fro
     runtime.shutdown_background();
     let output = output.text();
     match frozen {
-        Ok(Ok(wasm)) => Ok(Frozen { wasm, output }),
+        Ok(Ok((wasm, started_in))) => Ok(Frozen { wasm, output, started_in }),
         Ok(Err(ended)) => Err(FreezeError::of_call(ended, &name, terms, output)),
         Err(_) => Err(FreezeError::TooLong { initialiser: name, time: terms.time, output }),
     }
@@ -133,12 +138,13 @@ impl From<wasmtime::Error> for Ended {
     }
 }
 
-async fn run(freezing: Freezing, state: State, name: &str) -> Result<Vec<u8>, Ended> {
+async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, Duration), Ended> {
     let code = freezing.code().clone();
     let mut linker = Linker::<State>::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     refusals::define(&mut linker, code.component())?;
     let mut store = code.store(state);
+    let begin = Instant::now();
     let called = async {
         let made = linker.instantiate_async(&mut store, code.component());
         let instance = freezing.instantiating(made).await?;
@@ -149,9 +155,10 @@ async fn run(freezing: Freezing, state: State, name: &str) -> Result<Vec<u8>, En
         Err(_) if store.data().is_out_of_memory() => return Err(Ended::OutOfMemory),
         Err(error) => return Err(Ended::Failed(error)),
     };
+    let started_in = begin.elapsed();
     match refused {
         Some(reason) => Err(Ended::Refused(reason)),
-        None => Ok(freezing.finish(store, instance).await?),
+        None => Ok((freezing.finish(store, instance).await?, started_in)),
     }
 }
 

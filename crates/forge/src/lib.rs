@@ -10,6 +10,7 @@ pub mod compose;
 pub mod fetch;
 pub mod freeze;
 pub mod inspect;
+pub mod package;
 pub mod pipeline;
 pub mod progress;
 pub mod rename;

@@ -1,6 +1,7 @@
 //! The list of the phases between a manifest's source and a component that the engine takes.
 //!
-//! Optimising, compiling and packaging are phases of later versions.
+//! Optimising and compiling are phases of later versions; packaging ([`crate::package`]) takes a whole
+//! app.
 
 use std::path::{Path, PathBuf};
 
@@ -278,6 +279,18 @@ fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
         wasm = progress.bytes(Phase::Compose, composed)?;
     }
     inspected(wasm, progress)
+}
+
+/// A component before it is composed: as its source has it, or frozen where it is to be.
+///
+/// # Errors
+/// When the source cannot be had, or a phase fails.
+pub(crate) fn flat_source(job: &Job<'_>) -> Result<Vec<u8>, ForgeError> {
+    if job.freezer.is_some() {
+        return prepare_unshaped(&Job { composition: None, ..*job }).map(|it| it.wasm);
+    }
+    let resolved = resolve::resolve(&job.location());
+    resolved.map(|(wasm, _)| wasm).map_err(|error| job.failed(error))
 }
 
 /// A part of a composition, by the phases that a component goes through before it is composed.

@@ -1,11 +1,12 @@
 //! Scripts: makes of a language's interpreter a component that the freeze phase can freeze with an
 //! app in it.
 //!
-//! An interpreter comes as a core module from a public registry ([`Interpreter`], pinned by its
+//! An interpreter comes as a core module from a public registry ([`Package`], pinned by its
 //! digest). [`component`] joins it with a *driver* of ours: `initialize` starts the interpreter and
 //! has it run the boot script, which loads the app; `wasi:cli/run` handles one request. Nothing of an
 //! app is in the component, so all apps of a language share it.
 
+mod bridge;
 mod bundle;
 mod language;
 mod merge;
@@ -16,6 +17,7 @@ mod wheels;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use dayfly_model::{App, Source};
 use wasi_preview1_component_adapter_provider::{
@@ -23,7 +25,7 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, WorldId};
 
 pub use bundle::{BUNDLER, Bundle, BundleError, BundleFailure, bundle, is_bundled};
 pub use language::Language;
@@ -34,8 +36,12 @@ pub(crate) use setting::{advice, terms};
 pub use tool::ToolError;
 pub use wheels::{Wheels, WheelsError, WheelsFailure, install};
 
-/// The world of what comes out.
-const WORLD: &str = include_str!("../wit/script.wit");
+/// The world of what comes out, and what it is made of.
+const WORLD: &str = concat!(
+    include_str!("../wit/script.wit"),
+    include_str!("../wit/spin.wit"),
+    include_str!("../wit/wasi.wit")
+);
 
 /// What every driver has.
 const COMMON: &str = include_str!("script/common.wat");
@@ -77,12 +83,15 @@ pub fn component(language: Language, interpreter: &[u8]) -> Result<Vec<u8>, Scri
 }
 
 /// What the folder `/dayfly` holds for an app: the boot script with what belongs to it, and
-/// `dayfly.json`, which tells it where the app begins (`/app/app.rb`).
+/// `dayfly.json`, which tells it where the app begins (`/app/app.rb`); and `interfaces.json`, what may be
+/// called ([`bridge::table`]).
 pub fn boot_files(language: Language, entry: &str) -> Vec<(String, Vec<u8>)> {
     let configuration = serde_json::json!({ "entry": entry }).to_string().into_bytes();
+    let interfaces = bridge::table(&world().0, world().1).into_bytes();
     let boot = language.boot().iter();
     let boot = boot.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
-    boot.chain([("dayfly.json".to_owned(), configuration)]).collect()
+    let made = [("dayfly.json", configuration), ("interfaces.json", interfaces)];
+    boot.chain(made.map(|(name, bytes)| (name.to_owned(), bytes))).collect()
 }
 
 /// The folder that a script of an app in `root` is loaded from: what is in it decides what the script
@@ -129,14 +138,30 @@ impl Dependencies {
     }
 }
 
+/// The world of scripts.
+fn world() -> &'static (Resolve, WorldId) {
+    static READ: LazyLock<(Resolve, WorldId)> = LazyLock::new(|| {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_source("script.wit", WORLD);
+        let world = package.and_then(|package| resolve.select_world(&[package], Some("script")));
+        (resolve, world.expect("the text is part of this program, and tests read it"))
+    });
+    &READ
+}
+
 fn driver(language: Language) -> Result<Vec<u8>, wat::Error> {
-    wat::parse_str(format!("(module\n{}\n{COMMON})", language.driver()))
+    let (resolve, world) = world();
+    let bridge = bridge::driver(resolve, *world, language.has_descriptor());
+    wat::parse_str(format!(
+        "(module\n{}\n{}\n{COMMON}\n{})",
+        bridge.imports,
+        language.driver(),
+        bridge.functions
+    ))
 }
 
 fn encode(mut module: Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut resolve = Resolve::default();
-    let package = resolve.push_source("script.wit", WORLD)?;
-    let world = resolve.select_world(&[package], Some("script"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    let (resolve, world) = world();
+    embed_component_metadata(&mut module, resolve, *world, StringEncoding::UTF8)?;
     Ok(ComponentEncoder::default().module(&module)?.adapter(ADAPTER_NAME, ADAPTER)?.encode()?)
 }

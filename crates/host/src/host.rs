@@ -111,6 +111,11 @@ impl Host {
         triggers.chain(self.scrape.iter().flat_map(Scrape::describe)).collect()
     }
 
+    /// The URL that the app's routes are under, if it has any and they are reached by TCP.
+    pub fn url(&self) -> Option<String> {
+        self.triggers.iter().find_map(|trigger| trigger.url())
+    }
+
     /// Serves until the shutdown is over. It must not be called on a thread of an asynchronous
     /// runtime: triggers have threads and runtimes of their own.
     ///

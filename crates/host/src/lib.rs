@@ -27,6 +27,7 @@ pub use access_log::Answered;
 pub use body::{Body, BoxError};
 pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
+pub use events::send;
 pub use guest_log::{GuestLog, printable};
 pub use host::{Host, HostConfig};
 pub use release::{Image, ImageSource, Prepared, Release};

@@ -197,9 +197,10 @@ impl TriggerKind {
         }
     }
 
-    /// The components that it wakes, by itself or by what they answer.
-    pub(crate) fn components(&self) -> impl Iterator<Item = &ComponentId> {
-        let own = match self {
+    /// The component that handles what comes by it, requests and events.
+    #[must_use]
+    pub fn handler(&self) -> Option<&ComponentId> {
+        match self {
             Self::Http(HttpTrigger { target: HttpTarget::Component { component, .. }, .. }) => {
                 Some(component)
             }
@@ -207,12 +208,16 @@ impl TriggerKind {
             Self::Command(command) => Some(&command.component),
             Self::Event(event) => Some(&event.component),
             Self::Other { component, .. } => component.as_ref(),
-        };
+        }
+    }
+
+    /// The components that it wakes, by itself or by what they answer.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &ComponentId> {
         let next = match self.output() {
             Some(Output::Component(next)) => Some(next),
             _ => None,
         };
-        own.into_iter().chain(next)
+        self.handler().into_iter().chain(next)
     }
 }
 

@@ -23,7 +23,7 @@ pub use app::*;
 pub use events::{Delivery, EventSource, EventTrigger, Output, Retry};
 pub use feature::{Feature, FeatureUse};
 pub use limits::Limits;
-pub use manifest::{Manifest, ManifestError, ManifestErrors};
+pub use manifest::{Manifest, ManifestError, ManifestErrors, Stated, StatedTrigger};
 pub use outbound::{AddressScope, OutboundHosts, Protocol};
 pub use place::Place;
 pub use reuse::Reuse;

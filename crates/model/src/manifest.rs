@@ -14,6 +14,7 @@ mod keys;
 mod lower;
 mod measures;
 pub(crate) mod reference;
+mod stated;
 pub(crate) mod text;
 mod upgrade;
 pub(crate) mod value;
@@ -23,10 +24,12 @@ use std::path::{Path, PathBuf};
 pub use error::{ManifestError, ManifestErrors};
 pub use json_schema::json_schema;
 pub use reference::reference;
+pub use stated::{Stated, StatedTrigger};
 
 use crate::app::App;
 use form::Dialect;
 use text::Source;
+use value::Node;
 
 /// The manifest's longest text, in bytes.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -45,6 +48,22 @@ impl Manifest {
     /// # Errors
     /// All mistakes of the manifest, or why it cannot be read.
     pub fn load(path: &Path, profile: Option<&str>) -> Result<App, ManifestErrors> {
+        let (text, name, root) = Self::open(path)?;
+        Self::parse(&text, &name, &root, profile)
+    }
+
+    /// Reads the manifest at `path` as [`Self::load`] does, and keeps what it states.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_stated(path: &Path, profile: Option<&str>) -> Result<Stated, ManifestErrors> {
+        let (text, name, root) = Self::open(path)?;
+        let (app, dialect, tree) = Self::understand(&text, &name, &root, profile)?;
+        Ok(Stated::new(app, dialect, &tree))
+    }
+
+    /// The text of the manifest at `path`, how messages name it, and its folder.
+    fn open(path: &Path) -> Result<(String, String, PathBuf), ManifestErrors> {
         let path = Self::find(path)?;
         let name = path.display().to_string();
         let text = read(&path).map_err(|problem| ManifestErrors::unread(&name, &problem))?;
@@ -52,7 +71,7 @@ impl Manifest {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        Self::parse(&text, &name, &root, profile)
+        Ok((text, name, root))
     }
 
     /// The manifest that `path` means: itself if it is a file, else the one in the folder.
@@ -84,6 +103,16 @@ impl Manifest {
         root: &Path,
         profile: Option<&str>,
     ) -> Result<App, ManifestErrors> {
+        Self::understand(text, file, root, profile).map(|(app, ..)| app)
+    }
+
+    /// The app of a manifest, and the tree of version 2 that it was made of.
+    fn understand(
+        text: &str,
+        file: &str,
+        root: &Path,
+        profile: Option<&str>,
+    ) -> Result<(App, Dialect, Node), ManifestErrors> {
         if text.len() as u64 > MAX_BYTES {
             return Err(ManifestErrors::unread(file, &too_long("manifest")));
         }
@@ -105,7 +134,7 @@ impl Manifest {
             };
             let app = lower::lower(&source, &node, root, profile, &mut errors);
             if errors.is_empty() {
-                return Ok(app);
+                return Ok((app, dialect, node));
             }
         }
         Err(ManifestErrors::new(errors))

@@ -1,9 +1,17 @@
 //! Certificates for this machine, signed by an authority that nobody knows unless told.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// A certificate for `localhost` and `127.0.0.1`, as files.
 pub struct Certificate {
@@ -51,6 +59,27 @@ impl Certificate {
     /// The certificate's private key, PEM.
     pub fn key(&self) -> PathBuf {
         self.file("key.pem")
+    }
+
+    /// Speaks TLS on a connection to a server of this certificate, as one who trusts the authority alone.
+    ///
+    /// # Errors
+    /// If the server is another.
+    ///
+    /// # Panics
+    /// If the authority's file is gone.
+    pub async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_file(self.authority()).expect("a file of ours");
+        roots.add(root).expect("a certificate of ours");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions of TLS")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        TlsConnector::from(Arc::new(client)).connect(name, stream).await
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The built binary: what it is given, and how it ends when it does not serve.
 
 use std::ffi::OsStr;
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -81,6 +82,19 @@ impl Dayfly {
     #[must_use]
     pub fn within(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// The same with a text on standard input.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    #[must_use]
+    pub fn input(mut self, text: &str) -> Self {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(text.as_bytes()).expect("room for a text");
+        file.rewind().expect("a file");
+        self.command.stdin(file);
         self
     }
 

@@ -7,6 +7,7 @@
 
 mod app;
 mod body;
+pub mod browser;
 mod certificate;
 mod client;
 mod collector;
@@ -21,6 +22,7 @@ mod nats;
 mod page;
 mod process;
 mod program;
+mod publisher;
 mod redis;
 mod registry;
 mod rotel;

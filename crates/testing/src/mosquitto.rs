@@ -11,6 +11,7 @@ use crate::daemon::{Daemon, Recipe};
 use crate::lines::Lines;
 use crate::process::Process;
 use crate::program::{program, run};
+use crate::publisher;
 
 /// A `mosquitto` on a free port of this machine.
 pub struct Mosquitto {
@@ -48,6 +49,12 @@ impl Mosquitto {
         Self::with(lines, None, Some(certificate.authority())).await
     }
 
+    /// A broker that writes what it keeps to the disk after each change, and asks for no password.
+    pub async fn that_saves() -> Self {
+        let lines = "allow_anonymous true\npersistence true\nautosave_on_changes true\nautosave_interval 1\n";
+        Self::with(lines.to_owned(), None, None).await
+    }
+
     async fn with(
         lines: String,
         login: Option<(String, String)>,
@@ -56,9 +63,8 @@ impl Mosquitto {
         let arguments = Box::new(move |port: u16, folder: &std::path::Path| {
             let file = folder.join("mosquitto.conf");
             // As root it would become another user, who cannot read the folder.
-            let text = format!(
-                "user root\npersistence false\nmax_queued_messages 0\nlistener {port} 127.0.0.1\n{lines}"
-            );
+            let text =
+                format!("user root\nmax_queued_messages 0\nlistener {port} 127.0.0.1\n{lines}");
             std::fs::write(&file, text).expect("a new file");
             vec!["-c".into(), file.into()]
         });
@@ -113,6 +119,36 @@ impl Mosquitto {
         std::io::Write::write_all(&mut file, messages.join("\n").as_bytes()).expect("a new file");
         std::io::Seek::rewind(&mut file).expect("a file");
         run(self.publisher(topic, 1).arg("-l").stdin(file)).await;
+    }
+
+    /// Publishes several messages of a quality of service above 0, and again what the broker has not
+    /// acknowledged before it was killed.
+    ///
+    /// # Panics
+    /// If the broker does not take them in time.
+    pub fn publish_surely(
+        &self,
+        topic: &str,
+        messages: Vec<String>,
+        qos: u8,
+    ) -> impl Future<Output = ()> + use<> {
+        publisher::publish(self.port(), topic.to_owned(), messages, qos)
+    }
+
+    /// What the broker has kept of a topic for a client that is away but for a second each time this is
+    /// asked. It keeps it from the first time on.
+    ///
+    /// # Panics
+    /// If the broker does not let it.
+    pub async fn kept_for(&self, client: &str, topic: &str) -> Vec<String> {
+        let mut command = program("mosquitto_sub");
+        command.args(["-c", "-i", client, "-q", "1", "-t", topic, "-W", "1", "-h", "127.0.0.1"]);
+        let output = command.args(["-p", &self.port().to_string()]).output().await;
+        let output = output.expect("an installed program starts");
+        // The time is over.
+        assert_eq!(output.status.code(), Some(27), "{output:?}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Publishes a message of many bytes with quality of service 1.

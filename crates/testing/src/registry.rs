@@ -20,6 +20,7 @@ pub struct Registry {
     _child: Child,
     _folder: TempDir,
     host: String,
+    log: Lines,
     client: Client,
     /// What follows `Basic`, if it wants to see that.
     credentials: Option<&'static str>,
@@ -63,12 +64,20 @@ impl Registry {
         let (_, rest) = line.split_once("listening on ").expect("the line says where");
         let host = rest.split('"').next().expect("an address").to_owned();
         let client = Client::http1(&format!("http://{host}"));
-        Self { _child: child, _folder: folder, host, client, credentials }
+        Self { _child: child, _folder: folder, host, log: lines, client, credentials }
     }
 
     /// Its address and port.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// How many requests of a method it has answered.
+    pub fn answered(&self, method: &str) -> usize {
+        let method = format!("http.request.method={method} ");
+        let lines = self.log.all();
+        let answers = lines.iter().filter(|line| line.contains("response completed"));
+        answers.filter(|line| line.contains(&method)).count()
     }
 
     /// A Docker configuration with credentials for it.
@@ -90,9 +99,22 @@ impl Registry {
     /// If it does not take it.
     pub async fn push_as(&self, repository: &str, version: &str, layers: &[(&str, &[u8])]) {
         let config = json!({ "architecture": "wasm", "os": "wasip2" }).to_string();
-        let config =
-            self.blob(repository, "application/vnd.wasm.config.v0+json", config.as_bytes());
-        let config = config.await;
+        let config = ("application/vnd.wasm.config.v0+json", config.as_bytes());
+        self.push_with(repository, version, config, layers).await;
+    }
+
+    /// The same with a config of any kind.
+    ///
+    /// # Panics
+    /// If it does not take it.
+    pub async fn push_with(
+        &self,
+        repository: &str,
+        version: &str,
+        (kind, config): (&str, &[u8]),
+        layers: &[(&str, &[u8])],
+    ) {
+        let config = self.blob(repository, kind, config).await;
         let mut described = Vec::new();
         for (kind, bytes) in layers {
             described.push(self.blob(repository, kind, bytes).await);
@@ -107,6 +129,26 @@ impl Registry {
         let kind = "application/vnd.oci.image.manifest.v1+json";
         let answer = self.send(Method::PUT, &path, kind, manifest.to_string().as_bytes()).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+
+    /// The manifest of a version, and its blobs by their kinds.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub async fn pulled(&self, repository: &str, version: &str) -> Vec<(String, Vec<u8>)> {
+        let path = format!("/v2/{repository}/manifests/{version}");
+        let accept = [("accept", "application/vnd.oci.image.manifest.v1+json")];
+        let answer = self.client.get_with(&path, &accept).await;
+        let manifest: Value = serde_json::from_str(&answer.text()).expect("a manifest");
+        let layers = manifest["layers"].as_array().expect("a list").clone();
+        let mut blobs = Vec::new();
+        for blob in [vec![manifest["config"].clone()], layers].concat() {
+            let text = |key: &str| blob[key].as_str().expect("a text").to_owned();
+            let path = format!("/v2/{repository}/blobs/{}", text("digest"));
+            let bytes = self.client.get(&path).await.body;
+            blobs.push((text("mediaType"), bytes.to_vec()));
+        }
+        blobs
     }
 
     /// Uploads a blob; the descriptor of it.

@@ -5,6 +5,9 @@ use wstd::time::Duration;
 
 #[wstd::http_server]
 async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
+    if request.headers().contains_key("ce-id") {
+        return forward(request).await;
+    }
     match request.uri().path() {
         "/" | "/hello" => text(StatusCode::OK, "hello world"),
         "/echo" => Ok(Response::new(request.into_body())),
@@ -34,6 +37,18 @@ async fn fetch(request: &Request<Body>) -> Result<Response<Body>, Error> {
     let outgoing = Request::get(url).body(Body::empty())?;
     match Client::new().send(outgoing).await {
         Ok(response) => Ok(Response::new(response.into_body())),
+        Err(error) => text(StatusCode::BAD_GATEWAY, &format!("{error:?}\n")),
+    }
+}
+
+/// Sends an event's data on, which begins with the URL of where to; the answer is that of there.
+async fn forward(request: Request<Body>) -> Result<Response<Body>, Error> {
+    let mut body = request.into_body();
+    let data = String::from_utf8_lossy(body.contents().await?).into_owned();
+    let Some((url, rest)) = data.split_once(' ') else { return text(StatusCode::OK, &data) };
+    let outgoing = Request::post(url).body(Body::from(rest.to_owned()))?;
+    match Client::new().send(outgoing).await {
+        Ok(response) => Ok(response),
         Err(error) => text(StatusCode::BAD_GATEWAY, &format!("{error:?}\n")),
     }
 }

@@ -1,6 +1,7 @@
 //! Programs that cargo installs: the test runner, the judge of dependencies, the driver of fuzz
 //! targets, what makes the bindings of guests in C, and an S3 server.
-//! They are compiled, which takes minutes, and only where they are missing.
+//! They are compiled, which takes minutes, and only where they are missing; what they have in common
+//! is compiled once.
 
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use anyhow::Result;
 
 use super::progress;
 use crate::process::{answer, cargo, run_quietly};
-use crate::tree::Tree;
+use crate::tree::{Tree, remove_folder};
 
 struct Program {
     package: &'static str,
@@ -50,7 +51,7 @@ pub fn install(tree: &Tree) -> Result<()> {
         progress(&format!("compiling {}, which takes some minutes", program.package));
         run_quietly(&mut program.installation(tree))?;
     }
-    Ok(())
+    remove_folder(&tree.cargo_scratch())
 }
 
 impl Program {
@@ -71,6 +72,7 @@ impl Program {
         if let Name::Tool(_) = self.name {
             install.arg("--root").arg(tree.cargo_programs());
         }
+        install.env("CARGO_TARGET_DIR", tree.cargo_scratch());
         // None of them works for long: making them fast would take longer than that saves.
         install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         install.env("CARGO_PROFILE_RELEASE_LTO", "off");

@@ -20,7 +20,7 @@ use super::unread::Unread;
 use super::{bounded02, bounded03, client, relative, spin};
 use crate::dial;
 use crate::refusals::{Refusal, shortened};
-use crate::{Grants, HostState};
+use crate::{Behind, Grants, HostState};
 
 /// How long a guest waits for a response, and for each piece of it, unless it asks for less.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,21 +64,21 @@ impl WasiHttpView for HostState {
 pub struct Outbound {
     grants: Arc<Grants>,
     made: u32,
-    /// How many calls between components led to the instance.
-    depth: u32,
+    /// What led to the instance.
+    behind: Behind,
 }
 
 impl Outbound {
     pub(crate) fn new(grants: Arc<Grants>) -> Self {
-        Self { grants, made: 0, depth: 0 }
+        Self { grants, made: 0, behind: Behind::default() }
     }
 
-    pub(crate) fn depth(&self) -> u32 {
-        self.depth
+    pub(crate) fn behind(&self) -> Behind {
+        self.behind
     }
 
-    pub(crate) fn set_depth(&mut self, depth: u32) {
-        self.depth = depth;
+    pub(crate) fn set_behind(&mut self, behind: Behind) {
+        self.behind = behind;
     }
 
     /// Takes one of the requests and connections that the instance may make; false if none is left.
@@ -116,7 +116,7 @@ impl WasiHttpHooks for Outbound {
     ) -> Sent {
         let left = self.spend();
         let sending =
-            send(self.grants.clone(), left, request, options.unwrap_or_default(), self.depth);
+            send(self.grants.clone(), left, request, options.unwrap_or_default(), self.behind);
         Box::new(async move {
             let response = sending.await?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =
@@ -126,14 +126,14 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// Sends a request, within what the component was granted, if the instance has one `left`; `depth`
-/// is its instance's. The call begins at once, wherever its future is polled.
+/// Sends a request, within what the component was granted, if the instance has one `left`, which
+/// `behind` led to. The call begins at once, wherever its future is polled.
 pub(super) fn send(
     grants: Arc<Grants>,
     left: bool,
     mut request: http::Request<WasiBody>,
     options: RequestOptions,
-    depth: u32,
+    behind: Behind,
 ) -> impl Future<Output = Result<http::Response<WasiBody>, Error>> + Send {
     let method = request.method().clone();
     let mut call = grants.request(method.as_str(), request.headers_mut());
@@ -142,7 +142,7 @@ pub(super) fn send(
     }
     async move {
         let response = match left {
-            true => answered(&grants, request, options, depth).await,
+            true => answered(&grants, request, options, behind).await,
             false => Err(Error::ConnectionLimitReached),
         };
         if let (Some(span), Ok(response)) = (call.span(), &response) {
@@ -160,7 +160,7 @@ async fn answered(
     grants: &Grants,
     request: http::Request<WasiBody>,
     options: RequestOptions,
-    depth: u32,
+    behind: Behind,
 ) -> Result<http::Response<WasiBody>, Error> {
     let uri = request.uri().clone();
     let (scheme, host, port) = dial::target(&uri).ok_or(Error::HttpRequestUriInvalid)?;
@@ -169,7 +169,7 @@ async fn answered(
     let request = request.map(|body| Unread::new(body).boxed_unsync());
     let between = options.between_bytes_timeout.unwrap_or(PATIENCE).max(Duration::from_millis(1));
     if let Some(callee) = Callee::of(host) {
-        let calling = internal::call(grants, callee, request, (scheme, host, port), depth)?;
+        let calling = internal::call(grants, callee, request, (scheme, host, port), behind)?;
         let response = timeout(patience, calling).await;
         let response = response.map_err(|_| Error::ConnectionReadTimeout)??;
         // What lies ready comes in time.

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 use dayfly_model::outbound::{OutboundHosts, is_self, service_of};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::Grants;
 use crate::refusals::{Refusal, shortened};
+use crate::{Behind, Grants};
 
 /// Whom a call is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct Call {
     pub callee: Callee,
     /// The request, with the URI that the guest wrote.
     pub request: http::Request<WasiBody>,
-    /// How many calls lie between the request that came from outside and the callee: 1 for a call
-    /// by the component that answers it.
-    pub depth: u32,
+    /// What leads to the callee: a depth of 1 for a call by the component that answers a request from
+    /// outside.
+    pub behind: Behind,
 }
 
 /// A call under way; dropping it ends the callee.
@@ -75,13 +75,13 @@ impl Callee {
     }
 }
 
-/// Calls a component of the app, if that is granted and not too deep. `depth` is the caller's own.
+/// Calls a component of the app, if that is granted and not too deep. `behind` is what led to the caller.
 pub(super) fn call(
     grants: &Grants,
     callee: Callee,
     request: http::Request<WasiBody>,
     (scheme, host, port): (&str, &str, u16),
-    depth: u32,
+    behind: Behind,
 ) -> Result<Calling, Error> {
     let component = &grants.component;
     if !callee.is_granted(grants.names.hosts(), scheme, host, port) {
@@ -94,7 +94,7 @@ pub(super) fn call(
         return Err(Error::HttpRequestDenied);
     }
     let limit = grants.limits.depth;
-    if depth >= limit {
+    if behind.depth >= limit {
         grants.refusals.note(Refusal::Depth, |unsaid| {
             tracing::warn!(
                 %component, host = shortened(host), limit, unsaid, "refused: `limits.depth`"
@@ -102,7 +102,8 @@ pub(super) fn call(
         });
         return Err(Error::LoopDetected);
     }
-    let call = Call { callee, request, depth: depth + 1 };
+    let behind = Behind { depth: behind.depth + 1, ..behind };
+    let call = Call { callee, request, behind };
     let called = grants.http.internal.0.get().and_then(|services| services.call(call));
     called.ok_or_else(|| {
         grants.refusals.note(Refusal::Component, |unsaid| {

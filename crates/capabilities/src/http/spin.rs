@@ -53,9 +53,9 @@ async fn send(
     let state = store.data_mut();
     let request = request(asked)?;
     let left = state.spend_outbound();
-    let (grants, depth) = (state.shared_grants(), state.depth());
+    let (grants, behind) = (state.shared_grants(), state.led_to_it());
     let limit = RESPONSE_BYTES.min(grants.limits.memory_bytes);
-    let response = host::send(grants.clone(), left, request, RequestOptions::default(), depth);
+    let response = host::send(grants.clone(), left, request, RequestOptions::default(), behind);
     let response = response.await?;
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;

@@ -14,7 +14,7 @@ use dayfly_model::runtime_config::{Messaging, MessagingKind};
 
 use super::error::Error;
 use super::message::{Content, Message};
-use crate::queue::Store;
+use crate::queue::{HOPS, Store};
 use crate::under_way::UnderWay;
 use mqtt::Mqtt;
 use nats::Nats;
@@ -61,6 +61,14 @@ impl Backend {
             Self::Redis(redis) => redis.connect().await,
             Self::Mqtt(mqtt) => mqtt.connect().await,
             Self::Queue(_) => Ok(()),
+        }
+    }
+
+    /// What the count of the steps behind a message is called where it goes, if metadata go there.
+    pub(super) const fn hops(&self) -> &'static str {
+        match self {
+            Self::Nats(_) => "ce-dayflyhops",
+            Self::Queue(_) | Self::Redis(_) | Self::Mqtt(_) => HOPS,
         }
     }
 

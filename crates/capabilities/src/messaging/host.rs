@@ -268,8 +268,9 @@ fn link_producer(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
         |mut store, (handle, topic, message): (Resource<Held>, String, Resource<Message>)| {
             Box::pin(async move {
                 let message = store.data_mut().table().delete(message)?;
+                let hops = store.data().led_to_it().hops;
                 match client(&mut store, &handle)? {
-                    Ok(client) => Ok(client.send(&topic, &message.content).await),
+                    Ok(client) => Ok(client.send(&topic, message.content, hops).await),
                     Err(error) => Ok(Err(error)),
                 }
             })
@@ -338,7 +339,8 @@ async fn ask(
         return Ok(Err(error));
     }
     let content = content.clone();
-    let replies = match client.request(&topic, &content, wanted, &room).await {
+    let hops = store.data().led_to_it().hops;
+    let replies = match client.request(&topic, (content, hops), wanted, &room).await {
         Ok(replies) => replies,
         Err(error) => return Ok(Err(error)),
     };

@@ -22,7 +22,7 @@ pub use host::{Failure, Incoming};
 use message::{Content, Message};
 use topic::Topics;
 
-use crate::queue::Store;
+use crate::queue::{Store, note_hops};
 use crate::registry::Capability;
 use crate::under_way::UnderWay;
 
@@ -89,10 +89,18 @@ impl Clients {
 }
 
 impl Client {
-    async fn send(&self, topic: &str, content: &Content) -> Result<(), Error> {
+    /// Sends a message with so many steps of the app's topology behind it.
+    async fn send(&self, topic: &str, content: Content, hops: u32) -> Result<(), Error> {
         self.topics.check(topic)?;
         content.check()?;
-        self.backend.send(topic, content).await
+        self.backend.send(topic, &self.counted(content, hops)?).await
+    }
+
+    /// A message that tells of the steps behind it, as far as its server carries that.
+    fn counted(&self, mut content: Content, hops: u32) -> Result<Content, Error> {
+        let metadata = content.metadata.get_or_insert_default();
+        note_hops(metadata, self.backend.hops(), hops).map_err(Error::Queue)?;
+        Ok(content)
     }
 
     /// Sends to where a server said that replies go, whatever topics are open.
@@ -101,18 +109,18 @@ impl Client {
         self.backend.send(topic, content).await
     }
 
-    /// Sends, and waits for replies, which `room` is there for. The second of each is where replies
-    /// to the reply go.
+    /// Sends a message with so many steps behind it, and waits for replies, which `room` is there for.
+    /// The second of each is where replies to the reply go.
     async fn request(
         &self,
         topic: &str,
-        content: &Content,
+        (content, hops): (Content, u32),
         wanted: Wanted,
         room: &UnderWay,
     ) -> Result<Vec<(Message, Option<String>)>, Error> {
         self.topics.check(topic)?;
         content.check()?;
-        self.backend.request(topic, content, wanted, room).await
+        self.backend.request(topic, &self.counted(content, hops)?, wanted, room).await
     }
 }
 

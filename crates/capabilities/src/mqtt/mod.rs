@@ -2,10 +2,12 @@
 //! `allowed_outbound_hosts` grants. Each connection that a guest opens is one of its own, under the
 //! name and the password that the guest gives.
 
+mod acks;
 pub mod broker;
 mod host;
 pub(crate) mod link;
 mod session;
+mod subscription;
 #[cfg(test)]
 mod tests;
 

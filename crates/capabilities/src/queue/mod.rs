@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use sends::{Announced, Outcome, Sent};
 pub use store::{Owner, Store};
 pub use table::{Table, Tally};
-pub use terms::{DELAY, PRIORITY};
+pub use terms::{DELAY, HOPS, MOST_HOPS, PRIORITY, note_hops};
 
 /// The largest message, in bytes.
 pub const MESSAGE_BYTES: usize = 16 << 20;
@@ -50,6 +50,9 @@ pub enum QueueError {
     /// A message says of its priority what means nothing.
     #[error("`{PRIORITY}` is a whole number of 32 bits")]
     Priority,
+    /// A message has too many steps of a topology behind it.
+    #[error("it has {MOST_HOPS} steps behind it: what wakes what is a cycle")]
+    Cycle,
     /// The thread that has the file ended.
     #[error("the file of queues is closed")]
     Closed,

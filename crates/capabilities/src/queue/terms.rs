@@ -1,5 +1,5 @@
 //! What a message that is to be put says of itself beside its content: two attributes tell when it may
-//! be taken and what is taken before it, whoever puts it.
+//! be taken and what is taken before it, whoever puts it. A third counts the steps behind it.
 
 use std::time::Duration;
 
@@ -10,6 +10,12 @@ pub const DELAY: &str = "dayflydelay";
 
 /// The attribute that says which messages are taken first: those of a higher number; 0 is usual.
 pub const PRIORITY: &str = "dayflypriority";
+
+/// The attribute that counts the steps of a topology that an event has behind it.
+pub const HOPS: &str = "dayflyhops";
+
+/// How many steps that may be: more are a cycle.
+pub const MOST_HOPS: u32 = 16;
 
 /// The longest delay.
 pub(super) const MOST_DELAY: Duration = Duration::from_hours(24 * 3650);
@@ -30,6 +36,30 @@ impl New {
         };
         Ok(Self { queue, delay, priority, content })
     }
+}
+
+/// Notes that a message has so many steps behind it, unless it says of more itself; `name` is what the
+/// attribute is called where it goes.
+///
+/// # Errors
+/// If it has too many.
+pub fn note_hops(
+    attributes: &mut Vec<(String, String)>,
+    name: &str,
+    hops: u32,
+) -> Result<(), QueueError> {
+    let is_it = |(known, _): &(String, String)| known.eq_ignore_ascii_case(name);
+    let stated =
+        attributes.iter().filter(|it| is_it(it)).filter_map(|(_, value)| value.parse().ok());
+    let hops = stated.max().unwrap_or(0).max(hops);
+    if hops > MOST_HOPS {
+        return Err(QueueError::Cycle);
+    }
+    attributes.retain(|it| !is_it(it));
+    if hops > 0 {
+        attributes.push((name.to_owned(), hops.to_string()));
+    }
+    Ok(())
 }
 
 fn take(content: &mut Content, attribute: &str) -> Option<String> {
@@ -61,6 +91,23 @@ mod tests {
         assert_eq!(new.content.attributes, [("id".to_owned(), "1".to_owned())]);
         let new = of(&[(DELAY, "0s")]).unwrap();
         assert_eq!((new.delay, new.priority), (Duration::ZERO, 0));
+    }
+
+    #[test]
+    fn steps_are_counted_whatever_a_message_says_and_bounded() {
+        let noted = |stated: &[(&str, &str)], hops| {
+            let stated = stated.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let mut attributes: Vec<(String, String)> = stated.collect();
+            note_hops(&mut attributes, HOPS, hops).map(|()| attributes)
+        };
+        assert_eq!(noted(&[], 0).unwrap(), []);
+        let of = |hops: &str| vec![(HOPS.to_owned(), hops.to_owned())];
+        assert_eq!(noted(&[], 3).unwrap(), of("3"));
+        assert_eq!(noted(&[("DayflyHops", "2"), (HOPS, "x")], 3).unwrap(), of("3"));
+        assert_eq!(noted(&[(HOPS, "5")], 3).unwrap(), of("5"));
+        assert_eq!(noted(&[], MOST_HOPS).unwrap(), of("16"));
+        assert!(matches!(noted(&[], MOST_HOPS + 1), Err(QueueError::Cycle)));
+        assert!(matches!(noted(&[(HOPS, "17")], 0), Err(QueueError::Cycle)));
     }
 
     #[test]

@@ -7,6 +7,10 @@ mod completions;
 mod dead_letters;
 mod doctor;
 mod freeze;
+mod login;
+mod logout;
+mod pull;
+mod push;
 mod queue;
 mod run;
 mod send;
@@ -28,6 +32,10 @@ pub(crate) enum Command {
     Call(call::Call),
     Compile(compile::Compile),
     Freeze(freeze::Freeze),
+    Push(push::Push),
+    Pull(pull::Pull),
+    Login(login::Login),
+    Logout(logout::Logout),
     Queue(queue::Queue),
     Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
@@ -44,6 +52,10 @@ impl Command {
             Self::Call(command) => command.run(),
             Self::Compile(command) => command.run(),
             Self::Freeze(command) => command.run(),
+            Self::Push(command) => command.run(),
+            Self::Pull(command) => command.run(),
+            Self::Login(command) => command.run(),
+            Self::Logout(command) => command.run(),
             Self::Queue(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),

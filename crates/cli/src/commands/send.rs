@@ -1,16 +1,20 @@
 //! `dayfly send`: an event for a trigger of an app that runs, and what became of it.
 
+mod target;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use dayfly_capabilities::queue::{Announced, Content, Outcome, Table};
+use dayfly_capabilities::queue::{Content, Outcome, Table};
 use serde_json::json;
 
 use crate::app::pair;
+use crate::serving::Serving;
 use crate::state::{self, StateArgs};
 use crate::{logging, output, report};
+use target::Target;
 
 /// How often is looked for what became of it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -18,10 +22,11 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Send an event to a trigger of an app that runs, and print what its handler answers
 ///
 /// It looks as those of the trigger do, and goes the same way: it is tried again if it fails, its answer
-/// goes to the trigger's output, and it is a dead letter in the end.
+/// goes to the trigger's output, and it is a dead letter in the end. To a route it is a POST in the binary mode
+/// of CloudEvents, and the answer is the route's.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly send thumbnail @picture.png --content-type image/png\n  dayfly send orders '{\"id\": 7}' --subject orders/new --attribute customer=1"
+    after_help = "Example:\n  dayfly send thumbnail @picture.png --content-type image/png\n  dayfly send orders '{\"id\": 7}' --subject orders/new --attribute customer=1\n  dayfly send shop --path /carts/7 '{\"item\": 1}' --content-type application/json"
 )]
 pub(crate) struct Send {
     /// The trigger's id, or the component that it wakes
@@ -41,6 +46,12 @@ pub(crate) struct Send {
     /// The media type of the data
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
+    /// Of a route that covers several: the path to send to
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// Send the data alone to a route, without the event's headers
+    #[arg(long)]
+    plain: bool,
     /// How long to wait for the handler
     #[arg(long, value_name = "DURATION", value_parser = dayfly_model::manifest::parse_duration, default_value = "60s")]
     timeout: Duration,
@@ -63,49 +74,53 @@ impl Send {
     pub(crate) fn run(self) -> Result<ExitCode> {
         logging::start_quietly();
         let data = state::data(&self.data)?.into();
-        if !self.state.store().is_owned() {
+        let events = match self.state.store().is_owned() {
+            true => Some(self.state.queues(false)?),
+            false => None,
+        };
+        let serving = Serving::find(&self.state.folder());
+        if events.is_none() && serving.is_none() {
             let error = anyhow!("no app with this state folder runs");
             return Err(report::hint(error, Some(state::HINT)));
         }
-        let table = self.state.queues(false)?;
-        let trigger = find(&self.trigger, &table.announced()?)?;
+        let triggers = events.as_ref().map(Table::announced).transpose()?.unwrap_or_default();
+        let found = target::find(&self.trigger, &triggers, &serving.unwrap_or_default())?;
         let named = [("type", self.kind), ("subject", self.subject)];
         let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let attributes = named.chain(self.attributes).collect();
         let content = Content { attributes, content_type: self.content_type, data };
-        let id = table.send(&trigger, &content)?;
-        let outcome = wait(&table, id, self.timeout);
-        table.forget_sent(id)?;
-        let Some(outcome) = outcome? else {
-            bail!("the event was not handled within {:?}; it may be yet", self.timeout);
+        let outcome = match (found, events) {
+            (Target::Route(route), _) => {
+                let url = route.url(self.path.as_deref())?;
+                post(&url, content, self.plain, self.timeout)?
+            }
+            (Target::Events(_), _) if self.plain || self.path.is_some() => {
+                bail!("`--plain` and `--path` are for routes, and `{}` is none", self.trigger);
+            }
+            (Target::Events(trigger), Some(table)) => {
+                through(&table, &trigger, &content, self.timeout)?
+            }
+            (Target::Events(_), None) => bail!("the app that runs has no triggers of events"),
         };
         tell(&outcome, self.json)
     }
 }
 
-/// The id of a trigger that is named by it, or by the component that it alone wakes.
-fn find(name: &str, triggers: &[Announced]) -> Result<String> {
-    if let Some(found) = triggers.iter().find(|trigger| trigger.id == name) {
-        return Ok(found.id.clone());
-    }
-    let woken: Vec<_> = triggers.iter().filter(|trigger| trigger.component == name).collect();
-    match woken[..] {
-        [only] => return Ok(only.id.clone()),
-        [] => {}
-        _ => {
-            let ids: Vec<_> = woken.iter().map(|trigger| format!("`{}`", trigger.id)).collect();
-            bail!("component `{name}` is woken by several triggers: {}", ids.join(", "));
-        }
-    }
-    let line = |it: &Announced| format!("`{}` ({}) wakes `{}`", it.id, it.source, it.component);
-    let all: Vec<_> = triggers.iter().map(line).collect();
-    let error =
-        anyhow!("no trigger of events has the id `{name}`, and none wakes such a component");
-    let hint = match all.is_empty() {
-        true => "the app that runs has none: routes are asked by HTTP".to_owned(),
-        false => format!("the app has {}", all.join(", ")),
-    };
-    Err(report::hint(error, Some(hint)))
+/// Sends an event to a route, and waits for the answer.
+fn post(url: &str, content: Content, plain: bool, patience: Duration) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let sent = runtime.block_on(dayfly_host::send(url, content, plain, patience));
+    // A look-up of a name may hang.
+    runtime.shutdown_background();
+    Ok(sent.map_or_else(Outcome::GivenUp, Outcome::Answered))
+}
+
+/// Sends an event to a trigger of events, and waits until it is settled.
+fn through(table: &Table, trigger: &str, content: &Content, patience: Duration) -> Result<Outcome> {
+    let id = table.send(trigger, content)?;
+    let outcome = wait(table, id, patience);
+    table.forget_sent(id)?;
+    outcome?.ok_or_else(|| anyhow!("the event was not handled within {patience:?}; it may be yet"))
 }
 
 fn wait(table: &Table, id: i64, patience: Duration) -> Result<Option<Outcome>> {

@@ -21,7 +21,7 @@ use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
 use crate::residency::ResidencyArgs;
-use crate::{report, telemetry};
+use crate::{report, serving, telemetry};
 
 /// Instances that may wait for another request, where components are reused.
 const KEPT_INSTANCES: u32 = 256;
@@ -32,7 +32,11 @@ const DESCRIPTORS_PER_INSTANCE: u32 = 8;
 /// Serve an app, each request in a fresh instance.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly up examples/hello\n  dayfly up handler.wasm --listen 127.0.0.1:8080"
+    mut_arg("path", |path| path.value_name("PATH|REF").help(
+        "A folder with a `dayfly.toml` or `spin.toml`, a manifest, one `.wasm` or `.wat` file or a script, \
+         or a package of a registry (`REGISTRY/NAME:TAG`)"
+    )),
+    after_help = "Example:\n  dayfly up examples/hello\n  dayfly up handler.wasm --listen 127.0.0.1:8080\n  dayfly up ghcr.io/me/hello:1.0.0"
 )]
 pub(crate) struct Up {
     #[command(flatten)]
@@ -106,8 +110,10 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    pub(crate) fn run(self) -> Result<ExitCode> {
+    pub(crate) fn run(mut self) -> Result<ExitCode> {
         self.log.start()?;
+        let notes = !self.quiet && !self.log.is_json();
+        self.app.bring(!notes)?;
         let config = self.app.runtime_config()?;
         let app = Arc::new(self.app.load(&config)?);
         if app.triggers.is_empty() {
@@ -120,11 +126,11 @@ impl Up {
         let kept = if reuses { KEPT_INSTANCES.min(self.max_instances) } else { 0 };
         let limits = app.components.values().map(|component| &component.limits);
         let engine = self.engine.build(self.max_instances, kept, limits)?;
-        let notes = !self.quiet && !self.log.is_json();
         let fetched = Arc::new(self.app.fetch(&app, !notes)?);
         let mut needs = self.needs(&app, &fetched, &config, &engine);
         let telemetry = telemetry::build(&app, &mut needs)?;
         let release = self.app.release(&app, &fetched, config)?;
+        let state = release.backends.state.clone();
         let seeds = self.app.seeds(&release)?;
         let components = release.images.len();
         if !self.arguments.is_empty() && !app.runs_commands() {
@@ -144,6 +150,7 @@ impl Up {
         if self.residency.checks(components) {
             self.preload(&host)?;
         }
+        let _noted = serving::note(&app, host.url(), &state);
         // The threads that serve are started after this, and bound by it.
         self.harden.apply(&needs)?;
         seeds.store()?;

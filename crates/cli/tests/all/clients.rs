@@ -1,6 +1,6 @@
 //! Programs that others wrote talk to it: curl, h2load, wrk, a browser.
 
-use dayfly_testing::{App, Running, program, run};
+use dayfly_testing::{App, Running, browser, program, run};
 
 use crate::dayfly;
 
@@ -71,13 +71,7 @@ async fn a_browser_shows_a_page_that_asks_a_guest() {
          [component.guest]\nsource = \"guest:rust-http\"\n"
     ));
     let server = dayfly().up(app.folder()).await;
-    let profile = tempfile::tempdir().unwrap();
-    let mut chromium = program("chromium");
-    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
-    chromium.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
-    chromium.args(["--disable-component-update", "--virtual-time-budget=10000", "--dump-dom"]);
-    chromium.arg(format!("--user-data-dir={}", profile.path().display()));
-    let page = run(chromium.arg(format!("{}/", server.base()))).await;
+    let page = browser::page(&format!("{}/", server.base())).await;
     assert!(page.contains("instance number 1"), "{page}");
     server.stop().await;
 }

@@ -6,11 +6,12 @@ use dayfly_testing::{Running, program, run, workspace};
 
 use crate::dayfly;
 
-/// The folders of the examples that need no server; others have tests of their own.
+/// The folders of the examples that curl can ask; others have tests of their own.
 fn examples() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(workspace().join("examples")).unwrap();
     let folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    folders.filter(|path| !path.ends_with("topology")).collect()
+    let others = ["chat", "topology"];
+    folders.filter(|path| others.iter().all(|other| !path.ends_with(other))).collect()
 }
 
 /// The commands of a README's blocks (`$ curl …`) and the lines that they print, which stand in the

@@ -38,6 +38,7 @@ const OTHERS: &[&str] = &[
     "hostile",
     "hostile-p3",
     "js-websocket",
+    "rust-chat",
     "rust-composed",
     "rust-composed-p3",
     "rust-cron",

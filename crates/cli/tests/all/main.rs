@@ -55,6 +55,7 @@ mod s3;
 mod scripts;
 mod sdks;
 mod shares;
+mod ship;
 mod sockets;
 mod sources;
 mod spin_one;

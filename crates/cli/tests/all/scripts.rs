@@ -1,5 +1,7 @@
 //! Source files as components: frozen, and thawed for each request.
 
+mod capabilities;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

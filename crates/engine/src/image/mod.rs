@@ -11,7 +11,7 @@
 //! Wasmtime can do that through [`wasmtime::Config::with_host_memory`] alone, whose memories are told
 //! nothing of the instance they are for: [`Instantiating`] says it, for as long as an instance is
 //! being made. Its pooling allocator takes no memories of others, so these instances have none of
-//! its pools; ours keeps mapped memories instead.
+//! its pools; ours keeps mapped memories (`memory.rs`) and stacks (`stacks.rs`) instead.
 
 mod dirty;
 mod file;
@@ -21,6 +21,7 @@ mod module;
 mod outline;
 mod sections;
 mod split;
+mod stacks;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -34,6 +35,7 @@ pub use freeze::Freezing;
 pub(crate) use file::{Image, in_memory};
 pub(crate) use memory::Memories;
 pub(crate) use split::{SAVE, Split, Unsuited, grown, split};
+pub(crate) use stacks::Stacks;
 
 /// Smaller components have their memory's image compiled in: what their code takes to compile and to
 /// keep is not worth an image apart.

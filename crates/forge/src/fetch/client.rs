@@ -1,17 +1,21 @@
 //! The HTTP client: TLS with the platform's roots, redirects that are counted, and no wait without
 //! an end.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming as Body;
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::{Frame, Incoming as Body, SizeHint};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -22,7 +26,6 @@ use url::{Host, Url};
 
 use super::store::Store;
 use super::{Copy, Fetching, Tell};
-use crate::resolve::MAX_SOURCE_BYTES;
 
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -36,6 +39,12 @@ const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// How many bytes come between two words about progress.
 const PACE_BYTES: u64 = 1 << 20;
+
+/// How long what is sent goes on between two words about progress.
+const PACE: Duration = Duration::from_millis(200);
+
+/// How much is handed to the connection at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Why a source could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +84,12 @@ pub enum FetchFailure {
     TooLarge {
         /// The bound.
         limit_bytes: u64,
+    },
+    /// There is more of it than was said.
+    #[error("it is longer than the {stated_bytes} bytes that its manifest states")]
+    Longer {
+        /// The length that was said.
+        stated_bytes: u64,
     },
     /// It is something else.
     #[error("its digest is `sha256:{actual}`, where `sha256:{expected}` was expected")]
@@ -118,19 +133,72 @@ pub enum FetchFailure {
 }
 
 /// A client with a runtime of its own.
-pub(super) struct Client {
+pub(crate) struct Client {
     runtime: Runtime,
     asker: Asker,
 }
 
 /// What asks servers.
-pub(super) struct Asker {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+pub(crate) struct Asker {
+    http: legacy::Client<HttpsConnector<HttpConnector>, Payload>,
     patience: Duration,
 }
 
+/// A request.
+pub(crate) struct Message<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+}
+
+impl<'a> Message<'a> {
+    /// A request without headers or a body.
+    pub(crate) fn new(method: Method, url: &'a Url) -> Self {
+        Self { method, url, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// The same with a header.
+    pub(crate) fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+}
+
+/// What is sent, in pieces that are counted as the connection takes them.
+struct Payload {
+    left: Bytes,
+    sent: Arc<AtomicU64>,
+}
+
+impl hyper::body::Body for Payload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.left.len().min(PIECE_BYTES);
+        let piece = self.left.split_to(length);
+        self.sent.fetch_add(length as u64, Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.len() as u64)
+    }
+}
+
 impl Client {
-    pub(super) fn new(patience: Duration) -> Result<Self, FetchFailure> {
+    pub(crate) fn new(patience: Duration) -> Result<Self, FetchFailure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|_| FetchFailure::NoClient)?;
         let mut tcp = HttpConnector::new();
@@ -145,8 +213,13 @@ impl Client {
         Ok(Self { runtime, asker: Asker { http, patience } })
     }
 
+    /// What asks servers, within [`Self::run`].
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
     /// Runs what asks servers to its end, which comes after half an hour at the latest.
-    pub(super) fn run<'a, T, F>(
+    pub(crate) fn run<'a, T, F>(
         &'a self,
         work: impl FnOnce(&'a Asker) -> F,
     ) -> Result<T, FetchFailure>
@@ -187,10 +260,24 @@ impl Asker {
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Response<Body>, FetchFailure> {
+        let message = Message { headers: headers.to_vec(), ..Message::new(Method::GET, url) };
+        self.follow(&message).await
+    }
+
+    /// The same for any request without a body.
+    pub(super) async fn follow(
+        &self,
+        message: &Message<'_>,
+    ) -> Result<Response<Body>, FetchFailure> {
+        let url = message.url;
         let mut at = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let same = at.origin() == url.origin();
-            let response = self.ask_once(&at, headers, same).await?;
+            let mut headers = message.headers.clone();
+            if at.origin() != url.origin() {
+                headers.retain(|(name, _)| *name != AUTHORIZATION);
+            }
+            let message = Message { headers, ..Message::new(message.method.clone(), &at) };
+            let response = self.send(&message, &mut |_| ()).await?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
@@ -201,40 +288,53 @@ impl Asker {
         Err(FetchFailure::Redirects)
     }
 
-    async fn ask_once(
+    /// What a server answers to a request, which may be that it is elsewhere.
+    pub(super) async fn send(
         &self,
-        url: &Url,
-        headers: &[(HeaderName, HeaderValue)],
-        with_credentials: bool,
+        message: &Message<'_>,
+        tell: Tell<'_>,
     ) -> Result<Response<Body>, FetchFailure> {
+        let Message { method, url, headers, body } = message;
         secure(url)?;
-        let mut request = Request::get(url.as_str())
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url.as_str())
             .header(USER_AGENT, concat!("dayfly/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
-            if with_credentials || *name != AUTHORIZATION {
-                request = request.header(name, value);
+            request = request.header(name, value);
+        }
+        let sent = Arc::new(AtomicU64::new(0));
+        let payload = Payload { left: body.clone(), sent: sent.clone() };
+        let request = request.body(payload).map_err(|_| FetchFailure::Address)?;
+        let mut answer = pin!(self.http.request(request));
+        let (mut taken, mut since) = (0, Instant::now());
+        loop {
+            if let Ok(answer) = timeout(PACE, &mut answer).await {
+                return answer.map_err(|error| FetchFailure::Connect(error.into()));
+            }
+            let now = sent.load(Relaxed);
+            if now > taken {
+                (taken, since) = (now, Instant::now());
+                tell(Fetching::Comes(taken, Some(body.len() as u64)));
+            } else if since.elapsed() > CONNECT + self.patience {
+                return Err(FetchFailure::Stalled(self.patience));
             }
         }
-        let request = request.body(Empty::new()).map_err(|_| FetchFailure::Address)?;
-        let asked = timeout(CONNECT + self.patience, self.http.request(request)).await;
-        let asked = asked.map_err(|_| FetchFailure::Stalled(self.patience))?;
-        asked.map_err(|error| FetchFailure::Connect(error.into()))
     }
 
-    /// Reads an answer into a file that must have this digest.
+    /// Reads an answer into a file that must have this digest, and may have so many bytes.
     pub(super) async fn keep(
         &self,
         mut response: Response<Body>,
         store: &Store,
         digest: &str,
+        limit_bytes: u64,
         tell: Tell<'_>,
     ) -> Result<(Copy, u64), FetchFailure> {
         let length = length(&response);
         let mut incoming = store.incoming()?;
         let mut told = 0;
-        while let Some(chunk) =
-            self.chunk(&mut response, incoming.bytes(), MAX_SOURCE_BYTES).await?
-        {
+        while let Some(chunk) = self.chunk(&mut response, incoming.bytes(), limit_bytes).await? {
             incoming.write(&chunk)?;
             if incoming.bytes() - told >= PACE_BYTES {
                 told = incoming.bytes();

@@ -1,27 +1,33 @@
-//! OCI's distribution protocol, as far as one pulls a package: tags, a manifest, and its one layer of
-//! WebAssembly.
+//! OCI's distribution protocol, as far as one pulls: tags, manifests, and the blobs that these name.
 
 use std::path::Path;
 
 use http::header::{ACCEPT, AUTHORIZATION, LINK, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming as Body;
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::client::{Asker, FetchFailure, parse};
-use super::store::is_digest;
+use super::client::{Asker, FetchFailure, Message, parse};
+use super::credentials::{self, Login};
+use super::registry::base;
+use super::store::{Store, digest_of, is_digest};
+use super::{Copy, Reference, Tell, hex, reference};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// What registries name that hold more than one manifest by one tag, too.
+const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.oci.image.index.v1+json;q=0.1";
 const WASM: &str = "application/wasm";
 
 /// How many pages of tags are read.
 const MAX_PAGES: usize = 100;
 
 /// A repository of a registry.
-pub(super) struct Oci<'a> {
-    asker: &'a Asker,
+pub(crate) struct Oci<'a> {
+    pub(super) asker: &'a Asker,
     registry: String,
     base: Url,
     repository: String,
@@ -31,6 +37,31 @@ pub(super) struct Oci<'a> {
     authorization: Option<HeaderValue>,
 }
 
+/// A manifest, as far as it is of use here.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    pub(crate) config: Option<Descriptor>,
+    #[serde(default)]
+    pub(crate) layers: Vec<Descriptor>,
+}
+
+/// A blob of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Descriptor {
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    pub(crate) size: u64,
+}
+
+impl Descriptor {
+    /// The digits of its digest, if that is one of SHA-256.
+    pub(crate) fn digits(&self) -> Option<&str> {
+        self.digest.strip_prefix("sha256:").filter(|digits| is_digest(digits))
+    }
+}
+
 #[derive(Deserialize)]
 struct Tags {
     /// `null` where there are none.
@@ -38,34 +69,9 @@ struct Tags {
 }
 
 #[derive(Deserialize)]
-struct Manifest {
-    #[serde(default)]
-    layers: Vec<Layer>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Layer {
-    media_type: String,
-    digest: String,
-}
-
-#[derive(Deserialize)]
 struct Token {
     token: Option<String>,
     access_token: Option<String>,
-}
-
-/// What Docker and others write into `config.json`, as far as it is of use here.
-#[derive(Deserialize)]
-struct DockerConfig {
-    #[serde(default)]
-    auths: std::collections::BTreeMap<String, DockerAuth>,
-}
-
-#[derive(Deserialize)]
-struct DockerAuth {
-    auth: Option<String>,
 }
 
 impl<'a> Oci<'a> {
@@ -76,11 +82,31 @@ impl<'a> Oci<'a> {
         repository: String,
         credentials: Option<&Path>,
     ) -> Self {
-        let credentials = credentials.and_then(|file| credentials_for(file, &registry));
+        let credentials = credentials.and_then(|file| credentials::find(file, &registry));
         Self { asker, registry, base, repository, credentials, authorization: None }
     }
 
-    pub(super) fn failed(&self, what: impl Into<String>) -> FetchFailure {
+    /// The repository of a package.
+    pub(crate) fn of(
+        asker: &'a Asker,
+        reference: &Reference,
+        credentials: Option<&Path>,
+    ) -> Result<Self, FetchFailure> {
+        let Reference { registry, repository, .. } = reference;
+        let (host, mut repository) = (reference::asked(registry), repository.clone());
+        if host != registry && !repository.contains('/') {
+            repository = format!("library/{repository}");
+        }
+        Ok(Self::new(asker, registry.clone(), base(host)?, repository, credentials))
+    }
+
+    /// A registry, without any repository.
+    pub(super) fn of_registry(asker: &'a Asker, registry: &str) -> Result<Self, FetchFailure> {
+        let base = base(reference::asked(registry))?;
+        Ok(Self::new(asker, registry.to_owned(), base, String::new(), None))
+    }
+
+    pub(crate) fn failed(&self, what: impl Into<String>) -> FetchFailure {
         FetchFailure::Registry { registry: self.registry.clone(), what: what.into() }
     }
 
@@ -90,7 +116,7 @@ impl<'a> Oci<'a> {
         let mut next = Some(self.url("tags/list")?);
         for _ in 0..MAX_PAGES {
             let Some(url) = next else { break };
-            let response = self.ask(&url, ACCEPT, "application/json").await?;
+            let response = self.get(&url, "application/json").await?;
             next = next_page(&response, &url);
             let Tags { tags } = self.read(response, "its list of tags").await?;
             let tags = tags.unwrap_or_default();
@@ -104,25 +130,75 @@ impl<'a> Oci<'a> {
     pub(super) async fn layer(&mut self, version: &Version) -> Result<String, FetchFailure> {
         // A tag has no `+`.
         let tag = version.to_string().replace('+', "_");
-        let url = self.url(&format!("manifests/{tag}"))?;
-        let response = self.ask(&url, ACCEPT, MANIFEST).await?;
-        let Manifest { layers } = self.read(response, "a manifest").await?;
+        let (Manifest { layers, .. }, _) = self.manifest(&tag).await?;
         let mut modules = layers.into_iter().filter(|layer| layer.media_type == WASM);
-        let (Some(Layer { digest, .. }), None) = (modules.next(), modules.next()) else {
+        let (Some(layer), None) = (modules.next(), modules.next()) else {
             return Err(self.failed("has a package of not exactly one layer of WebAssembly"));
         };
-        match digest.strip_prefix("sha256:") {
-            Some(digest) if is_digest(digest) => Ok(digest.to_owned()),
-            _ => Err(self.failed("names a layer by a digest that is not SHA-256")),
+        let digits = layer.digits().map(str::to_owned);
+        digits.ok_or_else(|| self.failed("names a layer by a digest that is not SHA-256"))
+    }
+
+    /// The manifest of a tag or a digest, and the digits of its digest.
+    pub(crate) async fn manifest(
+        &mut self,
+        version: &str,
+    ) -> Result<(Manifest, String), FetchFailure> {
+        let url = self.url(&format!("manifests/{version}"))?;
+        let response = self.get(&url, MANIFESTS).await?;
+        let stated = response.headers().get("docker-content-digest");
+        let stated = stated.and_then(|it| it.to_str().ok()).map(|it| hex(it).to_owned());
+        let document = self.asker.document(response).await?;
+        let actual = digest_of(&document);
+        let named = version.strip_prefix("sha256:").map(str::to_owned);
+        if let Some(expected) = named.or(stated).filter(|expected| *expected != actual) {
+            return Err(FetchFailure::Digest { expected, actual });
+        }
+        let manifest = serde_json::from_slice(&document);
+        let manifest = manifest.map_err(|error| {
+            self.failed(format!("answers with a manifest that is none: {error}"))
+        })?;
+        Ok((manifest, actual))
+    }
+
+    pub(super) async fn blob(&mut self, digits: &str) -> Result<Response<Body>, FetchFailure> {
+        let url = self.url(&format!("blobs/sha256:{digits}"))?;
+        self.get(&url, "*/*").await
+    }
+
+    /// Brings a blob, unless it is kept, and says how many bytes came.
+    pub(crate) async fn bring(
+        &mut self,
+        blob: &Descriptor,
+        store: &Store,
+        tell: Tell<'_>,
+    ) -> Result<(Copy, u64), FetchFailure> {
+        let digits = blob.digits();
+        let digits = digits.ok_or_else(|| self.failed("names a blob by no SHA-256 digest"))?;
+        if let Some(copy) = store.find(digits) {
+            return Ok((copy, 0));
+        }
+        let response = self.blob(digits).await?;
+        let kept = self.asker.keep(response, store, digits, blob.size, tell).await;
+        kept.map_err(|failure| match failure {
+            FetchFailure::TooLarge { .. } => FetchFailure::Longer { stated_bytes: blob.size },
+            other => other,
+        })
+    }
+
+    /// Whether the registry accepts these credentials.
+    pub(super) async fn accepts(&mut self, header: HeaderValue) -> Result<Login, FetchFailure> {
+        self.credentials = Some(header);
+        let url = self.base.join("v2/").map_err(|_| FetchFailure::Address)?;
+        let response = self.request(Message::new(Method::GET, &url), &mut |_| ()).await?;
+        match response.status() {
+            status if !status.is_success() => Err(FetchFailure::Status(status.as_u16())),
+            _ if self.authorization.is_some() => Ok(Login::Accepted),
+            _ => Ok(Login::NotAsked),
         }
     }
 
-    pub(super) async fn blob(&mut self, digest: &str) -> Result<Response<Body>, FetchFailure> {
-        let url = self.url(&format!("blobs/sha256:{digest}"))?;
-        self.ask(&url, ACCEPT, "*/*").await
-    }
-
-    fn url(&self, path: &str) -> Result<Url, FetchFailure> {
+    pub(super) fn url(&self, path: &str) -> Result<Url, FetchFailure> {
         let path = format!("v2/{}/{path}", self.repository);
         self.base.join(&path).map_err(|_| FetchFailure::Address)
     }
@@ -137,25 +213,43 @@ impl<'a> Oci<'a> {
             .map_err(|error| self.failed(format!("answers with {what} that is none: {error}")))
     }
 
-    /// Asks the registry, and once more with what it wants to see first.
-    async fn ask(
+    /// What the registry has at an address.
+    async fn get(
         &mut self,
         url: &Url,
-        name: HeaderName,
-        value: &'static str,
+        accept: &'static str,
     ) -> Result<Response<Body>, FetchFailure> {
+        let message = Message::new(Method::GET, url).header(ACCEPT, accept);
+        let response = self.request(message, &mut |_| ()).await?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::NOT_FOUND => Err(self.failed("has no such package or version")),
+            status => Err(FetchFailure::Status(status.as_u16())),
+        }
+    }
+
+    /// Asks the registry, and once more with what it wants to see first.
+    pub(super) async fn request(
+        &mut self,
+        mut message: Message<'_>,
+        tell: Tell<'_>,
+    ) -> Result<Response<Body>, FetchFailure> {
+        // It may have another server take an upload, which gets no credentials.
+        let is_own = message.url.origin() == self.base.origin();
         for again in [true, false] {
-            let mut headers = vec![(name.clone(), HeaderValue::from_static(value))];
-            headers.extend(self.authorization.clone().map(|it| (AUTHORIZATION, it)));
-            let response = self.asker.ask(url, &headers).await?;
+            message.headers.retain(|(name, _)| *name != AUTHORIZATION);
+            let authorization = self.authorization.clone().filter(|_| is_own);
+            message.headers.extend(authorization.map(|it| (AUTHORIZATION, it)));
+            let response = match message.method {
+                Method::GET | Method::HEAD => self.asker.follow(&message).await?,
+                _ => self.asker.send(&message, tell).await?,
+            };
             match response.status() {
-                status if status.is_success() => return Ok(response),
-                StatusCode::UNAUTHORIZED if again => {
+                StatusCode::UNAUTHORIZED if again && is_own => {
                     self.authorization = Some(self.authorize(&response).await?);
                 }
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => break,
-                StatusCode::NOT_FOUND => return Err(self.failed("has no such package or version")),
-                status => return Err(FetchFailure::Status(status.as_u16())),
+                _ => return Ok(response),
             }
         }
         Err(self.refused())
@@ -163,8 +257,8 @@ impl<'a> Oci<'a> {
 
     fn refused(&self) -> FetchFailure {
         self.failed(match self.credentials {
-            Some(_) => "does not accept the user's credentials",
-            None => "wants credentials, and the user has none for it (`docker login` writes them)",
+            Some(_) => "does not accept the user's credentials, or they do not allow that",
+            None => "wants credentials, and the user has none for it (`dayfly login` keeps them)",
         })
     }
 
@@ -178,10 +272,11 @@ impl<'a> Oci<'a> {
         let parameter = |name| parameters(rest).find(|(key, _)| *key == name).map(|(_, it)| it);
         let realm = parameter("realm").ok_or_else(|| self.refused())?;
         let mut url = parse(realm)?;
-        let scope = format!("repository:{}:pull", self.repository);
+        let own = format!("repository:{}:pull", self.repository);
+        let own = Some(own.as_str()).filter(|_| !self.repository.is_empty());
         url.query_pairs_mut()
             .extend_pairs(parameter("service").map(|service| ("service", service)))
-            .append_pair("scope", parameter("scope").unwrap_or(&scope));
+            .extend_pairs(parameter("scope").or(own).map(|scope| ("scope", scope)));
         let credentials = self.credentials.clone().map(|it| (AUTHORIZATION, it));
         let response = self.asker.ask(&url, credentials.as_slice()).await?;
         if !response.status().is_success() {
@@ -215,18 +310,6 @@ fn next_page(response: &Response<Body>, url: &Url) -> Option<Url> {
     (next.origin() == url.origin()).then_some(next)
 }
 
-/// What the user's file says for a registry.
-fn credentials_for(file: &Path, registry: &str) -> Option<HeaderValue> {
-    let text = std::fs::read(file).ok()?;
-    let DockerConfig { auths } = serde_json::from_slice(&text).ok()?;
-    let names =
-        [registry.to_owned(), format!("https://{registry}"), format!("https://{registry}/")];
-    let auth = names.iter().find_map(|name| auths.get(name))?.auth.as_deref()?;
-    let mut value = HeaderValue::from_str(&format!("Basic {auth}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,18 +329,5 @@ mod tests {
         );
         assert_eq!(parameters("nothing").count(), 0);
         assert_eq!(parameters("open=\"never closed").count(), 0);
-    }
-
-    #[test]
-    fn credentials_are_those_of_the_registry() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let text =
-            r#"{"auths":{"a.example":{"auth":"dXNlcg=="},"https://b.example":{"auth":"eA=="}}}"#;
-        std::fs::write(file.path(), text).unwrap();
-        let found = |registry| credentials_for(file.path(), registry);
-        assert_eq!(found("a.example").unwrap(), "Basic dXNlcg==");
-        assert_eq!(found("b.example").unwrap(), "Basic eA==");
-        assert!(found("c.example").is_none());
-        assert_eq!(format!("{:?}", found("a.example").unwrap()), "Sensitive");
     }
 }

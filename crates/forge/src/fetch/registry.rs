@@ -13,6 +13,7 @@ use super::client::{Asker, FetchFailure, is_here, parse};
 use super::oci::Oci;
 use super::store::Store;
 use super::{Copy, FetchConfig, Tell};
+use crate::resolve::MAX_SOURCE_BYTES;
 
 /// Where a registry says what it speaks.
 const METADATA: &str = "/.well-known/wasm-pkg/registry.json";
@@ -171,7 +172,7 @@ pub(super) async fn fetch(
         Some(copy) => (copy, 0),
         None => {
             let response = oci.blob(&digest).await?;
-            asker.keep(response, store, &digest, tell).await?
+            asker.keep(response, store, &digest, MAX_SOURCE_BYTES, tell).await?
         }
     };
     store.note(registry.unwrap_or_default(), package, &version, &digest)?;
@@ -228,7 +229,7 @@ fn locate<'a>(
 }
 
 /// The address of a host, which is encrypted unless it is this machine.
-fn base(host: &str) -> Result<Url, FetchFailure> {
+pub(super) fn base(host: &str) -> Result<Url, FetchFailure> {
     let url = parse(&format!("https://{host}"))?;
     let is_bare = url.path() == "/" && url.query().is_none() && url.username().is_empty();
     match url.host() {

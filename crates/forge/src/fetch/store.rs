@@ -109,7 +109,7 @@ impl Incoming {
 
     /// Gives the file its name, if it is what it has to be.
     pub(crate) fn finish(self, store: &Store, digest: &str) -> Result<Copy, FetchFailure> {
-        let actual = hexadecimal(&self.hasher.clone().finalize());
+        let actual = hasher_digest(self.hasher.clone());
         if actual != digest {
             return Err(FetchFailure::Digest { expected: digest.to_owned(), actual });
         }
@@ -128,13 +128,18 @@ impl Incoming {
 }
 
 /// Whether a text is a SHA-256 digest in hexadecimal digits.
-pub(super) fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// The SHA-256 digest of what was read, in hexadecimal digits.
 pub(crate) fn digest_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The digest that a hasher has come to, in hexadecimal digits.
+pub(crate) fn hasher_digest(hasher: Sha256) -> String {
+    hexadecimal(&hasher.finalize())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

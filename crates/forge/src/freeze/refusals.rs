@@ -7,11 +7,11 @@ use wasmtime::{Engine, Error, Result};
 /// The packages of WASI 0.2 that an initialiser is given.
 const GIVEN: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
-/// Defines whatever else `component` imports.
-pub(super) fn define<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    component: &Component,
-) -> Result<()> {
+/// Defines whatever else `component` imports than WASI's own interfaces, which are defined already.
+///
+/// # Errors
+/// When something is defined twice.
+pub fn define<T: Send + 'static>(linker: &mut Linker<T>, component: &Component) -> Result<()> {
     let engine = component.engine();
     let mut refusals = Refusals { engine, known: Vec::new() };
     for (name, item) in component.component_type().imports(engine) {

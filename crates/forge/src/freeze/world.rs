@@ -44,7 +44,7 @@ impl Output {
 }
 
 impl State {
-    pub(super) fn new(terms: &FreezeTerms) -> Result<Self, FreezeError> {
+    pub(super) fn new(terms: &FreezeTerms, seed: &blake3::Hash) -> Result<Self, FreezeError> {
         let output = Output {
             stdout: MemoryOutputPipe::new(terms.output_bytes),
             stderr: MemoryOutputPipe::new(terms.output_bytes),
@@ -52,9 +52,9 @@ impl State {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(output.stdout.clone())
             .stderr(output.stderr.clone())
-            .secure_random(random("secure"))
-            .insecure_random(random("insecure"))
-            .insecure_random_seed(0)
+            .secure_random(random("secure", seed))
+            .insecure_random(random("insecure", seed))
+            .insecure_random_seed(u128::from_le_bytes(number(seed)))
             .wall_clock(Wall::default())
             .monotonic_clock(Monotonic::default())
             .allow_tcp(false)
@@ -92,12 +92,19 @@ impl WasiView for State {
     }
 }
 
-/// Bytes that look random, and are the same each time.
-fn random(of: &str) -> Deterministic {
+/// Bytes that look random, and are the same each time that the same is frozen.
+fn random(of: &str, seed: &blake3::Hash) -> Deterministic {
     let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 randomness of initialisers");
     let mut bytes = vec![0; RANDOM_BYTES];
-    hasher.update(of.as_bytes()).finalize_xof().fill(&mut bytes);
+    hasher.update(seed.as_bytes()).update(of.as_bytes()).finalize_xof().fill(&mut bytes);
     Deterministic::new(bytes)
+}
+
+fn number(seed: &blake3::Hash) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 seed of initialisers");
+    hasher.update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
 }
 
 /// A clock that goes on by a tick each time it is asked.

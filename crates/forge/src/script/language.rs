@@ -92,6 +92,11 @@ impl Language {
         }
     }
 
+    /// Whether its boot script reaches the bridge by file descriptors, not by functions of its own.
+    pub(super) const fn has_descriptor(self) -> bool {
+        !matches!(self, Self::JavaScript | Self::Perl)
+    }
+
     /// Functions of its interpreter that have no name there, by their index.
     pub(super) const fn pins(self) -> &'static [(&'static str, u32)] {
         match self {
@@ -124,6 +129,9 @@ impl Language {
         match self {
             Self::Ruby => &[
                 ("boot.rb", include_str!("ruby/boot.rb")),
+                ("bridge.rb", include_str!("ruby/bridge.rb")),
+                ("capabilities.rb", include_str!("ruby/capabilities.rb")),
+                ("http.rb", include_str!("ruby/http.rb")),
                 ("rack.rb", include_str!("ruby/rack.rb")),
             ],
             Self::Python => &[
@@ -131,33 +139,53 @@ impl Language {
                 ("request.py", include_str!("python/request.py")),
                 ("wsgi.py", include_str!("python/wsgi.py")),
                 ("asgi.py", include_str!("python/asgi.py")),
+                ("bridge.py", include_str!("python/bridge.py")),
+                ("http.py", include_str!("python/http.py")),
+                ("key_value.py", include_str!("python/key_value.py")),
+                ("mysql.py", include_str!("python/mysql.py")),
+                ("postgres.py", include_str!("python/postgres.py")),
+                ("redis.py", include_str!("python/redis.py")),
+                ("sqlite.py", include_str!("python/sqlite.py")),
+                ("variables.py", include_str!("python/variables.py")),
             ],
             Self::JavaScript => &[
                 ("boot.js", include_str!("javascript/boot.js")),
                 ("address.js", include_str!("javascript/address.js")),
                 ("blob.js", include_str!("javascript/blob.js")),
                 ("body.js", include_str!("javascript/body.js")),
+                ("bridge.js", include_str!("javascript/bridge.js")),
                 ("cgi.js", include_str!("javascript/cgi.js")),
                 ("clock.js", include_str!("javascript/clock.js")),
                 ("clone.js", include_str!("javascript/clone.js")),
                 ("console.js", include_str!("javascript/console.js")),
                 ("crypto.js", include_str!("javascript/crypto.js")),
+                ("dayfly.js", include_str!("javascript/dayfly.js")),
                 ("digest.js", include_str!("javascript/digest.js")),
                 ("events.js", include_str!("javascript/events.js")),
+                ("fetch.js", include_str!("javascript/fetch.js")),
                 ("form.js", include_str!("javascript/form.js")),
                 ("globals.js", include_str!("javascript/globals.js")),
                 ("headers.js", include_str!("javascript/headers.js")),
                 ("host.js", include_str!("javascript/host.js")),
                 ("http.js", include_str!("javascript/http.js")),
+                ("key_value.js", include_str!("javascript/key_value.js")),
+                ("mysql.js", include_str!("javascript/mysql.js")),
+                ("outgoing.js", include_str!("javascript/outgoing.js")),
                 ("params.js", include_str!("javascript/params.js")),
+                ("postgres.js", include_str!("javascript/postgres.js")),
+                ("redis.js", include_str!("javascript/redis.js")),
                 ("rejections.js", include_str!("javascript/rejections.js")),
                 ("resolve.js", include_str!("javascript/resolve.js")),
                 ("sourcemap.js", include_str!("javascript/sourcemap.js")),
+                ("sqlite.js", include_str!("javascript/sqlite.js")),
                 ("streams.js", include_str!("javascript/streams.js")),
                 ("system.js", include_str!("javascript/system.js")),
                 ("text.js", include_str!("javascript/text.js")),
                 ("timers.js", include_str!("javascript/timers.js")),
                 ("url.js", include_str!("javascript/url.js")),
+                ("values.js", include_str!("javascript/values.js")),
+                ("variables.js", include_str!("javascript/variables.js")),
+                ("waiting.js", include_str!("javascript/waiting.js")),
             ],
             Self::Perl => &[
                 ("boot.pl", include_str!("perl/boot.pl")),

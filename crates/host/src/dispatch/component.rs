@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dayfly_capabilities::{GrantError, Share};
+use dayfly_capabilities::{Behind, GrantError, Share};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::ComponentMetrics;
@@ -119,8 +119,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) connection: &'a Connection,
     /// How its route calls the component.
     pub(crate) executor: &'a Executor,
-    /// How many calls between components lie before it.
-    pub(crate) depth: u32,
+    /// What led to it.
+    pub(crate) behind: Behind,
     /// The event that it is made of, if it is no client's.
     pub(crate) event: Option<&'a Event>,
 }
@@ -260,11 +260,12 @@ impl ComponentHost {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
         let waiting = meter.part("wait");
-        let permit =
-            self.admission.enter(self.name(), arrival.depth).await.map_err(|full| match full {
+        let permit = self.admission.enter(self.name(), arrival.behind.depth).await.map_err(
+            |full| match full {
                 Full::Component => Failure::ComponentFull,
                 Full::Node => Failure::NodeFull,
-            })?;
+            },
+        )?;
         if let Some(span) = waiting {
             span.end_if_worth();
         }
@@ -291,7 +292,7 @@ impl ComponentHost {
         let running = start(&resident, request, &bound, arrival, sender)?;
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
         // What a guest that runs waits for does not wait for those that have not begun.
-        let lane = if arrival.depth == 0 { Some(lane) } else { None };
+        let lane = if arrival.behind.depth == 0 { Some(lane) } else { None };
         let guest = Guest::new(running, limits.cpu, lane, (permit, resident), trace);
         let answered = guest::run(guest, receiver, limits.time).await;
         if matches!(answered, Err(Failure::Slow)) {
@@ -316,42 +317,42 @@ fn start<B: RequestBody>(
     sender: oneshot::Sender<Answer>,
 ) -> Result<Work, Failure> {
     let Resident { code, grants, runner, .. } = resident;
-    let (code, grants, depth) = (code.clone(), grants.clone(), arrival.depth);
+    let (code, grants, behind) = (code.clone(), grants.clone(), arrival.behind);
     let scheme = arrival.connection.scheme;
     Ok(match runner.clone() {
         Runner::Http02(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(http02::run(start, pre, request, scheme, sender))
         }
         Runner::Http03(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(http03::run(start, pre, request, scheme, sender))
         }
         Runner::SpinHttp(pre, keep) => {
             let request = request.map(|body| bound.apply(body));
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(spin_http::run(start, pre, request, sender))
         }
         Runner::SpinRedis(pre, keep) => {
             let parameters = Parameters::of(one_event(arrival)?);
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinRedis3(pre, keep) => {
             let parameters = Parameters::of(one_event(arrival)?);
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinCron(pre, keep) => {
             let parameters = Parameters::of(one_event(arrival)?);
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::Messaging(pre, keep) => {
             let give = message::give(one_event(arrival)?, request.headers());
-            let start = Start { code, grants, depth, keep };
+            let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, give, sender))
         }
         Runner::Command02(pre) => {

@@ -54,7 +54,7 @@ impl ComponentHost {
         let arrival = Arrival {
             connection: &NO_CONNECTION,
             executor: &executor,
-            depth: 0,
+            behind: event.behind(),
             event: Some(event),
         };
         let answered = self.try_handle(event.request(), arrival, &mut meter).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use dayfly_capabilities::{Grants, HostState};
+use dayfly_capabilities::{Behind, Grants, HostState};
 use dayfly_engine::{Code, StoreData as _};
 use dayfly_model::Reuse;
 use wasmtime::Store;
@@ -68,18 +68,18 @@ impl Drop for Part {
 pub(super) struct Start<I> {
     pub(super) code: Code,
     pub(super) grants: Arc<Grants>,
-    /// How many calls between components lie before it.
-    pub(super) depth: u32,
+    /// What led to it.
+    pub(super) behind: Behind,
     pub(super) keep: Option<Arc<Keep<I>>>,
 }
 
 impl<I: Send + 'static> Start<I> {
     /// An instance that has waited, or a store for a fresh one.
     pub(super) fn begin(&self) -> Life<I> {
-        let Self { code, grants, depth, keep } = self;
-        let waited = keep.as_ref().and_then(|keep| keep.next(code, *depth));
+        let Self { code, grants, behind, keep } = self;
+        let waited = keep.as_ref().and_then(|keep| keep.next(code, *behind));
         waited.unwrap_or_else(|| {
-            let state = HostState::new(grants.clone()).at_depth(*depth);
+            let state = HostState::new(grants.clone()).behind(*behind);
             let state = if keep.is_some() { state.kept() } else { state };
             Life { store: code.store(state), instance: None, served: 0, first_bytes: 0 }
         })
@@ -129,9 +129,9 @@ impl<I: Send + 'static> Keep<I> {
 
     /// The instance that has waited for the shortest time, as good as new in all that bounds one
     /// request.
-    fn next(&self, code: &Code, depth: u32) -> Option<Life<I>> {
+    fn next(&self, code: &Code, behind: Behind) -> Option<Life<I>> {
         let Waiting { mut life, .. } = self.lock().pop()?;
-        life.store.data_mut().renew(depth);
+        life.store.data_mut().renew(behind);
         code.renew(&mut life.store);
         Some(life)
     }

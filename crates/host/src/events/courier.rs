@@ -26,6 +26,11 @@ use crate::dispatch::{ComponentHost, Reply, Undelivered};
 const BUSY: Duration = Duration::from_millis(20);
 const BUSY_MOST: Duration = Duration::from_secs(1);
 
+/// The part of all that may be under way for which alone a source is not asked at once, and how long then
+/// is waited for more.
+const FEW: usize = 8;
+const GATHER: Duration = Duration::from_millis(1);
+
 /// What is said of an event that a mistake of ours ended.
 pub(super) const HOST_FAILED: &str = "the host failed";
 
@@ -130,14 +135,21 @@ impl Courier {
         }
     }
 
-    /// How many events may be under way beside those that are.
-    pub(crate) fn room(&self) -> usize {
-        self.room.available_permits()
+    /// The same for a source that brings several events at once, and how many it is to ask for. Where there
+    /// is room for hardly more than one, there is for several a moment later.
+    pub(crate) async fn leave_for_some(&self, most: usize) -> Option<(Leave, usize)> {
+        let leave = self.leave_to_begin().await?;
+        let few = usize::try_from(self.most()).unwrap_or(1) / FEW;
+        if self.room.available_permits() < few {
+            tokio::time::sleep(GATHER).await;
+        }
+        Some((leave, (self.room.available_permits() + 1).min(most)))
     }
 
-    /// How many events may be under way, and one after the other if they are to keep their order.
-    pub(crate) fn concurrency(&self) -> u32 {
-        self.delivery.concurrency
+    /// How many events may be under way at most.
+    pub(crate) fn most(&self) -> u32 {
+        let Delivery { concurrency, batch, .. } = &self.delivery;
+        concurrency.saturating_mul(batch.map_or(1, |batch| batch.most))
     }
 
     /// Whether each event waits for the one before it.

@@ -4,7 +4,8 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use dayfly_capabilities::queue::Content;
+use dayfly_capabilities::Behind;
+use dayfly_capabilities::queue::{Content, HOPS};
 use dayfly_telemetry::trace::{Context, TRACEPARENT, TRACESTATE};
 use http::header::{CONTENT_TYPE, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -14,9 +15,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 /// The version of CloudEvents.
 const VERSION: &str = "1.0";
-
-/// The attribute that counts the steps of a topology that an event has behind it.
-pub(crate) const HOPS: &str = "dayflyhops";
 
 /// What the HTTP binding (3.1.3.2) wants escaped in a header beside what is not ASCII.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -142,6 +140,11 @@ impl Event {
                 self.extensions.push((name.as_str().to_owned(), value.to_owned()));
             }
         }
+    }
+
+    /// What leads to its handler.
+    pub(crate) const fn behind(&self) -> Behind {
+        Behind { depth: 0, hops: self.hops.saturating_add(1) }
     }
 
     /// What is kept of it.

@@ -8,6 +8,7 @@ mod event;
 mod metrics;
 mod order;
 mod outlet;
+mod post;
 mod replays;
 mod sends;
 mod workers;
@@ -26,7 +27,7 @@ use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
 };
 use dayfly_telemetry::metrics::Families;
-use dayfly_telemetry::trace::Span;
+use dayfly_telemetry::trace::{Kind, Span};
 use dayfly_telemetry::{Source as _, Telemetry};
 use tokio::sync::Semaphore;
 
@@ -37,11 +38,12 @@ use crate::{Outcome, ServeError, Shutdown};
 use batch::Gathered;
 use courier::Manner;
 pub(crate) use courier::{Courier, Leave, Parcel, jittered};
-pub(crate) use event::{Event, HOPS};
+pub(crate) use event::Event;
 pub(crate) use metrics::{Settled, TriggerMetrics};
 use order::Lanes;
 use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
+pub use post::send;
 use sends::Addressee;
 use workers::Workers;
 
@@ -283,6 +285,7 @@ pub(crate) fn delivery_span(
 ) -> Span {
     let mut span = telemetry.request(&event.trace(), || format!("process {trigger}"));
     if span.is_recorded() {
+        span.set_kind(Kind::Consumer);
         span.text("messaging.operation.type", "process");
         span.text("messaging.message.id", event.id.clone());
         span.text("cloudevents.event_type", event.kind.clone());

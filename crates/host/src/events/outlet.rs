@@ -4,30 +4,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
 use dayfly_capabilities::nats::ServerError as NatsError;
 use dayfly_capabilities::nats::server::Server as Nats;
-use dayfly_capabilities::queue::{New, Store};
+use dayfly_capabilities::queue::{MOST_HOPS, New, Store};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_capabilities::websocket::{Error as NotSent, Hub, Message};
 use dayfly_model::events::{Output, RedisPlace};
 use dayfly_model::{App, ComponentId, Executor};
 use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::{Context, Span};
-use http::Request;
-use http_body_util::{BodyExt as _, Full};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::BodyExt as _;
 
+use super::post::{NotPosted, Poster};
 use super::{Event, delivery_span, jittered};
 use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
-
-/// How many steps an event may have behind it: more are a cycle.
-const MOST_HOPS: u32 = 16;
 
 /// How long a connection to a broker may be silent, in seconds.
 const KEEP_ALIVE: u16 = 60;
@@ -76,8 +68,6 @@ impl Steps {
     }
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-
 /// The steps that answers can go to.
 pub(crate) struct Topology {
     app: String,
@@ -87,7 +77,7 @@ pub(crate) struct Topology {
     queues: Arc<Store>,
     websockets: Arc<Hub>,
     telemetry: Option<Arc<Telemetry>>,
-    http: OnceLock<HttpClient>,
+    poster: OnceLock<Poster>,
 }
 
 /// A component that answers go to, and where its own go.
@@ -148,7 +138,7 @@ impl Topology {
             queues: backends.queues.clone(),
             telemetry,
             websockets: backends.websockets.clone(),
-            http: OnceLock::new(),
+            poster: OnceLock::new(),
         })
     }
 
@@ -295,16 +285,12 @@ impl Topology {
     }
 
     async fn to_server(&self, url: &str, answer: &Event) -> Result<(), NotPassed> {
-        let mut request = Request::post(url)
-            .body(Full::new(answer.data.clone()))
-            .map_err(|error| NotPassed::Hopeless(error.to_string()))?;
-        *request.headers_mut() = answer.own_headers();
-        request.headers_mut().extend(answer.trace());
-        let client = self.http.get_or_init(http_client);
-        let sent = tokio::time::timeout(HTTP_PATIENCE, client.request(request)).await;
+        let poster = self.poster.get_or_init(Poster::new);
+        let sent = tokio::time::timeout(HTTP_PATIENCE, poster.post(url, answer, false)).await;
         let response = match sent {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
+            Ok(Err(NotPosted::Url(error))) => return Err(NotPassed::Hopeless(error)),
+            Ok(Err(NotPosted::Lost(error))) => {
                 return Err(NotPassed::Failed(crate::error::chain(&error)));
             }
             Err(_) => return Err(NotPassed::Failed("the server did not answer in time".into())),
@@ -372,15 +358,6 @@ fn command(place: &RedisPlace, answer: &Event) -> redis::Cmd {
             add
         }
     }
-}
-
-fn http_client() -> HttpClient {
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_platform_verifier()
-        .https_or_http()
-        .enable_all_versions()
-        .build();
-    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 impl Outlet {

@@ -76,6 +76,11 @@ pub(crate) trait Trigger: Send {
     /// What wakes which component, a line each, for people.
     fn describe(&self) -> Vec<String>;
 
+    /// The URL that its routes are under, if it has any.
+    fn url(&self) -> Option<String> {
+        None
+    }
+
     /// Wakes components until the shutdown is over, on threads of its own; the calling one waits.
     fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError>;
 }

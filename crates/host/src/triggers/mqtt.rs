@@ -6,7 +6,7 @@ mod session;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dayfly_capabilities::mqtt::broker::{Broker, BrokerError, Credentials, Received};
+use dayfly_capabilities::mqtt::broker::{Acks, Broker, BrokerError, Credentials, Received};
 use dayfly_model::EventSource;
 use dayfly_model::events::MqttSource;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -16,7 +16,7 @@ use super::consumer::Consumer;
 use super::reconnect::{Lost, keep};
 use crate::dispatch::ActivateError;
 use crate::events::{Courier, Event, Opening, Running, Source};
-use session::{Ack, Arrived, Session};
+use session::{Arrived, Session};
 
 /// This trigger's line in the registry.
 pub(super) const SOURCE: SourceType = SourceType { name: "mqtt", open };
@@ -99,9 +99,12 @@ impl Source for Mqtt {
             // What is under way is acknowledged by the connection that there is.
             while courier.metrics().under_way() > 0 {
                 tokio::time::sleep(LOOK).await;
+                if let Some(acks) = self.acks() {
+                    // It may be gone.
+                    let _ = acks.flush().await;
+                }
             }
-            let acks = lock(&self.session).acks();
-            if let Some(acks) = acks {
+            if let Some(acks) = self.acks() {
                 acks.leave().await;
             }
         })
@@ -114,6 +117,11 @@ impl Mqtt {
     fn client(&self) -> String {
         let of = format!("{} {} {}", self.consumer.name, self.quality, self.topic);
         format!("dayfly{}", &blake3::hash(of.as_bytes()).to_hex()[..17])
+    }
+
+    /// Acknowledges the messages of the connection that there is, or that there was last.
+    fn acks(&self) -> Option<Acks> {
+        lock(&self.session).acks()
     }
 
     async fn listen(
@@ -137,23 +145,18 @@ impl Mqtt {
             if message.is_too_large {
                 let topic = &*message.topic;
                 tracing::error!(topic, "a message of more than 16 MiB was dropped");
-                subscription.acks().acknowledge(&message).await?;
+                if let Some(receipt) = message.receipt {
+                    lock(&self.session).dropped(receipt);
+                }
                 continue;
             }
             let arrived = lock(&self.session).arrived(&message);
-            let flight = match arrived {
-                Arrived::New(flight) => flight,
-                Arrived::UnderWay => continue,
-                Arrived::Handled => {
-                    subscription.acks().acknowledge(&message).await?;
-                    continue;
-                }
-            };
+            let Arrived::New(flight) = arrived else { continue };
             let kib = message.data.len().div_ceil(1024).clamp(1, WAITING);
             let kib = u32::try_from(kib).unwrap_or(u32::MAX);
             let room = match room.clone().try_acquire_many_owned(kib) {
                 Ok(room) => room,
-                Err(_) if message.number == 0 => {
+                Err(_) if message.receipt.is_none() => {
                     let topic = message.topic;
                     tracing::warn!(topic, "a message of quality 0 was dropped: too much waits");
                     continue;
@@ -177,15 +180,8 @@ impl Mqtt {
             event.subject = Some(message.topic);
             let session = self.session.clone();
             courier.bring(leave, event.into(), async move |settled| {
-                let Some(flight) = flight else { return };
-                if !settled.is_over() {
-                    return;
-                }
-                let ack = lock(&session).settled(flight);
-                if let Some(Ack { acks, message, hash }) = ack
-                    && acks.acknowledge(&message).await.is_err()
-                {
-                    lock(&session).unacknowledged(hash);
+                if let Some(flight) = flight.filter(|_| settled.is_over()) {
+                    lock(&session).settled(flight);
                 }
             });
         }

@@ -66,10 +66,8 @@ impl Source for Queue {
 impl Queue {
     async fn take(&self, courier: &Arc<Courier>) {
         let mut puts = self.owner.puts();
-        loop {
-            let leave = courier.leave().await;
+        while let Some((leave, most)) = courier.leave_for_some(TOGETHER).await {
             puts.mark_unchanged();
-            let most = (courier.room() + 1).min(TOGETHER);
             let most = u32::try_from(most).unwrap_or(1);
             let (messages, due) = match self.owner.take(self.name.clone(), most).await {
                 Ok(taken) => taken,

@@ -20,6 +20,8 @@ pub enum Kind {
     Client,
     /// Something that is handed to somebody who takes it later.
     Producer,
+    /// Something that somebody handed over before.
+    Consumer,
 }
 
 /// A span; it ends, and is exported, when it is dropped.
@@ -164,6 +166,7 @@ impl Drop for Span {
             Kind::Server => proto::span::SpanKind::Server,
             Kind::Client => proto::span::SpanKind::Client,
             Kind::Producer => proto::span::SpanKind::Producer,
+            Kind::Consumer => proto::span::SpanKind::Consumer,
         };
         let remote = if record.has_remote_parent { REMOTE_PARENT } else { 0 };
         let span = proto::Span {

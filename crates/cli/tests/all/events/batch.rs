@@ -1,9 +1,10 @@
 //! Events that are handed over together, and events in the order of their keys.
 
-use dayfly_testing::Redis;
-use serde_json::Value;
+use dayfly_testing::{Nats, Redis};
+use serde_json::{Value, json};
 
-use super::{Client, app, until};
+use super::nats::{all_acknowledged, consumer, dead_letters, listening};
+use super::{Client, app, heard, until};
 use crate::dayfly;
 
 #[tokio::test]
@@ -93,6 +94,41 @@ async fn lists_and_streams_have_batches_and_commands_take_them() {
         keys.is_empty().then_some(())
     })
     .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages_of_jetstream_come_together_and_are_acknowledged_each() {
+    let nats = Nats::with_jetstream().await;
+    nats.stream("JOBS", "jobs").await;
+    nats.add_all("jobs", (0..12).map(|number| format!("number {number}"))).await;
+    let app = listening(
+        &nats,
+        "stream = \"JOBS\"",
+        "batch = 5\nbatch_wait = \"1s\"\nconcurrency = 1\nretry = { attempts = 2, delay = \"10ms\" }",
+    );
+    let server = dayfly().up(app.folder()).await;
+    let state = server.state("");
+    let sizes = |heard: &[String]| -> Vec<String> {
+        heard.iter().map(|it| it.split(' ').next().unwrap_or_default().to_owned()).collect()
+    };
+    let first = heard(&state, 3).await;
+    assert_eq!(sizes(&first), ["5", "5", "2"]);
+    assert!(first[0].contains("\"type\":\"dayfly.nats.stream\""), "{}", first[0]);
+    all_acknowledged(&nats).await;
+    let info = consumer(&nats).await;
+    // Four times what may be under way.
+    assert_eq!(info["config"]["max_ack_pending"], 20);
+    // One that fails does not take the others with it.
+    nats.add_all("jobs", ["a", "fail", "b"].map(str::to_owned)).await;
+    assert_eq!(sizes(&heard(&state, 5).await[3..]), ["1", "1"]);
+    let letters = until("a dead letter", async || {
+        Some(dead_letters(&server).await).filter(|letters| !letters.is_empty())
+    })
+    .await;
+    assert_eq!((letters.len(), &letters[0]["attempts"]), (1, &json!(2)));
+    all_acknowledged(&nats).await;
+    assert_eq!(consumer(&nats).await["num_redelivered"], 0);
     server.stop().await;
 }
 

@@ -90,3 +90,32 @@ async fn what_is_no_message_is_refused() {
     assert_eq!(listed.ends().await.with_stdout(0).trim(), "[]");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_handler_that_wakes_itself_by_a_route_ends() {
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/jobs\"\nqueue = \"in\"\n\
+         [component.handler]\nsource = \"guest:rust-wstd\"\n\
+         allowed_outbound_hosts = [\"http://self\"]\n\
+         [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"handler\"\noutput = \"queue:out\"\n\
+         retry = { attempts = 1 }\n",
+    );
+    let server = dayfly().up(app.folder()).await;
+    let state = server.state("");
+    let send = async |steps: usize| {
+        let data = "http://self/jobs ".repeat(steps) + "end";
+        let send = dayfly().args(["send", "handler", &data, "--state-dir"]).arg(&state);
+        send.ends().await.with(0);
+    };
+    // Twice as often as may be.
+    send(32).await;
+    let told = until("a dead letter", async || {
+        let list = dayfly().args(["dead-letters", "list", "--json", "--state-dir"]).arg(&state);
+        let list: Vec<Value> = serde_json::from_str(&list.ends().await.with_stdout(0)).unwrap();
+        list.first().map(|letter| letter["error"].as_str().unwrap().to_owned())
+    })
+    .await;
+    assert!(told.contains("status 508"), "{told}");
+    server.stop().await;
+}

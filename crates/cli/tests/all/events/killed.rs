@@ -1,15 +1,15 @@
 //! `kill -9` of Dayfly and of the servers that events come from, a hundred times while ten thousand
 //! messages are handled: none is lost, and only those come out again that were under way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
-use dayfly_testing::{App, Nats, Redis, Running};
+use dayfly_testing::{App, Mosquitto, Nats, Redis, Running};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::{Client, app, until};
+use super::{Client, app, heard, out, until};
 use crate::dayfly;
 
 const MESSAGES: usize = 10_000;
@@ -194,6 +194,81 @@ async fn no_message_of_an_own_queue_is_lost() {
     .await;
     // A message and the answer to it are in the queues never both, and never neither.
     check(&counts, "queue", 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_message_of_quality_1_that_a_broker_has_kept_is_lost() {
+    mqtt(1).await;
+}
+
+#[tokio::test]
+async fn no_message_of_quality_2_that_a_broker_has_kept_is_lost() {
+    mqtt(2).await;
+}
+
+/// Dayfly is killed, the broker, or both, while messages are published. Mosquitto acknowledges a message just before
+/// it writes it to the disk, so it may lose what it was killed over: what it keeps for another
+/// client, which is away meanwhile, tells.
+async fn mqtt(quality: u8) {
+    let mut broker = Mosquitto::that_saves().await;
+    broker.kept_for("another", "jobs").await;
+    let app = app(
+        &format!(
+            "[[trigger.mqtt]]\naddress = \"{}\"\ntopic = \"jobs\"\nqos = {quality}\n\
+             component = \"rust-events\"\noutput = \"queue:out\"\nconcurrency = {CONCURRENCY}\n",
+            broker.url()
+        ),
+        &["rust-events"],
+    );
+    let state = tempfile::tempdir().unwrap();
+    broker.retain("jobs", "first").await;
+    let mut server = up(&app, state.path()).await;
+    heard(state.path(), 1).await;
+    let mut kept = HashSet::new();
+    for kill in 0..KILLS {
+        let publishing = broker.publish_surely("jobs", batch(kill).collect(), quality);
+        let killing = async {
+            let mut server = server;
+            sleep(at_random()).await;
+            if kill % 3 != 0 {
+                broker.kill().await;
+            }
+            if kill % 3 != 1 {
+                server.process().kill();
+                server.ended().await;
+                server = up(&app, state.path()).await;
+            }
+            if kill % 3 != 0 {
+                broker.restart().await;
+            }
+            server
+        };
+        ((), server) = tokio::join!(publishing, killing);
+        // Before that is so much that it takes long to write.
+        while kill % 10 == 9 {
+            let more = broker.kept_for("another", "jobs").await;
+            // What is retained comes each time.
+            let is_all = more.len() <= 1;
+            kept.extend(more);
+            if is_all {
+                break;
+            }
+        }
+    }
+    let counts = until("all that the broker has kept", async || {
+        let counts = counted(out(state.path()));
+        kept.iter().all(|message| counts.contains_key(message)).then_some(counts)
+    })
+    .await;
+    // The first came before all others.
+    let lost = MESSAGES + 1 - kept.len();
+    let again: usize = counts.values().map(|count| count - 1).sum();
+    eprintln!(
+        "mqtt, quality {quality}: {} of {MESSAGES} were handled, {again} again, {KILLS} kills; the broker \
+         lost {lost} of another client's",
+        counts.len() - 1
+    );
     server.stop().await;
 }
 

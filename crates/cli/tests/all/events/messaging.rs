@@ -84,6 +84,24 @@ async fn handlers_get_messages_and_put_others() {
 }
 
 #[tokio::test]
+async fn a_handler_that_wakes_itself_ends() {
+    let server_app = app("messaging = [\"default\"]");
+    let server = dayfly().up(server_app.folder()).await;
+    // The first puts what wakes the second, and so on: twice as often as may be.
+    let steps = "put in 0s 0 ".repeat(32);
+    send(&server, &[&format!("{steps}put out 0s 0 end")]).await;
+    let told = dead_letter(&server).await;
+    assert!(told.contains("16 steps behind it: what wakes what is a cycle"), "{told}");
+    assert_eq!(queue(&server, &["show", "out"]).await, "");
+    // What goes as far as may be arrives, and says how far it came.
+    let steps = "put in 0s 0 ".repeat(15);
+    send(&server, &[&format!("{steps}put out 0s 0 end")]).await;
+    let out = shown(&server, "out", 1).await.remove(0);
+    assert_eq!((&out["data"], &out["attributes"]["dayflyhops"]), (&"end".into(), &"16".into()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_granted_is_not_put() {
     for (grant, put, error) in [
         ("", "put out 0s 0 x", "permission denied: the client is not granted"),

@@ -11,7 +11,7 @@ use super::{app, heard, out, until};
 use crate::dayfly;
 
 /// An app that listens, and puts what it heard into a queue.
-fn listening(nats: &Nats, from: &str, more: &str) -> App {
+pub(super) fn listening(nats: &Nats, from: &str, more: &str) -> App {
     app(
         &format!(
             "[[trigger.nats]]\nid = \"heard\"\naddress = \"{}\"\n{from}\ncomponent = \"rust-events\"\n\
@@ -34,13 +34,13 @@ async fn publish(nats: &Nats, subject: &str, text: &str, state: &Path) {
 }
 
 /// What the server knows of the app's consumer of the stream `JOBS`, or that there is none.
-async fn consumer(nats: &Nats) -> Value {
+pub(super) async fn consumer(nats: &Nats) -> Value {
     let info = nats.ask("$JS.API.CONSUMER.INFO.JOBS.test", "").await;
     serde_json::from_slice(&info.data).unwrap()
 }
 
 /// Waits until nothing is to be handled any more.
-async fn all_acknowledged(nats: &Nats) {
+pub(super) async fn all_acknowledged(nats: &Nats) {
     until("all acknowledged", async || {
         let info = consumer(nats).await;
         (info["num_ack_pending"] == 0 && info["num_pending"] == 0).then_some(())
@@ -48,7 +48,7 @@ async fn all_acknowledged(nats: &Nats) {
     .await;
 }
 
-async fn dead_letters(server: &Running) -> Vec<Value> {
+pub(super) async fn dead_letters(server: &Running) -> Vec<Value> {
     let state = server.state("");
     let list = dayfly().args(["dead-letters", "list", "--json"]).arg("--state-dir").arg(state);
     serde_json::from_str(&list.ends().await.with_stdout(0)).unwrap()

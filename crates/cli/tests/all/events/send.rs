@@ -1,6 +1,6 @@
 //! `dayfly send`: events for triggers of an app that runs.
 
-use dayfly_testing::{Ended, Running};
+use dayfly_testing::{App, Certificate, Ended, Running};
 use serde_json::Value;
 
 use super::app;
@@ -63,7 +63,7 @@ async fn what_cannot_be_sent_is_an_error() {
     assert!(nowhere.with(1).contains("no app with this state folder runs"));
     let server = dayfly().up(app.folder()).await;
     let said = send(&server, &["male", "x"]).await.with(1);
-    assert!(said.contains("no trigger of events has the id `male`"), "{said}");
+    assert!(said.contains("no trigger has the id `male`"), "{said}");
     assert!(said.contains("`mail` (queue in) wakes `rust-events`"), "{said}");
     let said = send(&server, &["rust-events", "x"]).await.with(1);
     assert!(said.contains("several triggers: `mail`, `post`"), "{said}");
@@ -76,4 +76,81 @@ async fn what_cannot_be_sent_is_an_error() {
     server.stop().await;
     let said = dayfly().args(["send", "mail", "x", "--attribute", "A-b=1"]).ends().await.with(2);
     assert!(said.contains("lower-case letters"), "{said}");
+}
+
+/// An app whose components are woken by requests and by its start.
+fn of_routes() -> App {
+    let route = |id: &str, route: &str, rest: &str| {
+        format!("[[trigger.http]]\nid = \"{id}\"\nroute = \"{route}\"\n{rest}\n")
+    };
+    let handler = "component = \"handler\"";
+    let routes = [
+        route("greet", "/hello/...", handler),
+        route("user", "/users/:id", handler),
+        route("chat", "/chat", "component = \"chat\"\nwebsocket = true"),
+        route("fixed", "/fixed", "static_response = { body = \"as it is\" }"),
+    ];
+    App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n{}\
+         [[trigger.command]]\nid = \"job\"\ncomponent = \"command\"\n\
+         [component.command]\nsource = \"guest:rust-command\"\n\
+         [component.chat]\nsource = \"guest:rust-websocket\"\n\
+         [component.handler]\nsource = \"guest:rust-events\"\n",
+        routes.concat()
+    ))
+}
+
+#[tokio::test]
+async fn an_event_for_a_route_is_a_request() {
+    let app = of_routes();
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(send(&server, &["greet", "facts"]).await.with_stdout(0), "dayfly.test|/send||");
+    let words = ["greet", "facts", "--type", "a", "--subject", "b", "--content-type", "c/d"];
+    assert_eq!(send(&server, &words).await.with_stdout(0), "a|/send|b|c/d");
+    let words = ["greet", "facts", "--plain", "--content-type", "c/d"];
+    assert_eq!(send(&server, &words).await.with_stdout(0), "|||c/d");
+    assert_eq!(send(&server, &["fixed"]).await.with_stdout(0), "as it is");
+    // A route of many paths is told one of them.
+    let said = send(&server, &["user", "x"]).await.with(1);
+    assert!(said.contains("the route `/users/:id` covers many paths") && said.contains("--path"));
+    assert_eq!(send(&server, &["user", "x", "--path", "users/7"]).await.with_stdout(0), "x");
+    let said = send(&server, &["greet", "fail"]).await.with(1);
+    assert!(said.contains("/hello answered with status 418"), "{said}");
+    let told = send(&server, &["user", "x", "--path", "/nowhere", "--json"]).await.with_stdout(1);
+    assert!(told.contains("answered with status 404"), "{told}");
+    let said = send(&server, &["greet", "sleep 3000", "--timeout", "500ms"]).await.with(1);
+    assert!(said.contains("did not answer within 500ms"), "{said}");
+    let state = server.state("");
+    server.stop().await;
+    let late = dayfly().args(["send", "greet", "--state-dir"]).arg(state);
+    assert!(late.ends().await.with(1).contains("no app with this state folder runs"));
+}
+
+#[tokio::test]
+async fn what_takes_no_events_says_what_it_does() {
+    let app = of_routes();
+    let server = dayfly().up(app.folder()).await;
+    let said = send(&server, &["job", "x"]).await.with(1);
+    assert!(said.contains("`job` is a command, which runs once when the app starts"), "{said}");
+    let said = send(&server, &["chat", "x"]).await.with(1);
+    assert!(said.contains(&format!("connect a client to `ws://{}/chat`", server.authority())));
+    let said = send(&server, &["handler", "x"]).await.with(1);
+    assert!(said.contains("several triggers: `greet`, `user`"), "{said}");
+    let said = send(&server, &["greed", "x"]).await.with(1);
+    assert!(said.contains("`greet` (route /hello/...) wakes `handler`"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_route_is_asked_by_tls() {
+    let (app, certificate) = (of_routes(), Certificate::new());
+    let command = dayfly().args(["up", "--tls-cert"]).arg(certificate.chain());
+    let command = command.arg("--tls-key").arg(certificate.key()).arg(app.folder());
+    let server = command.serve().await;
+    let sent = dayfly().args(["send", "greet", "hi", "--state-dir"]).arg(server.state(""));
+    assert_eq!(
+        sent.env("SSL_CERT_FILE", certificate.authority()).ends().await.with_stdout(0),
+        "hi"
+    );
+    server.stop().await;
 }

@@ -1,6 +1,6 @@
 //! A page that talks, in a real browser.
 
-use dayfly_testing::{App, program, run};
+use dayfly_testing::{App, browser};
 
 use crate::dayfly;
 
@@ -31,13 +31,7 @@ async fn a_page_talks_with_a_handler() {
          [component.chat]\nsource = \"guest:rust-websocket\"\n"
     ));
     let server = dayfly().up(app.folder()).await;
-    let profile = tempfile::tempdir().unwrap();
-    let mut chromium = program("chromium");
-    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
-    chromium.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
-    chromium.args(["--disable-component-update", "--virtual-time-budget=10000", "--dump-dom"]);
-    chromium.arg(format!("--user-data-dir={}", profile.path().display()));
-    let page = run(chromium.arg(format!("{}/", server.base()))).await;
+    let page = browser::page(&format!("{}/", server.base())).await;
     assert!(page.contains("from a page 3 bytes closed 4003"), "{page}");
     server.stop().await;
 }

@@ -2,10 +2,13 @@
 
 mod bounds;
 mod browser;
+mod chat;
 mod ending;
 mod frames;
 mod handshake;
 mod messages;
+mod telemetry;
+mod tls;
 mod topics;
 
 use std::time::Duration;

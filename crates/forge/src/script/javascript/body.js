@@ -1,4 +1,4 @@
-// Bodies of requests and responses: bytes, a stream, or standard input.
+// Bodies of requests and responses: bytes, a text, a stream, or standard input.
 import { Blob, blobOf, contentOf, joined } from "./blob.js";
 import { FormData, formOf, multipart } from "./form.js";
 import { URLSearchParams } from "./params.js";
@@ -14,7 +14,6 @@ const bodies = new WeakMap();
 // What a body given to a constructor is, and the content type that it implies.
 export function extract(given) {
   if (given === null || given === undefined) return [null, null];
-  if (given === system.INPUT) return [{ input: true }, null];
   if (given instanceof ReadableStream) return [{ stream: given }, null];
   if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) {
     return [{ bytes: bytesOfBuffer(given).slice() }, null];
@@ -28,6 +27,10 @@ export function extract(given) {
     return [{ text: String(given) }, "application/x-www-form-urlencoded;charset=UTF-8"];
   }
   return [{ text: String(given) }, "text/plain;charset=UTF-8"];
+}
+
+export function hasBody(message) {
+  return bodies.has(message);
 }
 
 // What a message has that is not read piece by piece.

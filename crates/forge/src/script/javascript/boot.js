@@ -1,8 +1,11 @@
 // Loads the app once, before the instance is frozen, and handles one request in each thawed one.
 import * as std from "qjs:std";
+import * as bridge from "./bridge.js";
+// What a handler imports of it is not looked for at a request.
+import "./dayfly.js";
 import * as system from "./system.js";
 import { inspect } from "./console.js";
-import { environment, requestOf } from "./cgi.js";
+import { Variables, requestOf } from "./cgi.js";
 import { Response } from "./http.js";
 import { listener } from "./globals.js";
 import { joined } from "./blob.js";
@@ -11,14 +14,17 @@ import { renewClock } from "./clock.js";
 import * as rejections from "./rejections.js";
 import { hintFor, resolve } from "./resolve.js";
 import { mapped, readMap } from "./sourcemap.js";
+import { wait } from "./waiting.js";
 
 const CONFIGURATION = "/dayfly/dayfly.json";
+const INTERFACES = "/dayfly/interfaces.json";
 
 export async function initialize(native) {
   system.use(native);
   Math.random = native.random;
   const { entry } = JSON.parse(std.loadFile(CONFIGURATION));
-  native.hook(resolve, rejections.track);
+  bridge.use(JSON.parse(std.loadFile(INTERFACES)));
+  native.hook(resolve, rejections.track, wait);
   const app = await load(entry);
   const fetch = handlerOf(app);
   rejections.tell();
@@ -71,8 +77,8 @@ let isEvent = false;
 async function run(fetch) {
   system.thaw();
   renewClock();
-  const variables = environment();
-  isEvent = variables.has("CE_ID") && !variables.has("REQUEST_METHOD");
+  const variables = new Variables();
+  isEvent = variables.get("REQUEST_METHOD") === undefined && variables.get("CE_ID") !== undefined;
   const pending = [];
   const context = {
     waitUntil(promise) {
@@ -91,11 +97,15 @@ async function run(fetch) {
   } catch (error) {
     succeeded = fail(error);
   }
+  if (pending.length) await settle(pending);
+  rejections.tell();
+  return succeeded;
+}
+
+async function settle(pending) {
   for (const outcome of await Promise.allSettled(pending)) {
     if (outcome.status === "rejected") system.log(`in waitUntil: ${inspect(outcome.reason)}`);
   }
-  rejections.tell();
-  return succeeded;
 }
 
 async function send(response) {

@@ -1,24 +1,37 @@
 // The request that CGI's variables describe, and the one that stands for an event.
 import * as system from "./system.js";
-import { Request } from "./http.js";
+import { ARRIVED, Request } from "./http.js";
 
-export function environment() {
-  const variables = new Map();
-  for (const line of system.environment().split("\0")) {
-    const at = line.indexOf("=");
-    if (at > 0) variables.set(line.slice(0, at), line.slice(at + 1));
+// The environment of the request: few of its variables are ever asked for.
+export class Variables {
+  // `NAME=VALUE`, a NUL before and after each.
+  #text = `\0${system.environment()}`;
+
+  get(name) {
+    const at = this.#text.indexOf(`\0${name}=`);
+    if (at < 0) return undefined;
+    const begin = at + name.length + 2;
+    return this.#text.slice(begin, this.#text.indexOf("\0", begin));
   }
-  return variables;
+
+  *[Symbol.iterator]() {
+    for (const line of this.#text.split("\0")) {
+      const at = line.indexOf("=");
+      if (at > 0) yield [line.slice(0, at), line.slice(at + 1)];
+    }
+  }
 }
 
 export function requestOf(variables, isEvent) {
   const method = isEvent ? "POST" : variables.get("REQUEST_METHOD");
   const hasBody = method !== "GET" && method !== "HEAD";
-  return new Request(isEvent ? "http://localhost/" : urlOf(variables), {
+  const arrived = {
     method,
-    headers: headersOf(variables),
-    body: hasBody ? system.INPUT : null,
-  });
+    url: () => (isEvent ? "http://localhost/" : urlOf(variables)),
+    headers: () => headersOf(variables),
+    body: hasBody ? { input: true } : null,
+  };
+  return new Request(null, { [ARRIVED]: arrived });
 }
 
 function urlOf(variables) {

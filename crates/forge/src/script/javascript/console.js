@@ -55,8 +55,13 @@ function structure(value, within) {
   if (value instanceof Map) return `Map { ${list(value, pair)} }`;
   if (value instanceof Set) return `Set { ${list(value, item => shown(item, inner))} }`;
   const name = value.constructor?.name;
-  const fields = list(Object.entries(value), ([key, item]) => `${key}: ${shown(item, inner)}`);
+  const fields = list(entries(value), ([key, item]) => `${key}: ${shown(item, inner)}`);
   return `${name && name !== "Object" ? `${name} ` : ""}{${fields && ` ${fields} `}}`;
+}
+
+// With what its class has: attributes of the web's classes are those.
+function* entries(value) {
+  for (const key in value) yield [key, value[key]];
 }
 
 function line(values) {

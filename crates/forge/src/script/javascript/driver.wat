@@ -2,7 +2,7 @@
 ;; boot script makes of the app. A value of JavaScript's is an i64; the upper half is its tag.
 
 (import "interpreter" "memory" (memory 4))
-(import "interpreter" "table" (table 11 funcref))
+(import "interpreter" "table" (table 14 funcref))
 (import "place" "memory" (global $at i32))
 (import "place" "table" (global $slot i32))
 (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
@@ -49,7 +49,8 @@
 
 ;; Our variables: 32 an address that is written, 36 a length, 40 the function that handles requests,
 ;; 48 the state of `Math.random`, 56 the object that is given to the boot script, 64 the function
-;; that says where imports lead, 72 the one that is told of rejections, 80 what these are given.
+;; that says where imports lead, 72 the one that is told of rejections, 80 what these are given, 104
+;; the function that waits.
 (data (offset (i32.add (global.get $at) (i32.const 256))) "<dayfly>\00")
 (data (offset (i32.add (global.get $at) (i32.const 272)))
   "native => import('/dayfly/boot.js').then(boot => boot.initialize(native))"
@@ -61,13 +62,16 @@
 (data (offset (i32.add (global.get $at) (i32.const 576))) "random\00")
 (data (offset (i32.add (global.get $at) (i32.const 592))) "compress\00")
 (data (offset (i32.add (global.get $at) (i32.const 608))) "hook\00")
+(data (offset (i32.add (global.get $at) (i32.const 616))) "call\00")
+(data (offset (i32.add (global.get $at) (i32.const 624))) "peek\00")
+(data (offset (i32.add (global.get $at) (i32.const 632))) "address\00")
 (data (offset (i32.add (global.get $at) (i32.const 640))) "QuickJS did not start")
 (data (offset (i32.add (global.get $at) (i32.const 704)))
   "the script waits for something that never comes: nothing is left to run")
 
 (elem (table 0) (offset (global.get $slot)) func
   $decode $encode $fill_random $environment $random $compress $hook
-  $resolve $load_module $check_attributes $rejected)
+  $resolve $load_module $check_attributes $rejected $call_host $peek $address)
 
 (func $string (param $offset i32) (result i32)
   (i32.add (global.get $at) (local.get $offset)))
@@ -94,7 +98,10 @@
   (call $define (local.get $native) (i32.const 3) (i32.const 560) (i32.const 0))
   (call $define (local.get $native) (i32.const 4) (i32.const 576) (i32.const 0))
   (call $define (local.get $native) (i32.const 5) (i32.const 592) (i32.const 4))
-  (call $define (local.get $native) (i32.const 6) (i32.const 608) (i32.const 2))
+  (call $define (local.get $native) (i32.const 6) (i32.const 608) (i32.const 3))
+  (call $define (local.get $native) (i32.const 11) (i32.const 616) (i32.const 2))
+  (call $define (local.get $native) (i32.const 12) (i32.const 624) (i32.const 2))
+  (call $define (local.get $native) (i32.const 13) (i32.const 632) (i32.const 1))
   (call $seed (i64.const 1))
   (local.set $function
     (call $eval (local.get $context) (call $string (i32.const 272))
@@ -142,7 +149,17 @@
         (local.set $jobs
           (call $execute_job (call $runtime (local.get $context)) (call $string (i32.const 32))))
         (br_if $again (local.get $jobs))
-        ;; Nothing to do but to wait for timers and what is read; -1 says that there is nothing.
+        ;; Nothing to do but to wait: for the host and the next timer, if something of the host's is
+        ;; waited for. True's tag is 1.
+        (if
+          (i64.eq
+            (call $call (local.get $context) (i64.load offset=104 (global.get $at)) (call $undefined)
+              (i32.const 0) (i32.const 0))
+            (i64.const 0x1_0000_0001))
+          (then
+            (drop (call $poll (local.get $context) (i32.const 0) (i32.const 7)))
+            (br $again)))
+        ;; Or for timers and what is read; -1 says that there is nothing.
         (br_if $again
           (i32.ne (call $poll (local.get $context) (i32.const -1) (i32.const 7)) (i32.const -1)))
         (return
@@ -257,11 +274,13 @@
   ;; A float is boxed by taking away what no other value's tag reaches: 0x7ff80000 + 9 + 1.
   (i64.sub (i64.reinterpret_f64 (local.get $number)) (i64.const 0x7ff8_000a_0000_0000)))
 
-;; hook(resolve, track): functions that the boot script keeps. `resolve` says where the import of a
-;; name by a module leads; `track` is told of rejections.
+;; hook(resolve, track, wait): functions that the boot script keeps. `resolve` says where the import of
+;; a name by a module leads; `track` is told of rejections; `wait` waits for the host, and says whether
+;; there was something to wait for.
 (func $hook (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
   (i64.store offset=64 (global.get $at) (i64.load (local.get $arguments)))
   (i64.store offset=72 (global.get $at) (i64.load offset=8 (local.get $arguments)))
+  (i64.store offset=104 (global.get $at) (i64.load offset=16 (local.get $arguments)))
   (call $set_loader (call $runtime (local.get $context))
     (i32.add (global.get $slot) (i32.const 7))
     (i32.add (global.get $slot) (i32.const 8))
@@ -302,3 +321,26 @@
   (call $free_value (local.get $context)
     (call $call (local.get $context) (i64.load offset=72 (global.get $at)) (call $undefined)
       (i32.const 3) (call $string (i32.const 80)))))
+
+;; call(number, buffer): calls an import with the block that the buffer is.
+(func $call_host (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
+  (local $number i32)
+  (local.set $number (call $integer (local.get $context) (local.get $arguments)))
+  (call $call_import (local.get $number)
+    (call $buffer (local.get $context) (call $string (i32.const 36))
+      (i64.load offset=8 (local.get $arguments)))
+    (i32.const 0))
+  (call $undefined))
+
+;; peek(address, length): a copy of what is there, as a Uint8Array.
+(func $peek (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
+  (local $address i32)
+  (local.set $address (call $integer (local.get $context) (local.get $arguments)))
+  (call $new_bytes (local.get $context) (local.get $address)
+    (call $integer (local.get $context) (i32.add (local.get $arguments) (i32.const 8)))))
+
+;; address(buffer): where its bytes are.
+(func $address (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
+  (i64.extend_i32_u
+    (call $buffer (local.get $context) (call $string (i32.const 36))
+      (i64.load (local.get $arguments)))))

@@ -5,6 +5,7 @@ import { structuredClone } from "./clone.js";
 import { console, reportError } from "./console.js";
 import { Crypto, CryptoKey, SubtleCrypto, crypto } from "./crypto.js";
 import * as events from "./events.js";
+import { fetch } from "./fetch.js";
 import { FormData } from "./form.js";
 import { Headers } from "./headers.js";
 import * as http from "./http.js";
@@ -21,7 +22,7 @@ const given = {
   ...{ Blob, File, FormData, Headers, Request, Response, URL, URLSearchParams },
   ...{ TextDecoder, TextDecoderStream, TextEncoder, TextEncoderStream },
   ...{ Crypto, CryptoKey, SubtleCrypto, crypto },
-  ...{ console, performance, reportError, structuredClone },
+  ...{ console, fetch, performance, reportError, structuredClone },
   ...streams,
   ...timers,
   navigator: { userAgent: "Dayfly" },

@@ -26,8 +26,29 @@ const COPY = Symbol("copy");
 // A response that stands for a failure of the network.
 const ERROR = Symbol("error");
 
+// What the host gives of a request that came in: its address and headers are made when they are asked
+// for.
+export const ARRIVED = Symbol("arrived");
+
+// A response that came from a server: its URL, and whether others led there.
+const RECEIVED = Symbol("received");
+
 export class Request extends Body {
+  #method;
+  #url;
+  #headers;
+  #redirect = "follow";
+  #signal;
+
   constructor(input, init = {}) {
+    const arrived = init[ARRIVED];
+    if (arrived) {
+      super(arrived.body);
+      this.#method = arrived.method;
+      this.#url = arrived.url;
+      this.#headers = arrived.headers;
+      return;
+    }
     const from = input instanceof Request ? input : null;
     const method = methodOf(init.method ?? from?.method ?? "GET");
     const headers = new Headers(init.headers ?? from?.headers);
@@ -39,14 +60,40 @@ export class Request extends Body {
     }
     super(body);
     if (type && !headers.has("content-type")) headers.set("content-type", type);
-    define(this, {
-      method,
-      url: from ? from.url : addressOf(input),
-      headers,
-      redirect: init.redirect ?? from?.redirect ?? "follow",
-      signal: init.signal ?? from?.signal ?? new AbortController().signal,
-      duplex: "half",
-    });
+    this.#method = method;
+    this.#url = from ? from.url : addressOf(input);
+    this.#headers = headers;
+    this.#redirect = init.redirect ?? from?.redirect ?? "follow";
+    this.#signal = init.signal ?? from?.signal;
+  }
+
+  get method() {
+    return this.#method;
+  }
+
+  get url() {
+    if (typeof this.#url === "function") {
+      const text = this.#url();
+      this.#url = hrefOf(text) ?? text;
+    }
+    return this.#url;
+  }
+
+  get headers() {
+    if (typeof this.#headers === "function") this.#headers = new Headers(this.#headers());
+    return this.#headers;
+  }
+
+  get redirect() {
+    return this.#redirect;
+  }
+
+  get signal() {
+    return (this.#signal ??= new AbortController().signal);
+  }
+
+  get duplex() {
+    return "half";
   }
 
   clone() {
@@ -58,13 +105,21 @@ export class Request extends Body {
   }
 }
 
+show(Request, ["method", "url", "headers", "redirect", "signal", "duplex"]);
+
 const WITHOUT_BODY = new Set([101, 103, 204, 205, 304]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export class Response extends Body {
+  #status;
+  #statusText;
+  #headers;
+  #type;
+  #received;
+
   constructor(given, init = {}) {
     const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
-    if (!(status >= 200 && status <= 599) && !init[ERROR]) {
+    if (!(status >= 200 && status <= 599) && !init[ERROR] && !init[RECEIVED]) {
       throw new RangeError(`${init.status} is no status from 200 to 599`);
     }
     const headers = new Headers(init.headers);
@@ -75,14 +130,35 @@ export class Response extends Body {
     }
     super(body);
     if (type && !headers.has("content-type")) headers.set("content-type", type);
-    define(this, {
-      status,
-      statusText: String(init.statusText ?? ""),
-      headers,
-      type: init[ERROR] ? "error" : "default",
-      url: "",
-      redirected: false,
-    });
+    this.#status = status;
+    this.#statusText = String(init.statusText ?? "");
+    this.#headers = headers;
+    this.#type = init[ERROR] ? "error" : "default";
+    this.#received = init[RECEIVED];
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  get statusText() {
+    return this.#statusText;
+  }
+
+  get headers() {
+    return this.#headers;
+  }
+
+  get type() {
+    return this.#type;
+  }
+
+  get url() {
+    return this.#received?.url ?? "";
+  }
+
+  get redirected() {
+    return this.#received?.redirected ?? false;
   }
 
   get ok() {
@@ -109,7 +185,8 @@ export class Response extends Body {
 
   clone() {
     const { status, statusText, headers } = this;
-    return new Response(null, { status, statusText, headers, [COPY]: { body: this.shared() } });
+    const copied = { [COPY]: { body: this.shared() }, [RECEIVED]: this };
+    return new Response(null, { status, statusText, headers, ...copied });
   }
 
   get [Symbol.toStringTag]() {
@@ -117,8 +194,15 @@ export class Response extends Body {
   }
 }
 
-function define(message, properties) {
-  for (const [name, value] of Object.entries(properties)) {
-    Object.defineProperty(message, name, { value, enumerable: true });
-  }
+show(Response, ["status", "statusText", "headers", "type", "url", "redirected"]);
+
+// The response that a server gave.
+export function received(stream, { status, headers, url, redirected }) {
+  const body = WITHOUT_BODY.has(status) ? null : stream;
+  return new Response(body, { status, headers, [RECEIVED]: { url: url.replace(/#.*$/, ""), redirected } });
+}
+
+// Has attributes come up where properties are listed, as the standard says.
+function show(message, names) {
+  for (const name of names) Object.defineProperty(message.prototype, name, { enumerable: true });
 }

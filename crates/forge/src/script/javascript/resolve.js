@@ -7,6 +7,7 @@ const ENDINGS = ["", ".js", ".mjs", ".json", "/index.js", "/index.mjs", ".ts", "
 // The name of the module that `name` means to the module `base`.
 export function resolve(base, name) {
   if (name.startsWith("qjs:")) return name;
+  if (name === "dayfly") return "/dayfly/dayfly.js";
   if (name.startsWith("node:")) {
     throw new TypeError(`\`${name}\`, which \`${base}\` imports, is a module of Node.js and not here`);
   }

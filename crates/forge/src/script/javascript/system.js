@@ -1,9 +1,6 @@
 // What the interpreter and its driver give: bytes in and out, text, randomness, the environment.
 import * as os from "qjs:os";
 
-// Stands for standard input where a body is asked for.
-export const INPUT = Symbol("input");
-
 let native;
 let thawed = false;
 
@@ -57,6 +54,21 @@ export function fillRandom(bytes) {
 // Whole blocks of bytes into the state of a digest.
 export function compress(words, state, constants, bytes) {
   native.compress(words, state, constants, bytes);
+}
+
+// Calls a function of the host with what is laid out in a buffer, which gets the result.
+export function call(number, buffer) {
+  native.call(number, buffer);
+}
+
+// Where bytes are in memory, as long as they live.
+export function addressOf(bytes) {
+  return (native.address(bytes.buffer) >>> 0) + bytes.byteOffset;
+}
+
+// A copy of what is in memory.
+export function peek(address, length) {
+  return native.peek(address, length);
 }
 
 // The environment as it is now, `NAME=VALUE` each ended by a NUL.

@@ -1,8 +1,9 @@
 // `setTimeout` and its like.
 import * as os from "qjs:os";
+import { performance } from "./clock.js";
 import { reportError } from "./console.js";
 
-// By the number that was given out: the interpreter's timer.
+// By the number that was given out: the interpreter's timer, and when it is due.
 const timers = new Map();
 let last = 0;
 
@@ -29,13 +30,21 @@ function arm(id, callback, delay, values, repeats) {
       reportError(error);
     }
   };
-  timers.set(id, os.setTimeout(due, Math.max(0, Number(delay) || 0)));
+  const milliseconds = Math.max(0, Number(delay) || 0);
+  timers.set(id, [os.setTimeout(due, milliseconds), performance.now() + milliseconds]);
 }
 
 export function clearTimeout(id) {
   if (!timers.has(id)) return;
-  os.clearTimeout(timers.get(id));
+  os.clearTimeout(timers.get(id)[0]);
   timers.delete(id);
+}
+
+// How many milliseconds there are until the next timer is due; Infinity where there is none.
+export function untilNext() {
+  let next = Infinity;
+  for (const [, due] of timers.values()) next = Math.min(next, due);
+  return next - performance.now();
 }
 
 const later = globalThis.queueMicrotask;

@@ -19,7 +19,12 @@ PACKAGES = ("vendor", "site-packages")
 sys.modules["dayfly"] = types.ModuleType("dayfly")
 sys.modules["dayfly"].__path__ = ["/dayfly"]
 
+# What a handler imports of these is not looked for at a request.
+from dayfly import http, key_value, mysql, postgres, redis, sqlite, variables
+from dayfly.bridge import Error, bridge
 from dayfly.request import Answer, Request, renew_environment
+
+sys.modules["dayfly"].Error = Error
 
 
 def initialize():
@@ -110,6 +115,7 @@ def handler(serve):
 
 def thaw(request):
     """Makes new what a thawed instance must not share with the others."""
+    bridge.open = True
     renew_environment(request)
     if random := sys.modules.get("random"):
         random.seed()

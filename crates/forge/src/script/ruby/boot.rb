@@ -134,6 +134,7 @@ module Dayfly
 
   # What a thawed instance must not share with the others.
   def self.thaw
+    Bridge.open = true
     Random.srand
   end
 
@@ -228,6 +229,10 @@ module Dayfly
     raise "`#{entry}` has no app: give one to `run`, or define `call(env)` (Rack)"
   end
 end
+
+%w[bridge capabilities http].each { |name| load "/dayfly/#{name}.rb" }
+# So `require "dayfly"` finds that it is loaded.
+$LOADED_FEATURES << "dayfly.rb"
 
 # At the top level of a script.
 def self.run(app)

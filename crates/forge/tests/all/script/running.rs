@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use dayfly_engine::{Code, Engine, EngineConfig, MemoryLimiter, Mode, StoreData};
 use dayfly_forge::fetch::{self, FetchConfig, Registries};
+use dayfly_forge::freeze::define_refusals;
 use dayfly_forge::script::{self, BUNDLER, Language, Package};
 use tempfile::TempDir;
 use wasmtime::Store;
@@ -301,6 +302,8 @@ async fn instance(code: &Code, state: State) -> (Store<State>, Instance) {
     let mut store = code.store(state);
     let mut linker = Linker::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI links");
+    // Capabilities have their tests where there is a host.
+    define_refusals(&mut linker, code.component()).expect("the world is ours");
     let made = linker.instantiate_async(&mut store, code.component()).await;
     (store, made.expect("it starts"))
 }

@@ -1,5 +1,6 @@
 //! The request as a command sees it: the meta-variables of RFC 3875, and what Spin adds.
 
+use dayfly_capabilities::Behind;
 use dayfly_capabilities::wasi::Invocation;
 use dayfly_model::Executor;
 use dayfly_model::route::Route;
@@ -18,19 +19,19 @@ const ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
 /// The arguments and variables of one call.
 pub(crate) struct Call {
     invocation: Invocation,
-    depth: u32,
+    behind: Behind,
     is_event: bool,
 }
 
 impl Call {
     pub(crate) fn new<B: Body>(request: &Request<B>, arrival: Arrival<'_>) -> Self {
-        let Arrival { connection, executor, depth, event } = arrival;
+        let Arrival { connection, executor, behind, event } = arrival;
         if let Some(event) = event {
             let arguments = vec![event.kind.clone()];
             let mut variables = Variables(of_event(event));
             variables.headers(&event.headers);
             let invocation = Invocation { arguments, environment: variables.0 };
-            return Self { invocation, depth, is_event: true };
+            return Self { invocation, behind, is_event: true };
         }
         let argv = match executor {
             Executor::Wagi { argv, .. } => argv,
@@ -42,7 +43,7 @@ impl Call {
         variables.server(request, connection);
         variables.headers(request.headers());
         let invocation = Invocation { arguments, environment: variables.0 };
-        Self { invocation, depth, is_event: false }
+        Self { invocation, behind, is_event: false }
     }
 
     /// Whether it is an event's, whose command answers with whatever it writes.
@@ -50,9 +51,9 @@ impl Call {
         self.is_event
     }
 
-    /// The call's arguments and variables, and how many calls lie before it.
-    pub(super) fn into_parts(self) -> (Invocation, u32) {
-        (self.invocation, self.depth)
+    /// The call's arguments and variables, and what led to it.
+    pub(super) fn into_parts(self) -> (Invocation, Behind) {
+        (self.invocation, self.behind)
     }
 }
 

@@ -104,8 +104,8 @@ fn store(
     // The guest's input is shared by threads as far as the types know; a lock costs nothing here.
     let input = sync_wrapper::SyncStream::new(input);
     let stdio = Stdio::pipes(StreamReader::new(input), stdout, grants.log.clone());
-    let (invocation, depth) = call.into_parts();
-    code.store(HostState::for_command(grants, stdio, invocation).at_depth(depth))
+    let (invocation, behind) = call.into_parts();
+    code.store(HostState::for_command(grants, stdio, invocation).behind(behind))
 }
 
 /// How a command ended. Its store goes here, and with it the writing end of its output. What it

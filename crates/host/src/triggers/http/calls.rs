@@ -86,7 +86,7 @@ impl Calls {
 
 impl Services for Calls {
     fn call(&self, call: Call) -> Option<Calling> {
-        let Call { callee, mut request, depth } = call;
+        let Call { callee, mut request, behind } = call;
         let connection = self.connection.clone();
         match callee {
             Callee::Component(name) => {
@@ -100,7 +100,8 @@ impl Services for Calls {
                     let span = span.map(|told| spans::begin(told, &request, &connection, to));
                     service.headers.apply(&mut request, &connection, &[], Some(&path));
                     let executor = &service.executor;
-                    let arrival = Arrival { connection: &connection, executor, depth, event: None };
+                    let connection = &connection;
+                    let arrival = Arrival { connection, executor, behind, event: None };
                     host.handle(request, arrival, span).await
                 })))
             }
@@ -108,7 +109,7 @@ impl Services for Calls {
                 let router = self.router.upgrade()?;
                 as_received(&mut request, &self.app);
                 Some(Box::pin(calling(
-                    async move { router.answer(request, &connection, depth).await },
+                    async move { router.answer(request, &connection, behind).await },
                 )))
             }
         }

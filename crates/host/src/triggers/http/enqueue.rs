@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
-use dayfly_capabilities::queue::{Content, MESSAGE_BYTES, New, QueueError, Store};
+use dayfly_capabilities::queue::{Content, HOPS, MESSAGE_BYTES, New, QueueError, Store, note_hops};
 use dayfly_telemetry::trace::{Context, TRACEPARENT, TRACESTATE};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -56,13 +56,15 @@ impl Enqueue {
         Self { queue: queue.to_owned(), store, held: Arc::new(Semaphore::new(HELD)) }
     }
 
-    /// Puts a request's body into the queue; `place` is where in a trace that happens.
+    /// Puts a request's body into the queue; `place` is where in a trace that happens, `hops` how many
+    /// steps of the topology the message has behind it.
     pub(super) async fn answer<B: RequestBody>(
         &self,
         request: Request<B>,
         place: Option<&Context>,
+        hops: u32,
     ) -> Response<Body> {
-        match self.put(request, place).await {
+        match self.put(request, place, hops).await {
             Ok(id) => {
                 let text = serde_json::json!({ "id": id, "queue": self.queue }).to_string();
                 answer(StatusCode::ACCEPTED, "application/json", text)
@@ -82,13 +84,15 @@ impl Enqueue {
         &self,
         request: Request<B>,
         place: Option<&Context>,
+        hops: u32,
     ) -> Result<String, NotPut> {
         if *request.method() != Method::POST {
             let text = "this route takes only POST".to_owned();
             return Err(NotPut::Wrong(StatusCode::METHOD_NOT_ALLOWED, text));
         }
         let (parts, body) = request.into_parts();
-        let (id, attributes) = attributes(&parts.headers, place)?;
+        let (id, mut attributes) = attributes(&parts.headers, place)?;
+        note_hops(&mut attributes, HOPS, hops).map_err(not_put)?;
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         let content_type = content_type.map(str::to_owned);
         let reading = tokio::time::timeout(PATIENCE, self.read(body)).await;
@@ -142,6 +146,7 @@ fn not_put(error: QueueError) -> NotPut {
         QueueError::Delay | QueueError::Priority => {
             NotPut::Wrong(StatusCode::BAD_REQUEST, error.to_string())
         }
+        QueueError::Cycle => NotPut::Wrong(StatusCode::LOOP_DETECTED, error.to_string()),
         error => NotPut::Problem(EdgeError::new(Problem::Internal).because(error)),
     }
 }

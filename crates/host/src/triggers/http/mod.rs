@@ -9,6 +9,7 @@ mod well_known;
 
 use std::sync::Arc;
 
+use dayfly_capabilities::Behind;
 use dayfly_model::route::{Route, RouteTable};
 use dayfly_model::{Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
 use dayfly_telemetry::Telemetry;
@@ -83,6 +84,10 @@ impl Trigger for Http {
             .collect()
     }
 
+    fn url(&self) -> Option<String> {
+        self.server.urls().find(|url| url.starts_with("http"))
+    }
+
     fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
         let Self { server, router } = *self;
         server.run(router, shutdown)
@@ -153,12 +158,12 @@ impl Router {
         Some(spans::begin(telemetry, request, connection, to))
     }
 
-    /// Answers a request behind so many calls between components.
+    /// Answers a request that something led to.
     async fn answer<B: RequestBody>(
         &self,
         mut request: http::Request<B>,
         connection: &Connection,
-        depth: u32,
+        behind: Behind,
     ) -> http::Response<Body> {
         let uri = request.uri().clone();
         if let Some(answer) = well_known::answer(&self.app, uri.path()) {
@@ -176,13 +181,13 @@ impl Router {
             Target::Queue { enqueue, .. } => {
                 let span = self.span(&request, connection, None);
                 let place = span.as_ref().map(Span::context);
-                let answer = enqueue.answer(request, place).await;
+                let answer = enqueue.answer(request, place, behind.hops).await;
                 spans::ended(span, counted(answer))
             }
             Target::Component { host, executor, headers } => {
                 let span = self.span(&request, connection, Some((headers.route(), host.name())));
                 headers.apply(&mut request, connection, &found.params, found.rest);
-                let arrival = Arrival { connection, executor, depth, event: None };
+                let arrival = Arrival { connection, executor, behind, event: None };
                 host.handle(request, arrival, span).await
             }
             Target::Websockets { route, headers } => {
@@ -212,6 +217,6 @@ impl Handler for Router {
         connection: &Arc<Connection>,
     ) -> http::Response<Body> {
         headers::hide_internal_host(request.headers_mut());
-        self.answer(request, connection, 0).await
+        self.answer(request, connection, Behind::default()).await
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use blake3::Hash;
-use dayfly_capabilities::mqtt::broker::{Acks, Received};
+use dayfly_capabilities::mqtt::broker::{Acks, Receipt, Received};
 
 /// How long after a connection began the broker may send again what was not acknowledged. What equals
 /// that and comes later is another message.
@@ -18,6 +18,10 @@ pub(super) struct Session {
     acks: Option<Acks>,
     next: u64,
     flights: HashMap<u64, Flight>,
+    /// How many of them have not come on the connection that there is.
+    elsewhere: usize,
+    /// What was acknowledged on it, by its number; a number is another message's once the broker knows.
+    told: HashMap<u16, Hash>,
     /// Messages that were handled and not acknowledged, by what they are.
     handled: HashMap<Hash, u32>,
     /// When the connection began.
@@ -28,35 +32,38 @@ pub(super) struct Session {
 struct Flight {
     hash: Hash,
     /// As it came on the connection that there is; nothing if it has not come there yet.
-    message: Option<Received>,
+    receipt: Option<Receipt>,
 }
 
 /// What a message is that arrives.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     /// One to be handled, and what it is known by, if it is to be acknowledged.
     New(Option<u64>),
-    /// One that is under way already.
-    UnderWay,
-    /// One that was handled, and is to be acknowledged.
-    Handled,
+    /// One that is under way already, or was handled and is acknowledged now.
+    Known,
 }
 
 impl Session {
     /// There is another connection; whether the broker knew us.
     pub(super) fn connected(&mut self, is_resumed: bool, acks: Acks) {
-        self.acks = Some(acks);
-        self.begin(is_resumed);
+        let before = self.acks.replace(acks);
+        self.begin(is_resumed, &before.map(|acks| acks.unwritten()).unwrap_or_default());
     }
 
-    /// Numbers are others from now on, or mean nothing any more.
-    fn begin(&mut self, is_resumed: bool) {
+    /// Numbers are others from now on, or mean nothing any more. Of those `unwritten` the broker has not
+    /// heard on the last connection.
+    fn begin(&mut self, is_resumed: bool, unwritten: &[u16]) {
         self.began = Some(Instant::now());
+        let told = std::mem::take(&mut self.told);
         if is_resumed {
-            self.flights.values_mut().for_each(|flight| flight.message = None);
+            unwritten.iter().filter_map(|number| told.get(number)).for_each(|it| self.owe(*it));
+            self.flights.values_mut().for_each(|flight| flight.receipt = None);
         } else {
             self.flights.clear();
             self.handled.clear();
         }
+        self.elsewhere = self.flights.len();
     }
 
     /// By which connection messages are acknowledged.
@@ -66,9 +73,7 @@ impl Session {
 
     /// What a message is.
     pub(super) fn arrived(&mut self, message: &Received) -> Arrived {
-        if message.number == 0 {
-            return Arrived::New(None);
-        }
+        let Some(receipt) = message.receipt else { return Arrived::New(None) };
         let hash = hash(message);
         if self.began.is_none_or(|began| began.elapsed() > AGAIN) {
             self.handled.clear();
@@ -78,43 +83,53 @@ impl Session {
             if *count == 0 {
                 self.handled.remove(&hash);
             }
-            return Arrived::Handled;
+            self.acknowledge(receipt, Some(hash));
+            return Arrived::Known;
         }
-        let same = |flight: &&mut Flight| flight.hash == hash && flight.message.is_none();
-        // Its data is under way already.
-        let without = Received { data: bytes::Bytes::new(), ..message.clone() };
-        if let Some(flight) = self.flights.values_mut().find(same) {
-            flight.message = Some(without);
-            return Arrived::UnderWay;
+        if self.elsewhere > 0 {
+            let same = |flight: &&mut Flight| flight.hash == hash && flight.receipt.is_none();
+            if let Some(flight) = self.flights.values_mut().find(same) {
+                flight.receipt = Some(receipt);
+                self.elsewhere -= 1;
+                return Arrived::Known;
+            }
         }
         self.next += 1;
-        self.flights.insert(self.next, Flight { hash, message: Some(without) });
+        self.flights.insert(self.next, Flight { hash, receipt: Some(receipt) });
         Arrived::New(Some(self.next))
     }
 
-    /// A message was handled: how to acknowledge it, if that can be done now.
-    pub(super) fn settled(&mut self, flight: u64) -> Option<Ack> {
-        let Flight { hash, message } = self.flights.remove(&flight)?;
-        match (&self.acks, message) {
-            (Some(acks), Some(message)) => Some(Ack { acks: acks.clone(), message, hash }),
-            _ => {
-                self.unacknowledged(hash);
-                None
+    /// A message was handled: it is acknowledged, now or when it comes again.
+    pub(super) fn settled(&mut self, flight: u64) {
+        let Some(Flight { hash, receipt }) = self.flights.remove(&flight) else { return };
+        match receipt {
+            Some(receipt) => self.acknowledge(receipt, Some(hash)),
+            None => {
+                self.elsewhere -= 1;
+                self.owe(hash);
             }
         }
     }
 
-    /// A message was handled and could not be acknowledged: the broker sends it again.
-    pub(super) fn unacknowledged(&mut self, message: Hash) {
+    /// Acknowledges a message that nobody handles.
+    pub(super) fn dropped(&mut self, receipt: Receipt) {
+        self.acknowledge(receipt, None);
+    }
+
+    fn acknowledge(&mut self, receipt: Receipt, hash: Option<Hash>) {
+        match hash {
+            Some(hash) => drop(self.told.insert(receipt.number, hash)),
+            None => drop(self.told.remove(&receipt.number)),
+        }
+        if let Some(acks) = &self.acks {
+            acks.acknowledge(receipt);
+        }
+    }
+
+    /// A message was handled and is not acknowledged: the broker sends it again.
+    fn owe(&mut self, message: Hash) {
         *self.handled.entry(message).or_default() += 1;
     }
-}
-
-/// How a message is acknowledged.
-pub(super) struct Ack {
-    pub(super) acks: Acks,
-    pub(super) message: Received,
-    pub(super) hash: Hash,
 }
 
 /// What a message is.
@@ -133,9 +148,8 @@ mod tests {
         Received {
             topic: "t".to_owned(),
             data: data.into(),
-            number,
+            receipt: (number > 0).then_some(Receipt { number, is_exact: false }),
             is_too_large: false,
-            is_exact: false,
         }
     }
 
@@ -146,16 +160,19 @@ mod tests {
         }
     }
 
+    fn is_known(session: &mut Session, number: u16, data: &'static str) -> bool {
+        session.arrived(&message(number, data)) == Arrived::Known
+    }
+
     #[test]
     fn messages_are_known_again_by_what_they_are() {
         let mut session = Session::default();
         let one = new(&mut session, 2, "one");
         new(&mut session, 3, "two");
-        session.begin(true);
+        session.begin(true, &[]);
         // Others have their numbers now.
         let three = new(&mut session, 2, "three");
-        assert!(matches!(session.arrived(&message(7, "one")), Arrived::UnderWay));
-        assert!(matches!(session.arrived(&message(8, "two")), Arrived::UnderWay));
+        assert!(is_known(&mut session, 7, "one") && is_known(&mut session, 8, "two"));
         // The same once more is another one.
         let again = new(&mut session, 9, "one");
         assert!(one != again && three != again);
@@ -165,19 +182,34 @@ mod tests {
     fn what_was_handled_meanwhile_is_acknowledged_when_it_comes_again() {
         let mut session = Session::default();
         let one = new(&mut session, 1, "one");
-        session.begin(true);
-        assert!(session.settled(one).is_none());
-        assert!(matches!(session.arrived(&message(4, "one")), Arrived::Handled));
+        session.begin(true, &[]);
+        session.settled(one);
+        assert!(is_known(&mut session, 4, "one"));
         new(&mut session, 5, "one");
+    }
+
+    #[test]
+    fn what_was_acknowledged_to_nobody_is_again() {
+        let mut session = Session::default();
+        for (number, data) in [(1, "one"), (2, "two")] {
+            let flight = new(&mut session, number, data);
+            session.settled(flight);
+        }
+        // A number that is another's by then tells nothing.
+        session.dropped(Receipt { number: 3, is_exact: false });
+        session.begin(true, &[2, 3]);
+        assert!(is_known(&mut session, 5, "two"));
+        new(&mut session, 6, "two");
+        new(&mut session, 7, "one");
     }
 
     #[test]
     fn a_broker_that_knows_nothing_any_more_sends_new_messages_only() {
         let mut session = Session::default();
         let one = new(&mut session, 1, "one");
-        session.begin(false);
-        assert!(session.settled(one).is_none());
+        session.begin(false, &[1]);
+        session.settled(one);
         new(&mut session, 1, "one");
-        assert!(matches!(session.arrived(&message(0, "one")), Arrived::New(None)));
+        assert_eq!(session.arrived(&message(0, "one")), Arrived::New(None));
     }
 }

@@ -19,11 +19,6 @@ use crate::events::{Courier, Event, Leave, Parcel, Running, Source};
 /// How many messages are asked for at once.
 const TOGETHER: usize = 64;
 
-/// The part of all that may be under way for which alone the server is not asked at once, and how long
-/// then is waited for more.
-const FEW: usize = 8;
-const GATHER: Duration = Duration::from_millis(1);
-
 /// How long the server waits for messages before it is asked again.
 const EXPIRES: Duration = Duration::from_secs(3);
 
@@ -66,7 +61,7 @@ impl Source for Stream {
     fn run(mut self: Box<Self>, courier: Arc<Courier>) -> Running {
         self.consumer.pending = match courier.is_ordered() {
             true => 1,
-            false => courier.concurrency().saturating_mul(OUT),
+            false => courier.most().saturating_mul(OUT),
         };
         Box::pin(async move {
             keep(&courier, &lost(&self.server), || self.session(&courier)).await;
@@ -146,14 +141,9 @@ impl Stream {
         let names = (&*self.consumer.stream, &*self.consumer.durable);
         let mut number = 0u64;
         // Anew each time, so that dead letters that are replayed get their turn.
-        while let Some(leave) = courier.leave_to_begin().await {
-            if courier.room() < usize::try_from(courier.concurrency()).unwrap_or(1) / FEW {
-                // Nearly all that may be under way is: a moment later there is room for more than one.
-                tokio::time::sleep(GATHER).await;
-            }
+        while let Some((leave, most)) = courier.leave_for_some(TOGETHER).await {
             number += 1;
             let inbox = connection.inbox(&number.to_string());
-            let most = (courier.room() + 1).min(TOGETHER);
             connection.pull(names, &inbox, most, EXPIRES).await?;
             self.take_some(courier, (leave, most, &inbox), &mut arrived).await?;
         }

@@ -1,9 +1,10 @@
 //! Entries of streams, read from replies piece by piece: names and values may be any bytes, and what
 //! was deleted has none.
 
+use dayfly_capabilities::queue::HOPS;
 use redis::Value;
 
-use crate::events::{Event, HOPS};
+use crate::events::Event;
 
 /// How many fields of an entry are looked at beside its data.
 const FIELDS: usize = 256;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dayfly_capabilities::queue::MESSAGE_BYTES;
-use dayfly_capabilities::redis::server::{Server, ServerError};
+use dayfly_capabilities::redis::server::{Server, ServerError, Waiting};
 
 use super::super::consumer::Consumer;
 use super::super::reconnect::keep;
@@ -26,6 +26,21 @@ const SETTLED: Duration = Duration::from_millis(50);
 
 /// How long one that says nothing is taken to be there, in seconds.
 const ALIVE: u64 = 30;
+
+/// How many messages are taken at once, and how large they are together, in bytes, when no more are.
+const TOGETHER: usize = 64;
+const TOGETHER_BYTES: usize = 1 << 20;
+
+/// Takes several messages.
+const TAKE: &str = "
+    local taken, bytes = {}, 0
+    while #taken < tonumber(ARGV[1]) and bytes < tonumber(ARGV[2]) do
+        local message = redis.call('LMOVE', KEYS[1], KEYS[2], 'RIGHT', 'LEFT')
+        if not message then break end
+        table.insert(taken, message)
+        bytes = bytes + #message
+    end
+    return taken";
 
 /// Moves back what a consumer has left, unless it is there.
 const RECOVER: &str = "
@@ -149,18 +164,41 @@ impl Queue {
             let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             self.bring(courier, leave, message);
         }
-        let mut next = redis::cmd("BLMOVE");
-        next.arg(&self.key).arg(&own).arg("RIGHT").arg("LEFT").arg(BLOCK.as_secs_f64());
-        loop {
-            // Anew each time, so that dead letters that are replayed get their turn.
-            let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
-            let reply = waiting.query(&next, BLOCK + PATIENCE).await?;
-            match read::<Option<Vec<u8>>>(reply).flatten() {
-                Some(message) if message.len() > MESSAGE_BYTES => drop(self.left(&own).await?),
-                Some(message) => self.bring(courier, leave, message),
-                None => {}
+        // Anew each time, so that dead letters that are replayed get their turn.
+        while let Some((leave, most)) = courier.leave_for_some(TOGETHER).await {
+            let messages = self.next(&waiting, &own, most).await?;
+            if messages.iter().any(|message| message.len() > MESSAGE_BYTES) {
+                self.left(&own).await?;
+            }
+            let mut leave = Some(leave);
+            for message in messages.into_iter().filter(|message| message.len() <= MESSAGE_BYTES) {
+                let leave = match leave.take() {
+                    Some(leave) => leave,
+                    None => courier.leave().await,
+                };
+                self.bring(courier, leave, message);
             }
         }
+        Ok(())
+    }
+
+    /// Takes the next messages, or waits for one.
+    async fn next(
+        &self,
+        waiting: &Waiting,
+        own: &str,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, ServerError> {
+        let mut some = redis::cmd("EVAL");
+        some.arg(TAKE).arg(2).arg(&self.key).arg(own).arg(most).arg(TOGETHER_BYTES);
+        let some: Vec<Vec<u8>> = read(waiting.query(&some, PATIENCE).await?).unwrap_or_default();
+        if !some.is_empty() {
+            return Ok(some);
+        }
+        let mut one = redis::cmd("BLMOVE");
+        one.arg(&self.key).arg(own).arg("RIGHT").arg("LEFT").arg(BLOCK.as_secs_f64());
+        let one = read(waiting.query(&one, BLOCK + PATIENCE).await?);
+        Ok(one.flatten().into_iter().collect())
     }
 
     /// What lies in this consumer's list. What no handler could take is set aside.

@@ -112,9 +112,8 @@ impl Stream {
         let mut after = Some("0".to_owned());
         loop {
             // Anew each time, so that dead letters that are replayed get their turn.
-            let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
             let together = self.together.load(Relaxed);
-            let most = (courier.room() + 1).min(together);
+            let Some((leave, most)) = courier.leave_for_some(together).await else { return Ok(()) };
             let entries = match self.next(&waiting, after.as_deref(), most).await {
                 Err(error) if error.is_too_large() => {
                     self.together.store((together / 4).max(1), Relaxed);

@@ -212,6 +212,8 @@ event_trigger!(NATS_TRIGGER, "NATS trigger", "Messages of a NATS server: what is
     Key::new("start", text(&formats::START), "Where a new consumer begins: with the `first` message of the stream, or the `next` that comes.").default("`first`"),
     Key::new("ack_wait", text(&formats::DURATION), "After how long the server delivers a message again of which it has heard nothing, as when a process was killed; at least `1s`. While a handler runs, it hears.").default("`30s`"),
     Key::new("create", Form::Bool, "Whether the stream is made, of `subject` and on the disk, if there is none of its name.").default("false"),
+    BATCH,
+    BATCH_WAIT,
 ]);
 
 event_trigger!(CRON_TRIGGER, "cron trigger", "Events at times of a schedule.", [

@@ -9,7 +9,7 @@ use crate::events::{NatsFrom, NatsSource, NatsStream};
 use crate::template::Template;
 
 /// The keys that only a stream has.
-const OF_STREAMS: [&str; 4] = ["durable", "start", "ack_wait", "create"];
+const OF_STREAMS: [&str; 6] = ["durable", "start", "ack_wait", "create", "batch", "batch_wait"];
 
 /// After how long a message comes again of which nothing was heard, unless stated, and at least.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -77,6 +77,12 @@ impl Lowering<'_, '_> {
         if let Some(entry) = node.entry("queue_group") {
             let message = format!("`{path}.queue_group` is not for a `stream`");
             let hint = "those who share a stream's messages have the same `durable`";
+            self.report(&entry.key_span, message, Some(hint.to_owned()));
+        }
+        let is_ordered = node.bool("ordered") == Some(true);
+        if let Some(entry) = node.entry("batch").filter(|_| is_ordered) {
+            let message = format!("`{path}` has both `batch` and `ordered`");
+            let hint = "JetStream keeps the order only of what it gives out one by one";
             self.report(&entry.key_span, message, Some(hint.to_owned()));
         }
         let makes_it = node.bool("create").unwrap_or(false);

@@ -110,7 +110,8 @@ impl Conversation {
         }
         event.headers = clients_headers(request.headers());
         let executor = &Executor::Detected;
-        let arrival = Arrival { connection, executor, depth: 0, event: Some(&event) };
+        let behind = event.behind();
+        let arrival = Arrival { connection, executor, behind, event: Some(&event) };
         self.route().host.handle(event.request(), arrival, span).await
     }
 

@@ -1,5 +1,11 @@
-//! Scripts: a fresh instance that was frozen with the app loaded, beside the start of the language's own
-//! interpreter, which is what a fresh process a request would cost.
+//! Scripts: a fresh instance that was frozen with the app loaded, beside one that was not, beside
+//! components that the peers' tools make of scripts, and beside the start of the language's own
+//! interpreter, which is what a fresh process a request would cost; and what a thousand of them take.
+
+mod memory;
+mod peers;
+mod saved;
+mod unfrozen;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::graph;
 use crate::peer::Peer;
 use crate::start::{Client, cache_flag};
 use crate::stats::{median, percentile};
@@ -80,44 +87,80 @@ const CASES: [Case; 8] = [
     },
 ];
 
-/// Measures, and writes `scripts.md`.
+/// What was measured of a script, in milliseconds.
+struct Measured {
+    /// Frozen, resident: each request.
+    resident: Vec<f64>,
+    /// Frozen, not resident.
+    away: f64,
+    /// The interpreter begun anew, and the app loaded by it.
+    unfrozen: f64,
+    /// From the saved file to the first answer by it.
+    saved: f64,
+    /// The native interpreter's start, and its leanest.
+    native: [f64; 2],
+}
+
+/// Measures, and writes `scripts.md` and `scripts.svg`.
 pub(crate) fn run(root: &Path, folder: &Path, _seconds: u64) -> Result<()> {
     let work = root.join("target/bench/scripts");
     std::fs::create_dir_all(&work)?;
     let mut text = "# Scripts\n\nOne request after the other on one connection, from its first byte to \
-                    the answer's last, each in a fresh instance; beside it the start of the language's \
-                    own interpreter, which does nothing. Milliseconds.\n\n| | frozen, resident: p50 | \
-                    p99 | not resident: p50 | native start: p50 | its leanest | of the native start | \
-                    of the leanest |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+                    the answer's last, each in a fresh instance; beside it the start of an instance \
+                    that was not frozen, and of the language's own interpreter, which does nothing but \
+                    load what the script loads. Milliseconds, medians.\n\n| | frozen, resident | its \
+                    p99 | not resident | not frozen | saved to answered | native start | its leanest | \
+                    of the native start | of the leanest |\n| --- | --- | --- | --- | --- | --- | --- \
+                    | --- | --- | --- |\n"
         .to_owned();
+    let mut drawn = Vec::new();
     for case in CASES {
-        let resident = resident(root, &work, case.script)?;
-        let away = not_resident(root, &work, case.script)?;
-        let [native, leanest] = case.native.map(native);
-        let (native, leanest) = (native?, leanest?);
-        let p50 = median(resident.iter().copied());
+        let measured = measure(root, &work, &case)?;
+        let p50 = median(measured.resident.iter().copied());
+        let Measured { away, unfrozen, saved, native: [native, leanest], .. } = measured;
         writeln!(
             text,
-            "| {} | {p50:.2} | {:.2} | {away:.2} | {native:.1} | {leanest:.1} | 1/{:.0} | 1/{:.0} |",
+            "| {} | {p50:.2} | {:.2} | {away:.2} | {unfrozen:.1} | {saved:.0} | {native:.1} | \
+             {leanest:.1} | 1/{:.0} | 1/{:.0} |",
             case.name,
-            percentile(resident, 99.0),
+            percentile(measured.resident, 99.0),
             native / p50,
             leanest / p50,
         )?;
+        drawn.push((format!("dayfly: {}", case.name), p50));
+        drawn.push((case.native[0].iter().take(2).copied().collect::<Vec<_>>().join(" "), native));
         eprintln!("{}: done", case.name);
     }
+    peers::run(root, &work, &mut text)?;
+    memory::run(root, &work, &mut text)?;
     std::fs::write(folder.join("scripts.md"), &text)?;
+    let bars: Vec<_> = drawn.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let title = "Milliseconds until a script has answered, and until its interpreter has begun";
+    graph::bars(&folder.join("scripts.svg"), title, &bars)?;
     print!("{text}");
     Ok(())
 }
 
+fn measure(root: &Path, work: &Path, case: &Case) -> Result<Measured> {
+    let [usual, leanest] = case.native.map(native);
+    Ok(Measured {
+        resident: resident(&peer(root, work, case.script, "")?)?,
+        away: not_resident(root, work, case.script)?,
+        unfrozen: unfrozen::start(&root.join("bench/scripts").join(case.script), work)?,
+        saved: saved::to_answered(root, work, case.script)?,
+        native: [usual?, leanest?],
+    })
+}
+
+/// Dayfly with a script of `bench/scripts`; `flags` begin with a space.
 fn peer(root: &Path, work: &Path, script: &str, flags: &str) -> Result<Peer> {
     let flags = format!("{}{flags} --engine aot", cache_flag(&work.join("cache")));
     Peer::dayfly(root, "dayfly", &format!("bench/scripts/{script}"), &flags)
 }
 
-fn resident(root: &Path, work: &Path, script: &str) -> Result<Vec<f64>> {
-    let server = peer(root, work, script, "")?.start()?;
+/// How long each request takes.
+fn resident(peer: &Peer) -> Result<Vec<f64>> {
+    let server = peer.start()?;
     let client = Client::new(server.port)?;
     for _ in 0..REQUESTS / 10 {
         client.ask("/")?;

@@ -1,0 +1,197 @@
+//! Capabilities from scripts: the same steps by the same names in each language, against real servers.
+
+mod fetch;
+
+use dayfly_testing::{App, MariaDb, Postgres, Redis, Running, Upstream};
+use serde_json::{Value, json};
+
+use super::with_interpreters;
+
+/// The app of each language, which takes the same steps.
+const APPS: [(&str, &str); 3] = [
+    ("app.py", include_str!("capabilities/app.py")),
+    ("app.rb", include_str!("capabilities/app.rb")),
+    ("app.js", include_str!("capabilities/app.js")),
+];
+
+/// A script with these grants.
+fn granted(source: &str, script: &str, grants: &str) -> App {
+    App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n[variables]\nname = {{ default = \"friend\" }}\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"script\"\n\
+         [component.script]\nsource = \"{source}\"\n{grants}"
+    ))
+    .file(source, script)
+}
+
+/// What a step gives.
+async fn step(server: &Running, step: &str) -> Value {
+    let answer = server.get(&format!("/{step}")).await;
+    let text = answer.text();
+    assert_eq!(answer.status, 200, "{step}: {text}; {}", server.stderr().text());
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{step}: {error} in {text}"))
+}
+
+/// Takes steps in each language; each must give the same.
+async fn steps(grants: &str, steps: &[(&str, Value)]) {
+    for (source, script) in APPS {
+        let app = granted(source, script, grants);
+        let server = with_interpreters().up(app.folder()).await;
+        for (name, expected) in steps {
+            assert_eq!(step(&server, name).await, *expected, "{source}, {name}");
+        }
+        server.stop().await;
+    }
+}
+
+fn error(kind: &str, words: &str) -> Value {
+    json!({ "kind": kind, "error": words })
+}
+
+#[tokio::test]
+async fn variables_and_key_value_stores() {
+    let grants =
+        "variables = { greeting = \"hello {{ name }}!\" }\nkey_value_stores = [\"default\"]";
+    let stored = json!(["one", [0, 255], null, true, ["a", "b"], false]);
+    let denied = error("access-denied", "access denied");
+    let told = [
+        ("variables?greeting", json!("hello friend!")),
+        ("variables?none", error("undefined", "undefined: the component has no variable `none`")),
+        ("key_value", stored.clone()),
+        ("key_value?default", stored),
+        ("key_value?other", denied),
+        ("empty_key", error("other", "a key may not be empty")),
+    ];
+    steps(grants, &told).await;
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_refused_with_the_hosts_words() {
+    let upstream = Upstream::start().await;
+    let refused = format!("refused?{}/", upstream.url());
+    let told = [
+        ("key_value", error("access-denied", "access denied")),
+        ("sqlite", error("access-denied", "access denied")),
+        ("redis?redis://127.0.0.1:6379", error("invalid-address", "invalid address")),
+    ];
+    steps("", &told).await;
+    for (source, script) in APPS {
+        let app = granted(source, script, "");
+        let server = with_interpreters().up(app.folder()).await;
+        let told = step(&server, &refused).await;
+        assert_eq!(told["kind"], "HTTP-request-denied", "{source}: {told}");
+        assert_eq!(told["error"], "HTTP request denied", "{source}: {told}");
+        let told = step(&server, "database_error?postgres://user@127.0.0.1/x").await;
+        let words = told["error"].as_str().unwrap();
+        assert!(words.ends_with("is not permitted"), "{source}: {told}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn sql_on_sqlite() {
+    let row = json!({ "a": 7, "b": 2.5, "c": "text", "d": [0, 1], "e": null, "f": 1 });
+    let missing = error("io", "no such table: missing");
+    let told = [
+        ("sqlite", json!([1, 1, row])),
+        ("sql?SELECT+1+AS+one", json!([{ "one": 1 }])),
+        ("sql?SELECT+9007199254740993+AS+large", json!([{ "large": 9_007_199_254_740_993_u64 }])),
+        ("sql?SELECT+*+FROM+missing", missing),
+        ("many", json!([55 + 200_010_000 + 45_150, 100 * (10 + 20_000 + 300)])),
+    ];
+    for (source, script) in APPS {
+        let app = granted(source, script, "sqlite_databases = [\"default\"]");
+        let server = with_interpreters().up(app.folder()).await;
+        for (name, expected) in &told {
+            // JavaScript's JSON has no BigInt.
+            if source != "app.js" || !name.contains("large") {
+                assert_eq!(step(&server, name).await, *expected, "{source}, {name}");
+            }
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn redis() {
+    let redis = Redis::start().await;
+    let grants = format!("allowed_outbound_hosts = [\"{}\"]", redis.url());
+    let done = json!(["one", null, 1, 2, 2, ["x", "y"], 1, "OK", "5", null, 1, 2]);
+    for (source, script) in APPS {
+        let app = granted(source, script, &grants);
+        let server = with_interpreters().up(app.folder()).await;
+        let told = step(&server, &format!("redis?{}", redis.url())).await;
+        assert_eq!(told, done, "{source}");
+        let told = step(&server, &format!("redis_type?{}", redis.url())).await;
+        assert_eq!(told, error("type-error", "type error"), "{source}");
+        let mut client = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+        redis::cmd("FLUSHALL").exec(&mut client).unwrap();
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn sql_on_servers() {
+    let (postgres, mariadb) = (Postgres::start().await, MariaDb::start().await);
+    let grants =
+        format!("allowed_outbound_hosts = [\"{}\", \"{}\"]", postgres.grant(), mariadb.grant());
+    let of_postgres = json!([1, { "a": 7, "b": "text", "c": true, "d": null }]);
+    let told = [
+        (format!("postgres?{}", postgres.url()), of_postgres),
+        (format!("mysql?{}", mariadb.url()), json!([{ "a": 7, "b": "text", "d": null }])),
+    ];
+    let told: Vec<_> = told.iter().map(|(step, told)| (step.as_str(), told.clone())).collect();
+    steps(&grants, &told).await;
+    for (source, script) in APPS {
+        let app = granted(source, script, &grants);
+        let server = with_interpreters().up(app.folder()).await;
+        let told = step(&server, &format!("database_error?{}", postgres.url())).await;
+        assert_eq!(told["kind"], "query-failed", "{source}: {told}");
+        let words = told["error"].as_str().unwrap();
+        assert!(words.contains("syntax error"), "{source}: {told}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn outbound_http() {
+    let upstream = Upstream::start().await;
+    let grants = format!("allowed_outbound_hosts = [\"{}\"]", upstream.url());
+    let done =
+        json!([200, true, "GET / HTTP/1.1", true, "POST /to?a=b HTTP/1.1", "a body", "one two"]);
+    steps(&grants, &[(&format!("http?{}", upstream.url()), done)]).await;
+}
+
+#[tokio::test]
+async fn granted_files_by_the_languages_own_functions() {
+    for (source, script) in APPS {
+        let grants = "files = [{ source = \"notes\", destination = \"/notes\" },\n\
+            { source = \"kept\", destination = \"/kept\", writable = true }]";
+        let app = granted(source, script, grants).file("notes/note.txt", "a note");
+        let app = app.file("kept/old.txt", "");
+        let server = with_interpreters().up(app.folder()).await;
+        assert_eq!(step(&server, "file?/notes/note.txt").await, "a note", "{source}");
+        assert_eq!(step(&server, "written?/kept/new.txt").await, "written", "{source}");
+        assert_eq!(app.text("kept/new.txt"), "written", "{source}");
+        for refused in ["file?/etc/passwd", "file?/app/app.py", "written?/notes/new.txt"] {
+            let status = server.get(&format!("/{refused}")).await.status;
+            assert_eq!(status, 500, "{source}, {refused}");
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_granted_while_the_app_is_loaded() {
+    for (source, script) in [
+        ("app.py", "import dayfly.variables\ndayfly.variables.get('name')\n"),
+        ("app.rb", "Dayfly::Variables.get('name')\n"),
+        ("app.js", "import { variables } from 'dayfly';\nvariables.get('name');\n"),
+        ("app.js", "await fetch('http://127.0.0.1/');\n"),
+    ] {
+        let app = granted(source, script, "variables = { name = \"x\" }");
+        let told = with_interpreters().up_ends(app.folder()).await.with(1);
+        let expected = "while the app is loaded nothing is granted";
+        assert!(told.contains(expected), "{script}: {told}");
+    }
+}

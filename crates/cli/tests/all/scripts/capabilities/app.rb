@@ -1,0 +1,108 @@
+require "json"
+require "dayfly"
+
+run ->(env) {
+  begin
+    answer = send("do_#{env["PATH_INFO"].delete_prefix("/")}", env["QUERY_STRING"])
+  rescue Dayfly::Error => error
+    answer = { kind: error.kind, error: error.message }
+  end
+  [200, { "content-type" => "text/plain" }, [JSON.generate(answer)]]
+}
+
+def do_variables(name) = Dayfly::Variables.get(name)
+
+def do_key_value(label)
+  Dayfly::KeyValue.open(*(label.empty? ? [] : [label])) do |store|
+    store.set("a", "one")
+    store.set("b", "\x00\xff".b)
+    found = [store.get("a"), store.get("b").bytes, store.get("c"), store.exists("a"), store.keys.sort]
+    store.delete("a")
+    found << store.exists("a")
+  end
+end
+
+def do_empty_key(_) = Dayfly::KeyValue.open.set("", "x")
+
+def do_sqlite(label)
+  database = Dayfly::SQLite.open(label.empty? ? "default" : label)
+  database.execute("CREATE TABLE t (a, b, c, d, e, f)")
+  database.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", [7, 2.5, "text", "\x00\x01".b, nil, true])
+  told = [database.last_insert_rowid, database.changes]
+  rows = database.execute("SELECT * FROM t WHERE a = ?", [7])
+  rows[0]["d"] = rows[0]["d"].bytes
+  told + rows
+end
+
+def do_sql(statement) = Dayfly::SQLite.open.execute(statement.tr("+", " "))
+
+def do_many(_)
+  database = Dayfly::SQLite.open
+  total = length = 0
+  [10, 20_000, 300].each do |count|
+    rows = database.execute(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)" \
+      " SELECT i, printf('%0100d', i) AS t FROM n",
+      [count]
+    )
+    total += rows.sum { |row| row["i"] }
+    length += rows.sum { |row| row["t"].length }
+    raise "mixed up" unless rows.all? { |row| row["t"].to_i(10) == row["i"] }
+  end
+  [total, length]
+end
+
+def do_redis(address)
+  Dayfly::Redis.open(address) do |server|
+    server.set("a", "one")
+    found = [server.get("a"), server.get("none"), server.incr("n"), server.incr("n")]
+    found += [server.sadd("s", "x", "y"), server.smembers("s").sort, server.srem("s", "x")]
+    server.publish("channel", "message")
+    found += server.execute("SET", "e", 5) + server.execute("GET", "e")
+    found += server.execute("GET", "none") + server.execute("DEL", "e")
+    found << server.delete("a", "n")
+  end
+end
+
+def do_redis_type(address)
+  server = Dayfly::Redis.open(address)
+  server.set("a", "one")
+  server.incr("a")
+end
+
+def do_postgres(address)
+  Dayfly::Postgres.open(address) do |database|
+    database.execute("CREATE TEMPORARY TABLE t (a bigint, b text, c boolean, d float8)")
+    told = database.execute("INSERT INTO t VALUES ($1, $2, $3, $4)", [7, "text", true, nil])
+    [told, *database.query("SELECT * FROM t")]
+  end
+end
+
+def do_mysql(address)
+  Dayfly::MySQL.open(address) do |database|
+    database.execute("CREATE TEMPORARY TABLE t (a bigint, b text, d double)")
+    database.execute("INSERT INTO t VALUES (?, ?, ?)", [7, "text", nil])
+    database.query("SELECT * FROM t")
+  end
+end
+
+def do_database_error(address) = Dayfly::Postgres.open(address).query("SELEKT")
+
+def do_http(url)
+  answer = Dayfly::HTTP.request("GET", url, headers: { "x-one" => "1" })
+  lines = answer.body.split("\n")
+  posted = Dayfly::HTTP.request("POST", "#{url}/to?a=b", body: "a body").body.split("\n")
+  streamed = Dayfly::HTTP.request("PUT", url, body: ["one ", "two"].each).body.split("\n")
+  [
+    answer.status, answer.headers["content-length"] == answer.body.bytesize.to_s,
+    lines.first, lines.include?("x-one: 1"), posted.first, posted.last, streamed.last
+  ]
+end
+
+def do_refused(url) = Dayfly::HTTP.request("GET", url).status
+def do_file(path) = File.read(path)
+
+def do_written(path)
+  File.write(path, "written")
+  do_file(path)
+end

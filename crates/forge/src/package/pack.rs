@@ -1,0 +1,460 @@
+//! An app as a package: its description, and its content in layers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use dayfly_model::{
+    App, Component, ComponentId, DependencySource, FileGrant, HttpTrigger, Inherit, Middleware,
+    Source, Stated, TriggerKind,
+};
+use serde_json::{Map, Value, json};
+
+use super::locked::{
+    ContentRef, DAYFLY, LockedApp, LockedComponent, LockedDependency, LockedFile, LockedInherit,
+    LockedSource, LockedTrigger, LockedVariable, NEEDS_OF_COMPONENTS,
+};
+use super::{
+    ARCHIVE, Blob, Budget, CONFIG, Content, DATA, LOCKED, Package, PackageError, WASM, WASM_GZIP,
+    archive,
+};
+use crate::fetch::{Descriptor, Fetched, MANIFEST, described, digest_of};
+use crate::pipeline::{self, Job};
+use crate::resolve::{self, Location};
+use crate::script::Language;
+
+/// The largest file that stands in the description itself, as with Spin: some registries take no
+/// layers that small.
+const INLINE_BYTES: u64 = 128;
+
+/// How many files are layers of their own; of more, each component has an archive.
+const MAX_SINGLE_FILES: usize = 64;
+
+/// What is in no package, wherever a granted folder has it: state, histories and secrets.
+const NEVER: [&str; 5] = [".dayfly", ".spin", ".git", ".env", "runtime-config.toml"];
+
+/// A folder that a component is granted.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Where it is.
+    pub host: PathBuf,
+    /// Where the guest sees it.
+    pub guest: String,
+    /// Whether the guest may write to it. What it has written stays here: it is packed empty.
+    pub writable: bool,
+}
+
+/// Makes a package of an app, component by component.
+pub struct Packer<'a> {
+    stated: &'a Stated,
+    fetched: &'a Fetched,
+    /// Whether frozen components are packed as they are, for hosts that know no compressed ones.
+    plain: bool,
+    locked: LockedApp,
+    blobs: BTreeMap<String, Blob>,
+    /// The files of each component, by their paths.
+    files: BTreeMap<ComponentId, BTreeMap<String, PathBuf>>,
+    left_out: BTreeSet<String>,
+    budget: Budget,
+}
+
+impl<'a> Packer<'a> {
+    /// Begins with what holds for the whole app.
+    ///
+    /// # Errors
+    /// If what stands before its routes cannot be read.
+    pub fn new(
+        stated: &'a Stated,
+        fetched: &'a Fetched,
+        plain: bool,
+    ) -> Result<Self, PackageError> {
+        let locked = LockedApp { metadata: metadata(stated), ..LockedApp::default() };
+        let (blobs, files) = (BTreeMap::new(), BTreeMap::new());
+        let (left_out, budget) = (BTreeSet::new(), Budget::new());
+        let mut packer = Self { stated, fetched, plain, locked, blobs, files, left_out, budget };
+        packer.locked.variables = variables(&stated.app);
+        for (trigger, stated) in stated.app.triggers.iter().zip(&stated.triggers) {
+            let mut before = BTreeMap::new();
+            if let TriggerKind::Http(HttpTrigger { middleware, .. }) = &trigger.kind
+                && !middleware.is_empty()
+            {
+                let parts = middleware.iter().map(|it| packer.middleware(&trigger.id, it));
+                before.insert("middleware".to_owned(), parts.collect::<Result<_, _>>()?);
+            }
+            packer.locked.triggers.push(LockedTrigger {
+                id: trigger.id.clone(),
+                trigger_type: stated.kind.clone(),
+                trigger_config: stated.table.clone(),
+                trigger_dependencies: before,
+            });
+        }
+        Ok(packer)
+    }
+
+    /// Adds a component with the folders that it sees, in the order in which it is told of them.
+    ///
+    /// # Errors
+    /// If its code or its files cannot be had, or are too large.
+    pub fn add(
+        &mut self,
+        component: &Component,
+        job: &Job<'_>,
+        folders: &[Granted],
+    ) -> Result<(), PackageError> {
+        outside(component)?;
+        let wasm = pipeline::flat_source(job)?;
+        let source = match self.plain || job.freezer.is_none() {
+            true => self.module(wasm, WASM)?,
+            false => self.compressed(&wasm)?,
+        };
+        let mut locked = LockedComponent {
+            id: component.id.0.clone(),
+            metadata: metadata_of(component),
+            source,
+            env: component.environment.clone(),
+            config: component.variables.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
+            ..LockedComponent::default()
+        };
+        if self.stated.is_dayfly {
+            let own = self.dayfly_of(component, folders);
+            locked.metadata.insert(DAYFLY.to_owned(), own.into());
+        }
+        if component.allowed_outbound_hosts.entries().any(|host| host.contains(".spin.internal")) {
+            locked.needs_chaining();
+            self.locked.spin_lock_version = 1;
+            self.locked.must_understand = vec![NEEDS_OF_COMPONENTS.to_owned()];
+        }
+        for dependency in &component.dependencies {
+            let part = LockedDependency {
+                source: self.part(&component.id.0, &dependency.source)?,
+                export: dependency.export.clone(),
+                inherit: inherited(&dependency.inherit),
+                environment: dependency.environment.clone(),
+            };
+            locked.dependencies.insert(dependency.import.clone(), part);
+        }
+        let files = self.files_of(folders)?;
+        self.files.insert(component.id.clone(), files);
+        self.locked.components.push(locked);
+        Ok(())
+    }
+
+    /// What was added, as a package.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or all is too large.
+    pub fn finish(mut self) -> Result<Package, PackageError> {
+        let all: usize = self.files.values().map(BTreeMap::len).sum();
+        for (id, files) in std::mem::take(&mut self.files) {
+            let (mut locked, mut archived) = (Vec::new(), BTreeMap::new());
+            for (path, host) in files {
+                let bytes = std::fs::read(&host).map_err(PackageError::io(&host))?;
+                self.budget.take(bytes.len() as u64)?;
+                let digest = digest_of(&bytes);
+                let content = match bytes.len() as u64 <= INLINE_BYTES {
+                    true => ContentRef::inline(&bytes, &digest),
+                    false => ContentRef::of(&digest),
+                };
+                locked.push(LockedFile { content, path: path.clone() });
+                if bytes.len() as u64 <= INLINE_BYTES {
+                    continue;
+                }
+                if all > MAX_SINGLE_FILES {
+                    archived.insert(path, host);
+                } else {
+                    let size = bytes.len() as u64;
+                    self.blob(DATA, &digest, size, Content::File(host));
+                }
+            }
+            if !archived.is_empty() {
+                self.bytes(ARCHIVE, archive::of(&archived)?);
+            }
+            let component = self.locked.components.iter_mut().find(|it| it.id == id.0);
+            component.into_iter().for_each(|it| it.files = std::mem::take(&mut locked));
+        }
+        self.sealed()
+    }
+
+    /// The package of what lies in the blobs by now.
+    fn sealed(mut self) -> Result<Package, PackageError> {
+        let locked = serde_json::to_vec(&self.locked);
+        let locked = locked.map_err(|error| PackageError::Locked(error.to_string()))?;
+        let digest = self.bytes(LOCKED, locked);
+        let config = json!({
+            "architecture": "wasm",
+            "os": "Wasip1",
+            "config": { "Labels": { "com.fermyon.spin.lockedAppDigest": format!("sha256:{digest}") } },
+            "rootfs": { "type": "layers", "diff_ids": [] },
+        });
+        let layers: Vec<_> = self.blobs.values().map(|blob| blob.descriptor.clone()).collect();
+        let digest = self.bytes(CONFIG, config.to_string().into_bytes());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": self.blobs.get(&digest).map(|blob| &blob.descriptor),
+            "layers": layers,
+            "annotations": annotations(&self.stated.app),
+        });
+        let manifest = Bytes::from(manifest.to_string());
+        let (blobs, left_out) = (self.blobs.into_values(), self.left_out.into_iter());
+        Ok(Package { manifest, blobs: blobs.collect(), left_out: left_out.collect() })
+    }
+
+    /// What stands before a handler.
+    fn middleware(
+        &mut self,
+        trigger: &str,
+        middleware: &Middleware,
+    ) -> Result<LockedDependency, PackageError> {
+        Ok(LockedDependency {
+            source: self.part(trigger, &middleware.source)?,
+            export: None,
+            inherit: inherited(&middleware.inherit),
+            environment: middleware.environment.clone(),
+        })
+    }
+
+    /// What is composed with something else.
+    fn part(
+        &mut self,
+        component: &str,
+        source: &DependencySource,
+    ) -> Result<LockedSource, PackageError> {
+        let app = &self.stated.app;
+        let missing = || Source::File(PathBuf::new());
+        let source = match source {
+            DependencySource::Source(source) => source.clone(),
+            DependencySource::Component(id) => {
+                app.components.get(id).map_or_else(missing, |it| it.source.clone())
+            }
+        };
+        let fetched = Some(self.fetched);
+        let location = Location { root: &app.root, source: &source, build_commands: &[], fetched };
+        let (wasm, _) = resolve::resolve(&location).map_err(|error| PackageError::Part {
+            component: component.to_owned(),
+            what: described(&source),
+            source: error,
+        })?;
+        self.module(wasm, WASM)
+    }
+
+    fn module(&mut self, wasm: Vec<u8>, kind: &str) -> Result<LockedSource, PackageError> {
+        self.budget.take(wasm.len() as u64)?;
+        Ok(LockedSource::of(&self.bytes(kind, wasm)))
+    }
+
+    /// A layer that is compressed, and named by what is in it.
+    fn compressed(&mut self, wasm: &[u8]) -> Result<LockedSource, PackageError> {
+        self.budget.take(wasm.len() as u64)?;
+        let packed = archive::compressed(wasm).map_err(PackageError::io(Path::new("a layer")))?;
+        self.bytes(WASM_GZIP, packed);
+        Ok(LockedSource::of(&digest_of(wasm)))
+    }
+
+    fn bytes(&mut self, kind: &str, bytes: Vec<u8>) -> String {
+        let (digest, size) = (digest_of(&bytes), bytes.len() as u64);
+        self.blob(kind, &digest, size, Content::Bytes(bytes.into()));
+        digest
+    }
+
+    fn blob(&mut self, kind: &str, digest: &str, size: u64, content: Content) {
+        let (media_type, digits) = (kind.to_owned(), digest.to_owned());
+        let descriptor = Descriptor { media_type, digest: format!("sha256:{digest}"), size };
+        self.blobs.insert(digits, Blob { descriptor, content });
+    }
+
+    /// What only Dayfly knows of a component.
+    fn dayfly_of(&self, component: &Component, folders: &[Granted]) -> Map<String, Value> {
+        let mut own = self.stated.bounds.get(&component.id).cloned().unwrap_or_default();
+        // What is packed of a script is no script any more, and would have the defaults of others.
+        if is_script(component) {
+            let limits = own.entry("limits").or_insert_with(|| json!({}));
+            let bytes = &component.limits;
+            let needed = [("memory", bytes.memory_bytes), ("stack", bytes.stack_bytes)];
+            for (name, bytes) in needed {
+                if let Some(limits) = limits.as_object_mut() {
+                    limits.entry(name).or_insert_with(|| format!("{bytes}B").into());
+                }
+            }
+        }
+        let lists =
+            [("blob_containers", &component.blob_containers), ("messaging", &component.messaging)];
+        for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            own.insert(key.to_owned(), json!(list));
+        }
+        if component.websockets {
+            own.insert("websockets".to_owned(), true.into());
+        }
+        let folders = folders.iter().map(|it| json!({ "at": it.guest, "writable": it.writable }));
+        own.insert("folders".to_owned(), folders.collect());
+        own
+    }
+
+    /// The files that a component sees, by their path below the guest's root.
+    fn files_of(&mut self, folders: &[Granted]) -> Result<BTreeMap<String, PathBuf>, PackageError> {
+        let root = &self.stated.app.root;
+        let app = root.canonicalize().map_err(PackageError::io(root))?;
+        let mut files = BTreeMap::new();
+        let written = folders.iter().filter(|folder| folder.writable);
+        let written =
+            written.filter(|it| it.host.read_dir().is_ok_and(|entries| entries.count() > 0));
+        self.left_out.extend(written.map(|folder| folder.guest.clone()));
+        // A guest sees of two folders the one whose path is longer.
+        let mut ordered: Vec<_> = folders.iter().filter(|folder| !folder.writable).collect();
+        ordered.sort_by_key(|folder| folder.guest.trim_matches('/').len());
+        for folder in ordered {
+            let host = folder.host.canonicalize().map_err(PackageError::io(&folder.host))?;
+            let mut walk = Walk { app: &app, left_out: &mut self.left_out, files: &mut files };
+            walk.folder(&host, folder.guest.trim_matches('/'))?;
+        }
+        Ok(files)
+    }
+}
+
+/// A walk through a granted folder.
+struct Walk<'w> {
+    app: &'w Path,
+    left_out: &'w mut BTreeSet<String>,
+    files: &'w mut BTreeMap<String, PathBuf>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &Path, guest: &str) -> Result<(), PackageError> {
+        for entry in folder.read_dir().map_err(PackageError::io(folder))? {
+            let entry = entry.map_err(PackageError::io(folder))?;
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_str().ok_or_else(|| PackageError::Name { path: path.clone() })?;
+            let kind = entry.file_type().map_err(PackageError::io(&path))?;
+            let guest = if guest.is_empty() { name.to_owned() } else { format!("{guest}/{name}") };
+            // As where it is served, a link leads to what lies in the app's folder, or nowhere.
+            let target = path.canonicalize().ok().filter(|it| {
+                !kind.is_symlink() || (it.starts_with(self.app) && it.is_file() && !is_never(it))
+            });
+            match target {
+                Some(_) if is_never(Path::new(name)) => self.leave_out(&guest),
+                Some(_) if kind.is_dir() => self.folder(&path, &guest)?,
+                Some(target) if target.is_file() => drop(self.files.insert(guest, target)),
+                _ => self.leave_out(&guest),
+            }
+            if self.files.len() > super::MAX_FILES {
+                return Err(PackageError::TooLarge(format!("{} files", super::MAX_FILES)));
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, guest: &str) {
+        self.left_out.insert(format!("/{guest}"));
+    }
+}
+
+/// Whether a part of a path is one of what is in no package.
+fn is_never(path: &Path) -> bool {
+    path.iter().any(|part| NEVER.iter().any(|never| part == *never))
+}
+
+fn is_script(component: &Component) -> bool {
+    matches!(&component.source, Source::File(file) if Language::of(file).is_some())
+}
+
+/// Refuses what lies outside the app's folder.
+fn outside(component: &Component) -> Result<(), PackageError> {
+    let mounts = component.files.iter().filter_map(|grant| match grant {
+        FileGrant::Mount { source, .. } => Some(source),
+        FileGrant::Glob(_) => None,
+    });
+    let is_outside = |path: &&PathBuf| path.is_absolute() || path.iter().any(|part| part == "..");
+    match mounts.into_iter().find(is_outside) {
+        None => Ok(()),
+        Some(path) => {
+            let (component, path) = (component.id.0.clone(), path.clone());
+            Err(PackageError::Outside { component, path })
+        }
+    }
+}
+
+fn inherited(inherit: &Inherit) -> LockedInherit {
+    match inherit {
+        Inherit::All => LockedInherit::All,
+        Inherit::Nothing => LockedInherit::Some(Vec::new()),
+        Inherit::Some(keys) => LockedInherit::Some(keys.clone()),
+    }
+}
+
+/// The variables. Who declares one a secret does not want to publish its default.
+fn variables(app: &App) -> BTreeMap<String, LockedVariable> {
+    let variables = app.variables.iter().map(|(name, variable)| {
+        let locked = LockedVariable {
+            description: Some(variable.description.clone()).filter(|text| !text.is_empty()),
+            default: variable.default.clone().filter(|_| !variable.secret),
+            secret: variable.secret,
+        };
+        (name.clone(), locked)
+    });
+    variables.collect()
+}
+
+fn metadata(stated: &Stated) -> Map<String, Value> {
+    let app = &stated.app;
+    let mut metadata = Map::from_iter([("name".to_owned(), app.name.clone().into())]);
+    for (key, text) in [("version", &app.version), ("description", &app.description)] {
+        if !text.is_empty() {
+            metadata.insert(key.to_owned(), text.clone().into());
+        }
+    }
+    if !app.authors.is_empty() {
+        metadata.insert("authors".to_owned(), json!(app.authors));
+    }
+    let mut settings: Map<String, Value> = app.trigger_settings.clone().into_iter().collect();
+    if !app.http_base.is_empty() {
+        settings.insert("http".to_owned(), json!({ "base": app.http_base }));
+    }
+    let kinds: BTreeSet<_> = stated.triggers.iter().map(|it| it.kind.as_str()).collect();
+    if let (Some(kind), 1) = (kinds.first(), kinds.len()) {
+        let mut one = settings.get(*kind).cloned().unwrap_or_else(|| json!({}));
+        if let Some(one) = one.as_object_mut() {
+            one.insert("type".to_owned(), (*kind).into());
+        }
+        metadata.insert("trigger".to_owned(), one);
+    }
+    metadata.insert("triggers".to_owned(), settings.into());
+    if stated.is_dayfly {
+        metadata.insert(DAYFLY.to_owned(), json!({ "version": 1 }));
+    }
+    metadata
+}
+
+fn metadata_of(component: &Component) -> Map<String, Value> {
+    let hosts: Vec<_> = component.allowed_outbound_hosts.entries().collect();
+    let mut metadata = Map::new();
+    if !component.description.is_empty() {
+        metadata.insert("description".to_owned(), component.description.clone().into());
+    }
+    for (key, list) in [
+        ("allowed_outbound_hosts", &hosts),
+        ("key_value_stores", &component.key_value_stores),
+        ("databases", &component.sqlite_databases),
+        ("ai_models", &component.ai_models),
+    ] {
+        if !list.is_empty() {
+            metadata.insert(key.to_owned(), json!(list));
+        }
+    }
+    metadata
+}
+
+/// What people see of a package in a registry.
+fn annotations(app: &App) -> Map<String, Value> {
+    let authors = app.authors.join(", ");
+    let named = [
+        ("title", &app.name),
+        ("version", &app.version),
+        ("description", &app.description),
+        ("authors", &authors),
+    ];
+    let named = named.into_iter().filter(|(_, text)| !text.is_empty());
+    named
+        .map(|(key, text)| (format!("org.opencontainers.image.{key}"), text.clone().into()))
+        .collect()
+}

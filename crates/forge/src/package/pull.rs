@@ -1,0 +1,141 @@
+//! A package from a registry, as an app's folder. The folder is there whole or not at all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::locked::{LockedApp, is_locked};
+use super::unpack::{self, Layers};
+use super::{
+    LOCKED, MAX_LAYERS, MAX_LOCKED_BYTES, MAX_PACKAGE_BYTES, PackageError, WASM, WKG_WASM,
+    described,
+};
+use crate::fetch::{
+    Client, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Version,
+};
+use crate::resolve::MAX_SOURCE_BYTES;
+
+/// The folder of a package whose digest is stated and that was fetched before, in the folder that
+/// keeps what was fetched.
+pub fn kept(reference: &Reference, config: &FetchConfig) -> Option<PathBuf> {
+    match &reference.version {
+        Version::Digest(digest) => Some(folder_of(config, digest)).filter(|it| it.is_dir()),
+        Version::Tag(_) => None,
+    }
+}
+
+/// Fetches a package and lays the app out: in `folder`, which must not be there or be empty, or else
+/// in the folder that keeps what was fetched, where it may be already. Gives the app's folder.
+///
+/// # Errors
+/// If the registry cannot be asked, the package holds no app, or something in it is not what it
+/// claims to be.
+pub fn pull(
+    reference: &Reference,
+    config: &FetchConfig,
+    folder: Option<&Path>,
+    mut tell: impl FnMut(Fetching<'_>),
+) -> Result<PathBuf, PackageError> {
+    if let Some(folder) = folder {
+        is_free(folder)?;
+    }
+    let client = Client::new(config.patience)?;
+    let mut oci = Oci::of(client.asker(), reference, config.credentials.as_deref())?;
+    let version = reference.version();
+    let (manifest, digest) = client.run(|_| oci.manifest(&version))?;
+    let place = folder.map_or_else(|| folder_of(config, &digest), Path::to_owned);
+    if folder.is_none() && place.is_dir() {
+        return Ok(place);
+    }
+    let store = Store::new(&config.folder);
+    let mut bring = |blob: &Descriptor| -> Result<PathBuf, PackageError> {
+        let (what, began) = (described(blob), Instant::now());
+        if blob.digits().is_none_or(|digits| store.find(digits).is_none()) {
+            tell(Fetching::Starts(&what));
+        }
+        let (copy, bytes) = client.run(|_| oci.bring(blob, &store, &mut tell))?;
+        if bytes > 0 {
+            tell(Fetching::Done { source: &what, bytes, took: began.elapsed() });
+        } else if !copy.is(&fs::read(&copy.path).map_err(PackageError::io(&copy.path))?) {
+            return Err(PackageError::Changed { path: copy.path });
+        }
+        Ok(copy.path)
+    };
+    check(&manifest)?;
+    let app = description(&manifest, reference, &mut bring)?;
+    let mut layers = Layers::default();
+    for layer in manifest.layers.iter().filter(|layer| unpack::is_needed(layer, &app)) {
+        let path = bring(layer)?;
+        layers.add(layer, path);
+    }
+    let parent = place.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(PackageError::io(parent))?;
+    let staging = tempfile::Builder::new().prefix(".pulled-").tempdir_in(parent);
+    let staging = staging.map_err(PackageError::io(parent))?;
+    let laid_out = staging.path().join("app");
+    unpack::lay_out(&app, &layers, staging.path(), &laid_out)?;
+    match fs::rename(&laid_out, &place) {
+        // Another process was faster.
+        Err(_) if folder.is_none() && place.is_dir() => {}
+        renamed => renamed.map_err(PackageError::io(&place))?,
+    }
+    Ok(place)
+}
+
+fn folder_of(config: &FetchConfig, digest: &str) -> PathBuf {
+    config.folder.join("apps").join(digest)
+}
+
+fn is_free(folder: &Path) -> Result<(), PackageError> {
+    let is_free = match folder.read_dir() {
+        Ok(entries) => entries.count() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    if is_free { Ok(()) } else { Err(PackageError::Taken { path: folder.to_owned() }) }
+}
+
+/// Holds what a manifest states against the bounds, before anything is fetched.
+fn check(manifest: &Manifest) -> Result<(), PackageError> {
+    if manifest.layers.len() > MAX_LAYERS {
+        return Err(PackageError::TooLarge(format!("{MAX_LAYERS} layers")));
+    }
+    let blobs = || manifest.layers.iter().chain(&manifest.config);
+    if blobs().any(|blob| blob.size > MAX_SOURCE_BYTES) {
+        let most = format!("{} MiB in one layer", MAX_SOURCE_BYTES >> 20);
+        return Err(PackageError::TooLarge(most));
+    }
+    let all = blobs().fold(0_u64, |all, blob| all.saturating_add(blob.size));
+    match all > MAX_PACKAGE_BYTES {
+        true => Err(PackageError::TooLarge(format!("{} GiB in all", MAX_PACKAGE_BYTES >> 30))),
+        false => Ok(()),
+    }
+}
+
+/// The app that a package describes, or that its one component makes.
+fn description(
+    manifest: &Manifest,
+    reference: &Reference,
+    bring: &mut dyn FnMut(&Descriptor) -> Result<PathBuf, PackageError>,
+) -> Result<LockedApp, PackageError> {
+    let no_app = |what: &str| Err(PackageError::NoApp(what.to_owned()));
+    let layers = &manifest.layers;
+    let described = layers.iter().find(|layer| is_locked(&layer.media_type));
+    let Some(described) = described.or(manifest.config.as_ref()) else {
+        return no_app("its manifest lists others, or nothing");
+    };
+    if described.size > MAX_LOCKED_BYTES {
+        return no_app("its description is too long");
+    }
+    let path = bring(described)?;
+    let text = fs::read(&path).map_err(PackageError::io(&path))?;
+    if described.media_type == LOCKED || LockedApp::is_one(&text) {
+        return LockedApp::parse(&text);
+    }
+    match &layers[..] {
+        [one] if [WASM, WKG_WASM].contains(&&*one.media_type) => {
+            let digits = one.digits().unwrap_or_default();
+            Ok(LockedApp::of_component(reference.name(), digits))
+        }
+        _ => no_app("neither one that Spin or Dayfly pushed, nor one component"),
+    }
+}

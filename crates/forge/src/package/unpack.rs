@@ -1,0 +1,225 @@
+//! The content of a package, laid out as a folder that Dayfly serves: a manifest, components and
+//! files. Everything in the package is hostile: nothing is written elsewhere than in that folder,
+//! nothing that the manifest says leads out of it, and all of it is bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use dayfly_model::{App, FileGrant, Manifest, Source};
+use serde_json::Value;
+
+use super::locked::{ContentRef, DAYFLY, LockedApp, LockedComponent};
+use super::manifest::{self, Folder, Places};
+use super::{ARCHIVE, Budget, LOCKED, PackageError, WASM_GZIP, archive};
+use crate::fetch::{Descriptor, digest_of};
+
+/// The longest path of a file.
+const MAX_PATH: usize = 1024;
+
+/// The layers of a package that were fetched.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    /// By digest.
+    plain: BTreeMap<String, PathBuf>,
+    archives: BTreeMap<String, PathBuf>,
+    compressed: BTreeMap<String, PathBuf>,
+}
+
+impl Layers {
+    pub(super) fn add(&mut self, layer: &Descriptor, path: PathBuf) {
+        let kind = match layer.media_type.as_str() {
+            ARCHIVE => &mut self.archives,
+            WASM_GZIP => &mut self.compressed,
+            _ => &mut self.plain,
+        };
+        kind.insert(layer.digits().unwrap_or_default().to_owned(), path);
+    }
+
+    /// Everything by its digest, what is compressed unpacked into a folder.
+    fn unpacked(
+        &self,
+        folder: &Path,
+        budget: &mut Budget,
+    ) -> Result<BTreeMap<String, PathBuf>, PackageError> {
+        let mut contents = self.plain.clone();
+        for (digest, layer) in &self.archives {
+            let found = archive::unpack(layer, digest, folder, budget)?;
+            contents.extend(found.into_iter().map(|digest| (digest.clone(), folder.join(digest))));
+        }
+        for (digest, layer) in &self.compressed {
+            let digest = archive::decompress(layer, digest, folder, budget)?;
+            contents.insert(digest.clone(), folder.join(digest));
+        }
+        Ok(contents)
+    }
+}
+
+/// Whether a layer holds something that an app names, or may.
+pub(super) fn is_needed(layer: &Descriptor, app: &LockedApp) -> bool {
+    match layer.media_type.as_str() {
+        LOCKED => false,
+        ARCHIVE | WASM_GZIP => true,
+        _ => layer.digits().is_some_and(|digits| app.named().any(|named| named == digits)),
+    }
+}
+
+/// Lays an app out in `folder`; `scratch` is for what is unpacked on the way.
+pub(super) fn lay_out(
+    app: &LockedApp,
+    layers: &Layers,
+    scratch: &Path,
+    folder: &Path,
+) -> Result<(), PackageError> {
+    let mut budget = Budget::new();
+    let unpacked = scratch.join("unpacked");
+    fs::create_dir(&unpacked).map_err(PackageError::io(&unpacked))?;
+    let contents = layers.unpacked(&unpacked, &mut budget)?;
+    fs::create_dir(folder).map_err(PackageError::io(folder))?;
+    let mut out = LayOut { folder, contents, budget: Budget::new(), places: Places::default() };
+    for component in &app.components {
+        out.module(&component.source.content, &format!("components/{}.wasm", component.id))?;
+    }
+    for part in app.modules() {
+        let digits = part.digits().unwrap_or_default();
+        out.module(part, &format!("dependencies/{}.wasm", digits.get(..16).unwrap_or(digits)))?;
+    }
+    for component in &app.components {
+        out.files(component)?;
+    }
+    let (name, text) = manifest::of(app, &out.places)?;
+    let parsed = Manifest::parse(&text, name, folder, None).map_err(PackageError::Manifest)?;
+    stays_inside(&parsed, &out.places)?;
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(PackageError::io(&path))
+}
+
+struct LayOut<'l> {
+    folder: &'l Path,
+    /// Where each content is, by its digest.
+    contents: BTreeMap<String, PathBuf>,
+    budget: Budget,
+    places: Places,
+}
+
+impl LayOut<'_> {
+    /// Puts a module in its place, unless it has one.
+    fn module(&mut self, content: &ContentRef, place: &str) -> Result<(), PackageError> {
+        let Some(digits) = content.digits() else {
+            return Err(PackageError::Locked("code in it has no digest".to_owned()));
+        };
+        if self.places.modules.contains_key(digits) {
+            return Ok(());
+        }
+        self.put(content, place)?;
+        self.places.modules.insert(digits.to_owned(), place.to_owned());
+        Ok(())
+    }
+
+    /// Puts the files of a component in their places.
+    fn files(&mut self, component: &LockedComponent) -> Result<(), PackageError> {
+        let mut folders = folders_of(component)?;
+        for (index, folder) in folders.iter_mut().enumerate() {
+            folder.path = format!("files/{}/{index}", component.id);
+            let path = self.folder.join(&folder.path);
+            fs::create_dir_all(&path).map_err(PackageError::io(&path))?;
+        }
+        for file in &component.files {
+            let is_plain = |part| matches!(part, Component::Normal(_));
+            let path = Path::new(&file.path);
+            if file.path.is_empty()
+                || file.path.len() > MAX_PATH
+                || file.path.contains('\0')
+                || !path.components().all(is_plain)
+            {
+                return Err(PackageError::Escapes(file.path.clone()));
+            }
+            // The folder by which the guest sees it.
+            let within = folders.iter().filter_map(|folder| {
+                let below = path.strip_prefix(folder.destination.trim_matches('/')).ok()?;
+                Some((folder, below)).filter(|_| below != Path::new(""))
+            });
+            let within =
+                within.max_by_key(|(folder, _)| folder.destination.trim_matches('/').len());
+            let (folder, below) = within.ok_or_else(|| PackageError::Escapes(file.path.clone()))?;
+            self.put(&file.content, &format!("{}/{}", folder.path, below.display()))?;
+        }
+        if !folders.is_empty() {
+            self.places.folders.insert(component.id.clone(), folders);
+        }
+        Ok(())
+    }
+
+    /// Puts content in a place below the folder.
+    fn put(&mut self, content: &ContentRef, place: &str) -> Result<(), PackageError> {
+        let path = self.folder.join(place);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(PackageError::io(parent))?;
+        }
+        let digits = content.digits().unwrap_or_default();
+        if let Some(bytes) = content.bytes() {
+            let bytes = bytes?;
+            if !digits.is_empty() && digest_of(&bytes) != digits {
+                let problem = "is not what stands in the description".to_owned();
+                return Err(PackageError::Layer { digest: digits.to_owned(), problem });
+            }
+            self.budget.take(bytes.len() as u64)?;
+            return fs::write(&path, bytes).map_err(PackageError::io(&path));
+        }
+        let from = self.contents.get(digits);
+        let from = from.ok_or_else(|| PackageError::Missing { digest: digits.to_owned() })?;
+        let bytes = from.metadata().map_err(PackageError::io(from))?.len();
+        self.budget.take(bytes)?;
+        fs::copy(from, &path).map_err(PackageError::io(&path))?;
+        Ok(())
+    }
+}
+
+/// The folders that a component sees: as Dayfly packed them, or all as one, as with Spin.
+fn folders_of(component: &LockedComponent) -> Result<Vec<Folder>, PackageError> {
+    let folder = |destination: &str, writable| Folder {
+        path: String::new(),
+        destination: destination.to_owned(),
+        writable,
+    };
+    let own = component.metadata.get(DAYFLY).and_then(|own| own.get("folders"));
+    let Some(Value::Array(stated)) = own else {
+        return Ok(match component.files.is_empty() {
+            true => Vec::new(),
+            false => vec![folder("/", false)],
+        });
+    };
+    let folders = stated.iter().map(|it| {
+        let at = it.get("at").and_then(Value::as_str);
+        let at = at.ok_or_else(|| PackageError::Locked("a folder is nowhere".to_owned()))?;
+        Ok(folder(at, it.get("writable").and_then(Value::as_bool).unwrap_or(false)))
+    });
+    folders.collect()
+}
+
+/// Refuses an app that reaches for anything that was not laid out for it.
+fn stays_inside(app: &App, places: &Places) -> Result<(), PackageError> {
+    let modules: BTreeSet<_> = places.modules.values().map(Path::new).collect();
+    for source in app.sources() {
+        match source {
+            Source::File(file) if modules.contains(&**file) => {}
+            Source::File(file) => return Err(PackageError::Strays(file.display().to_string())),
+            Source::Url { url, .. } => return Err(PackageError::Strays(url.clone())),
+            Source::Registry { package, .. } => {
+                return Err(PackageError::Strays(package.clone()));
+            }
+        }
+    }
+    let folders: BTreeSet<_> =
+        places.folders.values().flatten().map(|folder| Path::new(&folder.path)).collect();
+    for grant in app.components.values().flat_map(|component| &component.files) {
+        match grant {
+            FileGrant::Mount { source, .. } if folders.contains(&**source) => {}
+            FileGrant::Mount { source, .. } => {
+                return Err(PackageError::Strays(source.display().to_string()));
+            }
+            FileGrant::Glob(glob) => return Err(PackageError::Strays(glob.clone())),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Events for whoever answers HTTP: a POST in the binary mode of CloudEvents' HTTP binding.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dayfly_capabilities::queue::{Content, MESSAGE_BYTES};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::TokioExecutor;
+
+use super::Event;
+use crate::dispatch::content_type;
+use crate::error::chain;
+
+/// Where an event comes from that somebody sends to a route.
+const SOURCE: &str = "/send";
+
+/// Sends events.
+pub(super) struct Poster(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+/// Why an event was not sent.
+pub(super) enum NotPosted {
+    /// The URL is none.
+    Url(String),
+    /// No answer came.
+    Lost(legacy::Error),
+}
+
+impl Poster {
+    /// One that trusts the platform's authorities.
+    pub(super) fn new() -> Self {
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_platform_verifier()
+            .https_or_http()
+            .enable_all_versions()
+            .build();
+        Self(Client::builder(TokioExecutor::new()).build(connector))
+    }
+
+    /// Sends an event; of a `plain` one the data alone, and its media type.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        event: &Event,
+        plain: bool,
+    ) -> Result<Response<Incoming>, NotPosted> {
+        let body = Full::new(event.data.clone());
+        let request = Request::post(url).body(body);
+        let mut request = request.map_err(|error| NotPosted::Url(error.to_string()))?;
+        let headers = request.headers_mut();
+        let mut own = event.own_headers();
+        match plain {
+            true => headers.extend(own.remove(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value))),
+            false => headers.extend(own),
+        }
+        headers.extend(event.trace());
+        self.0.request(request).await.map_err(NotPosted::Lost)
+    }
+}
+
+/// Sends an event to a URL as somebody does who tries a route, and waits for the answer. What the content's
+/// attributes leave open is made up; of a `plain` one only the data is sent, with its media type.
+///
+/// # Errors
+/// Why there is no answer that says that it went well, for people.
+pub async fn send(
+    url: &str,
+    content: Content,
+    plain: bool,
+    patience: Duration,
+) -> Result<Content, String> {
+    let event = Event::of_content(content, Event::new(SOURCE, "dayfly.test", Bytes::new()));
+    let exchange = async {
+        let response =
+            Poster::new().post(url, &event, plain).await.map_err(|error| match error {
+                NotPosted::Url(error) => error,
+                NotPosted::Lost(error) => chain(&error),
+            })?;
+        let (head, body) = response.into_parts();
+        let data = Limited::new(body, MESSAGE_BYTES).collect().await;
+        let data = data.map_err(|error| format!("its answer broke off: {error}"))?.to_bytes();
+        if !head.status.is_success() {
+            let said = String::from_utf8_lossy(&data).lines().next().map(str::to_owned);
+            let said = said.map(|line| format!(": {line}")).unwrap_or_default();
+            return Err(format!("{url} answered with status {}{said}", head.status));
+        }
+        let content_type = content_type(&head.headers);
+        Ok(Content { attributes: Vec::new(), content_type, data })
+    };
+    let answered = tokio::time::timeout(patience, exchange).await;
+    answered.unwrap_or_else(|_| Err(format!("{url} did not answer within {patience:?}")))
+}

@@ -35,7 +35,7 @@ struct Case {
 /// What `page.py` imports.
 const PYTHON_PAGE: &str = "import datetime, html, json, string, urllib.parse";
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case {
         name: "Ruby, hello",
         script: "hello.rb",
@@ -71,6 +71,19 @@ const CASES: [Case; 6] = [
         name: "JavaScript, a page and JSON",
         script: "page.js",
         native: [&["node", "-e", "1"], &["node", "--jitless", "-e", "1"]],
+    },
+    Case {
+        name: "Perl, hello",
+        script: "hello.psgi",
+        native: [&["perl", "-e", "1"], &["perl", "-f", "-e", "1"]],
+    },
+    Case {
+        name: "Perl, a page and JSON",
+        script: "page.psgi",
+        native: [
+            &["perl", "-MJSON::PP", "-MPOSIX", "-e", "1"],
+            &["perl", "-f", "-MJSON::PP", "-MPOSIX", "-e", "1"],
+        ],
     },
 ];
 

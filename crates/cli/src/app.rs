@@ -9,7 +9,7 @@ use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
 use dayfly_forge::fetch::{Fetched, Reference};
-use dayfly_forge::script::Language;
+use dayfly_forge::script::{self, Dependencies, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
 use dayfly_model::manifest::Manifest;
@@ -164,7 +164,7 @@ impl AppSource {
     pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
         let elsewhere =
             |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
-        if !app.sources().any(elsewhere) && fetching::languages(app).is_empty() {
+        if !app.sources().any(elsewhere) && Dependencies::of(app).is_empty() {
             return Ok(Fetched::default());
         }
         fetching::fetch(app, self.fetched_folder()?, quiet)
@@ -324,7 +324,9 @@ impl AppArgs {
         for source in app.sources() {
             if let dayfly_model::Source::File(file) = source {
                 // Its folder, because a build puts a new file into it.
-                needs.read.push(folder_of(&app.root.join(file)));
+                let file = app.root.join(file);
+                needs.read.push(folder_of(&file));
+                needs.read.extend(script::folder(&app.root, &file).map(Path::to_owned));
             }
         }
         needs.tidy();
@@ -426,11 +428,7 @@ fn refuse_unserved(app: &App) -> Result<()> {
         .uses
         .iter()
         .filter(|used| !is_served(&used.feature))
-        .map(|used| {
-            let hint = unserved_hint(&used.feature).map(|hint| format!(" ({hint})"));
-            let hint = hint.unwrap_or_default();
-            format!("{used}, which this version of Dayfly does not serve{hint}")
-        })
+        .map(|used| format!("{used}, which this version of Dayfly does not serve"))
         .collect();
     if unserved.is_empty() { Ok(()) } else { Err(anyhow!(Several(unserved.join("\n       ")))) }
 }
@@ -450,17 +448,6 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
             Language::of(Path::new(&format!("script.{extension}"))).is_some()
         }
         _ => false,
-    }
-}
-
-/// What a person can do where a feature is not served.
-pub(crate) fn unserved_hint(feature: &Feature) -> Option<&'static str> {
-    match feature {
-        Feature::ScriptSource(extension) if matches!(&**extension, "ts" | "cjs") => Some(
-            "make an ES module of it, for example by \
-             `npx esbuild app.ts --bundle --format=esm --outfile=app.js`",
-        ),
-        _ => None,
     }
 }
 

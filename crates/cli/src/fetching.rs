@@ -1,6 +1,5 @@
 //! Brings the sources of an app that are elsewhere, and tells the user about it.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, stderr};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,8 @@ use dayfly_forge::fetch::{
     self, FetchConfig, FetchError, Fetched, Fetching, PATIENCE, Reference, Registries,
 };
 use dayfly_forge::package;
-use dayfly_forge::script::{self, Language};
-use dayfly_model::{App, Source};
+use dayfly_forge::script::{self, Dependencies};
+use dayfly_model::App;
 use directories::{BaseDirs, ProjectDirs};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -44,14 +43,22 @@ pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> 
     let fetched = fetch::fetch(app.sources(), &config, |word| teller.tell(word));
     let mut fetched = fetched.map_err(failed)?;
     let given = std::env::var("DAYFLY_INTERPRETERS").ok().filter(|given| !given.is_empty());
-    for language in languages(app) {
-        let tell = |word: Fetching<'_>| teller.tell(word);
-        let path = script::fetch(language.interpreter(), &config, given.as_deref(), tell);
+    let needed = Dependencies::of(app);
+    for package in needed.packages {
+        let path = script::fetch(package, &config, given.as_deref(), |word| teller.tell(word));
         let path = path.map_err(|error| {
             let hint = error.hint();
             report::hint(error, Some(hint))
         })?;
-        fetched.has_interpreter(language, path);
+        fetched.has_package(package, path);
+    }
+    for requirements in needed.requirements {
+        let wheels = script::install(&requirements, &config, |word| teller.tell(word));
+        let wheels = wheels.map_err(|error| {
+            let hint = error.hint();
+            report::hint(error, Some(hint))
+        })?;
+        fetched.has_wheels(wheels);
     }
     Ok(fetched)
 }
@@ -78,15 +85,6 @@ pub(crate) fn package(
         let error = anyhow!(error).context(format!("failed to fetch package `{reference}`"));
         report::hint(error, hint)
     })
-}
-
-/// The languages of an app's scripts.
-pub(crate) fn languages(app: &App) -> BTreeSet<Language> {
-    let files = app.sources().filter_map(|source| match source {
-        Source::File(file) => Language::of(file),
-        _ => None,
-    });
-    files.collect()
 }
 
 /// The folder that keeps what was fetched: the one that the user names, or one in the user's cache.

@@ -9,7 +9,7 @@ use dayfly_capabilities::opened_by;
 use dayfly_capabilities::wasi::{FilesError, Folder, Folders};
 use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_forge::fetch::Fetched;
-use dayfly_forge::script::Language;
+use dayfly_forge::script::{self, Language};
 use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job};
 use dayfly_host::{BoxError, ImageSource, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
@@ -72,9 +72,8 @@ impl Source {
         let mut left = folders.map_or_else(Vec::new, |found| {
             found.folders.into_iter().map(|folder| folder.host).collect()
         });
-        if is_script(component) {
-            left.extend(self.files.first().and_then(|file| file.parent()).map(Path::to_owned));
-        }
+        let own = self.files.first().and_then(|file| script::folder(&self.app.root, file));
+        left.extend(own.map(Path::to_owned));
         let mut all: Option<Stamp> = None;
         let mut seen = 0;
         while let Some(path) = left.pop() {

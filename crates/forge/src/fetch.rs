@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use dayfly_model::Source;
 
 use crate::resolve::MAX_SOURCE_BYTES;
-use crate::script::Language;
+use crate::script::{Package, Wheels};
 
 pub(crate) use client::Client;
 pub use client::FetchFailure;
@@ -67,7 +67,8 @@ pub enum Fetching<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Fetched {
     found: HashMap<Source, Copy>,
-    interpreters: HashMap<Language, PathBuf>,
+    packages: HashMap<&'static str, PathBuf>,
+    wheels: HashMap<String, PathBuf>,
 }
 
 /// A source that is kept on this machine.
@@ -131,20 +132,31 @@ impl Fetched {
         self.found.get(source)
     }
 
-    /// Says where the interpreter of a language is.
-    pub fn has_interpreter(&mut self, language: Language, path: PathBuf) {
-        self.interpreters.insert(language, path);
+    /// Says where the module of a package is.
+    pub fn has_package(&mut self, package: &Package, path: PathBuf) {
+        self.packages.insert(package.digest, path);
     }
 
-    /// The module of a language's interpreter.
-    pub(crate) fn interpreter(&self, language: Language) -> Option<&Path> {
-        self.interpreters.get(&language).map(PathBuf::as_path)
+    /// Says where requirements are installed.
+    pub fn has_wheels(&mut self, wheels: Wheels) {
+        self.wheels.insert(wheels.digest, wheels.folder);
+    }
+
+    /// The module of a package.
+    pub(crate) fn package(&self, package: &Package) -> Option<&Path> {
+        self.packages.get(package.digest).map(PathBuf::as_path)
+    }
+
+    /// The folder with the requirements of this digest.
+    pub(crate) fn wheels(&self, digest: &str) -> Option<&Path> {
+        self.wheels.get(digest).map(PathBuf::as_path)
     }
 
     /// The folders that the copies lie in.
     pub fn folders(&self) -> impl Iterator<Item = &Path> {
         let copies = self.found.values().map(|copy| &copy.path);
-        copies.chain(self.interpreters.values()).filter_map(|path| path.parent())
+        let files = copies.chain(self.packages.values()).filter_map(|path| path.parent());
+        files.chain(self.wheels.values().map(PathBuf::as_path))
     }
 }
 
@@ -161,7 +173,7 @@ pub fn kept<'a>(sources: impl IntoIterator<Item = &'a Source>, folder: &Path) ->
         }?;
         Some((source.clone(), copy))
     });
-    Fetched { found: kept.collect(), interpreters: HashMap::new() }
+    Fetched { found: kept.collect(), ..Fetched::default() }
 }
 
 /// Fetches what of `sources` is not kept yet.

@@ -21,6 +21,7 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, Linker, Val};
 
 pub use error::FreezeError;
+pub(crate) use error::told;
 pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;

@@ -15,7 +15,7 @@ use crate::inspect::{self, InspectError, World};
 use crate::progress::{Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
 use crate::resolve::{self, Location, ResolveError};
-use crate::script::{self, BootError};
+use crate::script::{self, SettingError};
 use crate::shape::{self, ShapeError};
 use crate::unshim;
 
@@ -124,10 +124,16 @@ pub enum Failure {
     Componentise(#[from] ComponentiseError),
     /// What a script needs beside its interpreter could not be put in its place.
     #[error(transparent)]
-    Script(#[from] BootError),
+    Script(#[from] SettingError),
     /// The component could not be frozen.
     #[error("failed to freeze the component")]
-    Freeze(#[source] Box<FreezeError>),
+    Freeze {
+        /// Why.
+        #[source]
+        error: Box<FreezeError>,
+        /// What a person can do about it, where it is a script.
+        advice: Option<String>,
+    },
     /// The component's names could not be read.
     #[error(transparent)]
     Rename(#[from] RenameError),
@@ -161,6 +167,17 @@ impl ForgeError {
 }
 
 impl Failure {
+    /// With what the folder of a script says about it.
+    fn advised(self, location: &Location<'_>) -> Self {
+        match self {
+            Self::Freeze { error, .. } => {
+                let advice = script::advice(location, &error);
+                Self::Freeze { error, advice }
+            }
+            other => other,
+        }
+    }
+
     fn is_unfetched(&self) -> bool {
         match self {
             Self::Resolve(ResolveError::NotFetched { .. }) => true,
@@ -177,12 +194,10 @@ impl Failure {
         match self {
             Self::Resolve(error) => error.hint(),
             Self::Componentise(error) => error.hint(),
-            Self::Freeze(error) => error.hint(),
+            Self::Freeze { error, advice } => advice.clone().or_else(|| error.hint()),
             Self::Compose(error) => error.hint(),
             Self::Shape(error) => error.hint(),
-            Self::Script(_) => {
-                Some("see that there is room, and that it may be written".to_owned())
-            }
+            Self::Script(error) => error.hint(),
             Self::Rename(_) | Self::Inspect(_) => {
                 Some("the file looks damaged: build or copy it again".to_owned())
             }
@@ -257,7 +272,8 @@ fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
     let terms = job.freezer.map(|freezer| script::terms(&location, &freezer)).transpose()?;
     let freezer = job.freezer.zip(terms.as_deref());
     let freezer = freezer.map(|(freezer, terms)| Freezer { terms, ..freezer });
-    let mut wasm = flat(wasm, job.entrypoint(), freezer, &mut progress)?;
+    let flat = flat(wasm, job.entrypoint(), freezer, &mut progress);
+    let mut wasm = flat.map_err(|failure| failure.advised(&location))?;
     if let Some(composition) = &job.composition {
         let composed = || compose::compose(wasm, composition, &location).map(|wasm| (wasm, true));
         wasm = progress.bytes(Phase::Compose, composed)?;
@@ -301,7 +317,7 @@ fn flat(
         let freeze = || freeze::freeze(engine, wasm, terms).map(|frozen| (frozen.wasm, true));
         wasm = progress
             .bytes(Phase::Freeze, freeze)
-            .map_err(|error| Failure::Freeze(Box::new(error)))?;
+            .map_err(|error| Failure::Freeze { error: Box::new(error), advice: None })?;
     }
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
     progress.bytes(Phase::Unshim, || Ok(unshim::unshim(wasm)))

@@ -1,7 +1,7 @@
 //! The first phase: the source that a manifest names becomes bytes of binary WebAssembly.
 //!
-//! What is elsewhere was fetched before ([`crate::fetch`]). Sources in script languages are refused
-//! by name.
+//! What is elsewhere was fetched before ([`crate::fetch`]). Of a script it is the
+//! component of its language.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -148,9 +148,7 @@ fn file(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
             };
         }
     };
-    if Language::of(&path).is_none()
-        && let Some(language) = script_language(&path)
-    {
+    if let Some(language) = unserved_language(&path) {
         let what = format!("in {language} (`{}`)", path.display());
         return Err(ResolveError::Unserved { what });
     }
@@ -193,11 +191,12 @@ pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), Resolv
 
 /// The component of a language's interpreter, which is the same for all of its scripts.
 fn interpreter(language: Language, location: &Location<'_>) -> Result<Vec<u8>, ResolveError> {
-    let what = || format!("the interpreter of {language}");
-    let path = location.fetched.and_then(|fetched| fetched.interpreter(language));
+    let package = language.interpreter();
+    let what = || package.purpose.to_owned();
+    let path = location.fetched.and_then(|fetched| fetched.package(package));
     let path = path.ok_or_else(|| ResolveError::NotFetched { what: what() })?;
     let module = read(path, &[])?;
-    if digest_of(&module) != language.interpreter().digest {
+    if digest_of(&module) != package.digest {
         return Err(ResolveError::Changed { what: what(), path: path.to_owned() });
     }
     script::component(language, &module).map_err(|error| ResolveError::Interpreter(Box::new(error)))
@@ -259,13 +258,11 @@ fn looks_like_text(bytes: &[u8]) -> bool {
     text.starts_with(b"(") || text.starts_with(b";;")
 }
 
-fn script_language(path: &Path) -> Option<&'static str> {
+/// The language of a script that this version does not serve.
+fn unserved_language(path: &Path) -> Option<&'static str> {
     Some(match path.extension()?.to_str()? {
-        "rb" => "Ruby",
-        "py" => "Python",
-        "js" | "mjs" => "JavaScript",
-        "ts" => "TypeScript",
         "php" => "PHP",
+        "lua" => "Lua",
         _ => return None,
     })
 }

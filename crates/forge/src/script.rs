@@ -1,22 +1,25 @@
 //! Scripts: makes of a language's interpreter a component that the freeze phase can freeze with an
 //! app in it.
 //!
-//! An interpreter comes as a core module from a public registry ([`Interpreter`], pinned by its
+//! An interpreter comes as a core module from a public registry ([`Package`], pinned by its
 //! digest). [`component`] joins it with a *driver* of ours: `initialize` starts the interpreter and
 //! has it run the boot script, which loads the app; `wasi:cli/run` handles one request. Nothing of an
 //! app is in the component, so all apps of a language share it.
 
 mod bridge;
+mod bundle;
 mod language;
 mod merge;
 mod package;
+mod setting;
+mod tool;
+mod wheels;
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::{fs, io};
 
-use dayfly_model::Source;
+use dayfly_model::{App, Source};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as ADAPTER_NAME,
     WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
@@ -24,11 +27,14 @@ use wasi_preview1_component_adapter_provider::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
-use crate::freeze::{FreezeTerms, Freezer, FrozenFolder};
-use crate::resolve::Location;
-pub use language::{Interpreter, Language, Registry};
+pub use bundle::{BUNDLER, Bundle, BundleError, BundleFailure, bundle, is_bundled};
+pub use language::Language;
 pub use merge::MergeError;
-pub use package::{PackageError, PackageFailure, fetch};
+pub use package::{Package, PackageError, PackageFailure, Registry, fetch};
+pub use setting::SettingError;
+pub(crate) use setting::{advice, terms};
+pub use tool::ToolError;
+pub use wheels::{Wheels, WheelsError, WheelsFailure, install};
 
 /// The world of what comes out, and what it is made of.
 const WORLD: &str = concat!(
@@ -88,67 +94,48 @@ pub fn boot_files(language: Language, entry: &str) -> Vec<(String, Vec<u8>)> {
     boot.chain(made.map(|(name, bytes)| (name.to_owned(), bytes))).collect()
 }
 
-/// The boot files of an app could not be put in their place.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to write `{}`", path.display())]
-pub struct BootError {
-    /// Which one.
-    pub path: PathBuf,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
+/// The folder that a script of an app in `root` is loaded from: what is in it decides what the script
+/// becomes. `None` if the file is no script.
+pub fn folder<'a>(root: &Path, file: &'a Path) -> Option<&'a Path> {
+    match Language::of(file)? {
+        Language::JavaScript => Some(bundle::project(root, file)),
+        _ => file.parent(),
+    }
 }
 
-/// What an initialiser may use: as it is, and for a script its folder and its boot files too.
-///
-/// # Errors
-/// When the boot files cannot be written.
-pub(crate) fn terms<'a>(
-    location: &Location<'_>,
-    freezer: &Freezer<'a>,
-) -> Result<Cow<'a, FreezeTerms>, BootError> {
-    let terms = freezer.terms;
-    let Source::File(file) = location.source else { return Ok(Cow::Borrowed(terms)) };
-    let path = location.root.join(file);
-    let (Some(language), Some(name)) = (Language::of(&path), path.file_name()) else {
-        return Ok(Cow::Borrowed(terms));
-    };
-    let entry = format!("/app/{}", name.to_string_lossy());
-    let boot = write_boot_files(freezer.scratch, &boot_files(language, &entry))?;
-    let app = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let app = app.unwrap_or(Path::new(".")).to_owned();
-    let mut terms = FreezeTerms { initialiser: Some("initialize".to_owned()), ..terms.clone() };
-    terms.folders.push(FrozenFolder { host: app, guest: "/app".to_owned() });
-    terms.folders.push(FrozenFolder { host: boot, guest: "/dayfly".to_owned() });
-    Ok(Cow::Owned(terms))
+/// What an app's scripts depend on beside their own files.
+#[derive(Debug, Default)]
+pub struct Dependencies {
+    /// Interpreters and tools, to be [fetched](fetch).
+    pub packages: BTreeSet<&'static Package>,
+    /// Files of requirements, what these name to be [installed](install).
+    pub requirements: BTreeSet<PathBuf>,
 }
 
-/// Writes files into a folder that is named by what they say, if it is not there.
-fn write_boot_files(scratch: &Path, files: &[(String, Vec<u8>)]) -> Result<PathBuf, BootError> {
-    let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 boot files");
-    for (name, bytes) in files {
-        hasher.update(name.as_bytes()).update(&[0]).update(blake3::hash(bytes).as_bytes());
+impl Dependencies {
+    /// Those of an app.
+    pub fn of(app: &App) -> Self {
+        let mut all = Self::default();
+        for source in app.sources() {
+            let Source::File(file) = source else { continue };
+            let script = app.root.join(file);
+            let Some(language) = Language::of(&script) else { continue };
+            all.packages.insert(language.interpreter());
+            match language {
+                Language::JavaScript if is_bundled(&app.root, &script) => {
+                    all.packages.insert(&BUNDLER);
+                }
+                Language::Python => all.requirements.extend(wheels::requirements(&script)),
+                _ => {}
+            }
+        }
+        all
     }
-    let folder = scratch.join(hasher.finalize().to_hex().as_str());
-    if folder.is_dir() {
-        return Ok(folder);
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.requirements.is_empty()
     }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BootError { path, source }
-    };
-    fs::create_dir_all(scratch).map_err(failed(scratch))?;
-    let new = tempfile::tempdir_in(scratch).map_err(failed(scratch))?;
-    for (name, bytes) in files {
-        let file = new.path().join(name);
-        fs::write(&file, bytes).map_err(failed(&file))?;
-    }
-    match fs::rename(new.path(), &folder) {
-        // Another process was faster.
-        Err(_) if folder.is_dir() => {}
-        renamed => renamed.map_err(failed(&folder))?,
-    }
-    Ok(folder)
 }
 
 /// The world of scripts.

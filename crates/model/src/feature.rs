@@ -38,7 +38,10 @@ pub enum Feature {
 }
 
 /// How the names of scripts end.
-const SCRIPTS: [&str; 8] = ["rb", "ru", "py", "js", "mjs", "cjs", "ts", "php"];
+const SCRIPTS: [&str; 15] = [
+    "rb", "ru", "py", "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "psgi", "pl", "php",
+    "lua",
+];
 
 impl Feature {
     /// The use that a source's file makes of a script language, if its name ends like one.

@@ -14,6 +14,7 @@ mod commands;
 mod compiling;
 mod composition;
 mod databases;
+mod dependencies;
 mod descriptors;
 mod ending;
 mod events;

@@ -91,10 +91,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
         "[component.guest]\nsource = \"app.php\"\n",
         &["spin.toml:8:", "component.guest.source", "script"],
     ),
-    (
-        "[component.guest]\nsource = \"app.ts\"\n",
-        &["spin.toml:8:", "script", "`npx esbuild app.ts --bundle --format=esm"],
-    ),
 ];
 
 #[tokio::test]

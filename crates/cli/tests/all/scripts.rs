@@ -91,6 +91,42 @@ def answer(path, environ):
     raise TypeError("no such path")
 "#;
 
+const PERL: &str = r#"
+use strict;
+use warnings;
+use JSON::PP;
+use Greeting;
+use Time::HiRes ();
+
+my $count = 0;
+
+sub answer {
+    my ($path, $env) = @_;
+    return $count if $path eq '/count';
+    return rand if $path eq '/random';
+    return unpack 'H*', Dayfly::random_bytes(16) if $path eq '/uuid';
+    return int(Time::HiRes::time() * 1000) if $path eq '/now';
+    return $env->{HTTP_AUTHORIZATION} if $path eq '/secret';
+    return JSON::PP->new->canonical->encode(Greeting::greeting()) if $path eq '/greeting';
+    if ($path eq '/file') {
+        open my $file, '<', '/notes/note.txt' or die "no note: $!";
+        return readline $file;
+    }
+    if ($path eq '/echo') {
+        local $/;
+        return readline $env->{'psgi.input'};
+    }
+    die 'TypeError: no such path';
+}
+
+sub {
+    my $env = shift;
+    $count++;
+    my $path = $env->{PATH_INFO};
+    return [$path eq '/echo' ? 201 : 200, ['Content-Type' => 'text/plain'], [answer($path, $env)]];
+};
+"#;
+
 fn javascript() -> App {
     app("app.js").file("app.js", JAVASCRIPT)
 }
@@ -109,7 +145,15 @@ fn python() -> App {
         .file("notes/note.txt", "a note")
 }
 
-fn app(source: &str) -> App {
+fn perl() -> App {
+    app("app.psgi")
+        .file("app.psgi", PERL)
+        .file("lib/Greeting.pm", "package Greeting; sub greeting { { hello => 'world' } } 1;\n")
+        .file("notes/note.txt", "a note")
+}
+
+/// An app of one script, which may read `/notes`.
+pub(crate) fn app(source: &str) -> App {
     App::new(&format!(
         "dayfly = 1\n[application]\nname = \"test\"\n\
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"script\"\n\
@@ -120,11 +164,11 @@ fn app(source: &str) -> App {
 }
 
 /// Dayfly with the interpreters that the tests have fetched.
-fn with_interpreters() -> Dayfly {
+pub(crate) fn with_interpreters() -> Dayfly {
     dayfly().env("DAYFLY_SOURCE_CACHE_DIR", workspace().join("target/interpreters"))
 }
 
-async fn text(server: &Running, path: &str) -> String {
+pub(crate) async fn text(server: &Running, path: &str) -> String {
     let answer = server.get(path).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     answer.text()
@@ -192,6 +236,18 @@ async fn python_begins_anew_each_time() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn perl_begins_anew_each_time() {
+    let app = perl();
+    let server = with_interpreters().up(app.folder()).await;
+    begins_anew_each_time(&server).await;
+    assert_eq!(text(&server, "/greeting").await, "{\"hello\":\"world\"}");
+    assert_eq!(text(&server, "/file").await, "a note");
+    let uuids = [text(&server, "/uuid").await, text(&server, "/uuid").await];
+    assert_ne!(uuids[0], uuids[1]);
+    server.stop().await;
+}
+
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -245,6 +301,8 @@ async fn what_cannot_be_loaded_is_told_with_its_place() {
         ("app.rb", "1 + 1\n", "app.rb"),
         ("app.py", "def broken(\n", "app.py"),
         ("app.py", "\n\nraise ValueError('on purpose')\n", "\"/app/app.py\", line 3"),
+        ("app.pl", "sub broken {\n", "app.pl"),
+        ("app.pl", "\n\ndie 'on purpose';\n", "on purpose at /app/app.pl line 3."),
     ] {
         let app = app(file).file(file, script);
         let told = with_interpreters().up_ends(app.folder()).await.with(1);

@@ -121,7 +121,7 @@ const TOLD_LINES: usize = 40;
 const TOLD_CHARACTERS: usize = 400;
 
 /// The reason that the guest gave, and the last of what it wrote, on lines of their own.
-fn told(reason: Option<&str>, output: &str) -> String {
+pub(crate) fn told(reason: Option<&str>, output: &str) -> String {
     let lines = |text: &str| -> Vec<String> {
         let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
         let last = lines.iter().skip(lines.len().saturating_sub(TOLD_LINES));

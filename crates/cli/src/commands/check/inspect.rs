@@ -71,7 +71,7 @@ impl Facts {
             self.problem(
                 None,
                 format!("{used}, which this version of Dayfly does not serve"),
-                app::unserved_hint(&used.feature).map(str::to_owned),
+                None,
             );
         }
         let providers = Providers::from_process(Default::default());

@@ -13,6 +13,7 @@ import { bytesOf, pieces } from "./body.js";
 import { renewClock } from "./clock.js";
 import * as rejections from "./rejections.js";
 import { hintFor, resolve } from "./resolve.js";
+import { mapped, readMap } from "./sourcemap.js";
 import { wait } from "./waiting.js";
 
 const CONFIGURATION = "/dayfly/dayfly.json";
@@ -25,24 +26,26 @@ export async function initialize(native) {
   bridge.use(JSON.parse(std.loadFile(INTERFACES)));
   native.hook(resolve, rejections.track, wait);
   const app = await load(entry);
-  const fetch = handlerOf(app, entry);
+  const fetch = handlerOf(app);
   rejections.tell();
   std.gc();
   return problem => (problem === undefined ? run(fetch) : fail(problem));
 }
 
 async function load(entry) {
+  readMap(entry);
   try {
     return await import(entry);
   } catch (error) {
     const hint = hintFor(error);
     if (hint) error.message += ` (${hint})`;
+    if (error instanceof Error) error.stack = mapped(error.stack);
     throw error;
   }
 }
 
 // `export default { fetch }`, or what was given to `addEventListener("fetch", …)`.
-function handlerOf(app, entry) {
+function handlerOf(app) {
   const exported = app.default;
   if (typeof exported?.fetch === "function") {
     return (request, context) => exported.fetch(request, {}, context);
@@ -50,7 +53,7 @@ function handlerOf(app, entry) {
   if (typeof exported === "function") return (request, context) => exported(request, {}, context);
   if (listener()) return dispatched;
   throw new TypeError(
-    `\`${entry}\` handles nothing: it needs \`export default { fetch(request) { … } }\``,
+    "the script handles nothing: it needs `export default { fetch(request) { … } }`",
   );
 }
 

@@ -1,5 +1,6 @@
 // `console`, whose lines go to the component's log.
 import { performance } from "./clock.js";
+import { mapped } from "./sourcemap.js";
 import * as system from "./system.js";
 
 // A value as a person reads it.
@@ -7,7 +8,7 @@ export function inspect(value) {
   if (typeof value === "string") return value;
   if (value instanceof Error) {
     const cause = value.cause === undefined ? "" : `caused by: ${inspect(value.cause)}\n`;
-    return `${value}\n${value.stack ?? ""}${cause}`.trimEnd();
+    return `${value}\n${mapped(value.stack ?? "")}${cause}`.trimEnd();
   }
   return shown(value, new Set());
 }
@@ -109,7 +110,7 @@ export const console = {
   error: log,
   dir: value => log(value),
   table: value => log(value),
-  trace: (...values) => log(`${line(values)}\n${new Error().stack}`),
+  trace: (...values) => log(`${line(values)}\n${mapped(new Error().stack)}`),
   assert: (holds, ...values) => holds || log("Assertion failed", ...values),
   group(...values) {
     log(...values);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dayfly_forge::script::Language::{JavaScript, Ruby};
+use dayfly_forge::script::Language::{JavaScript, Perl, Ruby};
 
 use super::running::App;
 
@@ -46,7 +46,9 @@ fn hono_serves() {
          const app = new Hono()
          app.get('/', c => c.text('Hono!'))
          export default app";
-    let hello = App::new(JavaScript, &[("app.js", hello)]).with_folder("node_modules", &modules);
+    let hello = App::new(JavaScript, &[("app.js", hello)])
+        .with_folder("node_modules", &modules)
+        .bundled("app.js");
     assert_eq!(hello.get("/").body(), "Hono!");
 
     let shop = "import { Hono } from 'hono'
@@ -71,7 +73,9 @@ fn hono_serves() {
          })
          app.get('/fails', () => { throw new Error('kaputt') })
          export default app";
-    let shop = App::new(JavaScript, &[("app.js", shop)]).with_folder("node_modules", &modules);
+    let shop = App::new(JavaScript, &[("app.js", shop)])
+        .with_folder("node_modules", &modules)
+        .bundled("app.js");
     let item = shop.get("/api/items/7?q=a+b");
     let (head, body) = item.parts();
     assert_eq!(body, r#"{"id":7,"q":"a b"}"#);
@@ -160,4 +164,84 @@ fn sinatra_serves() {
     assert_eq!(shop.get("/none").body(), "nothing here");
     let fails = shop.get("/fails");
     assert_eq!((fails.parts().0[0], fails.body()), ("Status: 500", "sorry: kaputt"));
+}
+
+/// Debian's packages of Plack and what it needs, as a folder of modules.
+fn plack() -> PathBuf {
+    const PACKAGES: [&str; 18] = [
+        "libapache-logformat-compiler-perl",
+        "libcookie-baker-perl",
+        "libdevel-stacktrace-ashtml-perl",
+        "libdevel-stacktrace-perl",
+        "libfile-sharedir-perl",
+        "libhash-multivalue-perl",
+        "libhttp-date-perl",
+        "libhttp-entity-parser-perl",
+        "libhttp-headers-fast-perl",
+        "libhttp-message-perl",
+        "libhttp-multipartparser-perl",
+        "libjson-maybexs-perl",
+        "libplack-perl",
+        "libstream-buffered-perl",
+        "libtemplate-tiny-perl",
+        "libtry-tiny-perl",
+        "liburi-perl",
+        "libwww-form-urlencoded-perl",
+    ];
+    let folder = fetched("debian-plack", |folder| {
+        let mut apt = Command::new("sh");
+        let script = "apt-get download \"$@\" && for it in *.deb; do dpkg-deb -x $it .; done";
+        apt.args(["-ec", script, "sh"]).args(PACKAGES).current_dir(folder);
+        apt
+    });
+    folder.join("usr/share/perl5")
+}
+
+#[test]
+fn plack_serves() {
+    let shop = r#"
+        use strict;
+        use warnings;
+        use JSON::PP;
+        use Plack::Builder;
+        use Plack::Request;
+        use Template::Tiny;
+
+        my $template = Template::Tiny->new;
+        my $page = sub {
+            my $request = Plack::Request->new(shift);
+            $template->process(\ '<p>[% name %]</p>', { name => scalar $request->param('name') }, \ my $html);
+            my $response = $request->new_response(200, ['Content-Type' => 'text/html'], $html);
+            $response->cookies->{seen} = { value => 1, httponly => 1 };
+            return $response->finalize;
+        };
+        my $items = sub {
+            my $request = Plack::Request->new(shift);
+            return [201, ['Content-Type' => 'application/json'], [$request->content]];
+        };
+        builder {
+            enable 'ContentLength';
+            enable 'Runtime';
+            mount '/page' => $page;
+            mount '/api/items' => $items;
+            mount '/form' => sub { [200, [], [Plack::Request->new(shift)->body_parameters->{name}]] };
+            mount '/fails' => sub { die 'kaputt' };
+        };
+    "#;
+    let shop = App::new(Perl, &[("app.psgi", shop)]).with_folder("local/lib/perl5", &plack());
+    let page = shop.get("/page?name=a+b");
+    let (head, body) = page.parts();
+    assert_eq!(body, "<p>a b</p>", "{page:?}");
+    assert!(head.contains(&"Content-Length: 10"), "{head:?}");
+    assert!(head.contains(&"Set-Cookie: seen=1; HttpOnly"), "{head:?}");
+    assert!(head.iter().any(|line| line.starts_with("X-Runtime: 0.")), "{head:?}");
+    let json = [("CONTENT_TYPE", "application/json")];
+    let made = shop.request("POST", "/api/items", &json, r#"{"a":[1]}"#);
+    assert_eq!((made.parts().0[0], made.body()), ("Status: 201", r#"{"a":[1]}"#));
+    let form = [("CONTENT_TYPE", "application/x-www-form-urlencoded")];
+    assert_eq!(shop.request("POST", "/form", &form, "name=B%26C").body(), "B&C");
+    assert_eq!(shop.get("/nothing").parts().0[0], "Status: 404");
+    let fails = shop.get("/fails");
+    assert_eq!(fails.parts().0[0], "Status: 500");
+    assert!(fails.errors.starts_with("kaputt at /app/app.psgi line "), "{fails:?}");
 }

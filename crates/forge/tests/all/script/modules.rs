@@ -4,32 +4,54 @@ use dayfly_forge::script::Language::JavaScript;
 
 use super::running::App;
 
-const APP: &str = r#"
-    import esm, { inner } from "esm";
-    import deep from "esm/deep/a";
-    import both from "both";
-    import scoped from "@scope/name";
+const FILES: &str = r#"
     import { lib } from "./lib";
     import data from "./data.json" with { type: "json" };
     import same from "./data";
     const failed = {};
-    for (const name of ["old", "esm/hidden", "nothing", "./nothing.js", "./typed", "node:fs"]) {
+    for (const name of ["package", "./nothing.js", "./typed", "node:fs"]) {
       try { await import(name) } catch (error) { failed[name] = error.message }
     }
-    export default {
-      fetch: () => Response.json({ esm, inner, deep, both, scoped, lib, data, same, failed }),
-    };
+    export default { fetch: () => Response.json({ lib, data, same, failed }) };
 "#;
 
 #[test]
-fn packages_files_and_json_are_imported() {
+fn files_and_json_are_imported() {
     let app = App::new(
         JavaScript,
         &[
-            ("app.js", APP),
+            ("app.js", FILES),
             ("lib/index.js", "export const lib = 'lib'"),
             ("data.json", "[1]"),
             ("typed.ts", "export const a: number = 1"),
+        ],
+    );
+    let answer = app.get("/");
+    let found: serde_json::Value = serde_json::from_str(answer.body()).expect("it is JSON");
+    let failed = |name: &str| found["failed"][name].as_str().unwrap_or_default().to_owned();
+    let values = ["lib", "data", "same"].map(|name| found[name].to_string());
+    assert_eq!(values, [r#""lib""#, "[1]", "[1]"]);
+    assert!(failed("package").contains("there is no folder `node_modules`"), "{found}");
+    assert!(failed("./nothing.js").contains("there is no such file"), "{found}");
+    assert!(failed("./typed").contains("`/app/typed.ts` is TypeScript"), "{found}");
+    assert!(failed("node:fs").contains("a module of Node.js"), "{found}");
+}
+
+const PACKAGES: &str = r#"
+    import esm, { inner } from "esm";
+    import deep from "esm/deep/a";
+    import both from "both";
+    import scoped from "@scope/name";
+    import old from "old";
+    export default { fetch: () => Response.json([esm, inner, deep, both, scoped, old]) };
+"#;
+
+#[test]
+fn packages_are_bundled() {
+    let app = App::new(
+        JavaScript,
+        &[
+            ("app.js", PACKAGES),
             (
                 "node_modules/esm/package.json",
                 r##"{ "type": "module", "imports": { "#inner": "./inner.js" }, "exports": {
@@ -46,41 +68,16 @@ fn packages_files_and_json_are_imported() {
                 "import esm from 'esm'; export default `scoped ${esm}`",
             ),
             ("node_modules/old/package.json", r#"{ "main": "old" }"#),
-            ("node_modules/old/old.js", "module.exports = 1"),
+            ("node_modules/old/old.js", "module.exports = `old ${require('both').default}`"),
         ],
     );
-    let answer = app.get("/");
-    let found: serde_json::Value = serde_json::from_str(answer.body()).expect("it is JSON");
-    let failed = |name: &str| found["failed"][name].as_str().unwrap_or_default().to_owned();
-    let values = ["esm", "inner", "deep", "both", "scoped", "lib", "data", "same"];
-    let values: Vec<_> = values.iter().map(|name| found[name].to_string()).collect();
-    let expected = [
-        r#""esm""#,
-        r#""inner""#,
-        r#""deep""#,
-        r#""both""#,
-        r#""scoped esm""#,
-        r#""lib""#,
-        "[1]",
-        "[1]",
-    ];
-    assert_eq!(values, expected);
-    let old = failed("old");
-    assert!(
-        old.starts_with("`old` is a CommonJS module (`/app/node_modules/old/old.js`)"),
-        "{old}"
-    );
-    assert!(old.contains("bundle it with esbuild or rolldown"), "{old}");
-    assert_eq!(failed("esm/hidden"), "the package of `esm/hidden` does not export that");
-    assert!(failed("nothing").contains("there is no package `nothing`"), "{found}");
-    assert!(failed("./nothing.js").contains("there is no such file"), "{found}");
-    assert!(failed("./typed").contains("`/app/typed.ts` is TypeScript"), "{found}");
-    assert!(failed("node:fs").contains("a module of Node.js"), "{found}");
+    let answer = app.bundled("app.js").get("/");
+    assert_eq!(answer.body(), r#"["esm","inner","deep","both","scoped esm","old both"]"#);
 }
 
 #[test]
 fn a_script_of_another_module_system_says_what_to_do() {
     let error = App::new(JavaScript, &[("app.js", "const fs = require('fs')")]).error();
-    assert!(error.contains("require") && error.contains("bundle CommonJS with esbuild"), "{error}");
+    assert!(error.contains("require") && error.contains("name it `.cjs`"), "{error}");
     assert!(error.contains("/app/app.js:1"), "{error}");
 }

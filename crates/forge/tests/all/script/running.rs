@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use dayfly_engine::{Code, Engine, EngineConfig, MemoryLimiter, Mode, StoreData};
 use dayfly_forge::fetch::{self, FetchConfig, Registries};
 use dayfly_forge::freeze::define_refusals;
-use dayfly_forge::script::{self, Language};
+use dayfly_forge::script::{self, BUNDLER, Language, Package};
 use tempfile::TempDir;
 use wasmtime::Store;
 use wasmtime::component::{Instance, Linker, ResourceTable};
@@ -28,8 +28,13 @@ fn component(language: Language) -> &'static [u8] {
     })
 }
 
-/// A language's interpreter, which is fetched once.
+/// A language's interpreter.
 pub fn interpreter(language: Language) -> Vec<u8> {
+    std::fs::read(fetched(language.interpreter())).expect("it is readable")
+}
+
+/// The module of a package, which is fetched once.
+fn fetched(package: &'static Package) -> PathBuf {
     let folder = dayfly_testing::workspace().join("target/interpreters");
     std::fs::create_dir_all(&folder).expect("a folder");
     let lock = File::create(folder.join(".lock")).expect("a file");
@@ -41,9 +46,8 @@ pub fn interpreter(language: Language) -> Vec<u8> {
         credentials: None,
     };
     let given = std::env::var("DAYFLY_INTERPRETERS").ok();
-    let path = script::fetch(language.interpreter(), &config, given.as_deref(), |_| {})
-        .unwrap_or_else(|error| panic!("{error}: {:?} (hint: {})", error.failure, error.hint()));
-    std::fs::read(path).expect("it is readable")
+    script::fetch(package, &config, given.as_deref(), |_| {})
+        .unwrap_or_else(|error| panic!("{error}: {:?} (hint: {})", error.failure, error.hint()))
 }
 
 /// A folder of Python's packages, as `pip` makes it, which are fetched once.
@@ -138,12 +142,27 @@ impl App {
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             std::fs::write(path, text).expect("the file is written");
         }
-        let entry = format!("/app/{}", files[0].0);
-        std::fs::create_dir(folder.path().join("dayfly")).expect("a folder");
-        for (name, bytes) in script::boot_files(language, &entry) {
-            std::fs::write(folder.path().join("dayfly").join(name), bytes).expect("it is written");
+        let app = Self { language, folder, frozen: OnceCell::new() };
+        app.write("dayfly", script::boot_files(language, &format!("/app/{}", files[0].0)));
+        app
+    }
+
+    /// The app as it is once its script, of this name, is bundled.
+    pub fn bundled(self, name: &str) -> Self {
+        let root = self.folder.path().join("app");
+        let bundle = script::bundle(engine(), Some(&fetched(&BUNDLER)), &root, &root.join(name));
+        let bundle = bundle.unwrap_or_else(|error| panic!("{error}: {}", error.failure));
+        self.write("bundle", bundle.files().map(|(name, bytes)| (name.to_owned(), bytes)));
+        self.write("dayfly", script::boot_files(self.language, "/bundle/app.js"));
+        self
+    }
+
+    fn write(&self, folder: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let folder = self.folder.path().join(folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for (name, bytes) in files {
+            std::fs::write(folder.join(name), bytes).expect("it is written");
         }
-        Self { language, folder, frozen: OnceCell::new() }
     }
 
     /// The app with a folder beside it, which holds what `from` does.
@@ -217,7 +236,10 @@ impl App {
         self.frozen.get_or_init(|| {
             let apart = |wasm| engine().freezing(wasm).expect("it is of a form that can be frozen");
             let freezing = apart(component(self.language).to_vec());
-            let (state, [_, stderr]) = self.state(&[], "", &["app", "dayfly"]);
+            let folders = ["app", "dayfly", "bundle"];
+            let there = |name: &&str| self.folder.path().join(name).is_dir();
+            let folders: Vec<_> = folders.into_iter().filter(there).collect();
+            let (state, [_, stderr]) = self.state(&[], "", &folders);
             wait(async {
                 let code = freezing.code();
                 let (mut store, instance) = freezing.instantiating(instance(code, state)).await;

@@ -1,0 +1,1 @@
+sub { [200, ['content-type' => 'text/plain'], ['hello world']] };

@@ -1,7 +1,7 @@
 //! Scripts: makes of a language's interpreter a component that the freeze phase can freeze with an
 //! app in it.
 //!
-//! An interpreter comes as a core module from a public registry ([`Interpreter`], pinned by its
+//! An interpreter comes as a core module from a public registry ([`Package`], pinned by its
 //! digest). [`component`] joins it with a *driver* of ours: `initialize` starts the interpreter and
 //! has it run the boot script, which loads the app; `wasi:cli/run` handles one request. Nothing of an
 //! app is in the component, so all apps of a language share it.

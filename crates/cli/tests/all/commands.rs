@@ -10,7 +10,9 @@ mod help;
 mod run;
 mod run03;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use dayfly_testing::{Dayfly, Ended};
 use tempfile::TempDir;
@@ -44,6 +46,25 @@ async fn complained(words: &[&str], status: i32) -> String {
 /// The path of a built guest.
 fn guest(name: &str) -> String {
     dayfly_testing::Guest::path(name).display().to_string()
+}
+
+/// Runs a command line whose guest copies its standard input to its standard output: that is all of it, as
+/// it was.
+pub fn copies(words: &[&str]) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dayfly"))
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sent: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut stdin = child.stdin.take().unwrap();
+    let copy = sent.clone();
+    let sender = std::thread::spawn(move || stdin.write_all(&copy).unwrap());
+    let output = child.wait_with_output().unwrap();
+    sender.join().unwrap();
+    assert!(output.status.success());
+    assert!(output.stdout == sent, "{} bytes came back of {}", output.stdout.len(), sent.len());
 }
 
 /// A file of its own in a folder that goes with it.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use super::{Written, complained, guest, printed};
+use super::{Written, complained, copies, guest, printed};
 
 #[tokio::test]
 async fn all_words_after_the_file_are_the_guests() {
@@ -27,20 +27,7 @@ async fn the_first_argument_is_the_files_name() {
 
 #[test]
 fn streams_are_the_processs_own() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_dayfly"))
-        .args(["run", &guest("rust-command"), "cat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let sent: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
-    let mut stdin = child.stdin.take().unwrap();
-    let copy = sent.clone();
-    let sender = std::thread::spawn(move || stdin.write_all(&copy).unwrap());
-    let output = child.wait_with_output().unwrap();
-    sender.join().unwrap();
-    assert!(output.status.success());
-    assert!(output.stdout == sent, "{} bytes came back of {}", output.stdout.len(), sent.len());
+    copies(&["run", &guest("rust-command"), "cat"]);
 }
 
 #[test]

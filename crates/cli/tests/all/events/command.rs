@@ -1,12 +1,11 @@
 //! Commands that run once, when the app starts.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dayfly_testing::App;
 
 use super::until;
+use crate::commands::copies;
 use crate::dayfly;
 
 /// An app of Spin's, as its plugin has it.
@@ -33,22 +32,7 @@ async fn a_command_of_spins_runs_once_and_its_status_is_the_apps() {
 #[test]
 fn streams_are_the_processs_own() {
     let app = spins();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_dayfly"))
-        .arg("up")
-        .arg(app.folder())
-        .args(["--", "cat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let sent: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-    let mut stdin = child.stdin.take().unwrap();
-    let copy = sent.clone();
-    let sender = std::thread::spawn(move || stdin.write_all(&copy).unwrap());
-    let output = child.wait_with_output().unwrap();
-    sender.join().unwrap();
-    assert!(output.status.success());
-    assert!(output.stdout == sent, "{} bytes came back", output.stdout.len());
+    copies(&["up", app.folder().to_str().unwrap(), "--", "cat"]);
 }
 
 /// An app with commands of these arguments, and something that is served.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::until;
+use super::{dead_letters, until};
 use crate::dayfly;
 
 fn app(more: &str) -> App {
@@ -110,12 +110,7 @@ async fn a_handler_that_wakes_itself_by_a_route_ends() {
     };
     // Twice as often as may be.
     send(32).await;
-    let told = until("a dead letter", async || {
-        let list = dayfly().args(["dead-letters", "list", "--json", "--state-dir"]).arg(&state);
-        let list: Vec<Value> = serde_json::from_str(&list.ends().await.with_stdout(0)).unwrap();
-        list.first().map(|letter| letter["error"].as_str().unwrap().to_owned())
-    })
-    .await;
+    let told = dead_letters(&server).await[0]["error"].to_string();
     assert!(told.contains("status 508"), "{told}");
     server.stop().await;
 }

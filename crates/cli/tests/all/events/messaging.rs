@@ -3,7 +3,7 @@
 use dayfly_testing::{App, Running};
 use serde_json::Value;
 
-use super::until;
+use super::{dead_letters, until};
 use crate::dayfly;
 
 /// An app whose queue `in` wakes the handler, with some grant.
@@ -39,14 +39,10 @@ async fn shown(server: &Running, name: &str, count: usize) -> Vec<Value> {
     .await
 }
 
+/// Why the last event was given up.
 async fn dead_letter(server: &Running) -> String {
-    let state = server.state("");
-    until("a dead letter", async || {
-        let list = dayfly().args(["dead-letters", "list", "--json", "--state-dir"]).arg(&state);
-        let list: Vec<Value> = serde_json::from_str(&list.ends().await.with_stdout(0)).unwrap();
-        list.last().map(|letter| letter["error"].as_str().unwrap().to_owned())
-    })
-    .await
+    let letters = dead_letters(server).await;
+    letters.last().unwrap()["error"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

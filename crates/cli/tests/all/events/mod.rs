@@ -4,6 +4,7 @@ mod batch;
 mod command;
 mod cron;
 mod enqueue;
+mod huge;
 mod killed;
 mod messaging;
 mod mqtt;
@@ -19,8 +20,12 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncCommands as _, AsyncConnectionConfig, FromRedisValue};
 use dayfly_capabilities::queue::Table;
-use dayfly_testing::{App, Redis};
+use dayfly_testing::{App, Redis, Running};
+use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
+
+use crate::dayfly;
 
 /// An app with these triggers, and a component of each guest's name. It answers on HTTP, too, so that
 /// tests see when it is ready.
@@ -59,6 +64,28 @@ fn out(state: &Path) -> Vec<String> {
 /// Waits for as many messages.
 async fn heard(state: &Path, count: usize) -> Vec<String> {
     until("messages", async || Some(out(state)).filter(|heard| heard.len() >= count)).await
+}
+
+/// The dead letters of an app, once there are any.
+async fn dead_letters(server: &Running) -> Vec<Value> {
+    let list = ["dead-letters", "list", "--json", "--state-dir"];
+    until("a dead letter", async || {
+        let list = dayfly().args(list).arg(server.state("")).ends().await.with_stdout(0);
+        let letters: Vec<Value> = serde_json::from_str(&list).unwrap();
+        (!letters.is_empty()).then_some(letters)
+    })
+    .await
+}
+
+/// A trigger whose server, at `ADDRESS`, takes connections and says nothing is told of, and keeps nothing
+/// from ending.
+async fn is_given_up_that_never_answers(trigger: &str, told: &str) {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trigger = trigger.replace("ADDRESS", &silent.local_addr().unwrap().to_string());
+    let app = app(&format!("{trigger}\ncomponent = \"rust-events\"\n"), &["rust-events"]);
+    let server = dayfly().up(app.folder()).await;
+    server.stderr().containing(told).await;
+    server.stop().await.with(0);
 }
 
 /// A client of a Redis server.

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{App, Nats, Running};
+use dayfly_testing::{App, Nats};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{app, heard, out, until};
+use super::{app, dead_letters, heard, is_given_up_that_never_answers, out, until};
 use crate::dayfly;
 
 /// An app that listens, and puts what it heard into a queue.
@@ -46,12 +46,6 @@ pub(super) async fn all_acknowledged(nats: &Nats) {
         (info["num_ack_pending"] == 0 && info["num_pending"] == 0).then_some(())
     })
     .await;
-}
-
-pub(super) async fn dead_letters(server: &Running) -> Vec<Value> {
-    let state = server.state("");
-    let list = dayfly().args(["dead-letters", "list", "--json"]).arg("--state-dir").arg(state);
-    serde_json::from_str(&list.ends().await.with_stdout(0)).unwrap()
 }
 
 #[tokio::test]
@@ -183,10 +177,7 @@ async fn what_fails_comes_again_later_and_is_then_a_dead_letter() {
     nats.add_all("jobs", ["fail".to_owned(), "next".to_owned()]).await;
     // What waits for another attempt holds up nothing.
     assert_eq!(heard(&server.state(""), 1).await, ["next"]);
-    let letters = until("a dead letter", async || {
-        Some(dead_letters(&server).await).filter(|letters| !letters.is_empty())
-    })
-    .await;
+    let letters = dead_letters(&server).await;
     // Twice, the second time doubled, and up to half less.
     assert!(began.elapsed() >= Duration::from_millis(1200), "{:?}", began.elapsed());
     assert_eq!((letters.len(), &letters[0]["attempts"]), (1, &json!(3)));
@@ -326,10 +317,7 @@ async fn a_cycle_is_noticed() {
     let app = app(&manifest, &["rust-events"]);
     let server = dayfly().up(app.folder()).await;
     nats.add_all("jobs", ["round".to_owned()]).await;
-    let letters = until("a dead letter", async || {
-        Some(dead_letters(&server).await).filter(|letters| !letters.is_empty())
-    })
-    .await;
+    let letters = dead_letters(&server).await;
     assert!(
         letters[0]["error"].as_str().unwrap().contains("the outputs are a cycle"),
         "{letters:?}"
@@ -442,15 +430,6 @@ async fn servers_are_logged_in_to_and_passwords_told_nobody() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up_and_tried_again() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = silent.local_addr().unwrap();
-    let app = app(
-        &format!(
-            "[[trigger.nats]]\naddress = \"nats://{address}\"\nstream = \"JOBS\"\ncomponent = \"rust-events\"\n"
-        ),
-        &["rust-events"],
-    );
-    let server = dayfly().up(app.folder()).await;
-    server.stderr().containing("the NATS server is lost").await;
-    server.stop().await.with(0);
+    let trigger = "[[trigger.nats]]\naddress = \"nats://ADDRESS\"\nstream = \"JOBS\"";
+    is_given_up_that_never_answers(trigger, "the NATS server is lost").await;
 }

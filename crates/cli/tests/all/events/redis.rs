@@ -5,7 +5,7 @@ use std::time::Duration;
 use dayfly_testing::{Redis, Running};
 use tokio::time::sleep;
 
-use super::{Client, app, until};
+use super::{Client, app, is_given_up_that_never_answers, until};
 use crate::dayfly;
 
 /// Waits until a component has written a line.
@@ -256,18 +256,8 @@ async fn messages_that_no_handler_could_take_are_set_aside() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up_and_tried_again() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = silent.local_addr().unwrap();
-    let app = app(
-        &format!(
-            "[[trigger.redis]]\naddress = \"redis://{address}\"\nqueue = \"jobs\"\ncomponent = \"rust-events\"\n"
-        ),
-        &["rust-events"],
-    );
-    let server = dayfly().up(app.folder()).await;
-    server.stderr().containing("the Redis server is lost").await;
-    let ended = server.stop().await;
-    ended.with(0);
+    let trigger = "[[trigger.redis]]\naddress = \"redis://ADDRESS\"\nqueue = \"jobs\"";
+    is_given_up_that_never_answers(trigger, "the Redis server is lost").await;
 }
 
 #[tokio::test]

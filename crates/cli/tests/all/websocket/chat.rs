@@ -75,7 +75,9 @@ async fn rooms_are_apart_and_what_is_too_long_is_refused() {
     let mut rooms = Vec::new();
     for room in ["a", "b"] {
         let mut client = Client::connect(&server, &format!("/rooms/{room}")).await;
-        (hear(&mut client).await, hear(&mut client).await);
+        for kind in ["came", "welcome"] {
+            assert_eq!(hear(&mut client).await["kind"], kind);
+        }
         rooms.push(client);
     }
     for (name, text) in [("", "x"), ("x", " "), (&*"x".repeat(41), "x"), ("x", &*"x".repeat(2001))]

@@ -62,7 +62,7 @@ async fn connections_and_messages_are_counted() {
         until("the counts", async || {
             let text = metrics.get("/metrics").await.text();
             let is_told = |line: &&str| text.lines().any(|told| told == *line);
-            wanted.iter().all(|line| is_told(line)).then_some(())
+            wanted.iter().all(is_told).then_some(())
         })
         .await;
     };

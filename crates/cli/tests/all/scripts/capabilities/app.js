@@ -114,7 +114,7 @@ const steps = {
     ];
   },
 
-  refused: async url => (await fetch(url)).status,
+  status: async url => [(await fetch(url)).status, (await fetch(url)).status],
 
   file(path) {
     const content = std.loadFile(path);

@@ -113,8 +113,8 @@ def do_http(url):
     ]
 
 
-def do_refused(url):
-    return http.request("GET", url).status
+def do_status(url):
+    return [http.request("GET", url).status for _ in range(2)]
 
 
 def do_file(path):

@@ -99,7 +99,7 @@ def do_http(url)
   ]
 end
 
-def do_refused(url) = Dayfly::HTTP.request("GET", url).status
+def do_status(url) = Array.new(2) { Dayfly::HTTP.request("GET", url).status }
 def do_file(path) = File.read(path)
 
 def do_written(path)

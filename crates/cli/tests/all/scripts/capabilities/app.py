@@ -97,7 +97,7 @@ def do_mysql(address):
 
 
 def do_database_error(address):
-    return postgres.open(address).query("SELEKT")
+    return postgres.open(address).query("SELECT 1 FROM")
 
 
 def do_http(url):

@@ -86,7 +86,7 @@ def do_mysql(address)
   end
 end
 
-def do_database_error(address) = Dayfly::Postgres.open(address).query("SELEKT")
+def do_database_error(address) = Dayfly::Postgres.open(address).query("SELECT 1 FROM")
 
 def do_http(url)
   answer = Dayfly::HTTP.request("GET", url, headers: { "x-one" => "1" })

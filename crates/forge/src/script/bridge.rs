@@ -77,7 +77,8 @@ pub(super) fn table(resolve: &Resolve, world: WorldId) -> String {
     json!([types.into_table(), functions]).to_string()
 }
 
-/// What a block begins with: where the memory begins and ends that a call's result refers to.
+/// What a block begins with, two numbers: that of the import, and whether what the call before gave back
+/// is kept; after the call, where the memory begins and ends that the result refers to.
 const HEADER: usize = 8;
 
 /// Where the arguments and the result of a function stand in its block, in bytes.

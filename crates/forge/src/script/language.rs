@@ -94,7 +94,7 @@ impl Language {
 
     /// Whether its boot script reaches the bridge by file descriptors, not by functions of its own.
     pub(super) const fn has_descriptor(self) -> bool {
-        !matches!(self, Self::JavaScript | Self::Perl)
+        matches!(self, Self::Ruby)
     }
 
     /// Functions of its interpreter that have no name there, by their index.
@@ -110,6 +110,7 @@ impl Language {
                 ("PyErr_PrintEx", 4049),
                 ("PyBytes_FromStringAndSize", 640),
                 ("PyObject_CallObject", 754),
+                ("PyCMethod_New", 1890),
             ],
             Self::JavaScript | Self::Perl => &[],
         }

@@ -68,7 +68,7 @@ async fn variables_and_key_value_stores() {
 #[tokio::test]
 async fn what_is_not_granted_is_refused_with_the_hosts_words() {
     let upstream = Upstream::start().await;
-    let refused = format!("refused?{}/", upstream.url());
+    let refused = format!("status?{}/", upstream.url());
     let told = [
         ("key_value", error("access-denied", "access denied")),
         ("sqlite", error("access-denied", "access denied")),
@@ -159,7 +159,9 @@ async fn outbound_http() {
     let grants = format!("allowed_outbound_hosts = [\"{}\"]", upstream.url());
     let done =
         json!([200, true, "GET / HTTP/1.1", true, "POST /to?a=b HTTP/1.1", "a body", "one two"]);
-    steps(&grants, &[(&format!("http?{}", upstream.url()), done)]).await;
+    // The second one leaves an answer unread.
+    let (all, status) = (format!("http?{}", upstream.url()), format!("status?{}/", upstream.url()));
+    steps(&grants, &[(&all, done), (&status, json!([200, 200]))]).await;
 }
 
 #[tokio::test]
@@ -193,5 +195,31 @@ async fn nothing_is_granted_while_the_app_is_loaded() {
         let told = with_interpreters().up_ends(app.folder()).await.with(1);
         let expected = "while the app is loaded nothing is granted";
         assert!(told.contains(expected), "{script}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_misuses_the_bridge_ends_its_own_instance_alone() {
+    let python = "from array import array\nfrom dayfly.bridge import native\n\
+        def app(environ, start_response):\n    start_response('200 OK', [])\n    \
+        if environ['PATH_INFO'] == '/peek': native[1](array('I', [4294967040, 4096]))\n    \
+        if environ['PATH_INFO'] == '/call': native[0](array('I', [9999, 0, 0, 0]))\n    \
+        return [b'\"well\"']\n";
+    let ruby = "run ->(env) {\n  bridge = Dayfly::Bridge\n  \
+        bridge.peek(4294967040, 4096) if env['PATH_INFO'] == '/peek'\n  \
+        bridge::CALL.pwrite([4294967040].pack('L'), 0) if env['PATH_INFO'] == '/call'\n  \
+        [200, {}, ['\"well\"']]\n}\n";
+    let javascript = "import { call, peek } from '/dayfly/system.js';\n\
+        export default { fetch({ url }) {\n  if (url.endsWith('/peek')) peek(4294967040, 4096);\n  \
+        if (url.endsWith('/call')) call(new DataView(new Uint32Array([9999, 0, 0, 0]).buffer));\n  \
+        return new Response('\"well\"');\n} };\n";
+    for (source, script) in [("app.py", python), ("app.rb", ruby), ("app.js", javascript)] {
+        let app = granted(source, script, "");
+        let server = with_interpreters().up(app.folder()).await;
+        for misuse in ["/peek", "/call"] {
+            assert_eq!(server.get(misuse).await.status, 500, "{source}, {misuse}");
+            assert_eq!(step(&server, "other").await, "well", "{source}");
+        }
+        server.stop().await;
     }
 }

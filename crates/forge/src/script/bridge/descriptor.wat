@@ -18,8 +18,7 @@
   (i32.store (local.get $read) (local.get $length))
   (i32.const 0))
 
-;; Writing the address of a block to standard error, at an offset, calls the import of that number. The
-;; offset's upper half says whether what the call before gave back is kept.
+;; Writing the address of a block to standard error at an offset calls an import.
 (func (export "serve wasi_snapshot_preview1 fd_pwrite")
   (param $descriptor i32) (param $vectors i32) (param $count i32) (param $offset i64)
   (param $written i32) (result i32)
@@ -28,7 +27,6 @@
       (return
         (call $fd_pwrite (local.get $descriptor) (local.get $vectors) (local.get $count)
           (local.get $offset) (local.get $written)))))
-  (call $call_import (i32.wrap_i64 (local.get $offset)) (i32.load (i32.load (local.get $vectors)))
-    (i32.wrap_i64 (i64.shr_u (local.get $offset) (i64.const 32))))
+  (call $call_import (i32.load (i32.load (local.get $vectors))))
   (i32.store (local.get $written) (i32.const 4))
   (i32.const 0))

@@ -33,12 +33,12 @@
   (i32.store offset=228 (global.get $at) (i32.add (local.get $found) (local.get $length)))
   (local.get $found))
 
-;; Calls an import, and leaves in the block's header where what it gave back begins and ends; of what had
-;; no room in one piece that is the last part. What the call before gave back is lost, unless it is to be
-;; kept.
-(func $call_import (param $number i32) (param $block i32) (param $keep i32)
-  (if (i32.eqz (local.get $keep))
+;; Calls the import that a block is for, and leaves in the block's header where what it gave back begins
+;; and ends; of what had no room in one piece that is the last part. What the call before gave back is
+;; lost, unless the header says that it is to be kept.
+(func $call_import (param $block i32)
+  (if (i32.eqz (i32.load offset=4 (local.get $block)))
     (then (i32.store offset=228 (global.get $at) (i32.load offset=224 (global.get $at)))))
-  (call $bridge (local.get $number) (local.get $block))
+  (call $bridge (i32.load (local.get $block)) (local.get $block))
   (i32.store offset=0 (local.get $block) (i32.load offset=224 (global.get $at)))
   (i32.store offset=4 (local.get $block) (i32.load offset=228 (global.get $at))))

@@ -183,7 +183,8 @@ export function attempt(name, ...values) {
   const block = new DataView(new ArrayBuffer(size));
   const kept = [];
   parameters.forEach(([type, at], place) => store(type, block, at, values[place], kept));
-  system.call(number, block.buffer);
+  block.setUint32(0, number, true);
+  system.call(block);
   return load(result, block, offset);
 }
 

@@ -99,7 +99,7 @@
   (call $define (local.get $native) (i32.const 4) (i32.const 576) (i32.const 0))
   (call $define (local.get $native) (i32.const 5) (i32.const 592) (i32.const 4))
   (call $define (local.get $native) (i32.const 6) (i32.const 608) (i32.const 3))
-  (call $define (local.get $native) (i32.const 11) (i32.const 616) (i32.const 2))
+  (call $define (local.get $native) (i32.const 11) (i32.const 616) (i32.const 1))
   (call $define (local.get $native) (i32.const 12) (i32.const 624) (i32.const 2))
   (call $define (local.get $native) (i32.const 13) (i32.const 632) (i32.const 1))
   (call $seed (i64.const 1))
@@ -322,14 +322,11 @@
     (call $call (local.get $context) (i64.load offset=72 (global.get $at)) (call $undefined)
       (i32.const 3) (call $string (i32.const 80)))))
 
-;; call(number, buffer): calls an import with the block that the buffer is.
+;; call(buffer): calls an import with the block that the buffer is.
 (func $call_host (param $context i32) (param $this i64) (param $count i32) (param $arguments i32) (result i64)
-  (local $number i32)
-  (local.set $number (call $integer (local.get $context) (local.get $arguments)))
-  (call $call_import (local.get $number)
+  (call $call_import
     (call $buffer (local.get $context) (call $string (i32.const 36))
-      (i64.load offset=8 (local.get $arguments)))
-    (i32.const 0))
+      (i64.load (local.get $arguments))))
   (call $undefined))
 
 ;; peek(address, length): a copy of what is there, as a Uint8Array.

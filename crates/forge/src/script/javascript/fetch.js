@@ -10,8 +10,13 @@ import { URL } from "./url.js";
 
 const MOST_REDIRECTS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+// What is not an app's to say: the connection's own headers, and lengths that are counted here.
+const OF_CONNECTION = [
+  ...["connection", "content-length", "host", "http2-settings", "keep-alive", "proxy-authenticate"],
+  ...["proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
+];
 // What a server at another origin must not see, and what describes a body that is not sent on.
-const OF_ORIGIN = ["authorization", "cookie", "proxy-authorization"];
+const OF_ORIGIN = ["authorization", "cookie"];
 const OF_BODY = ["content-encoding", "content-language", "content-length", "content-location", "content-type"];
 
 export async function fetch(input, init) {
@@ -42,6 +47,7 @@ function partsOf(request) {
   }
   if (url.username || url.password) throw new TypeError("a URL with a password cannot be fetched");
   const headers = new Headers(request.headers);
+  for (const name of OF_CONNECTION) headers.delete(name);
   if (!headers.has("accept")) headers.set("accept", "*/*");
   if (!headers.has("user-agent")) headers.set("user-agent", navigator.userAgent);
   const content = hasBody(request) ? bytesOf(request) : null;

@@ -56,9 +56,9 @@ export function compress(words, state, constants, bytes) {
   native.compress(words, state, constants, bytes);
 }
 
-// Calls a function of the host with what is laid out in a buffer, which gets the result.
-export function call(number, buffer) {
-  native.call(number, buffer);
+// Calls the function of the host that a block is for, which gets the result.
+export function call(block) {
+  native.call(block.buffer);
 }
 
 // Where bytes are in memory, as long as they live.

@@ -21,26 +21,26 @@ sys.modules["dayfly"].__path__ = ["/dayfly"]
 
 # What a handler imports of these is not looked for at a request.
 from dayfly import http, key_value, mysql, postgres, redis, sqlite, variables
-from dayfly.bridge import Error, bridge
+from dayfly.bridge import Error, bridge, native
 from dayfly.request import Answer, Request, renew_environment
 
 sys.modules["dayfly"].Error = Error
 
 
 def initialize():
-    """What the driver keeps: the handler, its arguments, what it gives back if all went well, and
-    what went wrong here."""
+    """What the driver keeps: the handler, its arguments, what it gives back if all went well, what went
+    wrong here, and where its own functions belong."""
     # What is printed goes to the log: standard output is the answer.
     sys.stdout = sys.stderr
     try:
         serve = serving(load(configured_entry()))
         forget_folders()
     except BaseException as error:  # A script's `exit` is an error like any other.
-        return None, (None,), True, told(error).encode(errors="backslashreplace")
+        return None, (None,), True, told(error).encode(errors="backslashreplace"), native
     gc.collect()
     # A collection would write to all that lives, and so copy it.
     gc.freeze()
-    return handler(serve), (None,), True, b""
+    return handler(serve), (None,), True, b"", native
 
 
 def configured_entry():

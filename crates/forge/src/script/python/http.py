@@ -33,8 +33,10 @@ class Response:
             self.status = response._call("status")
             with Handle("types.fields", response._call("headers")) as fields:
                 self.headers = joined(fields._call("entries"))
-            self._body = Handle("types.incoming-body", response._call("consume"))
-        self._stream = Handle("streams.input-stream", self._body._call("stream"))
+            body = Handle("types.incoming-body", response._call("consume"))
+        # Attributes are let go of in their order, and a stream goes before the body that it is of.
+        self._stream = Handle("streams.input-stream", body._call("stream"))
+        self._body = body
         self._whole = None
 
     def read(self, size=PIECE_BYTES):

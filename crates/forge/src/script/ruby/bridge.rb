@@ -19,7 +19,6 @@ module Dayfly
     # Reading from standard input at an offset reads memory; writing to standard error at one calls.
     MEMORY = IO.for_fd(0, "rb", autoclose: false)
     CALL = IO.for_fd(2, "wb", autoclose: false)
-    KEEP = 1 << 32
 
     NOT_YET = "while the app is loaded nothing is granted: call this where a request or an event is handled"
 
@@ -61,10 +60,11 @@ module Dayfly
         kept = []
         block = "\0".b * size
         parameters.zip(arguments) { |(type, at), value| @types.store(type, value, block, at, kept) }
-        placed = Placed.new(block)
-        # A finaliser may call while the result of another call is read.
+        # A finaliser may call while the result of another call is read, which is kept then.
         before = @window
-        CALL.pwrite([placed.address].pack("L<"), number | (@loading.zero? ? 0 : KEEP))
+        block[0, 8] = [number, @loading].pack("L<L<")
+        placed = Placed.new(block)
+        CALL.pwrite([placed.address].pack("L<"), 0)
         @loading += 1
         begin
           block = placed.bytes

@@ -98,7 +98,7 @@ const steps = {
     return database.query("SELECT * FROM t");
   },
 
-  database_error: address => postgres.open(address).query("SELEKT"),
+  database_error: address => postgres.open(address).query("SELECT 1 FROM"),
 
   async http(url) {
     const answer = await http.request("GET", url, { headers: { "x-one": "1" } });
@@ -114,7 +114,7 @@ const steps = {
     ];
   },
 
-  refused: async url => (await fetch(url)).status,
+  status: async url => [(await fetch(url)).status, (await fetch(url)).status],
 
   file(path) {
     const content = std.loadFile(path);

@@ -97,7 +97,7 @@ def do_mysql(address):
 
 
 def do_database_error(address):
-    return postgres.open(address).query("SELEKT")
+    return postgres.open(address).query("SELECT 1 FROM")
 
 
 def do_http(url):
@@ -113,8 +113,8 @@ def do_http(url):
     ]
 
 
-def do_refused(url):
-    return http.request("GET", url).status
+def do_status(url):
+    return [http.request("GET", url).status for _ in range(2)]
 
 
 def do_file(path):

@@ -86,7 +86,7 @@ def do_mysql(address)
   end
 end
 
-def do_database_error(address) = Dayfly::Postgres.open(address).query("SELEKT")
+def do_database_error(address) = Dayfly::Postgres.open(address).query("SELECT 1 FROM")
 
 def do_http(url)
   answer = Dayfly::HTTP.request("GET", url, headers: { "x-one" => "1" })
@@ -99,7 +99,7 @@ def do_http(url)
   ]
 end
 
-def do_refused(url) = Dayfly::HTTP.request("GET", url).status
+def do_status(url) = Array.new(2) { Dayfly::HTTP.request("GET", url).status }
 def do_file(path) = File.read(path)
 
 def do_written(path)

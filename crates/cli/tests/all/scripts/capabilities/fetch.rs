@@ -65,7 +65,7 @@ export default {
       return new Response(response.body, { headers: response.headers });
     }
     if (pathname === "/proxy") {
-      return fetch(`${url}/mirror`, { method: "POST", body: request.body, duplex: "half" });
+      return fetch(new Request(`${url}/mirror`, request));
     }
     try {
       const answer = await steps[pathname.slice(1)](url);

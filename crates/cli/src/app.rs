@@ -91,6 +91,10 @@ pub(crate) struct AppArgs {
     #[arg(long, env = "DAYFLY_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 
+    /// Serve a package only if it is signed by this key (PEM), as `cosign sign --key` does
+    #[arg(long, env = "DAYFLY_VERIFY_KEY", value_name = "FILE")]
+    verify_key: Option<PathBuf>,
+
     /// Where a package keeps it.
     #[arg(skip)]
     state_of_package: Option<PathBuf>,
@@ -236,9 +240,15 @@ impl AppArgs {
     /// # Errors
     /// If it cannot be had.
     pub(crate) fn bring(&mut self, quiet: bool) -> Result<()> {
-        let Some(reference) = self.source.reference()? else { return Ok(()) };
+        let key = self.verify_key.as_deref();
+        let Some(reference) = self.source.reference()? else {
+            return match key {
+                None => Ok(()),
+                Some(_) => Err(anyhow!("only packages of registries are signed (`--verify-key`)")),
+            };
+        };
         let folder = self.source.fetched_folder()?;
-        self.source.path = fetching::package(&reference, folder, None, quiet)?;
+        self.source.path = fetching::package(&reference, folder, None, key, quiet)?;
         self.source.from = None;
         let data = ProjectDirs::from("", "", "dayfly");
         let data = data.context("this system has no folder for data: name one by `--state-dir`")?;

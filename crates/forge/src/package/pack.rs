@@ -129,7 +129,7 @@ impl<'a> Packer<'a> {
                 source: self.part(&component.id.0, &dependency.source)?,
                 export: dependency.export.clone(),
                 inherit: inherited(&dependency.inherit),
-                environment: dependency.environment.clone(),
+                environment: self.environment(&dependency.source, &dependency.environment),
             };
             locked.dependencies.insert(dependency.import.clone(), part);
         }
@@ -210,8 +210,23 @@ impl<'a> Packer<'a> {
             source: self.part(trigger, &middleware.source)?,
             export: None,
             inherit: inherited(&middleware.inherit),
-            environment: middleware.environment.clone(),
+            environment: self.environment(&middleware.source, &middleware.environment),
         })
+    }
+
+    /// The variables of a part, to which those of a component of the app belong that is one.
+    fn environment(
+        &self,
+        source: &DependencySource,
+        own: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let component = match source {
+            DependencySource::Component(id) => self.stated.app.components.get(id),
+            DependencySource::Source(_) => None,
+        };
+        let mut all = component.map(|it| it.environment.clone()).unwrap_or_default();
+        all.extend(own.clone());
+        all
     }
 
     /// What is composed with something else.
@@ -259,7 +274,8 @@ impl<'a> Packer<'a> {
 
     fn blob(&mut self, kind: &str, digest: &str, size: u64, content: Content) {
         let (media_type, digits) = (kind.to_owned(), digest.to_owned());
-        let descriptor = Descriptor { media_type, digest: format!("sha256:{digest}"), size };
+        let digest = format!("sha256:{digest}");
+        let descriptor = Descriptor { media_type, digest, size, annotations: None };
         self.blobs.insert(digits, Blob { descriptor, content });
     }
 

@@ -231,13 +231,39 @@ async fn what_is_composed_goes_along() {
     let (registry, user) = (Registry::start().await, User::new());
     let name = reference(&registry, "composed:1");
     let library = Guest::path("rust-library");
-    let app = App::granted(
-        "rust-composed",
-        &format!("[component.guest.dependencies]\nshout = {{ path = {library:?} }}\n"),
-    );
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
+         [component.guest]\nsource = \"guest:rust-composed\"\n\
+         [component.guest.dependencies]\nshout = {{ path = {library:?} }}\n\
+         \"dayfly:parts\" = {{ component = \"library\", environment = {{ OWN = \"2\" }} }}\n\
+         [component.library]\nsource = \"guest:rust-library\"\n\
+         environment = {{ OWN = \"1\", MORE = \"3\" }}\n",
+    ));
     user.push(app.folder(), &name).await;
     let server = User::new().up(&name).await;
     assert_eq!(server.text("/shout?loud").await, "LOUD");
+    assert_eq!(server.text("/attempt/vars").await, "MORE=3 OWN=2");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_stands_before_a_handler_goes_along() {
+    let (registry, user) = (Registry::start().await, User::new());
+    let name = reference(&registry, "guarded:1");
+    let middleware = format!("path = {:?}", Guest::path("rust-middleware"));
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
+         dependencies.middleware = [{{ {middleware}, environment = {{ NAME = \"outer\" }} }},\n\
+           {{ {middleware}, environment = {{ NAME = \"inner\" }} }}]\n\
+         [component.guest]\nsource = \"guest:rust-p3-echo\"\n",
+    ));
+    user.push(app.folder(), &name).await;
+    let server = User::new().up(&name).await;
+    let headers = server.text("/headers").await;
+    let passed: Vec<_> = headers.lines().filter_map(|it| it.strip_prefix("x-passed: ")).collect();
+    assert_eq!(passed, ["outer", "inner"]);
     server.stop().await;
 }
 

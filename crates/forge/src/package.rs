@@ -7,6 +7,7 @@
 //! it takes to make them.
 
 mod archive;
+mod files;
 mod locked;
 mod manifest;
 mod pack;
@@ -25,7 +26,8 @@ use crate::fetch::{Descriptor, FetchFailure};
 use crate::pipeline::ForgeError;
 use crate::resolve::{MAX_SOURCE_BYTES, ResolveError};
 
-pub use pack::{Granted, Packer};
+pub use files::Granted;
+pub use pack::Packer;
 pub use pull::{kept, pull};
 pub use push::{Pushed, push};
 pub use signature::VerifyKey;

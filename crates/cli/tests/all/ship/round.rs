@@ -1,5 +1,7 @@
 //! There and back: an app is pushed, and served from what was pushed.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use dayfly_testing::{App, Guest, Registry, workspace};
 
 use super::{User, guest, reference};
@@ -199,18 +201,34 @@ async fn many_files_are_one_layer() {
 async fn state_and_secrets_stay_here() {
     let (registry, user) = (Registry::start().await, User::new());
     let name = reference(&registry, "careful:1");
-    let app = App::granted("rust-http", "files = [{ source = \".\", destination = \"/\" }]")
-        .file("public.txt", "public")
-        .file(".env", "KEY=secret-1")
-        .file(".dayfly/state.db", "secret-2")
-        .file("deep/.git/config", "secret-3")
-        .file("runtime-config.toml", "# secret-4")
-        .link("passwords", "/etc/passwd")
-        .link("linked.txt", "public.txt")
-        .link("hidden.txt", ".env");
+    let app = App::granted(
+        "rust-http",
+        "files = [{ source = \".\", destination = \"/\" },\n\
+           { source = \"data\", destination = \"/data\", writable = true },\n\
+           { source = \"more\", destination = \"/elsewhere\", writable = true }]",
+    )
+    .file("data/db", "secret-5")
+    .file("more/db", "secret-6")
+    .file("public.txt", "public")
+    .file(".env", "KEY=secret-1")
+    .file(".dayfly/state.db", "secret-2")
+    .file("deep/.git/config", "secret-3")
+    .file("runtime-config.toml", "# secret-4")
+    .link("passwords", "/etc/passwd")
+    .link("linked.txt", "public.txt")
+    .link("hidden.txt", ".env");
     let pushed = user.dayfly().arg("push").arg(app.folder()).arg(&name).ends().await;
     let said = pushed.with(0);
-    for left_out in ["`/.env", "`/.dayfly", "`/deep/.git", "`/runtime-config.toml", "`/passwords"] {
+    for left_out in [
+        "`/.env",
+        "`/.dayfly",
+        "`/deep/.git",
+        "`/runtime-config.toml",
+        "`/passwords",
+        "`/data",
+        "`/elsewhere",
+        "`/more",
+    ] {
         assert!(said.contains(&format!("{left_out}` is not pushed")), "{left_out}: {said}");
     }
     for (kind, bytes) in registry.pulled("careful", "1").await {
@@ -305,7 +323,11 @@ async fn a_component_that_wkg_published_is_served() {
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;
     let folder = user.pull(&name).await;
-    assert!(folder.join("components/hello.wasm").is_file());
+    // Whoever may look into the folder may read what is in it.
+    let mode = folder.join("components/hello.wasm").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o400, 0o400);
+    let manifest = folder.join("dayfly.toml").metadata().unwrap().permissions().mode();
+    assert_eq!(mode, manifest);
     let server = user.dayfly().up(&folder).await;
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;

@@ -1,22 +1,23 @@
 //! From what a user names on the command line to an app that the host can activate.
 
+mod named;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Backends, registry};
-use dayfly_forge::fetch::{Fetched, Reference};
-use dayfly_forge::script::{self, Dependencies, Language};
+use dayfly_forge::fetch::Fetched;
+use dayfly_forge::script::{self, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
-use dayfly_model::manifest::Manifest;
 use dayfly_model::runtime_config::{KeyValueStore, SqliteDatabase, VariablesProvider};
 use dayfly_model::{
     App, CommandTrigger, ComponentId, EventSource, EventTrigger, Executor, FileGrant, HttpTarget,
-    HttpTrigger, Limits, ManifestErrors, Middleware, Output, RuntimeConfig, Stated, TriggerKind,
+    HttpTrigger, Limits, Middleware, Output, RuntimeConfig, TriggerKind,
 };
 use directories::ProjectDirs;
 
@@ -27,32 +28,7 @@ use crate::key_value::{self, Seeds};
 use crate::report::{self, Several};
 use crate::source::Source;
 use crate::variables::{self, Argument};
-
-/// Which app.
-#[derive(Args, Clone)]
-pub(crate) struct AppSource {
-    /// A folder with a `dayfly.toml` or `spin.toml`, a manifest, or one `.wasm` or `.wat` file
-    #[arg(default_value = ".", value_name = "PATH")]
-    path: PathBuf,
-
-    /// The same as PATH, as Spin spells it
-    #[arg(
-        short = 'f',
-        long = "from",
-        alias = "file",
-        value_name = "PATH",
-        conflicts_with = "path"
-    )]
-    from: Option<PathBuf>,
-
-    /// Use the components' overrides of this profile
-    #[arg(long, env = "DAYFLY_PROFILE", value_name = "NAME")]
-    profile: Option<String>,
-
-    /// Folder that keeps sources which come from elsewhere [default: in the user's cache folder]
-    #[arg(long, env = "DAYFLY_SOURCE_CACHE_DIR", value_name = "DIR")]
-    source_cache_dir: Option<PathBuf>,
-}
+pub(crate) use named::{AppSource, is_manifest, read};
 
 /// Which app, and what it is told.
 #[derive(Args, Clone)]
@@ -91,6 +67,10 @@ pub(crate) struct AppArgs {
     #[arg(long, env = "DAYFLY_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 
+    /// Serve a package only if it is signed by this key (PEM), as `cosign sign --key` does
+    #[arg(long, env = "DAYFLY_VERIFY_KEY", value_name = "FILE")]
+    verify_key: Option<PathBuf>,
+
     /// Where a package keeps it.
     #[arg(skip)]
     state_of_package: Option<PathBuf>,
@@ -126,64 +106,6 @@ pub(crate) fn set_limits(limits: &mut Limits, values: &[(String, String)]) {
 const MISSING: &str = "only `default` needs no definition; define others in the file of \
     `--runtime-config-file`, `[key_value_store.LABEL]`, `[sqlite_database.LABEL]` and \
     `[messaging.LABEL]`";
-
-impl AppSource {
-    /// What the user named.
-    pub(crate) fn path(&self) -> &Path {
-        self.from.as_deref().unwrap_or(&self.path)
-    }
-
-    /// The profile, if one was chosen.
-    pub(crate) fn profile(&self) -> Option<&str> {
-        self.profile.as_deref()
-    }
-
-    /// The folder that keeps what was fetched.
-    pub(crate) fn fetched_folder(&self) -> Result<PathBuf> {
-        fetching::folder(self.source_cache_dir.clone())
-    }
-
-    /// Reads the app, and keeps what its manifest states.
-    ///
-    /// # Errors
-    /// All mistakes of its manifest.
-    pub(crate) fn read_stated(&self) -> Result<Stated> {
-        let (path, profile) = (self.path(), self.profile());
-        let mut stated = match found(path)? {
-            true => Manifest::load_stated(path, profile).map_err(several)?,
-            false => Stated::of_module(App::for_module(path)),
-        };
-        stated.app.root = rooted(&stated.app)?;
-        Ok(stated)
-    }
-
-    /// Fetches the sources of an app that are elsewhere and were never fetched.
-    ///
-    /// # Errors
-    /// If one cannot be had.
-    pub(crate) fn fetch(&self, app: &App, quiet: bool) -> Result<Fetched> {
-        let elsewhere =
-            |source: &dayfly_model::Source| !matches!(source, dayfly_model::Source::File(_));
-        if !app.sources().any(elsewhere) && Dependencies::of(app).is_empty() {
-            return Ok(Fetched::default());
-        }
-        fetching::fetch(app, self.fetched_folder()?, quiet)
-    }
-
-    /// The package of a registry that PATH names, if it names no file.
-    fn reference(&self) -> Result<Option<Reference>> {
-        let path = self.path();
-        let Some(text) = path.to_str().filter(|_| !path.exists()) else { return Ok(None) };
-        match text.parse() {
-            Ok(reference) => Ok(Some(reference)),
-            // What nobody would call a file.
-            Err(error) if text.contains('@') || text.contains(':') => {
-                Err(anyhow!("`{text}` does not exist, and is no package of a registry: {error}"))
-            }
-            Err(_) => Ok(None),
-        }
-    }
-}
 
 /// Where Spin's environment says that the runtime configuration is.
 const SPINS_RUNTIME_CONFIG: &str = "RUNTIME_CONFIG_FILE";
@@ -236,10 +158,16 @@ impl AppArgs {
     /// # Errors
     /// If it cannot be had.
     pub(crate) fn bring(&mut self, quiet: bool) -> Result<()> {
-        let Some(reference) = self.source.reference()? else { return Ok(()) };
+        let key = self.verify_key.as_deref();
+        let Some(reference) = self.source.reference()? else {
+            return match key {
+                None => Ok(()),
+                Some(_) => Err(anyhow!("only packages of registries are signed (`--verify-key`)")),
+            };
+        };
         let folder = self.source.fetched_folder()?;
-        self.source.path = fetching::package(&reference, folder, None, quiet)?;
-        self.source.from = None;
+        let laid_out = fetching::package(&reference, folder, None, key, quiet)?;
+        self.source.takes(laid_out);
         let data = ProjectDirs::from("", "", "dayfly");
         let data = data.context("this system has no folder for data: name one by `--state-dir`")?;
         let registry = reference.registry.replace(['[', ']', ':'], "_");
@@ -387,39 +315,6 @@ fn folders_of_data(config: &RuntimeConfig) -> impl Iterator<Item = PathBuf> {
     let databases =
         config.sqlite_databases.values().filter_map(|SqliteDatabase { path }| path.as_deref());
     stores.chain(databases).map(folder_of)
-}
-
-/// Reads an app from a folder, a manifest or a bare module.
-pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<App> {
-    let mut app = match found(path)? {
-        true => Manifest::load(path, profile).map_err(several)?,
-        false => App::for_module(path),
-    };
-    app.root = rooted(&app)?;
-    Ok(app)
-}
-
-/// Whether a path, which must exist, means a manifest.
-fn found(path: &Path) -> Result<bool> {
-    if !path.exists() {
-        bail!("`{}` does not exist", path.display());
-    }
-    Ok(is_manifest(path))
-}
-
-/// The app's folder, the same from wherever it is started: what is kept for it goes by its name.
-fn rooted(app: &App) -> Result<PathBuf> {
-    std::path::absolute(&app.root)
-        .with_context(|| format!("failed to find `{}`", app.root.display()))
-}
-
-fn several(errors: ManifestErrors) -> anyhow::Error {
-    anyhow!(Several(errors.to_string()))
-}
-
-/// Whether a path means a manifest rather than a bare module.
-pub(crate) fn is_manifest(path: &Path) -> bool {
-    path.is_dir() || path.extension().is_some_and(|ext| ext == "toml")
 }
 
 /// Refuses what the manifest uses and this version does not serve, all of it together.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 use dayfly_forge::fetch::{
     self, FetchConfig, FetchError, Fetched, Fetching, PATIENCE, Reference, Registries,
 };
-use dayfly_forge::package;
+use dayfly_forge::package::{self, VerifyKey};
 use dayfly_forge::script::{self, Dependencies};
 use dayfly_model::App;
 use directories::{BaseDirs, ProjectDirs};
@@ -64,22 +64,26 @@ pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> 
 }
 
 /// Fetches a package of a registry into a folder, or else into the one that keeps what was fetched.
-/// Gives the app's folder.
+/// With a key, it must be signed by that. Gives the app's folder.
 ///
 /// # Errors
-/// If it cannot be had, or holds no app.
+/// If it cannot be had, is not signed, or holds no app.
 pub(crate) fn package(
     reference: &Reference,
     cache: PathBuf,
     folder: Option<&Path>,
+    key: Option<&Path>,
     quiet: bool,
 ) -> Result<PathBuf> {
     let config = config(cache)?;
-    if let Some(kept) = package::kept(reference, &config).filter(|_| folder.is_none()) {
+    let is_taken_as_kept = folder.is_none() && key.is_none();
+    if let Some(kept) = package::kept(reference, &config).filter(|_| is_taken_as_kept) {
         return Ok(kept);
     }
     let mut teller = Teller::new(FETCHING, quiet);
-    let pulled = package::pull(reference, &config, folder, |word| teller.tell(word));
+    let tell = |word: Fetching<'_>| teller.tell(word);
+    let key = key.map(VerifyKey::read).transpose();
+    let pulled = key.and_then(|key| package::pull(reference, &config, folder, key.as_ref(), tell));
     pulled.map_err(|error| {
         let hint = error.hint();
         let error = anyhow!(error).context(format!("failed to fetch package `{reference}`"));

@@ -7,11 +7,13 @@
 //! it takes to make them.
 
 mod archive;
+mod files;
 mod locked;
 mod manifest;
 mod pack;
 mod pull;
 mod push;
+mod signature;
 mod unpack;
 
 use std::io;
@@ -24,9 +26,11 @@ use crate::fetch::{Descriptor, FetchFailure};
 use crate::pipeline::ForgeError;
 use crate::resolve::{MAX_SOURCE_BYTES, ResolveError};
 
-pub use pack::{Granted, Packer};
+pub use files::Granted;
+pub use pack::Packer;
 pub use pull::{kept, pull};
 pub use push::{Pushed, push};
+pub use signature::VerifyKey;
 
 /// What describes an app. Older packages have it as their config, newer ones as a layer.
 const LOCKED: &str = "application/vnd.fermyon.spin.application.v1+config";
@@ -132,6 +136,18 @@ pub enum PackageError {
     /// The registry could not be asked, or answered with something else.
     #[error(transparent)]
     Fetch(#[from] FetchFailure),
+    /// A key that signatures cannot be checked with.
+    #[error("`{}` is no public key on P-256, in PEM", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nobody with the key has signed it.
+    #[error("`sha256:{digest}` has no signature by that key")]
+    Unsigned {
+        /// The package's manifest.
+        digest: String,
+    },
     /// It is a package of something else.
     #[error("it holds no app: {0}")]
     NoApp(String),
@@ -190,6 +206,12 @@ impl PackageError {
             Self::Outside { .. } => Some(
                 "a package has what lies in the app's folder: move it there, or grant less"
                     .to_owned(),
+            ),
+            Self::Key { .. } => {
+                Some("name the `cosign.pub` of `cosign generate-key-pair`".to_owned())
+            }
+            Self::Unsigned { .. } => Some(
+                "whoever has the key signs it by `cosign sign --key cosign.key REF`".to_owned(),
             ),
             Self::NoTag => Some("write `REGISTRY/NAME:TAG`".to_owned()),
             Self::Changed { path } => {

@@ -119,16 +119,29 @@ impl Registry {
         for (kind, bytes) in layers {
             described.push(self.blob(repository, kind, bytes).await);
         }
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": config,
-            "layers": described,
-        });
-        let path = format!("/v2/{repository}/manifests/{version}");
+        self.manifest(repository, version, config, described).await;
+    }
+
+    async fn manifest(&self, repository: &str, tag: &str, config: Value, layers: Vec<Value>) {
         let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers });
+        let path = format!("/v2/{repository}/manifests/{tag}");
         let answer = self.send(Method::PUT, &path, kind, manifest.to_string().as_bytes()).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+
+    /// Puts a signature of a manifest beside it, as `cosign` does.
+    ///
+    /// # Panics
+    /// If it does not take it.
+    pub async fn sign(&self, repository: &str, digest: &str, payload: &str, signature: &str) {
+        let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
+        let mut layer = self.blob(repository, kind, payload.as_bytes()).await;
+        layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
+        let config = self.blob(repository, "application/vnd.oci.image.config.v1+json", b"{}");
+        let tag = format!("{}.sig", digest.replace("sha256:", "sha256-"));
+        self.manifest(repository, &tag, config.await, vec![layer]).await;
     }
 
     /// The manifest of a version, and its blobs by their kinds.

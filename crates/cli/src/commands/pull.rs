@@ -29,6 +29,10 @@ pub(crate) struct Pull {
     #[arg(long, env = "DAYFLY_SOURCE_CACHE_DIR", value_name = "DIR")]
     source_cache_dir: Option<PathBuf>,
 
+    /// Take the package only if it is signed by this key (PEM), as `cosign sign --key` does
+    #[arg(long, env = "DAYFLY_VERIFY_KEY", value_name = "FILE")]
+    verify_key: Option<PathBuf>,
+
     /// Print no progress
     #[arg(short, long)]
     quiet: bool,
@@ -36,10 +40,11 @@ pub(crate) struct Pull {
 
 impl Pull {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let Self { reference, output, source_cache_dir, quiet } = self;
+        let Self { reference, output, source_cache_dir, verify_key, quiet } = self;
         let folder = output.unwrap_or_else(|| reference.name().into());
         let cache = fetching::folder(source_cache_dir)?;
-        let folder = fetching::package(&reference, cache, Some(&folder), quiet)?;
+        let folder =
+            fetching::package(&reference, cache, Some(&folder), verify_key.as_deref(), quiet)?;
         if !quiet {
             let folder = folder.display();
             report::note("Pulled", format_args!("{reference} to `{folder}`"));

@@ -4,6 +4,7 @@
 mod hostile;
 mod login;
 mod round;
+mod signed;
 mod spin;
 
 use std::path::{Path, PathBuf};

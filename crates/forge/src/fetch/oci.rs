@@ -1,5 +1,6 @@
 //! OCI's distribution protocol, as far as one pulls: tags, manifests, and the blobs that these name.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use http::header::{ACCEPT, AUTHORIZATION, LINK, WWW_AUTHENTICATE};
@@ -53,6 +54,8 @@ pub(crate) struct Descriptor {
     pub(crate) media_type: String,
     pub(crate) digest: String,
     pub(crate) size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Descriptor {
@@ -184,6 +187,18 @@ impl<'a> Oci<'a> {
             FetchFailure::TooLarge { .. } => FetchFailure::Longer { stated_bytes: blob.size },
             other => other,
         })
+    }
+
+    /// Reads a small blob into memory.
+    pub(crate) async fn small(&mut self, blob: &Descriptor) -> Result<Vec<u8>, FetchFailure> {
+        let digits = blob.digits();
+        let expected = digits.ok_or_else(|| self.failed("names a blob by no SHA-256 digest"))?;
+        let response = self.blob(expected).await?;
+        let document = self.asker.document(response).await?;
+        match digest_of(&document) {
+            actual if actual == expected => Ok(document),
+            actual => Err(FetchFailure::Digest { expected: expected.to_owned(), actual }),
+        }
     }
 
     /// Whether the registry accepts these credentials.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use dayfly_model::{
-    App, Component, ComponentId, DependencySource, FileGrant, HttpTrigger, Inherit, Middleware,
-    Source, Stated, TriggerKind,
+    App, Component, ComponentId, DependencySource, HttpTrigger, Inherit, Middleware, Source,
+    Stated, TriggerKind,
 };
 use serde_json::{Map, Value, json};
 
+use super::files::{self, Granted};
 use super::locked::{
     ContentRef, DAYFLY, LockedApp, LockedComponent, LockedDependency, LockedFile, LockedInherit,
     LockedSource, LockedTrigger, LockedVariable, NEEDS_OF_COMPONENTS,
@@ -29,20 +30,6 @@ const INLINE_BYTES: u64 = 128;
 
 /// How many files are layers of their own; of more, each component has an archive.
 const MAX_SINGLE_FILES: usize = 64;
-
-/// What is in no package, wherever a granted folder has it: state, histories and secrets.
-const NEVER: [&str; 5] = [".dayfly", ".spin", ".git", ".env", "runtime-config.toml"];
-
-/// A folder that a component is granted.
-#[derive(Debug, Clone)]
-pub struct Granted {
-    /// Where it is.
-    pub host: PathBuf,
-    /// Where the guest sees it.
-    pub guest: String,
-    /// Whether the guest may write to it. What it has written stays here: it is packed empty.
-    pub writable: bool,
-}
 
 /// Makes a package of an app, component by component.
 pub struct Packer<'a> {
@@ -101,7 +88,7 @@ impl<'a> Packer<'a> {
         job: &Job<'_>,
         folders: &[Granted],
     ) -> Result<(), PackageError> {
-        outside(component)?;
+        files::stay_inside(component)?;
         let wasm = pipeline::flat_source(job)?;
         let source = match self.plain || job.freezer.is_none() {
             true => self.module(wasm, WASM)?,
@@ -129,11 +116,11 @@ impl<'a> Packer<'a> {
                 source: self.part(&component.id.0, &dependency.source)?,
                 export: dependency.export.clone(),
                 inherit: inherited(&dependency.inherit),
-                environment: dependency.environment.clone(),
+                environment: self.environment(&dependency.source, &dependency.environment),
             };
             locked.dependencies.insert(dependency.import.clone(), part);
         }
-        let files = self.files_of(folders)?;
+        let files = files::seen(&self.stated.app.root, folders, &mut self.left_out)?;
         self.files.insert(component.id.clone(), files);
         self.locked.components.push(locked);
         Ok(())
@@ -210,8 +197,23 @@ impl<'a> Packer<'a> {
             source: self.part(trigger, &middleware.source)?,
             export: None,
             inherit: inherited(&middleware.inherit),
-            environment: middleware.environment.clone(),
+            environment: self.environment(&middleware.source, &middleware.environment),
         })
+    }
+
+    /// The variables of a part, to which those of a component of the app belong that is one.
+    fn environment(
+        &self,
+        source: &DependencySource,
+        own: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let component = match source {
+            DependencySource::Component(id) => self.stated.app.components.get(id),
+            DependencySource::Source(_) => None,
+        };
+        let mut all = component.map(|it| it.environment.clone()).unwrap_or_default();
+        all.extend(own.clone());
+        all
     }
 
     /// What is composed with something else.
@@ -259,7 +261,8 @@ impl<'a> Packer<'a> {
 
     fn blob(&mut self, kind: &str, digest: &str, size: u64, content: Content) {
         let (media_type, digits) = (kind.to_owned(), digest.to_owned());
-        let descriptor = Descriptor { media_type, digest: format!("sha256:{digest}"), size };
+        let digest = format!("sha256:{digest}");
+        let descriptor = Descriptor { media_type, digest, size, annotations: None };
         self.blobs.insert(digits, Blob { descriptor, content });
     }
 
@@ -289,89 +292,10 @@ impl<'a> Packer<'a> {
         own.insert("folders".to_owned(), folders.collect());
         own
     }
-
-    /// The files that a component sees, by their path below the guest's root.
-    fn files_of(&mut self, folders: &[Granted]) -> Result<BTreeMap<String, PathBuf>, PackageError> {
-        let root = &self.stated.app.root;
-        let app = root.canonicalize().map_err(PackageError::io(root))?;
-        let mut files = BTreeMap::new();
-        let written = folders.iter().filter(|folder| folder.writable);
-        let written =
-            written.filter(|it| it.host.read_dir().is_ok_and(|entries| entries.count() > 0));
-        self.left_out.extend(written.map(|folder| folder.guest.clone()));
-        // A guest sees of two folders the one whose path is longer.
-        let mut ordered: Vec<_> = folders.iter().filter(|folder| !folder.writable).collect();
-        ordered.sort_by_key(|folder| folder.guest.trim_matches('/').len());
-        for folder in ordered {
-            let host = folder.host.canonicalize().map_err(PackageError::io(&folder.host))?;
-            let mut walk = Walk { app: &app, left_out: &mut self.left_out, files: &mut files };
-            walk.folder(&host, folder.guest.trim_matches('/'))?;
-        }
-        Ok(files)
-    }
-}
-
-/// A walk through a granted folder.
-struct Walk<'w> {
-    app: &'w Path,
-    left_out: &'w mut BTreeSet<String>,
-    files: &'w mut BTreeMap<String, PathBuf>,
-}
-
-impl Walk<'_> {
-    fn folder(&mut self, folder: &Path, guest: &str) -> Result<(), PackageError> {
-        for entry in folder.read_dir().map_err(PackageError::io(folder))? {
-            let entry = entry.map_err(PackageError::io(folder))?;
-            let path = entry.path();
-            let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| PackageError::Name { path: path.clone() })?;
-            let kind = entry.file_type().map_err(PackageError::io(&path))?;
-            let guest = if guest.is_empty() { name.to_owned() } else { format!("{guest}/{name}") };
-            // As where it is served, a link leads to what lies in the app's folder, or nowhere.
-            let target = path.canonicalize().ok().filter(|it| {
-                !kind.is_symlink() || (it.starts_with(self.app) && it.is_file() && !is_never(it))
-            });
-            match target {
-                Some(_) if is_never(Path::new(name)) => self.leave_out(&guest),
-                Some(_) if kind.is_dir() => self.folder(&path, &guest)?,
-                Some(target) if target.is_file() => drop(self.files.insert(guest, target)),
-                _ => self.leave_out(&guest),
-            }
-            if self.files.len() > super::MAX_FILES {
-                return Err(PackageError::TooLarge(format!("{} files", super::MAX_FILES)));
-            }
-        }
-        Ok(())
-    }
-
-    fn leave_out(&mut self, guest: &str) {
-        self.left_out.insert(format!("/{guest}"));
-    }
-}
-
-/// Whether a part of a path is one of what is in no package.
-fn is_never(path: &Path) -> bool {
-    path.iter().any(|part| NEVER.iter().any(|never| part == *never))
 }
 
 fn is_script(component: &Component) -> bool {
     matches!(&component.source, Source::File(file) if Language::of(file).is_some())
-}
-
-/// Refuses what lies outside the app's folder.
-fn outside(component: &Component) -> Result<(), PackageError> {
-    let mounts = component.files.iter().filter_map(|grant| match grant {
-        FileGrant::Mount { source, .. } => Some(source),
-        FileGrant::Glob(_) => None,
-    });
-    let is_outside = |path: &&PathBuf| path.is_absolute() || path.iter().any(|part| part == "..");
-    match mounts.into_iter().find(is_outside) {
-        None => Ok(()),
-        Some(path) => {
-            let (component, path) = (component.id.0.clone(), path.clone());
-            Err(PackageError::Outside { component, path })
-        }
-    }
 }
 
 fn inherited(inherit: &Inherit) -> LockedInherit {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::locked::{LockedApp, is_locked};
+use super::signature::{self, VerifyKey};
 use super::unpack::{self, Layers};
 use super::{
     LOCKED, MAX_LAYERS, MAX_LOCKED_BYTES, MAX_PACKAGE_BYTES, PackageError, WASM, WKG_WASM,
@@ -25,7 +26,8 @@ pub fn kept(reference: &Reference, config: &FetchConfig) -> Option<PathBuf> {
 }
 
 /// Fetches a package and lays the app out: in `folder`, which must not be there or be empty, or else
-/// in the folder that keeps what was fetched, where it may be already. Gives the app's folder.
+/// in the folder that keeps what was fetched, where it may be already. With a key, the package must be
+/// signed by it. Gives the app's folder.
 ///
 /// # Errors
 /// If the registry cannot be asked, the package holds no app, or something in it is not what it
@@ -34,6 +36,7 @@ pub fn pull(
     reference: &Reference,
     config: &FetchConfig,
     folder: Option<&Path>,
+    key: Option<&VerifyKey>,
     mut tell: impl FnMut(Fetching<'_>),
 ) -> Result<PathBuf, PackageError> {
     if let Some(folder) = folder {
@@ -43,6 +46,9 @@ pub fn pull(
     let mut oci = Oci::of(client.asker(), reference, config.credentials.as_deref())?;
     let version = reference.version();
     let (manifest, digest) = client.run(|_| oci.manifest(&version))?;
+    if let Some(key) = key {
+        signature::check(&client, &mut oci, &digest, key)?;
+    }
     let place = folder.map_or_else(|| folder_of(config, &digest), Path::to_owned);
     if folder.is_none() && place.is_dir() {
         return Ok(place);

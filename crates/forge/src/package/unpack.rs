@@ -3,7 +3,8 @@
 //! nothing that the manifest says leads out of it, and all of it is bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use dayfly_model::{App, FileGrant, Manifest, Source};
@@ -170,7 +171,9 @@ impl LayOut<'_> {
         let from = from.ok_or_else(|| PackageError::Missing { digest: digits.to_owned() })?;
         let bytes = from.metadata().map_err(PackageError::io(from))?.len();
         self.budget.take(bytes)?;
-        fs::copy(from, &path).map_err(PackageError::io(&path))?;
+        // Not as `fs::copy` does it: what is kept only its user may read.
+        let copy = || io::copy(&mut File::open(from)?, &mut File::create(&path)?);
+        copy().map_err(PackageError::io(&path))?;
         Ok(())
     }
 }
@@ -222,4 +225,80 @@ fn stays_inside(app: &App, places: &Places) -> Result<(), PackageError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A good description, all of whose content stands in it.
+    const GOOD: &str = include_str!("../../../../fuzz/corpus/package/spin.json");
+
+    /// What hostile descriptions say in place of a text.
+    const HOSTILE: [&str; 10] = [
+        "",
+        "..",
+        "../x",
+        "/etc/passwd",
+        "a/../../x",
+        "a\0b",
+        "sha256:../../x",
+        "*",
+        "{{ x }}",
+        "components/a.wasm",
+    ];
+
+    fn laid_out(description: &Value) -> Option<App> {
+        let outer = tempfile::tempdir().unwrap();
+        let scratch = outer.path().join("scratch");
+        fs::create_dir(&scratch).unwrap();
+        let folder = scratch.join("app");
+        let app = LockedApp::parse(description.to_string().as_bytes()).ok()?;
+        let laid_out = lay_out(&app, &Layers::default(), &scratch, &folder);
+        assert_eq!(outer.path().read_dir().unwrap().count(), 1, "{description}");
+        assert!(!Path::new("/etc/passwd.wasm").exists());
+        laid_out.ok()?;
+        Some(Manifest::load(&folder, None).expect("what was laid out is an app"))
+    }
+
+    /// The places of all texts.
+    fn texts(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::String(_) => found.push(at.to_owned()),
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(i, it)| texts(it, &format!("{at}/{i}"), found));
+            }
+            Value::Object(table) => {
+                table.iter().for_each(|(key, it)| texts(it, &format!("{at}/{key}"), found));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_description_leads_out_of_the_folder() {
+        let good: Value = serde_json::from_str(GOOD).unwrap();
+        assert!(laid_out(&good).is_some());
+        let mut places = Vec::new();
+        texts(&good, "", &mut places);
+        assert!(places.len() > 20, "{places:?}");
+        let is_inside = |path: &Path| path.is_relative() && !path.iter().any(|part| part == "..");
+        for place in &places {
+            for text in HOSTILE {
+                let mut changed = good.clone();
+                *changed.pointer_mut(place).unwrap() = text.into();
+                let Some(app) = laid_out(&changed) else { continue };
+                for source in app.sources() {
+                    assert!(
+                        matches!(source, Source::File(file) if is_inside(file)),
+                        "{place} {text}"
+                    );
+                }
+                for grant in app.components.values().flat_map(|component| &component.files) {
+                    let FileGrant::Mount { source, .. } = grant else { panic!("{place} {text}") };
+                    assert!(is_inside(source), "{place} {text}");
+                }
+            }
+        }
+    }
 }

@@ -585,6 +585,11 @@ async fn pull() {
 
               [env: DAYFLY_SOURCE_CACHE_DIR=]
 
+          --verify-key <FILE>
+              Take the package only if it is signed by this key (PEM), as `cosign sign --key` does
+
+              [env: DAYFLY_VERIFY_KEY=]
+
       -q, --quiet
               Print no progress
 

@@ -1,5 +1,7 @@
 //! There and back: an app is pushed, and served from what was pushed.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use dayfly_testing::{App, Guest, Registry, workspace};
 
 use super::{User, guest, reference};
@@ -199,18 +201,34 @@ async fn many_files_are_one_layer() {
 async fn state_and_secrets_stay_here() {
     let (registry, user) = (Registry::start().await, User::new());
     let name = reference(&registry, "careful:1");
-    let app = App::granted("rust-http", "files = [{ source = \".\", destination = \"/\" }]")
-        .file("public.txt", "public")
-        .file(".env", "KEY=secret-1")
-        .file(".dayfly/state.db", "secret-2")
-        .file("deep/.git/config", "secret-3")
-        .file("runtime-config.toml", "# secret-4")
-        .link("passwords", "/etc/passwd")
-        .link("linked.txt", "public.txt")
-        .link("hidden.txt", ".env");
+    let app = App::granted(
+        "rust-http",
+        "files = [{ source = \".\", destination = \"/\" },\n\
+           { source = \"data\", destination = \"/data\", writable = true },\n\
+           { source = \"more\", destination = \"/elsewhere\", writable = true }]",
+    )
+    .file("data/db", "secret-5")
+    .file("more/db", "secret-6")
+    .file("public.txt", "public")
+    .file(".env", "KEY=secret-1")
+    .file(".dayfly/state.db", "secret-2")
+    .file("deep/.git/config", "secret-3")
+    .file("runtime-config.toml", "# secret-4")
+    .link("passwords", "/etc/passwd")
+    .link("linked.txt", "public.txt")
+    .link("hidden.txt", ".env");
     let pushed = user.dayfly().arg("push").arg(app.folder()).arg(&name).ends().await;
     let said = pushed.with(0);
-    for left_out in ["`/.env", "`/.dayfly", "`/deep/.git", "`/runtime-config.toml", "`/passwords"] {
+    for left_out in [
+        "`/.env",
+        "`/.dayfly",
+        "`/deep/.git",
+        "`/runtime-config.toml",
+        "`/passwords",
+        "`/data",
+        "`/elsewhere",
+        "`/more",
+    ] {
         assert!(said.contains(&format!("{left_out}` is not pushed")), "{left_out}: {said}");
     }
     for (kind, bytes) in registry.pulled("careful", "1").await {
@@ -231,13 +249,39 @@ async fn what_is_composed_goes_along() {
     let (registry, user) = (Registry::start().await, User::new());
     let name = reference(&registry, "composed:1");
     let library = Guest::path("rust-library");
-    let app = App::granted(
-        "rust-composed",
-        &format!("[component.guest.dependencies]\nshout = {{ path = {library:?} }}\n"),
-    );
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
+         [component.guest]\nsource = \"guest:rust-composed\"\n\
+         [component.guest.dependencies]\nshout = {{ path = {library:?} }}\n\
+         \"dayfly:parts\" = {{ component = \"library\", environment = {{ OWN = \"2\" }} }}\n\
+         [component.library]\nsource = \"guest:rust-library\"\n\
+         environment = {{ OWN = \"1\", MORE = \"3\" }}\n",
+    ));
     user.push(app.folder(), &name).await;
     let server = User::new().up(&name).await;
     assert_eq!(server.text("/shout?loud").await, "LOUD");
+    assert_eq!(server.text("/attempt/vars").await, "MORE=3 OWN=2");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_stands_before_a_handler_goes_along() {
+    let (registry, user) = (Registry::start().await, User::new());
+    let name = reference(&registry, "guarded:1");
+    let middleware = format!("path = {:?}", Guest::path("rust-middleware"));
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
+         dependencies.middleware = [{{ {middleware}, environment = {{ NAME = \"outer\" }} }},\n\
+           {{ {middleware}, environment = {{ NAME = \"inner\" }} }}]\n\
+         [component.guest]\nsource = \"guest:rust-p3-echo\"\n",
+    ));
+    user.push(app.folder(), &name).await;
+    let server = User::new().up(&name).await;
+    let headers = server.text("/headers").await;
+    let passed: Vec<_> = headers.lines().filter_map(|it| it.strip_prefix("x-passed: ")).collect();
+    assert_eq!(passed, ["outer", "inner"]);
     server.stop().await;
 }
 
@@ -279,7 +323,11 @@ async fn a_component_that_wkg_published_is_served() {
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;
     let folder = user.pull(&name).await;
-    assert!(folder.join("components/hello.wasm").is_file());
+    // Whoever may look into the folder may read what is in it.
+    let mode = folder.join("components/hello.wasm").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o400, 0o400);
+    let manifest = folder.join("dayfly.toml").metadata().unwrap().permissions().mode();
+    assert_eq!(mode, manifest);
     let server = user.dayfly().up(&folder).await;
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;

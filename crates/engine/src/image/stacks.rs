@@ -80,7 +80,7 @@ impl Mapping {
     fn forget(&self) -> io::Result<()> {
         let deep = self.bytes.saturating_sub(KEPT_BYTES);
         // SAFETY: the range lies within the mapping, and no fiber uses it any more.
-        Ok(unsafe { madvise(self.bottom().cast(), deep, Advice::LinuxDontNeed)? })
+        unsafe { Ok(madvise(self.bottom().cast(), deep, Advice::LinuxDontNeed)?) }
     }
 }
 

@@ -56,7 +56,7 @@ const MAX_FILES: usize = 100_000;
 const MAX_PACKAGE_BYTES: u64 = 4 << 30;
 
 /// The longest description of an app.
-const MAX_LOCKED_BYTES: u64 = 4 << 20;
+const MAX_LOCKED_BYTES: u64 = 16 << 20;
 
 /// What a package is made of.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub enum PackageError {
     #[error(transparent)]
     Prepare(#[from] ForgeError),
     /// What a component is composed with could not be had.
-    #[error("failed to read `{what}`, which component `{component}` is composed with")]
+    #[error("failed to read {what}, which component `{component}` is composed with")]
     Part {
         /// The component.
         component: String,

@@ -16,8 +16,8 @@ use super::locked::{
     LockedSource, LockedTrigger, LockedVariable, NEEDS_OF_COMPONENTS,
 };
 use super::{
-    ARCHIVE, Blob, Budget, CONFIG, Content, DATA, LOCKED, Package, PackageError, WASM, WASM_GZIP,
-    archive,
+    ARCHIVE, Blob, Budget, CONFIG, Content, DATA, LOCKED, MAX_LAYERS, MAX_LOCKED_BYTES, Package,
+    PackageError, WASM, WASM_GZIP, archive,
 };
 use crate::fetch::{Descriptor, Fetched, MANIFEST, described, digest_of};
 use crate::pipeline::{self, Job};
@@ -166,7 +166,14 @@ impl<'a> Packer<'a> {
     fn sealed(mut self) -> Result<Package, PackageError> {
         let locked = serde_json::to_vec(&self.locked);
         let locked = locked.map_err(|error| PackageError::Locked(error.to_string()))?;
+        if locked.len() as u64 > MAX_LOCKED_BYTES {
+            let most = format!("{} MiB of description", MAX_LOCKED_BYTES >> 20);
+            return Err(PackageError::TooLarge(most));
+        }
         let digest = self.bytes(LOCKED, locked);
+        if self.blobs.len() > MAX_LAYERS {
+            return Err(PackageError::TooLarge(format!("{MAX_LAYERS} layers")));
+        }
         let config = json!({
             "architecture": "wasm",
             "os": "Wasip1",
@@ -263,7 +270,8 @@ impl<'a> Packer<'a> {
         let (media_type, digits) = (kind.to_owned(), digest.to_owned());
         let digest = format!("sha256:{digest}");
         let descriptor = Descriptor { media_type, digest, size, annotations: None };
-        self.blobs.insert(digits, Blob { descriptor, content });
+        // Of what is both code and a file of a component, the code's layer counts.
+        self.blobs.entry(digits).or_insert(Blob { descriptor, content });
     }
 
     /// What only Dayfly knows of a component.

@@ -40,6 +40,8 @@ const PACKAGES: &[&str] = &[
     "nats-server",
     "postgresql",
     "redis-server",
+    // Loads apps for the tests of scripts, and is what they are measured beside.
+    "ruby",
     // Checks metrics.
     "prometheus",
     // Counts instructions.

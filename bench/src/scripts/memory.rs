@@ -13,6 +13,13 @@ use crate::start::Client;
 
 const INSTANCES: u32 = 1_000;
 
+const SCRIPTS: [(&str, &str); 4] = [
+    ("Ruby", "sleep.rb"),
+    ("Python", "sleep.py"),
+    ("JavaScript", "sleep.js"),
+    ("Perl", "sleep.psgi"),
+];
+
 /// How long each sleeps, in seconds.
 const SLEEP: u64 = 8;
 
@@ -26,8 +33,7 @@ pub(super) fn run(root: &Path, work: &Path, text: &mut String) -> Result<()> {
          from the first request until all instances were there.\n\n| | KiB each | pages | process before, \
          MiB | with all, MiB | all there after, ms |\n| --- | --- | --- | --- | --- | --- |"
     )?;
-    for (name, script) in [("Ruby", "sleep.rb"), ("Python", "sleep.py"), ("JavaScript", "sleep.js")]
-    {
+    for (name, script) in SCRIPTS {
         let server = peer(root, work, script, "")?.start()?;
         Client::new(server.port)?.ask("/?0")?;
         let before = server.anonymous()?;

@@ -18,14 +18,16 @@ use super::subscription::Incoming;
 pub use super::subscription::{Received, Subscription};
 use crate::dial::Dialer;
 use crate::endpoint::Endpoint;
+use crate::queue::MESSAGE_BYTES;
 use crate::stream::Opener;
 use crate::tls::Clients;
 
 /// How long it may take to connect, to log in and to subscribe.
 const BEGIN: Duration = Duration::from_secs(10);
 
-/// How many messages may come before a broker says that it has subscribed us.
+/// How many messages may come before a broker says that it has subscribed us, and how many bytes of them.
 const EARLY: usize = 1024;
+const EARLY_BYTES: usize = 16 * MESSAGE_BYTES;
 
 /// Why a broker did not do what it was asked for.
 #[derive(Debug, Clone, ThisError)]
@@ -195,6 +197,7 @@ impl Broker {
         subscribe.pkid = 1;
         subscription.acks.send(Packet::Subscribe(subscribe)).await?;
         // What was kept for us may come before that is answered.
+        let mut early_bytes = 0;
         loop {
             match subscription.incoming().await? {
                 Incoming::Packet(Packet::SubAck(ack)) => match ack.return_codes.first() {
@@ -203,8 +206,9 @@ impl Broker {
                 },
                 incoming => {
                     let received = subscription.received(incoming).await?;
+                    early_bytes += received.as_ref().map_or(0, |message| message.data.len());
                     subscription.early.extend(received);
-                    if subscription.early.len() > EARLY {
+                    if subscription.early.len() > EARLY || early_bytes > EARLY_BYTES {
                         return Err(Error::Protocol);
                     }
                 }

@@ -32,7 +32,8 @@ const DESCRIPTORS_PER_INSTANCE: u32 = 8;
 /// Serve an app, each request in a fresh instance.
 #[derive(Args)]
 #[command(
-    mut_arg("path", |path| path.value_name("PATH|REF").help(
+    // It is moved behind the others by this, and is the first of the words all the same.
+    mut_arg("path", |path| path.index(1).value_name("PATH|REF").help(
         "A folder with a `dayfly.toml` or `spin.toml`, a manifest, one `.wasm` or `.wat` file or a script, \
          or a package of a registry (`REGISTRY/NAME:TAG`)"
     )),
@@ -105,7 +106,7 @@ pub(crate) struct Up {
     clients: ClientArgs,
 
     /// What commands that run once (`[[trigger.command]]`) are called with
-    #[arg(last = true, value_name = "ARGS")]
+    #[arg(index = 2, last = true, value_name = "ARGS")]
     arguments: Vec<String>,
 }
 

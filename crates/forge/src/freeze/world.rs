@@ -9,10 +9,11 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
+use super::files::Seen;
 use super::{FreezeError, FreezeTerms};
 
 /// The time at which every initialiser begins: the first second of 2025, in seconds since 1970.
-const EPOCH: Duration = Duration::from_secs(1_735_689_600);
+pub(super) const EPOCH: Duration = Duration::from_secs(1_735_689_600);
 
 /// How far the clocks go on each time they are asked.
 const TICK: Duration = Duration::from_micros(1);
@@ -26,6 +27,7 @@ pub(super) struct State {
     table: ResourceTable,
     limiter: MemoryLimiter,
     output: Output,
+    pub(super) seen: Seen,
 }
 
 /// What an initialiser writes.
@@ -68,6 +70,7 @@ impl State {
             table: ResourceTable::new(),
             limiter: MemoryLimiter::new(terms.memory_bytes),
             output,
+            seen: Seen::default(),
         })
     }
 

@@ -9,4 +9,5 @@ mod perl;
 mod python;
 mod ruby;
 mod running;
+mod same;
 mod web;

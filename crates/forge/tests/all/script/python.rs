@@ -238,20 +238,6 @@ def app(environ, start_response):
     assert!(one.iter().zip(&two).all(|(one, two)| one != two), "{one:?} {two:?}");
 }
 
-/// The seed is frozen, but nobody knows it who does not know the app.
-#[test]
-fn the_seed_of_hashes_is_the_apps_own() {
-    let handler = r#"
-def app(environ, start_response):
-    start_response("200 OK", [])
-    return [str(hash("key")).encode()]
-"#;
-    let hash = |text: &str| app(text).request("GET", "/", &[], "").body().to_owned();
-    let first = hash(handler);
-    assert_eq!(first, hash(handler));
-    assert_ne!(first, hash(&format!("{handler}# another\n")));
-}
-
 #[test]
 fn the_clocks_go_on_and_the_environment_is_the_requests() {
     let [one, two] = twice(

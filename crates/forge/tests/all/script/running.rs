@@ -20,7 +20,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 const OUTPUT: usize = 4 << 20;
 
 /// A language's component.
-fn component(language: Language) -> &'static [u8] {
+pub fn component(language: Language) -> &'static [u8] {
     static COMPONENTS: [OnceLock<Vec<u8>>; Language::ALL.len()] =
         [const { OnceLock::new() }; Language::ALL.len()];
     COMPONENTS[language as usize].get_or_init(|| {
@@ -81,7 +81,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-fn engine() -> &'static Engine {
+pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let config = EngineConfig {

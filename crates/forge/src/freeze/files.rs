@@ -1,0 +1,134 @@
+//! Evens out what differs of the same files in two places: their times, their numbers, how often they are
+//! linked, and the order in which a folder lists them. What an initialiser remembers of that is in the
+//! frozen memory, which is to be the same each time.
+
+use std::collections::HashMap;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView as _};
+use wasmtime_wasi::p2::FsResult;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Datetime, Descriptor, DescriptorStat, DirectoryEntry, DirectoryEntryStream, ErrorCode,
+    Host as _, HostDescriptor as _, HostDirectoryEntryStream as _, MetadataHashValue, PathFlags,
+};
+
+use super::world::{EPOCH, State};
+
+const TYPES: &str = "wasi:filesystem/types@0.2.12";
+
+/// What is known of the files that were looked at.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Numbers of files, in the order in which they were asked for, by what the host calls them.
+    numbers: HashMap<(u64, u64), u64>,
+    /// What is left of folders that are being listed, the next entry last; by their resource.
+    listings: HashMap<u32, Vec<DirectoryEntry>>,
+}
+
+impl Seen {
+    fn number(&mut self, found: &MetadataHashValue) -> MetadataHashValue {
+        let next = self.numbers.len() as u64 + 1;
+        let lower = *self.numbers.entry((found.lower, found.upper)).or_insert(next);
+        MetadataHashValue { lower, upper: 0 }
+    }
+}
+
+type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
+
+/// Defines the functions of WASI's that tell of files anew.
+pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap_async("[method]descriptor.stat", |mut store, (file,)| {
+        Box::new(async move {
+            let found = files(&mut store).stat(file).await;
+            answer(&mut store, found.map(stat))
+        })
+    })?;
+    types.func_wrap_async("[method]descriptor.stat-at", |mut store, (folder, flags, path)| {
+        Box::new(async move {
+            let found = files(&mut store).stat_at(folder, flags, path).await;
+            answer(&mut store, found.map(stat))
+        })
+    })?;
+    types.func_wrap_async("[method]descriptor.metadata-hash", |mut store, (file,)| {
+        Box::new(async move {
+            let found = files(&mut store).metadata_hash(file).await;
+            let found = found.map(|found| store.data_mut().seen.number(&found));
+            answer(&mut store, found)
+        })
+    })?;
+    types.func_wrap_async(
+        "[method]descriptor.metadata-hash-at",
+        |mut store, (folder, flags, path): (Resource<Descriptor>, PathFlags, String)| {
+            Box::new(async move {
+                let found = files(&mut store).metadata_hash_at(folder, flags, path).await;
+                let found = found.map(|found| store.data_mut().seen.number(&found));
+                answer(&mut store, found)
+            })
+        },
+    )?;
+    types.func_wrap_async("[method]descriptor.read-directory", |mut store, (folder,)| {
+        Box::new(async move {
+            let found = files(&mut store).read_directory(folder).await;
+            if let Ok(stream) = &found {
+                // What had this number before was perhaps not listed to its end.
+                store.data_mut().seen.listings.remove(&stream.rep());
+            }
+            answer(&mut store, found)
+        })
+    })?;
+    types.func_wrap_async(
+        "[method]directory-entry-stream.read-directory-entry",
+        |mut store, (stream,): (Resource<DirectoryEntryStream>,)| {
+            Box::new(async move {
+                let found = next_entry(&mut store, &stream).await;
+                answer(&mut store, found)
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn files<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiFilesystemCtxView<'a> {
+    store.data_mut().filesystem()
+}
+
+fn answer<T>(store: &mut StoreContextMut<'_, State>, found: FsResult<T>) -> Answer<T> {
+    Ok((match found {
+        Ok(found) => Ok(found),
+        Err(error) => Err(files(store).convert_error_code(error)?),
+    },))
+}
+
+fn stat(found: DescriptorStat) -> DescriptorStat {
+    let time = Some(Datetime { seconds: EPOCH.as_secs(), nanoseconds: 0 });
+    DescriptorStat {
+        link_count: 1,
+        data_access_timestamp: time,
+        data_modification_timestamp: time,
+        status_change_timestamp: time,
+        ..found
+    }
+}
+
+/// The next entry of a folder by their names; all are read when the first is asked for.
+async fn next_entry(
+    store: &mut StoreContextMut<'_, State>,
+    stream: &Resource<DirectoryEntryStream>,
+) -> FsResult<Option<DirectoryEntry>> {
+    let same = || Resource::new_borrow(stream.rep());
+    if let Some(listing) = store.data_mut().seen.listings.get_mut(&stream.rep()) {
+        return Ok(listing.pop());
+    }
+    let mut listing = Vec::new();
+    while let Some(entry) = files(store).read_directory_entry(same()).await? {
+        listing.push(entry);
+    }
+    listing.sort_by(|one, other| other.name.cmp(&one.name));
+    let next = listing.pop();
+    store.data_mut().seen.listings.insert(stream.rep(), listing);
+    Ok(next)
+}

@@ -1,0 +1,84 @@
+//! The same files give the same image, wherever they lie; others give one of other seeds.
+
+use std::fs;
+use std::time::Duration;
+
+use dayfly_forge::freeze::freeze;
+use dayfly_forge::script::{self, Language};
+use dayfly_forge::{FreezeTerms, FrozenFolder};
+
+use super::running::{component, engine};
+
+/// The image of an app of these files, which are written one after the other.
+fn image<'a>(
+    language: Language,
+    entry: &str,
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<u8> {
+    let root = tempfile::tempdir().expect("a folder");
+    let folders = ["app", "dayfly"]
+        .map(|name| FrozenFolder { host: root.path().join(name), guest: format!("/{name}") });
+    for folder in &folders {
+        fs::create_dir(&folder.host).expect("a folder");
+    }
+    for (name, text) in files {
+        fs::write(folders[0].host.join(name), text).expect("the file is written");
+    }
+    for (name, bytes) in script::boot_files(language, &format!("/app/{entry}")) {
+        fs::write(folders[1].host.join(name), bytes).expect("the file is written");
+    }
+    let terms = FreezeTerms {
+        initialiser: Some("initialize".to_owned()),
+        folders: folders.to_vec(),
+        ..FreezeTerms::default()
+    };
+    freeze(engine(), component(language).to_vec(), &terms).expect("it is frozen").wasm
+}
+
+/// Apps that remember what they see of files.
+const APPS: [(Language, &str, &str); 4] = [
+    (
+        Language::Ruby,
+        "app.rb",
+        "SEEN = Dir.children('/app').map { |it| [it, File.stat(\"/app/#{it}\").ino, File.mtime(\"/app/#{it}\")] }
+         run ->(env) { [200, {}, [SEEN.inspect]] }",
+    ),
+    (
+        Language::Python,
+        "app.py",
+        "import os\nSEEN = [(it.name, it.stat(), it.inode()) for it in os.scandir('/app')]\ndef app(environ, start): pass\n",
+    ),
+    (
+        Language::JavaScript,
+        "app.js",
+        "import * as os from 'qjs:os';
+         const seen = os.readdir('/app')[0].map(it => JSON.stringify(os.stat(`/app/${it}`)));
+         export default { fetch: () => new Response(String(seen)) };",
+    ),
+    (
+        Language::Perl,
+        "app.psgi",
+        "opendir(my $folder, '/app'); my @seen = map { $_, stat(\"/app/$_\") } readdir($folder);
+         sub { [200, [], [\"@seen\"]] }",
+    ),
+];
+
+#[test]
+fn the_same_files_give_the_same_image() {
+    for (language, entry, text) in APPS {
+        let files = [(entry, text), ("one", "1"), ("two", "2")];
+        let first = image(language, entry, files);
+        // In another order, and at another time.
+        std::thread::sleep(Duration::from_millis(1100));
+        let again = image(language, entry, files.into_iter().rev());
+        assert!(first == again, "{language}");
+    }
+}
+
+/// Python draws the seed of its hash tables when it starts.
+#[test]
+fn another_file_gives_other_seeds() {
+    let (entry, text) = ("app.py", "def app(environ, start): pass\n");
+    let with = |unread| image(Language::Python, entry, [(entry, text), ("unread", unread)]);
+    assert!(with("one") != with("two"));
+}

@@ -2,9 +2,10 @@
 //! components that the peers' tools make of scripts, and beside the start of the language's own
 //! interpreter, which is what a fresh process a request would cost; and what a thousand of them take.
 
+mod changed;
 mod memory;
 mod peers;
-mod saved;
+
 mod unfrozen;
 
 use std::fmt::Write as _;
@@ -95,8 +96,8 @@ struct Measured {
     away: f64,
     /// The interpreter begun anew, and the app loaded by it.
     unfrozen: f64,
-    /// From the saved file to the first answer by it.
-    saved: f64,
+    /// Changed, so that it is frozen first.
+    changed: f64,
     /// The native interpreter's start, and its leanest.
     native: [f64; 2],
 }
@@ -109,7 +110,7 @@ pub(crate) fn run(root: &Path, folder: &Path, _seconds: u64) -> Result<()> {
                     the answer's last, each in a fresh instance; beside it the start of an instance \
                     that was not frozen, and of the language's own interpreter, which does nothing but \
                     load what the script loads. Milliseconds, medians.\n\n| | frozen, resident | its \
-                    p99 | not resident | not frozen | saved to answered | native start | its leanest | \
+                    p99 | not resident | not frozen | changed | native start | its leanest | \
                     of the native start | of the leanest |\n| --- | --- | --- | --- | --- | --- | --- \
                     | --- | --- | --- |\n"
         .to_owned();
@@ -117,10 +118,10 @@ pub(crate) fn run(root: &Path, folder: &Path, _seconds: u64) -> Result<()> {
     for case in CASES {
         let measured = measure(root, &work, &case)?;
         let p50 = median(measured.resident.iter().copied());
-        let Measured { away, unfrozen, saved, native: [native, leanest], .. } = measured;
+        let Measured { away, unfrozen, changed, native: [native, leanest], .. } = measured;
         writeln!(
             text,
-            "| {} | {p50:.2} | {:.2} | {away:.2} | {unfrozen:.1} | {saved:.0} | {native:.1} | \
+            "| {} | {p50:.2} | {:.2} | {away:.2} | {unfrozen:.1} | {changed:.0} | {native:.1} | \
              {leanest:.1} | 1/{:.0} | 1/{:.0} |",
             case.name,
             percentile(measured.resident, 99.0),
@@ -131,12 +132,12 @@ pub(crate) fn run(root: &Path, folder: &Path, _seconds: u64) -> Result<()> {
         drawn.push((case.native[0].iter().take(2).copied().collect::<Vec<_>>().join(" "), native));
         eprintln!("{}: done", case.name);
     }
-    peers::run(root, &work, &mut text)?;
-    memory::run(root, &work, &mut text)?;
-    std::fs::write(folder.join("scripts.md"), &text)?;
     let bars: Vec<_> = drawn.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let title = "Milliseconds until a script has answered, and until its interpreter has begun";
     graph::bars(&folder.join("scripts.svg"), title, &bars)?;
+    peers::run(root, &work, &mut text)?;
+    memory::run(root, &work, &mut text)?;
+    std::fs::write(folder.join("scripts.md"), &text)?;
     print!("{text}");
     Ok(())
 }
@@ -147,7 +148,7 @@ fn measure(root: &Path, work: &Path, case: &Case) -> Result<Measured> {
         resident: resident(&peer(root, work, case.script, "")?)?,
         away: not_resident(root, work, case.script)?,
         unfrozen: unfrozen::start(&root.join("bench/scripts").join(case.script), work)?,
-        saved: saved::to_answered(root, work, case.script)?,
+        changed: changed::to_answered(root, work, case.script)?,
         native: [usual?, leanest?],
     })
 }
@@ -184,7 +185,11 @@ fn native(command: &[&str]) -> Result<f64> {
     let (program, arguments) = command.split_first().context("no command")?;
     let once = || {
         let start = Instant::now();
-        let status = Command::new(program).args(arguments).stdout(Stdio::null()).status();
+        let status = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         let status = status.with_context(|| format!("`{program}` is not installed"))?;
         ensure!(status.success(), "`{program}` failed");
         Ok(start.elapsed().as_secs_f64() * 1e3)

@@ -15,7 +15,7 @@ my %METHODS = map { $_ => 1 } qw(GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE 
 # redirect is an answer like any other.
 sub request ($class, $method, $url, %given) {
     my ($headers, $body, $timeout) = delete @given{qw(headers body timeout)};
-    Dayfly::Bridge::misused("a request has no `$_`") for sort keys %given;
+    Dayfly::Bridge::misused("a request has no option `$_`") for sort keys %given;
     my $message = outgoing(uc $method, $url, pairs($headers // {}, $body));
     my $sent = Dayfly::Handle->new('types.outgoing-body', $message->call('body'));
     my $options = defined $timeout ? options($timeout)->taken : undef;
@@ -77,7 +77,11 @@ sub options ($seconds) {
 }
 
 sub deliver ($sent, $body) {
-    pour(Dayfly::Handle->new('streams.output-stream', $sent->call('write')), pieces($body)) if defined $body;
+    if (defined $body) {
+        my $stream = Dayfly::Handle->new('streams.output-stream', $sent->call('write'));
+        # A statement of its own: where this throws, the stream has to go before what it is of.
+        pour($stream, pieces($body));
+    }
     Dayfly::Bridge::call('types.outgoing-body.finish', $sent->taken, undef);
 }
 

@@ -1,6 +1,7 @@
 //! Capabilities from scripts: the same steps by the same names in each language, against real servers.
 
 mod fetch;
+mod perl;
 
 use dayfly_testing::{App, MariaDb, Postgres, Redis, Running, Upstream};
 use serde_json::{Value, json};

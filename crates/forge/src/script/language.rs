@@ -191,6 +191,10 @@ impl Language {
             Self::Perl => &[
                 ("boot.pl", include_str!("perl/boot.pl")),
                 ("answer.pl", include_str!("perl/answer.pl")),
+                ("bridge.pl", include_str!("perl/bridge.pl")),
+                ("capabilities.pl", include_str!("perl/capabilities.pl")),
+                ("codecs.pl", include_str!("perl/codecs.pl")),
+                ("http.pl", include_str!("perl/http.pl")),
                 ("request.pl", include_str!("perl/request.pl")),
                 ("POSIX.pm", include_str!("perl/POSIX.pm")),
                 ("Storable.pm", include_str!("perl/Storable.pm")),

@@ -1,6 +1,7 @@
 //! Capabilities from scripts: the same steps by the same names in each language, against real servers.
 
 mod fetch;
+mod perl;
 
 use dayfly_testing::{App, MariaDb, Postgres, Redis, Running, Upstream};
 use serde_json::{Value, json};
@@ -8,10 +9,11 @@ use serde_json::{Value, json};
 use super::with_interpreters;
 
 /// The app of each language, which takes the same steps.
-const APPS: [(&str, &str); 3] = [
+const APPS: [(&str, &str); 4] = [
     ("app.py", include_str!("capabilities/app.py")),
     ("app.rb", include_str!("capabilities/app.rb")),
     ("app.js", include_str!("capabilities/app.js")),
+    ("app.psgi", include_str!("capabilities/app.psgi")),
 ];
 
 /// A script with these grants.
@@ -188,6 +190,7 @@ async fn nothing_is_granted_while_the_app_is_loaded() {
     for (source, script) in [
         ("app.py", "import dayfly.variables\ndayfly.variables.get('name')\n"),
         ("app.rb", "Dayfly::Variables.get('name')\n"),
+        ("app.psgi", "use Dayfly; Dayfly::Variables->get('name');\n"),
         ("app.js", "import { variables } from 'dayfly';\nvariables.get('name');\n"),
         ("app.js", "await fetch('http://127.0.0.1/');\n"),
     ] {
@@ -213,7 +216,13 @@ async fn a_script_that_misuses_the_bridge_ends_its_own_instance_alone() {
         export default { fetch({ url }) {\n  if (url.endsWith('/peek')) peek(4294967040, 4096);\n  \
         if (url.endsWith('/call')) call(new DataView(new Uint32Array([9999, 0, 0, 0]).buffer));\n  \
         return new Response('\"well\"');\n} };\n";
-    for (source, script) in [("app.py", python), ("app.rb", ruby), ("app.js", javascript)] {
+    let perl = "sub {\n  my $path = shift->{PATH_INFO};\n  \
+        Dayfly::Bridge::peek(4294967040, 4096) if $path eq '/peek';\n  \
+        my $block = pack 'L4', 9999, 0, 0, 0;\n  \
+        Dayfly::Bridge::enter(unpack 'L', pack 'P', $block) if $path eq '/call';\n  \
+        return [200, [], ['\"well\"']];\n};\n";
+    let apps = [("app.py", python), ("app.rb", ruby), ("app.js", javascript), ("app.psgi", perl)];
+    for (source, script) in apps {
         let app = granted(source, script, "");
         let server = with_interpreters().up(app.folder()).await;
         for misuse in ["/peek", "/call"] {

@@ -5,6 +5,9 @@ use v5.42;
 
 use IO::Handle ();
 
+require '/dayfly/bridge.pl';
+require '/dayfly/capabilities.pl';
+require '/dayfly/http.pl';
 require '/dayfly/request.pl';
 require '/dayfly/answer.pl';
 
@@ -19,12 +22,15 @@ our $error = '';
 my ($app, $output);
 
 # Whether this is a thawed instance.
-my $thawed = 0;
+our $thawed = 0;
 
 # The latest exception, and the calls that it came through.
 my ($thrown, $trace) = ('', '');
 
 BEGIN {
+    # `use Dayfly` finds what is here already.
+    $INC{'Dayfly.pm'} = '/dayfly/boot.pl';
+
     # It would end the instance without an answer.
     *CORE::GLOBAL::exit = sub :prototype(;$) ($code = 0) {
         my (undef, $file, $line) = caller;

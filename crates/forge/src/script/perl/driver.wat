@@ -14,10 +14,11 @@
 (import "interpreter" "zeroperl_eval" (func $eval (param i32 i32 i32 i32) (result i32)))
 (import "interpreter" "zeroperl_get_var" (func $variable (param i32) (result i32)))
 (import "interpreter" "zeroperl_to_string" (func $text_of (param i32 i32) (result i32)))
+(import "interpreter" "zeroperl_to_int" (func $number_of (param i32 i32) (result i32)))
 (import "interpreter" "zeroperl_new_string" (func $new_text (param i32 i32) (result i32)))
 
-;; Our variables: 32 a count, 36 a length, 40 the arguments, 64 random bytes and 96 their digits. Texts
-;; end with a NUL.
+;; Our variables: 32 a count or an address, 36 a length, 40 the arguments, 64 random bytes and 96 their
+;; digits. Texts end with a NUL.
 (data (offset (i32.add (global.get $at) (i32.const 256))) "perl\00/dayfly/boot.pl\00")
 (data (offset (i32.add (global.get $at) (i32.const 320))) "Dayfly::entropy\00")
 (data (offset (i32.add (global.get $at) (i32.const 352))) "Dayfly::initialize()\00")
@@ -25,14 +26,23 @@
 (data (offset (i32.add (global.get $at) (i32.const 416))) "Dayfly::error\00")
 (data (offset (i32.add (global.get $at) (i32.const 448))) "the script left Perl without an exception")
 (data (offset (i32.add (global.get $at) (i32.const 512))) "0123456789abcdef")
+(data (offset (i32.add (global.get $at) (i32.const 544))) "Dayfly::Bridge::enter\00")
 
 (func $string (param $offset i32) (result i32)
   (i32.add (global.get $at) (local.get $offset)))
 
-;; The one function of ours that Perl may call, `Dayfly::entropy`: 32 new random bytes as hexadecimal
-;; digits. A text of Perl's made here is one of characters, so plain bytes would not do.
+;; The functions of ours that Perl may call: 1 is `Dayfly::entropy()`, 2 `Dayfly::Bridge::enter(address)`.
 (func (export "serve env call_host_function")
   (param $function i32) (param $count i32) (param $arguments i32) (result i32)
+  (if (i32.eq (local.get $function) (i32.const 1)) (then (return (call $entropy))))
+  (if (i32.eqz (local.get $count)) (then (unreachable)))
+  (drop (call $number_of (i32.load (local.get $arguments)) (call $string (i32.const 32))))
+  (call $call_import (i32.load offset=32 (global.get $at)))
+  (i32.const 0))
+
+;; 32 new random bytes as hexadecimal digits. A text of Perl's made here is one of characters, so plain
+;; bytes would not do.
+(func $entropy (result i32)
   (local $index i32) (local $byte i32)
   (drop (call $random_get (call $string (i32.const 64)) (i32.const 32)))
   (loop $next
@@ -56,6 +66,7 @@
   (if (call $start (i32.const 2) (call $string (i32.const 40)))
     (then (return (call $left))))
   (call $register (i32.const 1) (call $string (i32.const 320)))
+  (call $register (i32.const 2) (call $string (i32.const 544)))
   (if (call $evaluate (i32.const 352) (i32.const 0) (i32.const 0))
     (then (return (call $left))))
   (local.set $error

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use dayfly_model::{App, Component, Manifest, RouteTable, TriggerKind};
+use dayfly_model::{App, Component, Manifest};
 use serde::Deserialize;
 
 use crate::report::{self, Several};
@@ -137,10 +137,8 @@ impl Template {
 
     /// The component's files, by their paths below its folder.
     pub(crate) fn component(&self, values: &Values) -> Vec<NewFile> {
-        let file = |(path, text): &(&str, &str)| NewFile {
-            path: path.into(),
-            text: values.fill(text),
-        };
+        let file =
+            |(path, text): &(&str, &str)| NewFile { path: path.into(), text: values.fill(text) };
         self.component.iter().map(file).collect()
     }
 
@@ -156,16 +154,8 @@ impl Template {
 /// # Errors
 /// All mistakes: values that do not fit their places, or what the app has already.
 pub(crate) fn check(manifest: &str, name: &str, root: &Path) -> Result<App> {
-    let app = Manifest::parse(manifest, name, root, None);
-    let app = app.map_err(|errors| anyhow!(Several(errors.to_string())))?;
-    let routes = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
-        TriggerKind::Http(http) => Some((http.route.clone()?, ())),
-        _ => None,
-    });
-    RouteTable::new(routes.collect()).map_err(|error| {
-        report::hint(anyhow!(error), Some("`--value route=/OTHER/...` says where else it answers"))
-    })?;
-    Ok(app)
+    Manifest::parse(manifest, name, root, None)
+        .map_err(|errors| anyhow!(Several(errors.to_string())))
 }
 
 /// Says how a component is built, if it has to be before it is served.
@@ -178,9 +168,8 @@ pub(crate) fn tell_build(component: &Component, root: &Path) {
 
 /// Names and descriptions of all templates.
 pub(crate) fn listed() -> Result<Vec<(&'static str, String)>> {
-    let listed = |template: &'static Template| {
-        Ok((template.name, template.definition()?.description))
-    };
+    let listed =
+        |template: &'static Template| Ok((template.name, template.definition()?.description));
     TEMPLATES.iter().map(listed).collect()
 }
 

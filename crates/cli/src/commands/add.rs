@@ -61,8 +61,7 @@ impl Add {
         let template = Template::find(self.template.as_deref(), &mut prompt)?;
         let definition = template.definition()?;
         let name = self.name(&present, definition.component(), &mut prompt)?;
-        let values =
-            Values::settle(&definition, Purpose::Added(&name), &self.values, &mut prompt)?;
+        let values = Values::settle(&definition, Purpose::Added(&name), &self.values, &mut prompt)?;
         let text = template.extended(&present.text, &values);
         let shown = present.path.display().to_string();
         let app = templates::check(&text, &shown, &present.folder).map_err(|error| {
@@ -143,7 +142,10 @@ impl Present {
 
 fn tell(name: &Name, present: &Present, template: &Template, app: &App) {
     let shown = present.path.display();
-    report::note("Added", format_args!("component `{name}` to `{shown}`, from `{}`", template.name));
+    report::note(
+        "Added",
+        format_args!("component `{name}` to `{shown}`, from `{}`", template.name),
+    );
     report::note("Files", format_args!("`{}`", present.folder.join(name.as_str()).display()));
     let old: Vec<&Route> = routes(&present.app).collect();
     for route in routes(app).filter(|route| !old.contains(route)) {

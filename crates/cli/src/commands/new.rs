@@ -95,10 +95,9 @@ impl New {
         }
         match prompt {
             Some(prompt) => prompt.ask("What is the app to be called?", None, str::parse),
-            None => Err(report::hint(
-                anyhow!("no name is given"),
-                Some("`dayfly new TEMPLATE NAME`"),
-            )),
+            None => {
+                Err(report::hint(anyhow!("no name is given"), Some("`dayfly new TEMPLATE NAME`")))
+            }
         }
     }
 
@@ -119,15 +118,17 @@ fn of_folder(folder: &Path) -> Result<Name> {
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name: Result<Name, String> = name.parse();
     name.map_err(|error| {
-        report::hint(anyhow!(error).context(what()), Some("`dayfly new TEMPLATE NAME --output FOLDER`"))
+        report::hint(
+            anyhow!(error).context(what()),
+            Some("`dayfly new TEMPLATE NAME --output FOLDER`"),
+        )
     })
 }
 
 fn list(as_json: bool) -> Result<()> {
     let listed = templates::listed()?;
     if as_json {
-        let object =
-            |(name, description)| json!({ "name": name, "description": description });
+        let object = |(name, description)| json!({ "name": name, "description": description });
         return output::json(&listed.into_iter().map(object).collect());
     }
     let width = listed.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -86,7 +86,8 @@ fn is_free(folder: &Path, path: &Path) -> Result<()> {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => {
-                return Err(error).with_context(|| format!("failed to look at `{}`", full.display()));
+                return Err(error)
+                    .with_context(|| format!("failed to look at `{}`", full.display()));
             }
         };
         if place == path && !found.is_file() {

@@ -43,7 +43,8 @@ fn every_file_of_the_folder_is_part_of_the_program() {
         let own = ["template.toml", "manifest.toml", "README.md"].map(PathBuf::from);
         let component =
             template.component.iter().map(|(path, _)| Path::new("component").join(path));
-        expected.extend(own.into_iter().chain(component).map(|it| Path::new(template.name).join(it)));
+        expected
+            .extend(own.into_iter().chain(component).map(|it| Path::new(template.name).join(it)));
     }
     assert_eq!(below(&folder), expected, "the files there are, and those of the list");
 }
@@ -92,8 +93,8 @@ fn names_are_words_and_nothing_else() {
     }
     let long = "a".repeat(65);
     for bad in [
-        "", ".", "..", "../x", "/x", "a/b", "a\\b", "a;rm", "a b", "a\n", "$(a)", "`a`", "a\0", "ä",
-        "日本", "A", "a_b", "1a", "-a", "a-", "a--b", "a.b", "{{name}}", &long,
+        "", ".", "..", "../x", "/x", "a/b", "a\\b", "a;rm", "a b", "a\n", "$(a)", "`a`", "a\0",
+        "ä", "日本", "A", "a_b", "1a", "-a", "a-", "a--b", "a.b", "{{name}}", &long,
     ] {
         assert!(bad.parse::<Name>().is_err(), "{bad:?}");
     }
@@ -104,7 +105,9 @@ fn values_stay_in_their_texts() {
     let values = given("http-js", "route", "/a/:id/...").unwrap();
     assert_eq!(values.fill("{{route}} {{path}} {{other}} {{"), "/a/:id/... /a/:id/ {{other}} {{");
     let long = "/".repeat(257);
-    for bad in ["/\"", "/\\", "/'", "/`a`", "/$(a)", "/\n", "/{{name}}", "/é", "/a;b", "/a|b", &long] {
+    for bad in
+        ["/\"", "/\\", "/'", "/`a`", "/$(a)", "/\n", "/{{name}}", "/é", "/a;b", "/a|b", &long]
+    {
         assert!(given("http-js", "route", bad).is_err(), "{bad:?}");
     }
     let unknown = given("cron", "route", "/").err().unwrap();

@@ -87,7 +87,8 @@ impl Values {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
-            let known = after.split_once("}}").and_then(|(name, end)| Some((self.0.get(name)?, end)));
+            let known =
+                after.split_once("}}").and_then(|(name, end)| Some((self.0.get(name)?, end)));
             filled.push_str(before);
             rest = match known {
                 Some((value, end)) => {
@@ -118,9 +119,8 @@ fn checked(value: &str) -> Result<String, String> {
 }
 
 fn variables(definition: &Definition) -> String {
-    let described = |(name, variable): (&String, &Variable)| {
-        format!("`{name}`, {}", variable.description)
-    };
+    let described =
+        |(name, variable): (&String, &Variable)| format!("`{name}`, {}", variable.description);
     let described: Vec<String> = definition.variables.iter().map(described).collect();
     match described.is_empty() {
         true => "it has none".to_owned(),

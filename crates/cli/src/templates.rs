@@ -58,6 +58,10 @@ templates! {
     "http-ruby": ["app.rb"];
     "http-perl": ["app.psgi"];
     "http-rust": ["Cargo.toml", "src/main.rs", ".gitignore"];
+    "http-go": ["go.mod", "main.go", ".gitignore"];
+    "http-c": ["main.c", ".gitignore"];
+    "http-zig": ["main.zig", ".gitignore"];
+    "http-assemblyscript": ["package.json", "main.ts", ".gitignore"];
     "static": ["app.py", "site/index.html", "site/style.css"];
     "websocket": ["app.js", "page.html"];
     "queue": ["app.js"];

@@ -51,7 +51,7 @@ impl Prompt {
     /// If the terminal is closed.
     pub(crate) fn choose(&mut self, question: &str, list: &[(&str, String)]) -> Result<String> {
         for (index, (name, description)) in list.iter().enumerate() {
-            anstream::eprintln!("{:>3}  {name:<12} {description}", index + 1);
+            anstream::eprintln!("{:>3}  {name:<19} {description}", index + 1);
         }
         self.ask(question, None, |answer| {
             let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));

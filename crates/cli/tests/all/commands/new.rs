@@ -1,6 +1,6 @@
 //! `dayfly new`: every template serves what its README says, and nothing goes where it should not.
 
-mod rust;
+mod built;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,14 +16,18 @@ use crate::examples::answers;
 use crate::scripts::with_interpreters;
 
 /// The templates that tests serve below.
-const SERVED: [&str; 11] = [
+const SERVED: [&str; 15] = [
     "cron",
+    "http-assemblyscript",
+    "http-c",
+    "http-go",
     "http-js",
     "http-perl",
     "http-python",
     "http-ruby",
     "http-rust",
     "http-ts",
+    "http-zig",
     "queue",
     "redis",
     "static",
@@ -128,17 +132,21 @@ async fn the_help() {
 #[tokio::test]
 async fn the_list() {
     insta::assert_snapshot!(printed(&["new", "--list"], 0).await, @r##"
-    http-js      HTTP in JavaScript: `export default { fetch }`
-    http-ts      HTTP in TypeScript: `export default { fetch }`
-    http-python  HTTP in Python, by WSGI
-    http-ruby    HTTP in Ruby, by Rack
-    http-perl    HTTP in Perl, by PSGI
-    http-rust    HTTP in Rust, by `wstd`: a component of WASI 0.2
-    static       Files of a folder, as a web site
-    websocket    WebSockets, and a page that talks by them, in JavaScript
-    queue        Messages of a queue that Dayfly keeps, and a route that puts them there, in JavaScript
-    cron         Events at times of a schedule, in JavaScript
-    redis        Messages of a Redis channel, in JavaScript
+    http-js              HTTP in JavaScript: `export default { fetch }`
+    http-ts              HTTP in TypeScript: `export default { fetch }`
+    http-python          HTTP in Python, by WSGI
+    http-ruby            HTTP in Ruby, by Rack
+    http-perl            HTTP in Perl, by PSGI
+    http-rust            HTTP in Rust, by `wstd`: a component of WASI 0.2
+    http-go              HTTP in Go, by `net/http/cgi`
+    http-c               HTTP in C, by CGI
+    http-zig             HTTP in Zig, by CGI
+    http-assemblyscript  HTTP in AssemblyScript, by CGI
+    static               Files of a folder, as a web site
+    websocket            WebSockets, and a page that talks by them, in JavaScript
+    queue                Messages of a queue that Dayfly keeps, and a route that puts them there, in JavaScript
+    cron                 Events at times of a schedule, in JavaScript
+    redis                Messages of a Redis channel, in JavaScript
     "##);
 }
 

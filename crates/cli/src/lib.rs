@@ -20,6 +20,7 @@ mod serving;
 mod source;
 mod state;
 mod telemetry;
+mod templates;
 mod variables;
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod add;
 mod call;
 mod check;
 mod compile;
@@ -9,6 +10,7 @@ mod doctor;
 mod freeze;
 mod login;
 mod logout;
+mod new;
 mod pull;
 mod push;
 mod queue;
@@ -26,6 +28,8 @@ pub use call::arguments;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    New(new::New),
+    Add(add::Add),
     Up(Box<up::Up>),
     Check(check::Check),
     Run(run::Run),
@@ -46,6 +50,8 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self {
+            Self::New(command) => command.run(),
+            Self::Add(command) => command.run(),
             Self::Up(command) => command.run(),
             Self::Check(command) => command.run(),
             Self::Run(command) => command.run(),

@@ -1,5 +1,6 @@
 //! The commands beside `up`: what they print, and how they end.
 
+mod add;
 mod call;
 mod check;
 mod compile;
@@ -7,6 +8,7 @@ mod completions;
 mod doctor;
 mod freeze;
 mod help;
+mod new;
 mod run;
 mod run03;
 

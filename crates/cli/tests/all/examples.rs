@@ -1,5 +1,6 @@
 //! The examples run as they stand, and answer what their READMEs say.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use dayfly_testing::{Running, program, run, workspace};
@@ -30,17 +31,23 @@ fn sessions(readme: &str) -> Vec<(String, Vec<String>)> {
     sessions
 }
 
-async fn answers(server: &Running, folder: &Path) {
+/// Runs the commands of a README beside an app that runs: they print what it says.
+pub(crate) async fn answers(server: &Running, folder: &Path) {
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
     let sessions = sessions(&readme);
-    assert!(!sessions.is_empty(), "{} shows no curl", folder.display());
+    assert!(!sessions.is_empty(), "{} shows no command", folder.display());
     // No progress, which a terminal shows and a pipe does too.
     let quiet = tempfile::tempdir().unwrap();
     std::fs::write(quiet.path().join(".curlrc"), "silent\nshow-error\n").unwrap();
+    // `dayfly` is the binary under test.
+    let own = Path::new(env!("CARGO_BIN_EXE_dayfly")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(iter::once(own).chain(std::env::split_paths(&path))).unwrap();
     for (command, mut printed) in sessions {
         let command = command.replace("http://127.0.0.1:3000", server.base());
         let mut shell = program("sh");
-        shell.env("CURL_HOME", quiet.path()).arg("-c").arg(&command);
+        shell.env("CURL_HOME", quiet.path()).env("PATH", &path).arg("-c").arg(&command);
+        shell.env("DAYFLY_STATE_DIR", server.state(""));
         let found = run(&mut shell).await;
         let mut found: Vec<&str> = found.lines().collect();
         // The order of a command's variables is not promised.

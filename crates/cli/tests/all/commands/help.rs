@@ -2,7 +2,7 @@
 
 use super::{command, printed};
 
-async fn help(name: &str) -> String {
+pub(super) async fn help(name: &str) -> String {
     let shown = command(&[name, "--help"]).env_remove("DAYFLY_CACHE_DIR");
     let shown = shown.env_remove("DAYFLY_ENGINE").env_remove("DAYFLY_STATE_DIR").ends().await;
     // The command line's library pads empty lines.
@@ -13,6 +13,8 @@ async fn help(name: &str) -> String {
 async fn all_commands() {
     let shown = printed(&["--help"], 0).await;
     for name in [
+        "new",
+        "add",
         "up",
         "check",
         "run",

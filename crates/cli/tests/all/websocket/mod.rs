@@ -43,7 +43,7 @@ async fn up(websocket: &str) -> (App, Running) {
 }
 
 /// A client of one connection.
-struct Client(WebSocketStream<TcpStream>);
+pub(crate) struct Client(WebSocketStream<TcpStream>);
 
 impl Client {
     /// Connects to a path, with headers beside those that it takes.
@@ -65,11 +65,11 @@ impl Client {
         }
     }
 
-    async fn connect(server: &Running, path: &str) -> Self {
+    pub(crate) async fn connect(server: &Running, path: &str) -> Self {
         Self::try_connect(server, path, &[]).await.expect("it is accepted").0
     }
 
-    async fn send(&mut self, message: impl Into<Message>) {
+    pub(crate) async fn send(&mut self, message: impl Into<Message>) {
         self.0.send(message.into()).await.unwrap();
     }
 
@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// The text that comes next.
-    async fn text(&mut self) -> String {
+    pub(crate) async fn text(&mut self) -> String {
         match self.next().await {
             Some(Message::Text(text)) => text.to_string(),
             other => panic!("no text: {other:?}"),

@@ -1,5 +1,6 @@
 //! Runs a registry's tool, which knows the user's mirrors, proxies and credentials.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -15,6 +16,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How much of what it said is told.
 const TOLD_LINES: usize = 6;
 const TOLD_BYTES: u64 = 2048;
+
+/// What names of the environment begin with that are no tool's.
+const OWN: [&str; 2] = ["DAYFLY_", "SPIN_"];
 
 /// A registry's tool did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +48,29 @@ pub enum ToolError {
 /// The command by which `pip` puts packages into a folder, without building or running any of them;
 /// what is missing is which.
 pub(super) fn pip_install(folder: &Path) -> Command {
-    let mut pip = Command::new("python3");
+    let mut pip = command("python3");
     pip.args(["-m", "pip", "install", "--no-compile", "--no-input", "--only-binary", ":all:"])
         .args(["--disable-pip-version-check", "--quiet", "--target"])
-        .arg(folder);
+        .arg(folder)
+        // What goes into a folder of its own needs no environment of its own.
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
     pip
+}
+
+/// A tool's command, in an environment without what is for Dayfly and its apps: variables are secret.
+pub(super) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if is_own(&name) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_own(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    OWN.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
 /// Runs a tool to its end.

@@ -45,11 +45,14 @@ pub enum ToolError {
     },
 }
 
+/// Has `pip` start no other program: of a package that is no wheel these would be its own.
+const PIP: &str = include_str!("pip.py");
+
 /// The command by which `pip` puts packages into a folder, without building or running any of them;
 /// what is missing is which.
 pub(super) fn pip_install(folder: &Path) -> Command {
     let mut pip = command("python3");
-    pip.args(["-m", "pip", "install", "--no-compile", "--no-input", "--only-binary", ":all:"])
+    pip.args(["-c", PIP, "install", "--no-compile", "--no-input", "--only-binary", ":all:"])
         .args(["--disable-pip-version-check", "--quiet", "--target"])
         .arg(folder)
         // What goes into a folder of its own needs no environment of its own.
@@ -114,4 +117,35 @@ fn last_lines(said: &mut File) -> io::Result<String> {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     Ok(lines[lines.len().saturating_sub(TOLD_LINES)..].join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn pip_builds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("package");
+        let ran = folder.path().join("ran");
+        fs::create_dir(&package).unwrap();
+        let project =
+            "[build-system]\nrequires = []\nbuild-backend = \"own\"\nbackend-path = [\".\"]";
+        fs::write(package.join("pyproject.toml"), project).unwrap();
+        fs::write(package.join("own.py"), format!("open({ran:?}, 'w')")).unwrap();
+        let mut pip = pip_install(&folder.path().join("out"));
+        pip.arg("--no-index").arg(&package).current_dir(folder.path());
+        let error = run("pip", &mut pip).unwrap_err();
+        assert!(error.to_string().contains("only wheels are installed"), "{error}");
+        assert!(!ran.exists());
+    }
+
+    #[test]
+    fn what_is_for_dayfly_is_for_no_tool() {
+        assert!(is_own(OsStr::new("DAYFLY_VARIABLE_TOKEN")));
+        assert!(is_own(OsStr::new("SPIN_VARIABLE_TOKEN")));
+        assert!(!is_own(OsStr::new("PIP_INDEX_URL")));
+    }
 }

@@ -1,5 +1,6 @@
 //! From what a user names on the command line to an app that the host can activate.
 
+mod kept;
 mod named;
 
 use std::collections::HashSet;
@@ -19,7 +20,6 @@ use dayfly_model::{
     App, CommandTrigger, ComponentId, EventSource, EventTrigger, Executor, FileGrant, HttpTarget,
     HttpTrigger, Limits, Middleware, Output, RuntimeConfig, TriggerKind,
 };
-use directories::ProjectDirs;
 
 use crate::databases::{self, Sql};
 use crate::fetching;
@@ -141,6 +141,10 @@ impl AppArgs {
             }
             set_limits(&mut component.limits, &self.limits);
         }
+        if self.state_of_package.is_some() {
+            let (state, _) = self.folders(&app, config);
+            kept::writable(&mut app, &state)?;
+        }
         Ok(app)
     }
 
@@ -166,13 +170,10 @@ impl AppArgs {
             };
         };
         let folder = self.source.fetched_folder()?;
-        let laid_out = fetching::package(&reference, folder, None, key, quiet)?;
+        let laid_out = fetching::package(&reference, folder, None, key, quiet);
+        let laid_out = laid_out.map_err(|error| self.source.not_there(error))?;
         self.source.takes(laid_out);
-        let data = ProjectDirs::from("", "", "dayfly");
-        let data = data.context("this system has no folder for data: name one by `--state-dir`")?;
-        let registry = reference.registry.replace(['[', ']', ':'], "_");
-        let data = data.data_local_dir().join("apps").join(registry);
-        self.state_of_package = Some(data.join(&reference.repository));
+        self.state_of_package = Some(kept::folder(&reference)?);
         Ok(())
     }
 

@@ -147,6 +147,9 @@ pub enum PackageError {
     Unsigned {
         /// The package's manifest.
         digest: String,
+        /// Why one of its signatures could not be read.
+        #[source]
+        unread: Option<FetchFailure>,
     },
     /// It is a package of something else.
     #[error("it holds no app: {0}")]
@@ -211,7 +214,9 @@ impl PackageError {
                 Some("name the `cosign.pub` of `cosign generate-key-pair`".to_owned())
             }
             Self::Unsigned { .. } => Some(
-                "whoever has the key signs it by `cosign sign --key cosign.key REF`".to_owned(),
+                "whoever has the key signs it by `cosign sign --key cosign.key \
+                 --new-bundle-format=false --use-signing-config=false REF`"
+                    .to_owned(),
             ),
             Self::NoTag => Some("write `REGISTRY/NAME:TAG`".to_owned()),
             Self::Changed { path } => {

@@ -11,6 +11,7 @@ mod bundle;
 mod language;
 mod merge;
 mod package;
+mod requirements;
 mod setting;
 mod tool;
 mod wheels;
@@ -31,6 +32,7 @@ pub use bundle::{BUNDLER, Bundle, BundleError, BundleFailure, bundle, is_bundled
 pub use language::Language;
 pub use merge::MergeError;
 pub use package::{Package, PackageError, PackageFailure, Registry, fetch};
+pub use requirements::RequirementsError;
 pub use setting::SettingError;
 pub(crate) use setting::{advice, terms};
 pub use tool::ToolError;

@@ -131,17 +131,21 @@ impl Registry {
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
 
-    /// Puts a signature of a manifest beside it, as `cosign` does.
+    /// Puts signatures of a manifest beside it, as `cosign` does: payloads, and what signs them.
     ///
     /// # Panics
-    /// If it does not take it.
-    pub async fn sign(&self, repository: &str, digest: &str, payload: &str, signature: &str) {
+    /// If it does not take them.
+    pub async fn sign(&self, repository: &str, digest: &str, signed: &[(&str, &str)]) {
         let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
-        let mut layer = self.blob(repository, kind, payload.as_bytes()).await;
-        layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
+        let mut layers = Vec::new();
+        for (payload, signature) in signed {
+            let mut layer = self.blob(repository, kind, payload.as_bytes()).await;
+            layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
+            layers.push(layer);
+        }
         let config = self.blob(repository, "application/vnd.oci.image.config.v1+json", b"{}");
         let tag = format!("{}.sig", digest.replace("sha256:", "sha256-"));
-        self.manifest(repository, &tag, config.await, vec![layer]).await;
+        self.manifest(repository, &tag, config.await, layers).await;
     }
 
     /// The manifest of a version, and its blobs by their kinds.

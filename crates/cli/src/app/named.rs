@@ -97,6 +97,17 @@ impl AppSource {
             Err(_) => Ok(None),
         }
     }
+
+    /// An error of fetching what PATH names, which was perhaps meant to be a file.
+    pub(super) fn not_there(&self, error: anyhow::Error) -> anyhow::Error {
+        let path = self.path().display();
+        match self.path().to_str().and_then(|text| text.split_once('/')) {
+            Some((_, name)) if !name.contains([':', '@']) => error.context(format!(
+                "`{path}` does not exist, and no package of that name is to be had"
+            )),
+            _ => error,
+        }
+    }
 }
 
 /// Reads an app from a folder, a manifest or a bare module.

@@ -61,6 +61,12 @@ pub enum FetchFailure {
         /// The host.
         host: String,
     },
+    /// A server elsewhere sends its clients to their own machine.
+    #[error("`{host}` leads to this machine itself, which only this machine may")]
+    Inwards {
+        /// The server's host.
+        host: String,
+    },
     /// Nobody answered.
     #[error("there is no connection to the server")]
     Connect(#[source] Box<dyn Error + Send + Sync>),
@@ -261,14 +267,14 @@ impl Asker {
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Response<Body>, FetchFailure> {
         let message = Message { headers: headers.to_vec(), ..Message::new(Method::GET, url) };
-        self.follow(&message).await
+        Ok(self.follow(&message).await?.0)
     }
 
-    /// The same for any request without a body.
+    /// The same for any request without a body; says also who answered.
     pub(super) async fn follow(
         &self,
         message: &Message<'_>,
-    ) -> Result<Response<Body>, FetchFailure> {
+    ) -> Result<(Response<Body>, Url), FetchFailure> {
         let url = message.url;
         let mut at = url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -279,11 +285,11 @@ impl Asker {
             let message = Message { headers, ..Message::new(message.method.clone(), &at) };
             let response = self.send(&message, &mut |_| ()).await?;
             if !response.status().is_redirection() {
-                return Ok(response);
+                return Ok((response, at));
             }
             let location = response.headers().get(LOCATION).and_then(|it| it.to_str().ok());
             let location = location.ok_or(FetchFailure::Status(response.status().as_u16()))?;
-            at = at.join(location).map_err(|_| FetchFailure::Address)?;
+            at = led(&at, location)?;
         }
         Err(FetchFailure::Redirects)
     }
@@ -402,11 +408,42 @@ pub(super) fn is_here(host: &Host<&str>) -> bool {
     }
 }
 
+/// The address that a server at another one names. None leads from elsewhere to this machine, whose
+/// services take what comes from here for their user's.
+pub(super) fn led(from: &Url, to: &str) -> Result<Url, FetchFailure> {
+    let to = from.join(to).map_err(|_| FetchFailure::Address)?;
+    let is_local = |url: &Url| url.host().is_some_and(|host| is_here(&host));
+    if is_local(&to) && !is_local(from) {
+        let host = from.host_str().unwrap_or_default().to_owned();
+        return Err(FetchFailure::Inwards { host });
+    }
+    Ok(to)
+}
+
 fn secure(url: &Url) -> Result<(), FetchFailure> {
     let host = url.host().ok_or(FetchFailure::Address)?;
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_here(&host) => Ok(()),
         _ => Err(FetchFailure::Insecure { host: host.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_elsewhere_leads_to_this_machine() {
+        let led = |from: &str, to: &str| led(&Url::parse(from).unwrap(), to).map(String::from);
+        let remote = "https://a.example/v2/";
+        assert_eq!(led(remote, "../b").unwrap(), "https://a.example/b");
+        assert_eq!(led(remote, "//b.example").unwrap(), "https://b.example/");
+        assert_eq!(led("http://[::1]/", "//127.0.0.1/").unwrap(), "http://127.0.0.1/");
+        assert!(led("http://localhost/", "https://b.example").is_ok());
+        for to in ["http://localhost:80/", "https://127.0.0.1/", "http://[::1]/", "http://0x7f.1/"]
+        {
+            assert!(matches!(led(remote, to), Err(FetchFailure::Inwards { .. })), "{to}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::client::{Asker, FetchFailure, Message, parse};
+use super::client::{Asker, FetchFailure, Message, led};
 use super::credentials::{self, Login};
 use super::registry::base;
 use super::store::{Store, digest_of, is_digest};
@@ -249,18 +249,22 @@ impl<'a> Oci<'a> {
         mut message: Message<'_>,
         tell: Tell<'_>,
     ) -> Result<Response<Body>, FetchFailure> {
-        // It may have another server take an upload, which gets no credentials.
+        // It may have another server answer or take an upload, which gets no credentials, nor says
+        // who gets them.
         let is_own = message.url.origin() == self.base.origin();
         for again in [true, false] {
             message.headers.retain(|(name, _)| *name != AUTHORIZATION);
             let authorization = self.authorization.clone().filter(|_| is_own);
             message.headers.extend(authorization.map(|it| (AUTHORIZATION, it)));
-            let response = match message.method {
-                Method::GET | Method::HEAD => self.asker.follow(&message).await?,
-                _ => self.asker.send(&message, tell).await?,
+            let (response, by_own) = match message.method {
+                Method::GET | Method::HEAD => {
+                    let (response, at) = self.asker.follow(&message).await?;
+                    (response, at.origin() == self.base.origin())
+                }
+                _ => (self.asker.send(&message, tell).await?, is_own),
             };
             match response.status() {
-                StatusCode::UNAUTHORIZED if again && is_own => {
+                StatusCode::UNAUTHORIZED if again && is_own && by_own => {
                     self.authorization = Some(self.authorize(&response).await?);
                 }
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => break,
@@ -286,7 +290,7 @@ impl<'a> Oci<'a> {
         }
         let parameter = |name| parameters(rest).find(|(key, _)| *key == name).map(|(_, it)| it);
         let realm = parameter("realm").ok_or_else(|| self.refused())?;
-        let mut url = parse(realm)?;
+        let mut url = led(&self.base, realm)?;
         let own = format!("repository:{}:pull", self.repository);
         let own = Some(own.as_str()).filter(|_| !self.repository.is_empty());
         url.query_pairs_mut()
@@ -327,7 +331,52 @@ fn next_page(response: &Response<Body>, url: &Url) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::super::Client;
     use super::*;
+
+    /// Answers a few requests, all alike; what it heard, and its host.
+    fn server(answer: impl FnOnce(&str) -> String) -> (Arc<Mutex<String>>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let answer = format!("HTTP/1.1 {}\r\nconnection: close\r\n\r\n", answer(&host));
+        let heard = Arc::new(Mutex::new(String::new()));
+        let all = heard.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().take(8).flatten() {
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).unwrap_or_default();
+                all.lock().unwrap().push_str(&String::from_utf8_lossy(&request[..length]));
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (heard, host)
+    }
+
+    #[test]
+    fn who_a_registry_leads_to_gets_no_credentials() {
+        for scheme in ["Basic", "Bearer"] {
+            let (elsewhere, other) = server(|host| {
+                let realm = format!("{scheme} realm=\"http://{host}/token\"");
+                format!("401 Unauthorized\r\nwww-authenticate: {realm}")
+            });
+            let (own, host) =
+                server(|_| format!("307 Temporary Redirect\r\nlocation: http://{other}/"));
+            let client = Client::new(Duration::from_secs(5)).unwrap();
+            let url = base(&host).unwrap();
+            let mut oci = Oci::new(client.asker(), host, url, "a/b".to_owned(), None);
+            oci.credentials = Some(HeaderValue::from_static("Basic secret"));
+            client.run(|_| oci.manifest("1")).unwrap_err();
+            assert!(elsewhere.lock().unwrap().contains("GET / "));
+            for heard in [elsewhere, own] {
+                assert!(!heard.lock().unwrap().to_lowercase().contains("secret"), "{scheme}");
+            }
+        }
+    }
 
     #[test]
     fn a_challenge_is_taken_apart() {

@@ -57,7 +57,8 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let (registry, rest) = text.split_once('/').ok_or(ReferenceError::Registry)?;
         let names_host = registry.contains(['.', ':']) || registry == "localhost";
-        if !names_host || base(registry).is_err() {
+        // `./app` and `../app` are paths.
+        if !names_host || registry.starts_with('.') || base(registry).is_err() {
             return Err(ReferenceError::Registry);
         }
         let (rest, digest) = match rest.split_once('@') {
@@ -166,6 +167,8 @@ mod tests {
         let failed = |text: &str| text.parse::<Reference>().unwrap_err();
         assert_eq!(failed("examples/hello"), ReferenceError::Registry);
         assert_eq!(failed("hello"), ReferenceError::Registry);
+        assert_eq!(failed("./typo.rb"), ReferenceError::Registry);
+        assert_eq!(failed("../typo:1"), ReferenceError::Registry);
         assert_eq!(failed("user@a.example/hello"), ReferenceError::Registry);
         assert_eq!(failed("a.example/Hello"), ReferenceError::Repository("Hello".to_owned()));
         assert_eq!(failed("a.example/../b"), ReferenceError::Repository("../b".to_owned()));

@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode};
 use hyper::body::Incoming as Body;
 use serde::Deserialize;
 
-use super::client::{FetchFailure, Message};
+use super::client::{FetchFailure, Message, led};
 use super::oci::{MANIFEST, Oci};
 use super::{Tell, hex};
 
@@ -50,8 +50,8 @@ impl Oci<'_> {
             return Err(self.said(response, "takes no upload").await);
         }
         let place = response.headers().get(LOCATION).and_then(|it| it.to_str().ok());
-        let place = place.and_then(|it| url.join(it).ok());
-        let mut place = place.ok_or_else(|| self.failed("does not say where an upload goes"))?;
+        let place = place.ok_or_else(|| self.failed("does not say where an upload goes"))?;
+        let mut place = led(&url, place)?;
         place.query_pairs_mut().append_pair("digest", &format!("sha256:{digits}"));
         let message = Message { body: bytes, ..Message::new(Method::PUT, &place) };
         let message = message.header(CONTENT_TYPE, "application/octet-stream");

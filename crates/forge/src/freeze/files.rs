@@ -1,21 +1,39 @@
-//! Evens out what differs of the same files in two places: their times, their numbers, how often they are
+//! What an initialiser sees of files: nothing that is hidden, which is state, history and secrets rather
+//! than a part of an app, and would be in the frozen memory for whoever has the image. Evens out what differs of the same files in two places: their times, their numbers, how often they are
 //! linked, and the order in which a folder lists them. What an initialiser remembers of that is in the
 //! frozen memory, which is to be the same each time.
 
 use std::collections::HashMap;
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{Linker, LinkerInstance, Resource};
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView as _};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    Datetime, Descriptor, DescriptorStat, DirectoryEntry, DirectoryEntryStream, ErrorCode,
-    Host as _, HostDescriptor as _, HostDirectoryEntryStream as _, MetadataHashValue, PathFlags,
+    Datetime, Descriptor, DescriptorFlags, DescriptorStat, DirectoryEntry, DirectoryEntryStream,
+    ErrorCode, Host as _, HostDescriptor as _, HostDirectoryEntryStream as _, MetadataHashValue,
+    OpenFlags, PathFlags,
 };
 
 use super::world::{EPOCH, State};
 
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
+
+/// What is hidden beside names that begin with a dot.
+const RUNTIME_CONFIG: &[u8] = b"runtime-config.toml";
+
+/// Whether what has this name is there for no initialiser.
+pub(super) fn is_hidden(name: &[u8]) -> bool {
+    name == RUNTIME_CONFIG || name.starts_with(b".") && name != b"." && name != b".."
+}
+
+/// Refuses a path through something hidden as one that leads nowhere.
+fn shown(path: &str) -> FsResult<()> {
+    match path.split('/').any(|part| is_hidden(part.as_bytes())) {
+        true => Err(ErrorCode::NoEntry.into()),
+        false => Ok(()),
+    }
+}
 
 /// What is known of the files that were looked at.
 #[derive(Default)]
@@ -46,12 +64,18 @@ pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             answer(&mut store, found.map(stat))
         })
     })?;
-    types.func_wrap_async("[method]descriptor.stat-at", |mut store, (folder, flags, path)| {
-        Box::new(async move {
-            let found = files(&mut store).stat_at(folder, flags, path).await;
-            answer(&mut store, found.map(stat))
-        })
-    })?;
+    types.func_wrap_async(
+        "[method]descriptor.stat-at",
+        |mut store, (folder, flags, path): (Resource<Descriptor>, PathFlags, String)| {
+            Box::new(async move {
+                let found = match shown(&path) {
+                    Ok(()) => files(&mut store).stat_at(folder, flags, path).await,
+                    Err(hidden) => Err(hidden),
+                };
+                answer(&mut store, found.map(stat))
+            })
+        },
+    )?;
     types.func_wrap_async("[method]descriptor.metadata-hash", |mut store, (file,)| {
         Box::new(async move {
             let found = files(&mut store).metadata_hash(file).await;
@@ -63,7 +87,10 @@ pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "[method]descriptor.metadata-hash-at",
         |mut store, (folder, flags, path): (Resource<Descriptor>, PathFlags, String)| {
             Box::new(async move {
-                let found = files(&mut store).metadata_hash_at(folder, flags, path).await;
+                let found = match shown(&path) {
+                    Ok(()) => files(&mut store).metadata_hash_at(folder, flags, path).await,
+                    Err(hidden) => Err(hidden),
+                };
                 let found = found.map(|found| store.data_mut().seen.number(&found));
                 answer(&mut store, found)
             })
@@ -88,8 +115,38 @@ pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    opened(&mut types)?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// The functions that open what a path leads to.
+fn opened(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    type Opening = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store, (folder, flags, path, how, rights): Opening| {
+            Box::new(async move {
+                let found = match shown(&path) {
+                    Ok(()) => files(&mut store).open_at(folder, flags, path, how, rights).await,
+                    Err(hidden) => Err(hidden),
+                };
+                answer(&mut store, found)
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.readlink-at",
+        |mut store, (folder, path): (Resource<Descriptor>, String)| {
+            Box::new(async move {
+                let found = match shown(&path) {
+                    Ok(()) => files(&mut store).readlink_at(folder, path).await,
+                    Err(hidden) => Err(hidden),
+                };
+                answer(&mut store, found)
+            })
+        },
+    )
 }
 
 fn files<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiFilesystemCtxView<'a> {
@@ -125,7 +182,9 @@ async fn next_entry(
     }
     let mut listing = Vec::new();
     while let Some(entry) = files(store).read_directory_entry(same()).await? {
-        listing.push(entry);
+        if !is_hidden(entry.name.as_bytes()) {
+            listing.push(entry);
+        }
     }
     listing.sort_by(|one, other| other.name.cmp(&one.name));
     let next = listing.pop();

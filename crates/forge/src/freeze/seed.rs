@@ -8,6 +8,7 @@ use std::path::Path;
 use blake3::{Hash, Hasher};
 
 use super::FreezeTerms;
+use super::files::is_hidden;
 
 /// So many files and folders count; what comes after them does not.
 const ENTRIES: usize = 10_000;
@@ -43,6 +44,7 @@ impl Seed {
     fn folder(&mut self, path: &Path) {
         let mut entries: Vec<DirEntry> =
             fs::read_dir(path).into_iter().flatten().flatten().collect();
+        entries.retain(|entry| !is_hidden(entry.file_name().as_encoded_bytes()));
         entries.sort_by_key(DirEntry::file_name);
         for entry in entries {
             if self.entries == 0 {

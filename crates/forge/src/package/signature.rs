@@ -91,14 +91,22 @@ pub(super) fn check(
         Err(other) => return Err(other.into()),
     };
     let signatures = signatures.iter().filter(|layer| layer.media_type == PAYLOAD);
+    let mut unread = None;
     for layer in signatures.take(MAX_SIGNATURES) {
         let Some(signature) = layer.annotation(SIGNATURE) else { continue };
-        let payload = client.run(|_| oci.small(layer))?;
+        // What anybody put beside it must not hide the signature that is wanted.
+        let payload = match client.run(|_| oci.small(layer)) {
+            Ok(payload) => payload,
+            Err(failure) => {
+                unread = Some(failure);
+                continue;
+            }
+        };
         if key.signs(&payload, signature, digest) {
             return Ok(());
         }
     }
-    Err(PackageError::Unsigned { digest: digest.to_owned() })
+    Err(PackageError::Unsigned { digest: digest.to_owned(), unread })
 }
 
 impl Descriptor {

@@ -185,7 +185,7 @@ fn command(package: &Package, folder: &Path) -> (&'static str, Command, PathBuf)
     let Package { registry, name, version, .. } = package;
     match registry {
         Registry::Npm => {
-            let mut npm = Command::new("npm");
+            let mut npm = tool::command("npm");
             npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"])
                 .args(["--no-package-lock", "--no-progress", "--prefix"])
                 .arg(folder)

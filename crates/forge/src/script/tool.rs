@@ -1,5 +1,6 @@
 //! Runs a registry's tool, which knows the user's mirrors, proxies and credentials.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -15,6 +16,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How much of what it said is told.
 const TOLD_LINES: usize = 6;
 const TOLD_BYTES: u64 = 2048;
+
+/// What names of the environment begin with that are no tool's.
+const OWN: [&str; 2] = ["DAYFLY_", "SPIN_"];
 
 /// A registry's tool did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,14 +45,35 @@ pub enum ToolError {
     },
 }
 
+/// Has `pip` start no other program: of a package that is no wheel these would be its own.
+const PIP: &str = include_str!("pip.py");
+
 /// The command by which `pip` puts packages into a folder, without building or running any of them;
 /// what is missing is which.
 pub(super) fn pip_install(folder: &Path) -> Command {
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--no-compile", "--no-input", "--only-binary", ":all:"])
+    let mut pip = command("python3");
+    pip.args(["-c", PIP, "install", "--no-compile", "--no-input", "--only-binary", ":all:"])
         .args(["--disable-pip-version-check", "--quiet", "--target"])
-        .arg(folder);
+        .arg(folder)
+        // What goes into a folder of its own needs no environment of its own.
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
     pip
+}
+
+/// A tool's command, in an environment without what is for Dayfly and its apps: variables are secret.
+pub(super) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if is_own(&name) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_own(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    OWN.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
 /// Runs a tool to its end.
@@ -92,4 +117,35 @@ fn last_lines(said: &mut File) -> io::Result<String> {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     Ok(lines[lines.len().saturating_sub(TOLD_LINES)..].join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn pip_builds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("package");
+        let ran = folder.path().join("ran");
+        fs::create_dir(&package).unwrap();
+        let project =
+            "[build-system]\nrequires = []\nbuild-backend = \"own\"\nbackend-path = [\".\"]";
+        fs::write(package.join("pyproject.toml"), project).unwrap();
+        fs::write(package.join("own.py"), format!("open({ran:?}, 'w')")).unwrap();
+        let mut pip = pip_install(&folder.path().join("out"));
+        pip.arg("--no-index").arg(&package).current_dir(folder.path());
+        let error = run("pip", &mut pip).unwrap_err();
+        assert!(error.to_string().contains("only wheels are installed"), "{error}");
+        assert!(!ran.exists());
+    }
+
+    #[test]
+    fn what_is_for_dayfly_is_for_no_tool() {
+        assert!(is_own(OsStr::new("DAYFLY_VARIABLE_TOKEN")));
+        assert!(is_own(OsStr::new("SPIN_VARIABLE_TOKEN")));
+        assert!(!is_own(OsStr::new("PIP_INDEX_URL")));
+    }
 }

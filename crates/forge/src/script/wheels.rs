@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{fs, io};
 
+use super::requirements::{Requirements, RequirementsError};
 use super::tool::{self, ToolError};
 use crate::fetch::{FetchConfig, Fetching, digest_of};
 
@@ -17,9 +18,6 @@ const VENDORED: [&str; 2] = ["vendor", "site-packages"];
 
 /// The Python that wheels have to be for: the interpreter's.
 const PYTHON: &str = "3.12";
-
-/// Files of requirements that name one another.
-const MAX_FILES: usize = 32;
 
 /// What a script's requirements could not be installed for.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +45,9 @@ pub enum WheelsFailure {
         #[source]
         source: io::Error,
     },
-    /// There are more of them than anybody writes.
-    #[error("more than {MAX_FILES} files name one another")]
-    TooMany,
+    /// The requirements are none that `pip` is handed.
+    #[error(transparent)]
+    Requirements(#[from] RequirementsError),
 }
 
 impl WheelsError {
@@ -63,7 +61,13 @@ impl WheelsError {
                  needs the packages in `vendor` beside the script: `pip install --target vendor -r \
                  requirements.txt`"
                 .to_owned(),
-            WheelsFailure::File { .. } | WheelsFailure::TooMany => {
+            WheelsFailure::Requirements(RequirementsError::Refused { .. }) => {
+                "requirements are names with versions, `--hash`, `-r` and `-c` with files, and \
+                 indexes at `https://`; put what else there is into `vendor` beside the script: \
+                 `pip install --target vendor …`"
+                    .to_owned()
+            }
+            WheelsFailure::File { .. } | WheelsFailure::Requirements(_) => {
                 "see that the file may be read, and that there is room".to_owned()
             }
         }
@@ -91,41 +95,23 @@ pub(super) fn vendored(script: &Path) -> impl Iterator<Item = PathBuf> {
     VENDORED.into_iter().map(|name| script.with_file_name(name)).filter(|folder| folder.is_dir())
 }
 
-/// What tells requirements from others: their text, and that of the files that they name.
+/// What tells requirements from others: what they and the files that they name ask for.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// When a file cannot be read, or asks for what `pip` is not handed.
 pub(super) fn digest(requirements: &Path) -> Result<String, WheelsError> {
-    let failed = |failure| WheelsError { requirements: requirements.to_owned(), failure };
-    let mut left = vec![requirements.to_owned()];
-    let mut seen = Vec::new();
-    let mut text = format!("python {PYTHON}\n");
-    while let Some(path) = left.pop() {
-        if seen.contains(&path) {
-            continue;
-        }
-        if seen.len() == MAX_FILES {
-            return Err(failed(WheelsFailure::TooMany));
-        }
-        let content = fs::read_to_string(&path);
-        let content =
-            content.map_err(|source| failed(WheelsFailure::File { path: path.clone(), source }))?;
-        left.extend(named_in(&content).map(|name| path.with_file_name(name)));
-        text.push_str(&content);
-        text.push('\0');
-        seen.push(path);
-    }
-    Ok(digest_of(text.as_bytes()))
+    read(requirements).map(|requirements| digest_of_read(&requirements))
 }
 
-/// The files that requirements name. Those at an address are their server's to keep.
-fn named_in(requirements: &str) -> impl Iterator<Item = &str> {
-    requirements.lines().filter_map(|line| {
-        let options = ["--requirement", "--constraint", "-r", "-c"];
-        let rest = options.iter().find_map(|option| line.trim().strip_prefix(option))?;
-        let name = rest.trim_start_matches(['=', ' ', '\t']).split_whitespace().next()?;
-        (!name.contains("://")).then_some(name)
+fn read(requirements: &Path) -> Result<Requirements, WheelsError> {
+    Requirements::read(requirements).map_err(|failure| WheelsError {
+        requirements: requirements.to_owned(),
+        failure: failure.into(),
     })
+}
+
+fn digest_of_read(Requirements { wanted, constraints }: &Requirements) -> String {
+    digest_of(format!("python {PYTHON}\n{wanted}\0{constraints}").as_bytes())
 }
 
 /// Installs requirements, unless they are here.
@@ -137,7 +123,8 @@ pub fn install(
     config: &FetchConfig,
     mut tell: impl FnMut(Fetching<'_>),
 ) -> Result<Wheels, WheelsError> {
-    let digest = digest(requirements)?;
+    let read = read(requirements)?;
+    let digest = digest_of_read(&read);
     let root = config.folder.join("wheels");
     let folder = root.join(&digest);
     if folder.is_dir() {
@@ -146,27 +133,32 @@ pub fn install(
     let what = format!("`{}`", requirements.display());
     let began = Instant::now();
     tell(Fetching::Starts(&what));
-    let bytes = put(requirements, &root, &folder)
+    let bytes = put(&read, &root, &folder)
         .map_err(|failure| WheelsError { requirements: requirements.to_owned(), failure })?;
     tell(Fetching::Done { source: &what, bytes, took: began.elapsed() });
     Ok(Wheels { digest, folder })
 }
 
 /// Fills a new folder, and gives it its name once it is whole; says how many bytes are in it.
-fn put(requirements: &Path, root: &Path, folder: &Path) -> Result<u64, WheelsFailure> {
+fn put(requirements: &Requirements, root: &Path, folder: &Path) -> Result<u64, WheelsFailure> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WheelsFailure::File { path, source }
     };
     fs::create_dir_all(root).map_err(failed(root))?;
     let new = tempfile::tempdir_in(root).map_err(failed(root))?;
-    let requirements = std::path::absolute(requirements).map_err(failed(requirements))?;
     let target = new.path().join("packages");
     let mut pip = tool::pip_install(&target);
-    pip.args(["--python-version", PYTHON, "--implementation", "cp", "--requirement"])
-        .arg(requirements)
+    pip.args(["--python-version", PYTHON, "--implementation", "cp"])
         // Not the script's own folder, whose modules Python would take for its own.
         .current_dir(new.path());
+    // What was understood, not the file: `pip` might read that otherwise.
+    let Requirements { wanted, constraints } = requirements;
+    for (option, text) in [("--requirement", wanted), ("--constraint", constraints)] {
+        let file = new.path().join(option.trim_start_matches('-'));
+        fs::write(&file, text).map_err(failed(&file))?;
+        pip.arg(option).arg(file);
+    }
     tool::run("pip", &mut pip)?;
     // What names nothing installs nothing.
     fs::create_dir_all(&target).map_err(failed(&target))?;
@@ -218,7 +210,7 @@ mod tests {
             .unwrap();
         let file = requirements(&at("app.py")).unwrap();
         let error = digest(&file).unwrap_err();
-        assert!(matches!(error.failure, WheelsFailure::File { .. }), "{error:?}");
+        assert!(matches!(error.failure, WheelsFailure::Requirements(_)), "{error:?}");
         fs::write(at("more.txt"), "-r requirements.txt\nflask").unwrap();
         fs::write(at("all.txt"), "flask==3.1.3").unwrap();
         let first = digest(&file).unwrap();

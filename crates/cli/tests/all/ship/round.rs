@@ -353,17 +353,22 @@ async fn a_folder_in_use_is_left_alone() {
 #[tokio::test]
 async fn what_a_package_keeps_is_kept_for_its_repository() {
     let (registry, user) = (Registry::start().await, User::new());
-    let app = App::of("rust-hello");
+    let files = "files = [{ source = \"data\", destination = \"/data\", writable = true }]";
     for version in ["1", "2"] {
+        let lines = format!("{files}\nenvironment = {{ VERSION = \"{version}\" }}");
+        let app = App::granted("rust-http", &lines).file("data/.keep", "");
         let name = reference(&registry, &format!("me/hello:{version}"));
         user.dayfly().within(app.folder()).args(["push", &name]).ends().await.with(0);
         let up = user.dayfly().env_remove("DAYFLY_STATE_DIR");
         let server = up.env("XDG_DATA_HOME", user.path("data")).up(&name).await;
-        assert_eq!(server.text("/hello").await, "hello world");
+        if version == "1" {
+            assert_eq!(server.post("/write?path=/data/new.txt", "new").await.status, 200);
+        }
+        assert_eq!(server.text("/read?path=/data/new.txt").await, "new");
         server.stop().await;
     }
     let host = registry.host().replace(':', "_");
-    let kept = user.path("data/dayfly/apps").join(host).join("me/hello");
+    let kept = user.path("data/dayfly/apps").join(host).join("me%2Fhello");
     assert!(kept.join("logs").is_dir());
 }
 
@@ -379,6 +384,10 @@ async fn what_is_no_reference_says_why() {
     assert!(text.contains("it names no registry"), "{text}");
     let text = said(&["up", "examples/nothing"], 1).await;
     assert!(text.contains("`examples/nothing` does not exist"), "{text}");
+    let text = said(&["up", "./nothing.rb"], 1).await;
+    assert!(text.starts_with("error: `./nothing.rb` does not exist\n"), "{text}");
+    let text = said(&["up", "192.0.2.1/nothing"], 1).await;
+    assert!(text.contains("`192.0.2.1/nothing` does not exist, and no package"), "{text}");
     let text = said(&["up", "example.com/Hello:1"], 1).await;
     assert!(text.contains("`Hello` is no name of a repository"), "{text}");
     let text = said(&["pull", "hello"], 2).await;

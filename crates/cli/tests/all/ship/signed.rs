@@ -22,7 +22,7 @@ async fn key(user: &User, name: &str) -> PathBuf {
     user.path(&format!("{name}.pub"))
 }
 
-/// Signs what is said of a manifest, and puts it beside that of `at`.
+/// Signs what is said of a manifest, and puts it beside that of `at`, behind one that is too large to be read.
 async fn sign(user: &User, registry: &Registry, key: &str, digest: &str, at: &str) {
     let critical = json!({
         "identity": { "docker-reference": "" },
@@ -33,7 +33,8 @@ async fn sign(user: &User, registry: &Registry, key: &str, digest: &str, at: &st
     std::fs::write(user.path("payload"), &payload).unwrap();
     openssl(user, &format!("dgst -sha256 -sign {key}.key -out signature payload")).await;
     let signature = openssl(user, "base64 -A -in signature").await;
-    registry.sign("hello", at, &payload, &signature).await;
+    let large = " ".repeat(5 << 20);
+    registry.sign("hello", at, &[(&large, "AA=="), (&payload, &signature)]).await;
 }
 
 #[tokio::test]

@@ -75,6 +75,27 @@ fn the_same_files_give_the_same_image() {
     }
 }
 
+/// What an app keeps of hidden files, if it gets anything, is in its image.
+#[test]
+fn hidden_files_are_not_there() {
+    let app = "import os
+def tried(do):
+    try: return do()
+    except FileNotFoundError: return 'none'
+names = ['.env', 'runtime-config.toml', '../app/.env', './.env']
+SEEN = [os.listdir('/app')]
+SEEN += [tried(lambda: open('/app/' + name).read()) for name in names]
+SEEN += [tried(lambda: os.stat('/app/' + name)) for name in names]
+SEEN += [tried(lambda: os.readlink('/app/' + name)) for name in names]
+assert SEEN == [['app.py', 'one']] + 12 * ['none'], SEEN
+def app(environ, start): pass
+";
+    let files = [("app.py", app), ("one", "1")];
+    let hidden = [(".env", "KEY=secret"), ("runtime-config.toml", "secret")];
+    let with = image(Language::Python, "app.py", files.into_iter().chain(hidden));
+    assert!(with == image(Language::Python, "app.py", files));
+}
+
 /// Python draws the seed of its hash tables when it starts.
 #[test]
 fn another_file_gives_other_seeds() {

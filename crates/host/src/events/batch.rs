@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use dayfly_capabilities::queue::MESSAGE_BYTES;
+use dayfly_capabilities::queue::{MESSAGE_BYTES, MOST_HOPS};
 use dayfly_model::events::{Batch, Order};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -101,8 +101,13 @@ impl Gathered {
         }
     }
 
-    /// Waits for events that go with the first, and for one that does not fit any more.
+    /// Waits for events that go with the first, and for one that does not fit any more. One that is at
+    /// its end goes alone: a batch is as far as the furthest of its events.
     async fn fill(&mut self, courier: &Courier, first: Errand) -> (Vec<Errand>, Option<Errand>) {
+        let is_at_its_end = |errand: &Errand| errand.parcel.event.hops >= MOST_HOPS;
+        if is_at_its_end(&first) {
+            return (vec![first], None);
+        }
         let until = Instant::now() + self.batch.wait;
         let ending = courier.ending();
         let mut bytes = first.parcel.event.data.len();
@@ -117,7 +122,7 @@ impl Gathered {
             };
             let Some(next) = next else { break };
             bytes += next.parcel.event.data.len();
-            if bytes > MESSAGE_BYTES {
+            if bytes > MESSAGE_BYTES || is_at_its_end(&next) {
                 return (errands, Some(next));
             }
             errands.push(next);

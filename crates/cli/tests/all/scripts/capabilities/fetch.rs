@@ -49,6 +49,11 @@ const steps = {
     setTimeout(() => controller.abort(), 50);
     return response.text();
   },
+  async large(url) {
+    let length = 0;
+    for await (const piece of (await fetch(`${url}/large`)).body) length += piece.length;
+    return length;
+  },
   async both(url) {
     const begin = Date.now();
     const [one, two] = await Promise.all([fetch(`${url}/late`), fetch(`${url}/late`)]);
@@ -76,6 +81,9 @@ export default {
   },
 };
 "#;
+
+/// How long the body of `/large` is, in bytes: more than an instance may have of memory.
+const LARGE: usize = 128 << 20;
 
 /// A server of HTTP/1.1 that does what paths say, one request a connection.
 struct Server {
@@ -132,6 +140,17 @@ async fn answer(mut stream: TcpStream, url: &str) -> Option<TcpStream> {
             stream.write_all(begun.as_bytes()).await.unwrap();
             return Some(stream);
         }
+        "/large" => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let piece = vec![b'x'; 1 << 20];
+            for _ in 0..LARGE >> 20 {
+                if stream.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+            return None;
+        }
         "/never" | "/late" => {
             let wait = if path == "/late" { 500 } else { 3_000 };
             tokio::spawn(async move {
@@ -147,7 +166,10 @@ async fn answer(mut stream: TcpStream, url: &str) -> Option<TcpStream> {
 }
 
 async fn up(server: &Server) -> (App, Running) {
-    let grants = format!("allowed_outbound_hosts = [\"{}\", \"http://127.0.0.1:1\"]", server.url);
+    let grants = format!(
+        "allowed_outbound_hosts = [\"{}\", \"http://127.0.0.1:1\"]\nlimits = {{ memory = \"64MiB\" }}",
+        server.url
+    );
     let app = granted("app.js", APP, &grants);
     let running = with_interpreters().up(app.folder()).await;
     (app, running)
@@ -195,6 +217,14 @@ async fn what_fails_is_an_error_of_its_kind() {
         ("abort_body", error("AbortError", "the operation was aborted")),
     ];
     told(&running, &server, &steps).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_may_be_larger_than_memory() {
+    let server = Server::start().await;
+    let (_app, running) = up(&server).await;
+    told(&running, &server, &[("large", json!(LARGE))]).await;
     running.stop().await;
 }
 

@@ -13,6 +13,8 @@ module Dayfly
     # `timeout` how many seconds connecting, the answer's head, and each piece of its body may take. A redirect
     # is an answer like any other.
     def self.request(method, url, headers: {}, body: nil, timeout: nil)
+      raise RangeError, "a timeout is not negative: #{timeout}" if timeout&.negative?
+
       message = outgoing(method.to_s.upcase, url, pairs(headers, body))
       sent = Bridge::Handle.new("types.outgoing-body", message.call("body"))
       options = timeout && options(timeout)

@@ -127,6 +127,24 @@ async fn an_event_for_a_route_is_a_request() {
 }
 
 #[tokio::test]
+async fn a_route_is_asked_where_no_authorities_are() {
+    let (app, certificate) = (of_routes(), Certificate::new());
+    let send = async |server: &Running| {
+        let send = dayfly().args(["send", "greet", "hi", "--state-dir"]).arg(server.state(""));
+        send.env("SSL_CERT_FILE", "/dev/null").ends().await
+    };
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(send(&server).await.with_stdout(0), "hi");
+    server.stop().await;
+    let command = dayfly().args(["up", "--tls-cert"]).arg(certificate.chain());
+    let command = command.arg("--tls-key").arg(certificate.key()).arg(app.folder());
+    let server = command.serve().await;
+    let said = send(&server).await.with(1);
+    assert!(said.contains("no certificate authorities can be trusted"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_takes_no_events_says_what_it_does() {
     let app = of_routes();
     let server = dayfly().up(app.folder()).await;

@@ -57,9 +57,7 @@ impl Poster {
         Self { plain, secure: OnceLock::new() }
     }
 
-    fn secure(
-        &self,
-    ) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, rustls::Error> {
+    fn secure(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, rustls::Error> {
         if let Some(secure) = self.secure.get() {
             return Ok(secure);
         }
@@ -81,7 +79,8 @@ impl Poster {
     ) -> Result<Response<Incoming>, NotPosted> {
         let body = Full::new(event.data.clone());
         let request = Request::post(url).body(body);
-        let mut request = request.map_err(|error| NotPosted::Url(error.to_string()))?;
+        let mut request =
+            request.map_err(|error| NotPosted::Url(format!("`{url}` is no URL: {error}")))?;
         let headers = request.headers_mut();
         let mut own = event.own_headers();
         match plain {

@@ -76,6 +76,11 @@ async fn what_cannot_be_sent_is_an_error() {
     server.stop().await;
     let said = dayfly().args(["send", "mail", "x", "--attribute", "A-b=1"]).ends().await.with(2);
     assert!(said.contains("lower-case letters"), "{said}");
+    for content_type in ["a/b\r\nx-one: 1", "a/größer"] {
+        let said = dayfly().args(["send", "mail", "x", "--content-type", content_type]);
+        let said = said.ends().await.with(2);
+        assert!(said.contains("one line of ASCII"), "{said}");
+    }
 }
 
 /// An app whose components are woken by requests and by its start.
@@ -118,6 +123,8 @@ async fn an_event_for_a_route_is_a_request() {
     assert!(said.contains("/hello answered with status 418"), "{said}");
     let told = send(&server, &["user", "x", "--path", "/nowhere", "--json"]).await.with_stdout(1);
     assert!(told.contains("answered with status 404"), "{told}");
+    let said = send(&server, &["user", "x", "--path", "/users/a b"]).await.with(1);
+    assert!(said.contains("/users/a b` is no URL"), "{said}");
     let said = send(&server, &["greet", "sleep 3000", "--timeout", "500ms"]).await.with(1);
     assert!(said.contains("did not answer within 500ms"), "{said}");
     let state = server.state("");

@@ -3,7 +3,7 @@
 use dayfly_testing::{App, Certificate, Ended, Running};
 use serde_json::Value;
 
-use super::app;
+use super::{app, until};
 use crate::dayfly;
 
 async fn send(server: &Running, words: &[&str]) -> Ended {
@@ -131,6 +131,21 @@ async fn an_event_for_a_route_is_a_request() {
     server.stop().await;
     let late = dayfly().args(["send", "greet", "--state-dir"]).arg(state);
     assert!(late.ends().await.with(1).contains("no app with this state folder runs"));
+}
+
+#[tokio::test]
+async fn a_second_process_is_found_when_the_first_ends() {
+    let app = of_routes();
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().args(["up", "--state-dir"]).arg(state.path()).arg(app.folder()).serve();
+    let (first, second) = (up().await, up().await);
+    let send = async || {
+        dayfly().args(["send", "greet", "hi", "--state-dir"]).arg(state.path()).ends().await
+    };
+    assert_eq!(send().await.with_stdout(0), "hi");
+    first.stop().await;
+    until("the second", async || (send().await.code == Some(0)).then_some(())).await;
+    second.stop().await;
 }
 
 #[tokio::test]

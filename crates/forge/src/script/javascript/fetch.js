@@ -26,16 +26,18 @@ export async function fetch(input, init) {
   let exchange;
   const ended = Promise.withResolvers();
   ended.promise.catch(() => {});
+  let isEnded = false;
   const end = reason => {
+    isEnded = true;
     ended.reject(reason);
     exchange?.close();
   };
   signal.addEventListener("abort", () => end(signal.reason));
-  const asked = { ...partsOf(request), use: started => (exchange = started) };
+  const asked = { ...partsOf(request), use: started => (exchange = started), end };
   try {
     return await Promise.race([ended.promise, follow(asked, request, ended.promise)]);
   } catch (error) {
-    if (signal.aborted || !(error instanceof DayflyError) || error.kind === "not-yet") throw error;
+    if (isEnded || !(error instanceof DayflyError) || error.kind === "not-yet") throw error;
     throw new TypeError(`failed to fetch \`${request.url}\`: ${error.message}`, { cause: error });
   }
 }
@@ -59,7 +61,7 @@ async function follow(asked, request, ended) {
   let isStreamed = hasBody(request) && content === null;
   for (let redirects = 0; ; redirects += 1) {
     if (content) headers.set("content-length", String(content.length));
-    const body = isStreamed ? pieces(request) : content && [content];
+    const body = isStreamed ? watched(pieces(request), asked.end) : content && [content];
     const exchange = begin({ method, url, headers: [...headers], body });
     asked.use(exchange);
     const head = await exchange.head();
@@ -84,6 +86,16 @@ async function follow(asked, request, ended) {
     } else if (isStreamed) throw new TypeError("a body that was a stream cannot be sent again");
     if (next.origin !== url.origin) for (const name of OF_ORIGIN) headers.delete(name);
     url = next;
+  }
+}
+
+// What the app's own stream throws is what the app is told.
+async function* watched(pieces, end) {
+  try {
+    yield* pieces;
+  } catch (error) {
+    end(error);
+    throw error;
   }
 }
 

@@ -43,6 +43,13 @@ const steps = {
   },
   aborted: url => fetch(url, { signal: AbortSignal.abort(new RangeError("before")) }),
   late: url => fetch(`${url}/never`, { signal: AbortSignal.timeout(50) }),
+  broken(url) {
+    const body = async function* () {
+      yield "a";
+      throw new RangeError("of its own");
+    };
+    return fetch(`${url}/never`, { method: "POST", body: ReadableStream.from(body()), duplex: "half" });
+  },
   async abort_body(url) {
     const controller = new AbortController();
     const response = await fetch(`${url}/pieces`, { signal: controller.signal });
@@ -215,6 +222,7 @@ async fn what_fails_is_an_error_of_its_kind() {
         ("abort", error("AbortError", "the operation was aborted")),
         ("late", error("TimeoutError", "the time is over")),
         ("abort_body", error("AbortError", "the operation was aborted")),
+        ("broken", error("RangeError", "of its own")),
     ];
     told(&running, &server, &steps).await;
     running.stop().await;

@@ -43,6 +43,10 @@ const steps = {
   },
   aborted: url => fetch(url, { signal: AbortSignal.abort(new RangeError("before")) }),
   late: url => fetch(`${url}/never`, { signal: AbortSignal.timeout(50) }),
+  large_letter: url => fetch(url, { headers: { "x-one": "1 \u{20ac}" } }),
+  large_letter_on: (url, request) => fetch(url, { headers: request.headers }),
+  large_letter_back: () => new Response("", { headers: { "x-one": "\u{20ac}" } }),
+  arrived: (url, request) => request.headers.get("x-letter"),
   broken(url) {
     const body = async function* () {
       yield "a";
@@ -80,7 +84,7 @@ export default {
       return fetch(new Request(`${url}/mirror`, request));
     }
     try {
-      const answer = await steps[pathname.slice(1)](url);
+      const answer = await steps[pathname.slice(1)](url, request);
       return Response.json(answer instanceof Response ? told(answer) : answer);
     } catch (error) {
       return Response.json({ name: error.name, message: error.message.replaceAll(url, "") });
@@ -225,6 +229,21 @@ async fn what_fails_is_an_error_of_its_kind() {
         ("broken", error("RangeError", "of its own")),
     ];
     told(&running, &server, &steps).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn headers_that_an_app_gives_are_bytes() {
+    let server = Server::start().await;
+    let (_app, running) = up(&server).await;
+    let refused = error("TypeError", "a header's value has no characters above U+00FF");
+    let steps = [("large_letter", refused.clone()), ("large_letter_back", refused.clone())];
+    told(&running, &server, &steps).await;
+    for (name, expected) in [("arrived", json!("\u{20ac}")), ("large_letter_on", refused)] {
+        let path = format!("/{name}?{}", server.url);
+        let answer = running.post_with(&path, &[("x-letter", "\u{20ac}")], "").await;
+        assert_eq!(serde_json::from_str::<Value>(&answer.text()).unwrap(), expected, "{name}");
+    }
     running.stop().await;
 }
 

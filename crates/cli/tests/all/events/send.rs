@@ -153,7 +153,7 @@ async fn a_route_is_asked_where_no_authorities_are() {
     let (app, certificate) = (of_routes(), Certificate::new());
     let send = async |server: &Running| {
         let send = dayfly().args(["send", "greet", "hi", "--state-dir"]).arg(server.state(""));
-        send.env("SSL_CERT_FILE", "/dev/null").ends().await
+        send.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/dev/null").ends().await
     };
     let server = dayfly().up(app.folder()).await;
     assert_eq!(send(&server).await.with_stdout(0), "hi");

@@ -1,9 +1,12 @@
 //! What an app that runs notes in its state folder for those who send events to it: the triggers that no
-//! source stands behind, and where its routes are reached. The note counts as long as its file is locked.
+//! source stands behind, and where its routes are reached. The note counts as long as its file is locked,
+//! and gets its name when it is whole.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use dayfly_model::route::Segment;
 use dayfly_model::{App, HttpTarget, HttpTrigger, TriggerKind};
@@ -11,6 +14,12 @@ use serde::{Deserialize, Serialize};
 
 /// The note's name in the state folder.
 const FILE: &str = "serving.json";
+
+/// Its name while it is written.
+const NEW: &str = "serving.json.new";
+
+/// Locked by the process whose note it is.
+const LOCK: &str = "serving.lock";
 
 /// The longest note that is read, in bytes.
 const MOST: u64 = 16 << 20;
@@ -46,14 +55,23 @@ pub(crate) enum Kind {
     Command,
 }
 
+/// The locked files of a note, once it is written.
+type Kept = Arc<OnceLock<[File; 2]>>;
+
 /// Notes in the state folder what an app serves, for as long as what is returned lives. Of several processes
-/// with the same folder only the first does.
-pub(crate) fn note(app: &App, url: Option<String>, state: &Path) -> Option<File> {
-    let noted = Serving::of(app, url)?.write(state);
-    noted.unwrap_or_else(|error| {
-        tracing::debug!(%error, "`dayfly send` will not find the app's routes");
-        None
-    })
+/// with the same folder one does; the others wait in the background until it ends.
+pub(crate) fn note(app: &App, url: Option<String>, state: &Path) -> Kept {
+    let kept = Kept::default();
+    if let Some(serving) = Serving::of(app, url)
+        && let Err(error) = serving.keep(state.to_owned(), &kept)
+    {
+        unnoted(&error);
+    }
+    kept
+}
+
+fn unnoted(error: &io::Error) {
+    tracing::debug!(%error, "`dayfly send` will not find the app's routes");
 }
 
 impl Serving {
@@ -71,18 +89,32 @@ impl Serving {
         (!triggers.is_empty()).then_some(Self { url, triggers })
     }
 
-    fn write(&self, state: &Path) -> io::Result<Option<File>> {
-        let options =
-            File::options().create(true).truncate(false).write(true).open(state.join(FILE));
-        let mut file = options?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+    fn keep(self, state: PathBuf, kept: &Kept) -> io::Result<()> {
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(state.join(LOCK))?;
+        let write = {
+            let kept = kept.clone();
+            move |lock| self.write(&state).map(|file| drop(kept.set([file, lock])))
+        };
+        match lock.try_lock() {
+            Ok(()) => return write(lock),
+            Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        file.set_len(0)?;
+        let wait = move || {
+            if let Err(error) = lock.lock().and_then(|()| write(lock)) {
+                unnoted(&error);
+            }
+        };
+        thread::Builder::new().name("note".to_owned()).spawn(wait).map(drop)
+    }
+
+    fn write(&self, state: &Path) -> io::Result<File> {
+        let mut file = File::create(state.join(NEW))?;
+        file.lock()?;
         file.write_all(serde_json::to_string(self)?.as_bytes())?;
-        Ok(Some(file))
+        std::fs::rename(state.join(NEW), state.join(FILE))?;
+        Ok(file)
     }
 
     /// What the app of a state folder has noted that runs now.

@@ -44,7 +44,7 @@ pub(crate) struct Send {
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
     /// The media type of the data
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = media_type)]
     content_type: Option<String>,
     /// Of a route that covers several: the path to send to
     #[arg(long, value_name = "PATH")]
@@ -67,6 +67,14 @@ fn attribute(text: &str) -> Result<(String, String), String> {
     match name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
         true => Ok((name, value)),
         false => Err(format!("`{name}` has other signs than lower-case letters and digits")),
+    }
+}
+
+/// A media type, which has to be a header's value.
+fn media_type(text: &str) -> Result<String, String> {
+    match text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err("it has other signs than one line of ASCII has".to_owned()),
     }
 }
 

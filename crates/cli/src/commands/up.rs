@@ -151,9 +151,9 @@ impl Up {
         if self.residency.checks(components) {
             self.preload(&host)?;
         }
-        let _noted = serving::note(&app, host.url(), &state);
         // The threads that serve are started after this, and bound by it.
         self.harden.apply(&needs)?;
+        let _noted = serving::note(&app, host.url(), &state);
         seeds.store()?;
         // Before anybody is told that it serves: a signal ends a start at once, but not a request.
         let shutdown = Shutdown::on_signals()?;

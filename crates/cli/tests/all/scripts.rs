@@ -225,6 +225,35 @@ async fn ruby_begins_anew_each_time() {
 }
 
 #[tokio::test]
+async fn a_header_of_ruby_is_one_line() {
+    let script = "run ->(env) {\n  value = env['QUERY_STRING'].gsub(/%(..)/) { $1.hex.chr }\n  \
+        name = env['PATH_INFO'].delete_prefix('/').gsub('+', \"\\n\")\n  \
+        [200, { name => value, 'x-many' => ['a', value] }, ['well']]\n}\n";
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n[[trigger.http]]\nroute = \"/...\"\n\
+         component = \"script\"\n[component.script]\nsource = \"app.rb\"\n",
+    )
+    .file("app.rb", script);
+    let server = with_interpreters().up(app.folder()).await;
+    let answer = server.get("/x-one?two").await;
+    let many: Vec<_> = answer.headers.get_all("x-many").iter().collect();
+    assert_eq!((answer.status, &answer.headers["x-one"]), (200, &"two".parse().unwrap()));
+    assert_eq!(many, ["a", "two"]);
+    for (path, told) in [
+        ("/x-one?two%0aset-cookie:a=b", "is not one line"),
+        ("/x-one?two%0d", "is not one line"),
+        ("/x+one?two", "is no header name"),
+        ("/x:one?two", "is no header name"),
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 500, "{path}");
+        assert!(!answer.headers.contains_key("set-cookie"), "{path}");
+        assert!(server.stderr().text().contains(told), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn python_begins_anew_each_time() {
     let app = python();
     let server = with_interpreters().up(app.folder()).await;

@@ -1,6 +1,7 @@
 //! Events that go to their handler together, in CloudEvents' JSON batch format. They succeed together;
 //! if their handler fails, each is handled by itself, so that only what fails is given up.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,10 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use dayfly_capabilities::queue::MESSAGE_BYTES;
+use dayfly_capabilities::queue::{MESSAGE_BYTES, MOST_HOPS};
 use dayfly_model::events::{Batch, Order};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore};
@@ -101,8 +103,13 @@ impl Gathered {
         }
     }
 
-    /// Waits for events that go with the first, and for one that does not fit any more.
+    /// Waits for events that go with the first, and for one that does not fit any more. One that is at
+    /// its end goes alone: a batch is as far as the furthest of its events.
     async fn fill(&mut self, courier: &Courier, first: Errand) -> (Vec<Errand>, Option<Errand>) {
+        let is_at_its_end = |errand: &Errand| errand.parcel.event.hops >= MOST_HOPS;
+        if is_at_its_end(&first) {
+            return (vec![first], None);
+        }
         let until = Instant::now() + self.batch.wait;
         let ending = courier.ending();
         let mut bytes = first.parcel.event.data.len();
@@ -117,7 +124,7 @@ impl Gathered {
             };
             let Some(next) = next else { break };
             bytes += next.parcel.event.data.len();
-            if bytes > MESSAGE_BYTES {
+            if bytes > MESSAGE_BYTES || is_at_its_end(&next) {
                 return (errands, Some(next));
             }
             errands.push(next);
@@ -209,10 +216,10 @@ impl Courier {
 impl Event {
     /// Several events as one, whose data they are. It is where the first of them is in a trace.
     pub(super) fn batch(events: &[Self]) -> Self {
-        let data: Vec<Value> = events.iter().map(structured).collect();
+        let data: Vec<String> = events.iter().map(structured).collect();
         let first = events.first();
         let source = first.map(|event| event.source.clone()).unwrap_or_default();
-        let mut batch = Self::new(source, "dayfly.batch", Value::from(data).to_string().into());
+        let mut batch = Self::new(source, "dayfly.batch", format!("[{}]", data.join(",")).into());
         let mut id = blake3::Hasher::new();
         for event in events {
             id.update(event.id.as_bytes()).update(b"\0");
@@ -231,29 +238,32 @@ impl Event {
     }
 }
 
-/// An event in CloudEvents' JSON format.
-fn structured(event: &Event) -> Value {
-    let attributes = event.attributes().into_iter();
+/// An event in CloudEvents' JSON format, as a text: what is JSON already stays as it is, to the byte,
+/// because numbers may have more digits than any type of ours, and keys may come twice.
+fn structured(event: &Event) -> String {
+    // CloudEvents has no attribute `data`.
+    let attributes = event.attributes().into_iter().filter(|(name, _)| *name != "data");
     let mut object: Map<String, Value> =
         attributes.map(|(name, value)| (name.to_owned(), value.into())).collect();
     if let Some(content_type) = &event.content_type {
         object.insert("datacontenttype".to_owned(), content_type.clone().into());
     }
     let (name, data) = data(event.content_type.as_deref(), &event.data);
-    object.insert(name.to_owned(), data);
-    Value::Object(object)
+    let mut text = Value::Object(object).to_string();
+    // It has members, so only its end is left open.
+    text.pop();
+    text + ",\"" + name + "\":" + &data + "}"
 }
 
-/// Data as a member: JSON as it is, text as a string, anything else in Base64.
-fn data(content_type: Option<&str>, data: &Bytes) -> (&'static str, Value) {
+/// Data as a member, and its JSON: JSON as it is, text as a string, anything else in Base64.
+fn data<'a>(content_type: Option<&str>, data: &'a Bytes) -> (&'static str, Cow<'a, str>) {
+    let quoted = |text: &str| Cow::Owned(Value::from(text).to_string());
     let media_type = content_type.and_then(|it| it.split(';').next()).unwrap_or_default().trim();
     let is_json = media_type.ends_with("/json") || media_type.ends_with("+json");
-    if is_json && let Ok(value) = serde_json::from_slice(data) {
-        return ("data", value);
-    }
     match std::str::from_utf8(data) {
-        Ok(text) if !is_json => ("data", text.into()),
-        _ => ("data_base64", BASE64.encode(data).into()),
+        Ok(text) if !is_json => ("data", quoted(text)),
+        Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => ("data", text.into()),
+        _ => ("data_base64", quoted(&BASE64.encode(data))),
     }
 }
 
@@ -278,10 +288,19 @@ mod tests {
             (None, b"text", "data", "text".into()),
             (None, b"\xff", "data_base64", "/w==".into()),
         ] {
-            let told = structured(&event(content_type, bytes));
+            let told: Value =
+                serde_json::from_str(&structured(&event(content_type, bytes))).unwrap();
             assert_eq!(told[name], expected, "{content_type:?}");
             assert_eq!((&told["id"], &told["specversion"]), (&"7".into(), &"1.0".into()));
         }
+    }
+
+    #[test]
+    fn data_that_are_json_stay_as_they_are() {
+        let data = r#"{ "n": 1.10, "large": 123456789012345678901234567890, "a": 1, "a": 2 }"#;
+        let batch = Event::batch(&[event(Some("application/json"), data.as_bytes())]);
+        let text = std::str::from_utf8(&batch.data).unwrap();
+        assert!(text.ends_with(&format!(",\"data\":{data}}}]")), "{text}");
     }
 
     #[test]

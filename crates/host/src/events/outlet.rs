@@ -290,9 +290,7 @@ impl Topology {
         let response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(NotPosted::Url(error))) => return Err(NotPassed::Hopeless(error)),
-            Ok(Err(NotPosted::Lost(error))) => {
-                return Err(NotPassed::Failed(crate::error::chain(&error)));
-            }
+            Ok(Err(error)) => return Err(failed(error)),
             Err(_) => return Err(NotPassed::Failed("the server did not answer in time".into())),
         };
         let status = response.status();

@@ -1,10 +1,13 @@
 //! Events for whoever answers HTTP: a POST in the binary mode of CloudEvents' HTTP binding.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_capabilities::queue::{Content, MESSAGE_BYTES};
 use http::header::CONTENT_TYPE;
+use http::uri::Scheme;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -21,25 +24,50 @@ use crate::error::chain;
 const SOURCE: &str = "/send";
 
 /// Sends events.
-pub(super) struct Poster(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(super) struct Poster {
+    plain: Client<HttpConnector, Full<Bytes>>,
+    /// Made when it is needed first: without any authorities there is none.
+    secure: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+}
 
 /// Why an event was not sent.
 pub(super) enum NotPosted {
     /// The URL is none.
     Url(String),
+    /// This machine is not set up for TLS.
+    Tls(rustls::Error),
     /// No answer came.
     Lost(legacy::Error),
+}
+
+impl fmt::Display for NotPosted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => f.write_str(error),
+            Self::Tls(error) => write!(f, "no certificate authorities can be trusted: {error}"),
+            Self::Lost(error) => f.write_str(&chain(error)),
+        }
+    }
 }
 
 impl Poster {
     /// One that trusts the platform's authorities.
     pub(super) fn new() -> Self {
+        let plain = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self { plain, secure: OnceLock::new() }
+    }
+
+    fn secure(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, rustls::Error> {
+        if let Some(secure) = self.secure.get() {
+            return Ok(secure);
+        }
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_platform_verifier()
-            .https_or_http()
+            .try_with_platform_verifier()?
+            .https_only()
             .enable_all_versions()
             .build();
-        Self(Client::builder(TokioExecutor::new()).build(connector))
+        let made = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(self.secure.get_or_init(|| made))
     }
 
     /// Sends an event; of a `plain` one the data alone, and its media type.
@@ -51,7 +79,8 @@ impl Poster {
     ) -> Result<Response<Incoming>, NotPosted> {
         let body = Full::new(event.data.clone());
         let request = Request::post(url).body(body);
-        let mut request = request.map_err(|error| NotPosted::Url(error.to_string()))?;
+        let mut request =
+            request.map_err(|error| NotPosted::Url(format!("`{url}` is no URL: {error}")))?;
         let headers = request.headers_mut();
         let mut own = event.own_headers();
         match plain {
@@ -59,7 +88,11 @@ impl Poster {
             false => headers.extend(own),
         }
         headers.extend(event.trace());
-        self.0.request(request).await.map_err(NotPosted::Lost)
+        let answering = match request.uri().scheme() == Some(&Scheme::HTTPS) {
+            true => self.secure().map_err(NotPosted::Tls)?.request(request),
+            false => self.plain.request(request),
+        };
+        answering.await.map_err(NotPosted::Lost)
     }
 }
 
@@ -77,10 +110,7 @@ pub async fn send(
     let event = Event::of_content(content, Event::new(SOURCE, "dayfly.test", Bytes::new()));
     let exchange = async {
         let response =
-            Poster::new().post(url, &event, plain).await.map_err(|error| match error {
-                NotPosted::Url(error) => error,
-                NotPosted::Lost(error) => chain(&error),
-            })?;
+            Poster::new().post(url, &event, plain).await.map_err(|error| error.to_string())?;
         let (head, body) = response.into_parts();
         let data = Limited::new(body, MESSAGE_BYTES).collect().await;
         let data = data.map_err(|error| format!("its answer broke off: {error}"))?.to_bytes();

@@ -65,6 +65,35 @@ async fn messages_come_together_and_what_fails_comes_alone() {
 }
 
 #[tokio::test]
+async fn an_event_at_the_end_of_its_way_takes_no_others_with_it() {
+    use dayfly_capabilities::queue::{Content, New, Table};
+
+    let app = app(
+        "[[trigger.queue]]\nqueue = \"in\"\ncomponent = \"rust-events\"\noutput = \"queue:out\"\n\
+         batch = 10\nbatch_wait = \"1s\"\nconcurrency = 1\n",
+        &["rust-events"],
+    );
+    let state = tempfile::tempdir().unwrap();
+    let table = Table::open(&state.path().join("queues.db")).unwrap();
+    for (data, hops) in [("a", "1"), ("b", "16"), ("c", "2"), ("d", "15")] {
+        let attributes = vec![("dayflyhops".to_owned(), hops.to_owned())];
+        let content = Content { data: data.into(), attributes, ..Content::default() };
+        table.put(&New::of_content("in".to_owned(), content).unwrap()).unwrap();
+    }
+    let server = dayfly().args(["up", "--state-dir"]).arg(state.path()).arg(app.folder()).serve();
+    let server = server.await;
+    until("all settled", async || table.peek("in", 9).unwrap().is_empty().then_some(())).await;
+    let letters = table.dead_letters(&[]).unwrap();
+    let dead: Vec<_> = letters.iter().map(|letter| &letter.content.data[..]).collect();
+    assert_eq!(dead, [b"b"]);
+    assert!(letters[0].error.contains("the outputs are a cycle"), "{}", letters[0].error);
+    let out = table.peek("out", 9).unwrap();
+    let out: Vec<_> = out.iter().map(|it| String::from_utf8_lossy(&it.content.data)).collect();
+    assert!(out.len() == 2 && out[0].starts_with("1 [") && out[1].starts_with("2 ["), "{out:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn lists_and_streams_have_batches_and_commands_take_them() {
     let redis = Redis::start().await;
     let app = app(

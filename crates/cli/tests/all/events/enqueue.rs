@@ -35,12 +35,13 @@ async fn a_request_becomes_a_message() {
     let post = async |headers: &[(&str, &str)], body: &str| {
         server.post_with("/jobs", headers, body.as_bytes().to_vec()).await
     };
-    let answer = post(&[("content-type", "a/b")], "facts").await;
+    let answer = post(&[("content-type", "a/b"), ("ce-dayflyhops", "16")], "facts").await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     let told: Value = serde_json::from_str(&answer.text()).unwrap();
     assert!(!told["id"].as_str().unwrap().is_empty() && told["queue"] == "in", "{told}");
     let out = shown("out", 1).await.remove(0);
     assert_eq!(out["data"], "dayfly.queue.message|/queues/in|in|a/b");
+    assert_eq!(out["attributes"]["dayflyhops"], "1");
     // Binary mode says more of it.
     let headers = [
         ("ce-specversion", "1.0"),

@@ -3,7 +3,7 @@
 use dayfly_testing::{App, Certificate, Ended, Running};
 use serde_json::Value;
 
-use super::app;
+use super::{app, until};
 use crate::dayfly;
 
 async fn send(server: &Running, words: &[&str]) -> Ended {
@@ -76,6 +76,11 @@ async fn what_cannot_be_sent_is_an_error() {
     server.stop().await;
     let said = dayfly().args(["send", "mail", "x", "--attribute", "A-b=1"]).ends().await.with(2);
     assert!(said.contains("lower-case letters"), "{said}");
+    for content_type in ["a/b\r\nx-one: 1", "a/größer"] {
+        let said = dayfly().args(["send", "mail", "x", "--content-type", content_type]);
+        let said = said.ends().await.with(2);
+        assert!(said.contains("one line of ASCII"), "{said}");
+    }
 }
 
 /// An app whose components are woken by requests and by its start.
@@ -118,12 +123,47 @@ async fn an_event_for_a_route_is_a_request() {
     assert!(said.contains("/hello answered with status 418"), "{said}");
     let told = send(&server, &["user", "x", "--path", "/nowhere", "--json"]).await.with_stdout(1);
     assert!(told.contains("answered with status 404"), "{told}");
+    let said = send(&server, &["user", "x", "--path", "/users/a b"]).await.with(1);
+    assert!(said.contains("/users/a b` is no URL"), "{said}");
     let said = send(&server, &["greet", "sleep 3000", "--timeout", "500ms"]).await.with(1);
     assert!(said.contains("did not answer within 500ms"), "{said}");
     let state = server.state("");
     server.stop().await;
     let late = dayfly().args(["send", "greet", "--state-dir"]).arg(state);
     assert!(late.ends().await.with(1).contains("no app with this state folder runs"));
+}
+
+#[tokio::test]
+async fn a_second_process_is_found_when_the_first_ends() {
+    let app = of_routes();
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().args(["up", "--state-dir"]).arg(state.path()).arg(app.folder()).serve();
+    let (first, second) = (up().await, up().await);
+    let send = async || {
+        dayfly().args(["send", "greet", "hi", "--state-dir"]).arg(state.path()).ends().await
+    };
+    assert_eq!(send().await.with_stdout(0), "hi");
+    first.stop().await;
+    until("the second", async || (send().await.code == Some(0)).then_some(())).await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_route_is_asked_where_no_authorities_are() {
+    let (app, certificate) = (of_routes(), Certificate::new());
+    let send = async |server: &Running| {
+        let send = dayfly().args(["send", "greet", "hi", "--state-dir"]).arg(server.state(""));
+        send.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/dev/null").ends().await
+    };
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(send(&server).await.with_stdout(0), "hi");
+    server.stop().await;
+    let command = dayfly().args(["up", "--tls-cert"]).arg(certificate.chain());
+    let command = command.arg("--tls-key").arg(certificate.key()).arg(app.folder());
+    let server = command.serve().await;
+    let said = send(&server).await.with(1);
+    assert!(said.contains("no certificate authorities can be trusted"), "{said}");
+    server.stop().await;
 }
 
 #[tokio::test]

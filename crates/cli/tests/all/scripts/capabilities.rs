@@ -115,6 +115,28 @@ async fn sql_on_sqlite() {
 }
 
 #[tokio::test]
+async fn numbers_that_do_not_fit_are_refused() {
+    let limits = json!(["9223372036854775807", "-9223372036854775808"]);
+    let refused = json!({ "kind": "range" });
+    let told = [
+        ("numbers?9223372036854775807,-9223372036854775808", limits),
+        ("numbers?9223372036854775808", refused.clone()),
+        ("numbers?-9223372036854775809", refused.clone()),
+    ];
+    for (source, script) in APPS.into_iter().filter(|(source, _)| *source != "app.py") {
+        let app = granted(source, script, "sqlite_databases = [\"default\"]");
+        let server = with_interpreters().up(app.folder()).await;
+        for (name, expected) in &told {
+            assert_eq!(step(&server, name).await, *expected, "{source}, {name}");
+        }
+        if source == "app.rb" {
+            assert_eq!(step(&server, "timeout?-1").await, refused);
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn redis() {
     let redis = Redis::start().await;
     let grants = format!("allowed_outbound_hosts = [\"{}\"]", redis.url());

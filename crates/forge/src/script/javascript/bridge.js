@@ -41,22 +41,34 @@ function textOf(detail) {
 // A number that is a whole one of JavaScript's, a BigInt otherwise.
 const exact = value => (BigInt.asIntN(54, value) === value ? Number(value) : value);
 
+// A type of whole numbers: who hands over one that does not fit is told, because it would be another number.
+function whole(bits, isSigned) {
+  const form = `${bits === 64 ? "Big" : ""}${isSigned ? "Int" : "Uint"}${bits}`;
+  const [put, got] = [DataView.prototype[`set${form}`], DataView.prototype[`get${form}`]];
+  const made = bits === 64 ? BigInt : Number;
+  const least = made(isSigned ? -(2 ** (bits - 1)) : 0);
+  const most = isSigned ? -least - made(1) : made(2n ** BigInt(bits) - 1n);
+  return [
+    (view, at, given) => {
+      const value = made(given);
+      const fits = value >= least && value <= most && (bits === 64 || Number.isInteger(value));
+      if (!fits) throw new RangeError(`${given} is no whole number from ${least} to ${most}`);
+      put.call(view, at, value, true);
+    },
+    bits === 64 ? (view, at) => exact(got.call(view, at, true)) : (view, at) => got.call(view, at, true),
+  ];
+}
+
 const NUMBERS = {
   bool: [(view, at, value) => view.setUint8(at, value ? 1 : 0), (view, at) => view.getUint8(at) !== 0],
-  u8: [(view, at, value) => view.setUint8(at, value), (view, at) => view.getUint8(at)],
-  s8: [(view, at, value) => view.setInt8(at, value), (view, at) => view.getInt8(at)],
-  u16: [(view, at, value) => view.setUint16(at, value, true), (view, at) => view.getUint16(at, true)],
-  s16: [(view, at, value) => view.setInt16(at, value, true), (view, at) => view.getInt16(at, true)],
-  u32: [(view, at, value) => view.setUint32(at, value, true), (view, at) => view.getUint32(at, true)],
-  s32: [(view, at, value) => view.setInt32(at, value, true), (view, at) => view.getInt32(at, true)],
-  u64: [
-    (view, at, value) => view.setBigUint64(at, BigInt(value), true),
-    (view, at) => exact(view.getBigUint64(at, true)),
-  ],
-  s64: [
-    (view, at, value) => view.setBigInt64(at, BigInt(value), true),
-    (view, at) => exact(view.getBigInt64(at, true)),
-  ],
+  u8: whole(8, false),
+  s8: whole(8, true),
+  u16: whole(16, false),
+  s16: whole(16, true),
+  u32: whole(32, false),
+  s32: whole(32, true),
+  u64: whole(64, false),
+  s64: whole(64, true),
   f32: [(view, at, value) => view.setFloat32(at, value, true), (view, at) => view.getFloat32(at, true)],
   f64: [(view, at, value) => view.setFloat64(at, value, true), (view, at) => view.getFloat64(at, true)],
 };

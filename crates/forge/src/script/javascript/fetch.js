@@ -24,18 +24,20 @@ export async function fetch(input, init) {
   const { signal } = request;
   signal.throwIfAborted();
   let exchange;
-  const aborted = Promise.withResolvers();
-  aborted.promise.catch(() => {});
-  const abort = () => {
-    aborted.reject(signal.reason);
+  const ended = Promise.withResolvers();
+  ended.promise.catch(() => {});
+  let isEnded = false;
+  const end = reason => {
+    isEnded = true;
+    ended.reject(reason);
     exchange?.close();
   };
-  signal.addEventListener("abort", abort);
-  const asked = { ...partsOf(request), use: started => (exchange = started) };
+  signal.addEventListener("abort", () => end(signal.reason));
+  const asked = { ...partsOf(request), use: started => (exchange = started), end };
   try {
-    return await Promise.race([aborted.promise, follow(asked, request, aborted.promise)]);
+    return await Promise.race([ended.promise, follow(asked, request, ended.promise)]);
   } catch (error) {
-    if (signal.aborted || !(error instanceof DayflyError) || error.kind === "not-yet") throw error;
+    if (isEnded || !(error instanceof DayflyError) || error.kind === "not-yet") throw error;
     throw new TypeError(`failed to fetch \`${request.url}\`: ${error.message}`, { cause: error });
   }
 }
@@ -54,12 +56,12 @@ function partsOf(request) {
   return { method: request.method, url, headers, content };
 }
 
-async function follow(asked, request, aborted) {
+async function follow(asked, request, ended) {
   let { method, url, headers, content } = asked;
   let isStreamed = hasBody(request) && content === null;
   for (let redirects = 0; ; redirects += 1) {
     if (content) headers.set("content-length", String(content.length));
-    const body = isStreamed ? pieces(request) : content && [content];
+    const body = isStreamed ? watched(pieces(request), asked.end) : content && [content];
     const exchange = begin({ method, url, headers: [...headers], body });
     asked.use(exchange);
     const head = await exchange.head();
@@ -67,7 +69,7 @@ async function follow(asked, request, aborted) {
     const location = REDIRECTS.has(head.status) ? answered.get("location") : null;
     if (location === null || request.redirect === "manual") {
       const response = { ...head, headers: answered, url: url.href, redirected: redirects > 0 };
-      return received(streamOf(exchange, aborted), response);
+      return received(streamOf(exchange, ended), response);
     }
     exchange.close();
     if (request.redirect === "error") throw new TypeError(`\`${url.href}\` redirects`);
@@ -87,11 +89,25 @@ async function follow(asked, request, aborted) {
   }
 }
 
-function streamOf(exchange, aborted) {
+// What the app's own stream throws is what the app is told.
+async function* watched(pieces, end) {
+  try {
+    yield* pieces;
+  } catch (error) {
+    end(error);
+    throw error;
+  }
+}
+
+function streamOf(exchange, ended) {
   return new ReadableStream(
     {
+      // Once for the whole body: a promise keeps whatever was ever to wait for it.
+      start(controller) {
+        ended.catch(reason => controller.error(reason));
+      },
       async pull(controller) {
-        const piece = await Promise.race([aborted, exchange.read()]);
+        const piece = await exchange.read();
         if (piece) controller.enqueue(piece);
         else {
           exchange.close();

@@ -2,6 +2,10 @@
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FORBIDDEN = /[\0\r\n]/;
+const BYTES = /^[\0-\xff]*$/;
+
+// What came in: the host reads it as UTF-8, so it may have characters that no app can give a header.
+export const READ = Symbol("read");
 
 function nameOf(name) {
   name = String(name);
@@ -9,9 +13,15 @@ function nameOf(name) {
   return name.toLowerCase();
 }
 
-function valueOf(value) {
+function lineOf(value) {
   value = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
   if (FORBIDDEN.test(value)) throw new TypeError("a header's value is one line");
+  return value;
+}
+
+function valueOf(value) {
+  value = lineOf(value);
+  if (!BYTES.test(value)) throw new TypeError("a header's value has no characters above U+00FF");
   return value;
 }
 
@@ -26,6 +36,10 @@ export class Headers {
       for (const [name, values] of from.#values) this.#values.set(name, [...values]);
       return;
     }
+    if (from[READ]) {
+      for (const [name, value] of from[READ]) this.#add(nameOf(name), lineOf(value));
+      return;
+    }
     const pairs = from[Symbol.iterator] ? from : Object.entries(from);
     for (const pair of pairs) {
       const [name, value, ...more] = pair;
@@ -35,8 +49,10 @@ export class Headers {
   }
 
   append(name, value) {
-    name = nameOf(name);
-    value = valueOf(value);
+    this.#add(nameOf(name), valueOf(value));
+  }
+
+  #add(name, value) {
     const values = this.#values.get(name);
     if (values) values.push(value);
     else this.#values.set(name, [value]);

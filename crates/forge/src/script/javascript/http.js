@@ -1,7 +1,7 @@
 // `Request` and `Response`, as the Fetch standard has them.
 import { hrefOf } from "./address.js";
 import { Body, extract } from "./body.js";
-import { Headers } from "./headers.js";
+import { Headers, READ } from "./headers.js";
 
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const USUAL = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]);
@@ -80,7 +80,7 @@ export class Request extends Body {
   }
 
   get headers() {
-    if (typeof this.#headers === "function") this.#headers = new Headers(this.#headers());
+    if (typeof this.#headers === "function") this.#headers = new Headers({ [READ]: this.#headers() });
     return this.#headers;
   }
 

@@ -11,7 +11,14 @@ export async function request(method, url, options) {
   return fetch(url, { ...options, method, redirect: "manual" });
 }
 
-const latin = text => Uint8Array.from(text, character => character.charCodeAt(0));
+// A header's value as its bytes; what came in as UTF-8 may have more characters.
+function latin(text) {
+  return Uint8Array.from(text, character => {
+    const code = character.codePointAt(0);
+    if (code > 255) throw new TypeError("a header's value has no characters above U+00FF");
+    return code;
+  });
+}
 
 function text(bytes) {
   let made = "";

@@ -2,6 +2,9 @@
 import { call } from "./bridge.js";
 import { untilNext } from "./timers.js";
 
+// How long is waited for a timer before it is looked for again, in milliseconds.
+const LONGEST = 1e9;
+
 const waits = new Set();
 
 // Resolves when the host says that something is ready: what a function called `subscribe` gives.
@@ -24,7 +27,7 @@ export function wait() {
   const pollables = asked.map(({ pollable }) => pollable);
   const milliseconds = untilNext();
   if (milliseconds !== Infinity) {
-    const nanoseconds = Math.ceil(Math.max(0, milliseconds) * 1e6);
+    const nanoseconds = Math.ceil(Math.min(Math.max(0, milliseconds), LONGEST) * 1e6);
     pollables.push(call("monotonic-clock.subscribe-duration", nanoseconds));
   }
   const ready = call("poll.poll", pollables);

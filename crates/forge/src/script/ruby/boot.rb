@@ -64,6 +64,10 @@ module Dayfly
 
   # Writes one answer of a Rack app by CGI, or an event's, which is the body alone.
   class Answer
+    # What a header's name is made of (RFC 9110, 5.1 and 5.6.2), and what would end its line.
+    NAME = /\A[!#$%&'*+\-.^_`|~0-9A-Za-z]+\z/
+    BREAK = /[\r\n\0]/n
+
     def initialize(is_event:)
       @is_event = is_event
       @begun = false
@@ -88,10 +92,18 @@ module Dayfly
         next if name.start_with?("rack.")
 
         # Rack 3 has arrays, Rack 2 lines.
-        values = values.to_s.split("\n") unless values.is_a?(Array)
-        values.each { |value| head << name << ": " << value.to_s << "\n" }
+        values = Dayfly.rack_2? ? values.to_s.split("\n") : [values] unless values.is_a?(Array)
+        values.each { |value| head << line(name, value.to_s) }
       end
       head << "\n"
+    end
+
+    # Who gets to say what a value is must not get to say what other headers there are.
+    def line(name, value)
+      raise ArgumentError, "#{name.inspect} is no header name" unless NAME.match?(name)
+      raise ArgumentError, "the header `#{name}` is not one line; several are an array" if BREAK.match?(value.b)
+
+      "#{name}: #{value}\n"
     end
 
     # What comes piece by piece is sent piece by piece.

@@ -143,10 +143,25 @@ module Dayfly
 
       def number(kind, size)
         form = NUMBERS.fetch(kind)
+        range = range_of(kind, 8 * size)
         [
-          ->(value, memory, at, _) { memory[at, size] = [value].pack(form) },
+          lambda { |value, memory, at, _|
+            # It would be another number.
+            fits = range.nil? || !value.is_a?(Numeric) || range.cover?(value)
+            raise RangeError, "#{value} is not in #{range}" unless fits
+
+            memory[at, size] = [value].pack(form)
+          },
           ->(memory, at) { memory.unpack1(form, offset: at) }
         ]
+      end
+
+      # What a type of whole numbers holds.
+      def range_of(kind, bits)
+        case kind[0]
+        when "u" then 0..((1 << bits) - 1)
+        when "s" then -(1 << (bits - 1))..((1 << (bits - 1)) - 1)
+        end
       end
 
       def bool(_)

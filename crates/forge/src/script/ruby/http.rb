@@ -13,6 +13,8 @@ module Dayfly
     # `timeout` how many seconds connecting, the answer's head, and each piece of its body may take. A redirect
     # is an answer like any other.
     def self.request(method, url, headers: {}, body: nil, timeout: nil)
+      raise RangeError, "a timeout is not negative: #{timeout}" if timeout&.negative?
+
       message = outgoing(method.to_s.upcase, url, pairs(headers, body))
       sent = Bridge::Handle.new("types.outgoing-body", message.call("body"))
       options = timeout && options(timeout)
@@ -31,8 +33,8 @@ module Dayfly
     end
 
     # `status`, a number, and `headers`: a hash of texts by names in lower case; what came several times is
-    # joined by a comma, cookies (`set-cookie`) by a line break. The body is read as it comes: by `each`, by
-    # `read`, or all of it as `body`.
+    # joined by a comma, but several cookies (`set-cookie`) are an array, as in an answer of Rack. The body is
+    # read as it comes: by `each`, by `read`, or all of it as `body`.
     class Response
       include Enumerable
 
@@ -88,8 +90,12 @@ module Dayfly
         entries.each_with_object({}) do |(name, value), headers|
           name = name.downcase
           value = value.force_encoding(Encoding::UTF_8)
-          separator = name == "set-cookie" ? "\n" : ", "
-          headers[name] = headers.key?(name) ? headers[name] + separator + value : value
+          known = headers[name]
+          headers[name] =
+            if known.nil? then value
+            elsif name == "set-cookie" then [*known, value]
+            else "#{known}, #{value}"
+            end
         end
       end
     end

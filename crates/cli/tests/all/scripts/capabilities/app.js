@@ -8,6 +8,7 @@ export default {
     try {
       answer = await steps[pathname.slice(1)](search.slice(1));
     } catch (error) {
+      if (error instanceof RangeError) return Response.json({ kind: "range" });
       const refused = error instanceof TypeError ? error.cause : error;
       if (!(refused instanceof Refused)) throw error;
       answer = { kind: refused.kind, error: refused.message };
@@ -46,6 +47,11 @@ const steps = {
   },
 
   sql: statement => sqlite.open().execute(statement.replaceAll("+", " ")),
+
+  numbers(numbers) {
+    const database = sqlite.open();
+    return numbers.split(",").map(number => `${database.execute("SELECT ? AS n", [BigInt(number)])[0].n}`);
+  },
 
   many() {
     const database = sqlite.open();

@@ -6,6 +6,8 @@ run ->(env) {
     answer = send("do_#{env["PATH_INFO"].delete_prefix("/")}", env["QUERY_STRING"])
   rescue Dayfly::Error => error
     answer = { kind: error.kind, error: error.message }
+  rescue RangeError
+    answer = { kind: "range" }
   end
   [200, { "content-type" => "text/plain" }, [JSON.generate(answer)]]
 }
@@ -35,6 +37,13 @@ def do_sqlite(label)
 end
 
 def do_sql(statement) = Dayfly::SQLite.open.execute(statement.tr("+", " "))
+
+def do_numbers(numbers)
+  database = Dayfly::SQLite.open
+  numbers.split(",").map { |number| database.execute("SELECT ? AS n", [Integer(number)])[0]["n"].to_s }
+end
+
+def do_timeout(seconds) = Dayfly::HTTP.request("GET", "http://127.0.0.1:1/", timeout: Integer(seconds))
 
 def do_many(_)
   database = Dayfly::SQLite.open

@@ -43,11 +43,27 @@ const steps = {
   },
   aborted: url => fetch(url, { signal: AbortSignal.abort(new RangeError("before")) }),
   late: url => fetch(`${url}/never`, { signal: AbortSignal.timeout(50) }),
+  large_letter: url => fetch(url, { headers: { "x-one": "1 \u{20ac}" } }),
+  large_letter_on: (url, request) => fetch(url, { headers: request.headers }),
+  large_letter_back: () => new Response("", { headers: { "x-one": "\u{20ac}" } }),
+  arrived: (url, request) => request.headers.get("x-letter"),
+  broken(url) {
+    const body = async function* () {
+      yield "a";
+      throw new RangeError("of its own");
+    };
+    return fetch(`${url}/never`, { method: "POST", body: ReadableStream.from(body()), duplex: "half" });
+  },
   async abort_body(url) {
     const controller = new AbortController();
     const response = await fetch(`${url}/pieces`, { signal: controller.signal });
     setTimeout(() => controller.abort(), 50);
     return response.text();
+  },
+  async large(url) {
+    let length = 0;
+    for await (const piece of (await fetch(`${url}/large`)).body) length += piece.length;
+    return length;
   },
   async both(url) {
     const begin = Date.now();
@@ -68,7 +84,7 @@ export default {
       return fetch(new Request(`${url}/mirror`, request));
     }
     try {
-      const answer = await steps[pathname.slice(1)](url);
+      const answer = await steps[pathname.slice(1)](url, request);
       return Response.json(answer instanceof Response ? told(answer) : answer);
     } catch (error) {
       return Response.json({ name: error.name, message: error.message.replaceAll(url, "") });
@@ -76,6 +92,9 @@ export default {
   },
 };
 "#;
+
+/// How long the body of `/large` is, in bytes: more than an instance may have of memory.
+const LARGE: usize = 128 << 20;
 
 /// A server of HTTP/1.1 that does what paths say, one request a connection.
 struct Server {
@@ -132,6 +151,17 @@ async fn answer(mut stream: TcpStream, url: &str) -> Option<TcpStream> {
             stream.write_all(begun.as_bytes()).await.unwrap();
             return Some(stream);
         }
+        "/large" => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let piece = vec![b'x'; 1 << 20];
+            for _ in 0..LARGE >> 20 {
+                if stream.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+            return None;
+        }
         "/never" | "/late" => {
             let wait = if path == "/late" { 500 } else { 3_000 };
             tokio::spawn(async move {
@@ -147,7 +177,10 @@ async fn answer(mut stream: TcpStream, url: &str) -> Option<TcpStream> {
 }
 
 async fn up(server: &Server) -> (App, Running) {
-    let grants = format!("allowed_outbound_hosts = [\"{}\", \"http://127.0.0.1:1\"]", server.url);
+    let grants = format!(
+        "allowed_outbound_hosts = [\"{}\", \"http://127.0.0.1:1\"]\nlimits = {{ memory = \"64MiB\" }}",
+        server.url
+    );
     let app = granted("app.js", APP, &grants);
     let running = with_interpreters().up(app.folder()).await;
     (app, running)
@@ -193,8 +226,32 @@ async fn what_fails_is_an_error_of_its_kind() {
         ("abort", error("AbortError", "the operation was aborted")),
         ("late", error("TimeoutError", "the time is over")),
         ("abort_body", error("AbortError", "the operation was aborted")),
+        ("broken", error("RangeError", "of its own")),
     ];
     told(&running, &server, &steps).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn headers_that_an_app_gives_are_bytes() {
+    let server = Server::start().await;
+    let (_app, running) = up(&server).await;
+    let refused = error("TypeError", "a header's value has no characters above U+00FF");
+    let steps = [("large_letter", refused.clone()), ("large_letter_back", refused.clone())];
+    told(&running, &server, &steps).await;
+    for (name, expected) in [("arrived", json!("\u{20ac}")), ("large_letter_on", refused)] {
+        let path = format!("/{name}?{}", server.url);
+        let answer = running.post_with(&path, &[("x-letter", "\u{20ac}")], "").await;
+        assert_eq!(serde_json::from_str::<Value>(&answer.text()).unwrap(), expected, "{name}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_may_be_larger_than_memory() {
+    let server = Server::start().await;
+    let (_app, running) = up(&server).await;
+    told(&running, &server, &[("large", json!(LARGE))]).await;
     running.stop().await;
 }
 

@@ -123,7 +123,9 @@ async fn numbers_that_do_not_fit_are_refused() {
         ("numbers?9223372036854775808", refused.clone()),
         ("numbers?-9223372036854775809", refused.clone()),
     ];
-    for (source, script) in APPS.into_iter().filter(|(source, _)| *source != "app.py") {
+    // Python's numbers have no bounds, and `pack` knows them; Perl's larger ones are no whole numbers.
+    let with_bounds = |(source, _): &(&str, &str)| matches!(*source, "app.rb" | "app.js");
+    for (source, script) in APPS.into_iter().filter(with_bounds) {
         let app = granted(source, script, "sqlite_databases = [\"default\"]");
         let server = with_interpreters().up(app.folder()).await;
         for (name, expected) in &told {

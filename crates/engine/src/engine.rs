@@ -1,8 +1,8 @@
-//! The engine: makes code of components.
+//! The engine: makes code of components. What is made in two parts, code and memory, is in `apart.rs`.
+
+mod apart;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::cache::{self, ArtifactKey};
 use crate::code::{self, CodeInner};
 use crate::compile::Compiler;
 use crate::config::wasmtime_config;
-use crate::image::{self, Image, Split};
+use crate::image;
 use crate::{
     ArtifactCache, CacheError, Code, Digest, EngineConfig, EngineError, Flavour, Mode, Origin,
     StoreData, native, pool, ticker,
@@ -246,30 +246,6 @@ impl Engine {
         self.load_whole(digest, flavour, wasm)
     }
 
-    /// Code of a component in two parts, whatever its size, made as soon as can be.
-    pub(crate) fn load_apart(&self, wasm: &[u8]) -> Result<Code, EngineError> {
-        let split = image::split(wasm)
-            .map_err(|image::Unsuited(reason)| EngineError::Unfreezable { reason })?;
-        let flavour = Flavour::of(wasm)?.imaged(true);
-        let digest = Digest::of(wasm);
-        let at_hand = self.base_at_hand(flavour, split.digest)?;
-        if !at_hand && let Some(baseline) = self.baseline(flavour)? {
-            // What it does not support, this one may.
-            if let Ok(code) = baseline.load_split(digest, flavour, &split, false) {
-                return Ok(Code::from(Arc::new(code)));
-            }
-        }
-        let code = self.load_split(digest, flavour, &split, false)?;
-        Ok(Code::from(Arc::new(code)))
-    }
-
-    /// Whether a base need not be compiled.
-    fn base_at_hand(&self, flavour: Flavour, digest: Digest) -> Result<bool, EngineError> {
-        let slot = self.slot(digest, flavour.is_counted());
-        let slot = lock(&slot);
-        Ok(slot.strong_count() > 0 || self.find_whole(flavour, digest)?.is_some())
-    }
-
     /// Compiles a component, and keeps its artifact.
     fn load_whole(
         &self,
@@ -297,87 +273,12 @@ impl Engine {
         })
     }
 
-    /// Code of a component in two parts: its base, which others may have made, and its image, which
-    /// is kept if it may be wanted again.
-    fn load_split(
-        &self,
-        digest: Digest,
-        flavour: Flavour,
-        split: &Split<'_>,
-        keep_image: bool,
-    ) -> Result<CodeInner, EngineError> {
-        let flavour = flavour.imaged(true);
-        let bytes = Image::encode(split);
-        let base = self.load_base(flavour, split)?;
-        let length = bytes.len() as u64;
-        let kept = match &self.inner.cache {
-            Some(Ok(cache)) if keep_image => cache.put(&self.image_key(flavour, digest)?, &bytes),
-            _ => None,
-        };
-        let image = match kept {
-            Some(file) => Ok(file),
-            None => image::in_memory(&bytes),
-        };
-        let image = image.and_then(|file| Image::open(file, length)).map_err(EngineError::Image)?;
-        Ok(with_image(digest, base, image))
-    }
-
-    /// The base of a component in two parts; all components that have the same share it.
-    fn load_base(
-        &self,
-        flavour: Flavour,
-        split: &Split<'_>,
-    ) -> Result<Arc<CodeInner>, EngineError> {
-        let digest = split.digest;
-        let slot = self.slot(digest, flavour.is_counted());
-        let mut slot = lock(&slot);
-        if let Some(code) = slot.upgrade() {
-            return Ok(code);
-        }
-        let code = match self.find_whole(flavour, digest)? {
-            Some(code) => code,
-            None => self.load_whole(digest, flavour, &split.base)?,
-        };
-        let code = Arc::new(code);
-        *slot = Arc::downgrade(&code);
-        Ok(code)
-    }
-
-    fn image_key(&self, flavour: Flavour, digest: Digest) -> Result<ArtifactKey, EngineError> {
-        Ok(ArtifactKey::of_image(digest, &self.built(flavour)?.fingerprint))
-    }
-
     /// Code from the cache, whole or in two parts.
     fn find(&self, flavour: Flavour, digest: Digest) -> Result<Option<CodeInner>, EngineError> {
         match self.find_whole(flavour, digest)? {
             Some(code) => Ok(Some(code)),
             None => self.find_split(flavour.imaged(true), digest),
         }
-    }
-
-    fn find_split(
-        &self,
-        flavour: Flavour,
-        digest: Digest,
-    ) -> Result<Option<CodeInner>, EngineError> {
-        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
-        let key = self.image_key(flavour, digest)?;
-        let Some(file) = cache.get(&key) else { return Ok(None) };
-        let opened = image_bytes(&file).and_then(|length| Image::open(file, length));
-        let opened = opened
-            .inspect_err(|error| tracing::warn!(artifact = %key, %error, "image cannot be used"));
-        let Ok(image) = opened else { return Ok(None) };
-        let slot = self.slot(image.base, flavour.is_counted());
-        let mut slot = lock(&slot);
-        let base = match slot.upgrade() {
-            Some(base) => base,
-            None => match self.find_whole(flavour, image.base)? {
-                Some(base) => Arc::new(base),
-                None => return Ok(None),
-            },
-        };
-        *slot = Arc::downgrade(&base);
-        Ok(Some(with_image(digest, base, image)))
     }
 
     fn find_whole(
@@ -429,24 +330,6 @@ fn keep(
         None => native::load_image(engine, image),
     }
     .map_err(EngineError::Load)
-}
-
-/// Code of a component whose base is this and whose memory begins as that.
-fn with_image(digest: Digest, base: Arc<CodeInner>, image: Image) -> CodeInner {
-    CodeInner {
-        component: base.component.clone(),
-        flavour: base.flavour,
-        digest,
-        origin: base.origin,
-        // The base's is shared, and counted nowhere.
-        artifact_bytes: image.file_bytes(),
-        image: Some((Arc::new(image), base)),
-    }
-}
-
-/// The length of an artifact's file without its trailer.
-fn image_bytes(file: &File) -> io::Result<u64> {
-    Ok(file.metadata()?.len().saturating_sub(cache::format::TRAILER_BYTES as u64))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

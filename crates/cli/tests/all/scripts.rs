@@ -253,12 +253,11 @@ async fn a_header_of_ruby_is_one_line() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn python_begins_anew_each_time() {
-    let app = python();
+/// What a language with UUIDs is asked besides; `greeting` is what it makes of JSON.
+async fn begins_anew_with_uuids(app: App, greeting: &str) {
     let server = with_interpreters().up(app.folder()).await;
     begins_anew_each_time(&server).await;
-    assert_eq!(text(&server, "/greeting").await, "{\"hello\": \"world\"}");
+    assert_eq!(text(&server, "/greeting").await, greeting);
     assert_eq!(text(&server, "/file").await, "a note");
     let uuids = [text(&server, "/uuid").await, text(&server, "/uuid").await];
     assert_ne!(uuids[0], uuids[1]);
@@ -266,15 +265,13 @@ async fn python_begins_anew_each_time() {
 }
 
 #[tokio::test]
+async fn python_begins_anew_each_time() {
+    begins_anew_with_uuids(python(), "{\"hello\": \"world\"}").await;
+}
+
+#[tokio::test]
 async fn perl_begins_anew_each_time() {
-    let app = perl();
-    let server = with_interpreters().up(app.folder()).await;
-    begins_anew_each_time(&server).await;
-    assert_eq!(text(&server, "/greeting").await, "{\"hello\":\"world\"}");
-    assert_eq!(text(&server, "/file").await, "a note");
-    let uuids = [text(&server, "/uuid").await, text(&server, "/uuid").await];
-    assert_ne!(uuids[0], uuids[1]);
-    server.stop().await;
+    begins_anew_with_uuids(perl(), "{\"hello\":\"world\"}").await;
 }
 
 /// Every file below a folder.

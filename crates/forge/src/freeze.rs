@@ -143,7 +143,7 @@ async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, D
     let code = freezing.code().clone();
     let mut linker = Linker::<State>::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    files::even_out(&mut linker)?;
+    files::define(&mut linker)?;
     refusals::define(&mut linker, code.component())?;
     let mut store = code.store(state);
     let begin = Instant::now();

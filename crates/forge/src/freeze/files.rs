@@ -1,7 +1,7 @@
 //! What an initialiser sees of files: nothing that is hidden, which is state, history and secrets rather
-//! than a part of an app, and would be in the frozen memory for whoever has the image. Evens out what differs of the same files in two places: their times, their numbers, how often they are
-//! linked, and the order in which a folder lists them. What an initialiser remembers of that is in the
-//! frozen memory, which is to be the same each time.
+//! than a part of an app, and would be in the frozen memory for whoever has the image; and of the rest
+//! nothing that differs of the same files in two places: their times, their numbers, how often they are
+//! linked, and the order in which a folder lists them, so that the frozen memory is the same each time.
 
 use std::collections::HashMap;
 
@@ -52,12 +52,55 @@ impl Seen {
     }
 }
 
+/// A folder, and a path from there.
+type PathOf = (Resource<Descriptor>, PathFlags, String);
+
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 /// Defines the functions of WASI's that tell of files anew.
-pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
+    opening(&mut types)?;
+    telling(&mut types)?;
+    listing(&mut types)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// What opens a path, or says where it leads.
+fn opening(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    type Opening = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store, (folder, flags, path, how, rights): Opening| {
+            Box::new(async move {
+                let opening = async {
+                    shown(&path)?;
+                    files(&mut store).open_at(folder, flags, path, how, rights).await
+                };
+                let found = opening.await;
+                answer(&mut store, found)
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.readlink-at",
+        |mut store, (folder, path): (Resource<Descriptor>, String)| {
+            Box::new(async move {
+                let reading = async {
+                    shown(&path)?;
+                    files(&mut store).readlink_at(folder, path).await
+                };
+                let found = reading.await;
+                answer(&mut store, found)
+            })
+        },
+    )
+}
+
+/// What tells of a file.
+fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]descriptor.stat", |mut store, (file,)| {
         Box::new(async move {
             let found = files(&mut store).stat(file).await;
@@ -66,12 +109,13 @@ pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.func_wrap_async(
         "[method]descriptor.stat-at",
-        |mut store, (folder, flags, path): (Resource<Descriptor>, PathFlags, String)| {
+        |mut store, (folder, flags, path): PathOf| {
             Box::new(async move {
-                let found = match shown(&path) {
-                    Ok(()) => files(&mut store).stat_at(folder, flags, path).await,
-                    Err(hidden) => Err(hidden),
+                let asking = async {
+                    shown(&path)?;
+                    files(&mut store).stat_at(folder, flags, path).await
                 };
+                let found = asking.await;
                 answer(&mut store, found.map(stat))
             })
         },
@@ -85,17 +129,22 @@ pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.func_wrap_async(
         "[method]descriptor.metadata-hash-at",
-        |mut store, (folder, flags, path): (Resource<Descriptor>, PathFlags, String)| {
+        |mut store, (folder, flags, path): PathOf| {
             Box::new(async move {
-                let found = match shown(&path) {
-                    Ok(()) => files(&mut store).metadata_hash_at(folder, flags, path).await,
-                    Err(hidden) => Err(hidden),
+                let asking = async {
+                    shown(&path)?;
+                    files(&mut store).metadata_hash_at(folder, flags, path).await
                 };
+                let found = asking.await;
                 let found = found.map(|found| store.data_mut().seen.number(&found));
                 answer(&mut store, found)
             })
         },
-    )?;
+    )
+}
+
+/// What lists a folder.
+fn listing(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]descriptor.read-directory", |mut store, (folder,)| {
         Box::new(async move {
             let found = files(&mut store).read_directory(folder).await;
@@ -111,38 +160,6 @@ pub(super) fn even_out(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store, (stream,): (Resource<DirectoryEntryStream>,)| {
             Box::new(async move {
                 let found = next_entry(&mut store, &stream).await;
-                answer(&mut store, found)
-            })
-        },
-    )?;
-    opened(&mut types)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// The functions that open what a path leads to.
-fn opened(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    type Opening = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
-    types.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut store, (folder, flags, path, how, rights): Opening| {
-            Box::new(async move {
-                let found = match shown(&path) {
-                    Ok(()) => files(&mut store).open_at(folder, flags, path, how, rights).await,
-                    Err(hidden) => Err(hidden),
-                };
-                answer(&mut store, found)
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.readlink-at",
-        |mut store, (folder, path): (Resource<Descriptor>, String)| {
-            Box::new(async move {
-                let found = match shown(&path) {
-                    Ok(()) => files(&mut store).readlink_at(folder, path).await,
-                    Err(hidden) => Err(hidden),
-                };
                 answer(&mut store, found)
             })
         },

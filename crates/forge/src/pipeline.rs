@@ -65,7 +65,8 @@ impl<'a> Job<'a> {
 
     fn location(&self) -> Location<'a> {
         let Self { root, source, build_commands, fetched, .. } = *self;
-        Location { root, source, build_commands, fetched }
+        let cache = self.freezer.and_then(|freezer| freezer.engine.cache()?.ok());
+        Location { root, source, build_commands, fetched, cache }
     }
 
     fn entrypoint(&self) -> Option<&'a str> {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use dayfly_engine::{ArtifactCache, Digest};
 use dayfly_model::Source;
 
 use crate::fetch::{self, Copy, Fetched, digest_of};
@@ -123,6 +124,8 @@ pub(crate) struct Location<'a> {
     /// The commands that build it, for the hint when it is missing.
     pub(crate) build_commands: &'a [String],
     pub(crate) fetched: Option<&'a Fetched>,
+    /// Where components of interpreters are kept.
+    pub(crate) cache: Option<&'a ArtifactCache>,
 }
 
 impl<'a> Location<'a> {
@@ -192,6 +195,11 @@ pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), Resolv
 /// The component of a language's interpreter, which is the same for all of its scripts.
 fn interpreter(language: Language, location: &Location<'_>) -> Result<Vec<u8>, ResolveError> {
     let package = language.interpreter();
+    // The interpreter and this program decide what it is.
+    let name = Digest::of(package.digest.as_bytes());
+    if let Some(kept) = location.cache.and_then(|cache| cache.made(&name)) {
+        return Ok(kept);
+    }
     let what = || package.purpose.to_owned();
     let path = location.fetched.and_then(|fetched| fetched.package(package));
     let path = path.ok_or_else(|| ResolveError::NotFetched { what: what() })?;
@@ -199,7 +207,12 @@ fn interpreter(language: Language, location: &Location<'_>) -> Result<Vec<u8>, R
     if digest_of(&module) != package.digest {
         return Err(ResolveError::Changed { what: what(), path: path.to_owned() });
     }
-    script::component(language, &module).map_err(|error| ResolveError::Interpreter(Box::new(error)))
+    let component = script::component(language, &module)
+        .map_err(|error| ResolveError::Interpreter(Box::new(error)))?;
+    if let Some(cache) = location.cache {
+        cache.keep_made(&name, &component);
+    }
+    Ok(component)
 }
 
 fn failed(path: &Path, build_commands: &[String]) -> impl Fn(io::Error) -> ResolveError {

@@ -9,7 +9,7 @@
 //! ```text
 //! <cache_dir>/artifacts-1/key       32 random bytes, mode 0600
 //! <cache_dir>/artifacts-1/tmp/      files being written, each locked by its writer
-//! <cache_dir>/artifacts-1/<key>     artifacts, named by 64 hexadecimal digits
+//! <cache_dir>/artifacts-1/<key>     artifacts, named by 64 hexadecimal digits; images; what was made
 //! <cache_dir>/artifacts-1/notes/    what later processes need not find out again (`notes.rs`)
 //! ```
 
@@ -17,11 +17,13 @@ mod evict;
 mod folder;
 pub(crate) mod format;
 mod key;
+mod made;
 mod name;
 mod notes;
 mod read;
 mod write;
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,6 +102,12 @@ pub struct ArtifactCache {
     verified: Mutex<read::Verified>,
     growth: Mutex<evict::Growth>,
     warned: AtomicBool,
+}
+
+impl fmt::Debug for ArtifactCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArtifactCache").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl ArtifactCache {

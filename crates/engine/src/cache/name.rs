@@ -28,6 +28,13 @@ impl ArtifactKey {
         ArtifactKey(*hasher.finalize().as_bytes())
     }
 
+    /// The address of what a program made under a name.
+    pub(super) fn of_made(name: Digest, program: &[u8]) -> ArtifactKey {
+        let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 made key");
+        hasher.update(name.as_bytes()).update(program);
+        ArtifactKey(*hasher.finalize().as_bytes())
+    }
+
     /// Its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

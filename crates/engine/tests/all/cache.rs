@@ -118,6 +118,22 @@ fn memory_images_work_from_the_file() {
 }
 
 #[test]
+fn what_was_made_is_had_again_by_its_name_and_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || ArtifactCache::open(dir.path(), 1 << 30).unwrap();
+    let (name, other) = (Digest::of(b"one"), Digest::of(b"other"));
+    assert_eq!(open().made(&name), None);
+    open().keep_made(&name, b"what was made");
+    assert_eq!(open().made(&name).as_deref(), Some(&b"what was made"[..]));
+    assert_eq!(open().made(&other), None);
+    let [file] = &artifacts(dir.path())[..] else { panic!("one is kept") };
+    let mut bytes = fs::read(file).unwrap();
+    bytes[0] ^= 1;
+    fs::write(file, bytes).unwrap();
+    assert_eq!(open().made(&name), None);
+}
+
+#[test]
 fn everything_is_private() {
     let dir = tempfile::tempdir().unwrap();
     let cache_dir = dir.path().join("a/b");

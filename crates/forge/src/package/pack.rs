@@ -238,7 +238,8 @@ impl<'a> Packer<'a> {
             }
         };
         let fetched = Some(self.fetched);
-        let location = Location { root: &app.root, source: &source, build_commands: &[], fetched };
+        let (root, cache) = (&app.root, None);
+        let location = Location { root, source: &source, build_commands: &[], fetched, cache };
         let (wasm, _) = resolve::resolve(&location).map_err(|error| PackageError::Part {
             component: component.to_owned(),
             what: described(&source),

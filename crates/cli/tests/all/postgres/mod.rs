@@ -264,10 +264,10 @@ async fn a_request_finds_nothing_of_another_in_its_session() {
     let looks = "query SELECT current_user::text = 'tester' AND session_user::text = 'tester'\
          AND current_setting('search_path') LIKE '%public' \
          AND coalesce(current_setting('my.secret', true), '') = '' \
-         AND NOT EXISTS (SELECT FROM pg_class WHERE relname = 'mine') \
+         AND to_regclass('pg_temp.mine') IS NULL \
          AND NOT EXISTS (SELECT FROM pg_prepared_statements WHERE from_sql) \
          AND NOT EXISTS (SELECT FROM pg_cursors WHERE name = 'mine') \
-         AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') \
+         AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) \
          AND NOT EXISTS (SELECT FROM pg_listening_channels()) \
          AND pg_current_xact_id_if_assigned() IS NULL AND (SELECT count(*) FROM t) = 0 AS clean\n";
     for leave in leaves {

@@ -6,6 +6,7 @@
 
 mod client;
 mod credentials;
+pub(crate) mod leftovers;
 mod oci;
 mod reference;
 mod registry;

@@ -9,8 +9,11 @@ use semver::Version;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::Copy;
 use super::client::FetchFailure;
+use super::{Copy, leftovers};
+
+/// How the name of a file begins that is being written.
+const INCOMING: &str = ".incoming-";
 
 pub(crate) struct Store {
     folder: PathBuf,
@@ -41,7 +44,9 @@ impl Store {
 
     pub(crate) fn incoming(&self) -> Result<Incoming, FetchFailure> {
         let folder = self.folder.join("sha256");
-        let file = fs::create_dir_all(&folder).and_then(|()| NamedTempFile::new_in(&folder));
+        leftovers::sweep(&folder, INCOMING);
+        let new = || NamedTempFile::with_prefix_in(INCOMING, &folder);
+        let file = fs::create_dir_all(&folder).and_then(|()| new());
         let file = file.map_err(|source| FetchFailure::Keep { path: folder, source })?;
         Ok(Incoming { file, hasher: Sha256::new(), bytes: 0 })
     }

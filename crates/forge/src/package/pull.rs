@@ -12,9 +12,12 @@ use super::{
     described,
 };
 use crate::fetch::{
-    Client, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Version,
+    Client, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Version, leftovers,
 };
 use crate::resolve::MAX_SOURCE_BYTES;
+
+/// How the name of a folder begins in which a package is laid out.
+const STAGING: &str = ".dayfly-pulled-";
 
 /// The folder of a package whose digest is stated and that was fetched before, in the folder that
 /// keeps what was fetched.
@@ -76,10 +79,13 @@ pub fn pull(
     }
     let parent = place.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(PackageError::io(parent))?;
-    let staging = tempfile::Builder::new().prefix(".pulled-").tempdir_in(parent);
+    leftovers::sweep(parent, STAGING);
+    let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(parent);
     let staging = staging.map_err(PackageError::io(parent))?;
     let laid_out = staging.path().join("app");
     unpack::lay_out(&app, &layers, staging.path(), &laid_out)?;
+    // Whoever finds it under its name takes it for whole.
+    flush(&laid_out).map_err(PackageError::io(&laid_out))?;
     match fs::rename(&laid_out, &place) {
         // Another process was faster.
         Err(_) if folder.is_none() && place.is_dir() => {}
@@ -90,6 +96,15 @@ pub fn pull(
 
 fn folder_of(config: &FetchConfig, digest: &str) -> PathBuf {
     config.folder.join("apps").join(digest)
+}
+
+/// Brings a folder's files to the disk, all at once where the system can.
+fn flush(folder: &Path) -> std::io::Result<()> {
+    let folder = fs::File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::syncfs(&folder)?);
+    #[cfg(not(target_os = "linux"))]
+    folder.sync_all()
 }
 
 fn is_free(folder: &Path) -> Result<(), PackageError> {

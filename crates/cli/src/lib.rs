@@ -3,7 +3,6 @@
 #![deny(missing_docs)]
 
 mod app;
-#[allow(dead_code, reason = "the commands that build and watch come next")]
 mod building;
 mod clients;
 mod commands;

@@ -73,7 +73,10 @@ fn guests_of_several_compilers_become_smaller_and_stay_what_they_are() {
         assert_valid(&component.wasm);
         let after = prepare_bytes(guest, component.wasm).unwrap();
         assert_eq!(names(&after.world.exports), names(&world.world.exports), "{guest}");
-        assert_eq!(names(&after.world.imports), names(&world.world.imports), "{guest}");
+        // What a module imports and never calls may go.
+        let imports = names(&world.world.imports);
+        let left = names(&after.world.imports);
+        assert!(left.iter().all(|import| imports.contains(import)), "{guest}: {left:?}");
         // What only connects modules is as it was, so the shim is still found.
         let unshimmed = |phases: &[PhaseReport]| {
             phases.iter().any(|report| report.phase == Phase::Unshim && report.changed)
@@ -220,9 +223,7 @@ fn what_wants_too_much_memory_is_stopped_at_its_bound() {
 #[test]
 fn what_is_nested_too_deep_ends_the_tool_and_nothing_else() {
     let depth = 200_000;
-    let blocks = "(block ".repeat(1) + &")".repeat(1);
-    assert_eq!(blocks.len(), 8);
-    // As text, the parser of the text would recurse.
+    // Of a text, its parser would recurse.
     let mut body = vec![0];
     body.extend([0x02, 0x40].repeat(depth));
     body.extend([0x0b].repeat(depth + 1));

@@ -13,7 +13,8 @@ fn file(folder: &Path, name: &str) -> String {
 #[tokio::test]
 async fn a_core_module_becomes_a_component_that_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let to = file(folder.path(), "out.wasm");
+    // It says its name, which is its file's.
+    let to = file(folder.path(), "c-command.wasm");
     let from = guest("c-command");
     let facts = printed(&["componentize", &from, "-o", &to, "--json"], 0).await;
     let facts: Value = serde_json::from_str(&facts).unwrap();
@@ -43,7 +44,7 @@ async fn middleware_stands_before_a_handler() {
     let to = file(folder.path(), "out.wasm");
     let words = [
         "compose",
-        &guest("rust-hello"),
+        &guest("rust-p3-echo"),
         "--middleware",
         &guest("rust-middleware"),
         "-o",
@@ -54,7 +55,7 @@ async fn middleware_stands_before_a_handler() {
     assert_eq!(facts["parts"], 1);
     let checked = printed(&["check", &to, "--json"], 0).await;
     let checked: Value = serde_json::from_str(&checked).unwrap();
-    assert!(checked["components"][0]["shape"].as_str().unwrap().contains("incoming-handler"));
+    assert!(checked["components"][0]["shape"].as_str().unwrap().contains("wasi:http/handler"));
 }
 
 #[tokio::test]

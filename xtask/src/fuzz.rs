@@ -23,6 +23,7 @@ const TARGETS: &[&str] = &[
     "nats",
     "trace_context",
     "package",
+    "optimise",
 ];
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with

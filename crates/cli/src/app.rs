@@ -319,7 +319,7 @@ fn folders_of_data(config: &RuntimeConfig) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Refuses what the manifest uses and this version does not serve, all of it together.
-fn refuse_unserved(app: &App) -> Result<()> {
+pub(crate) fn refuse_unserved(app: &App) -> Result<()> {
     let unserved: Vec<String> = app
         .uses
         .iter()
@@ -339,7 +339,8 @@ pub(crate) fn is_served(feature: &Feature) -> bool {
         | Feature::Middleware
         | Feature::UrlSource
         | Feature::RegistrySource
-        | Feature::Freeze => true,
+        | Feature::Freeze
+        | Feature::Optimize => true,
         Feature::ScriptSource(extension) => {
             Language::of(Path::new(&format!("script.{extension}"))).is_some()
         }

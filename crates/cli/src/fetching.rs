@@ -8,7 +8,7 @@ use dayfly_forge::fetch::{
     self, FetchConfig, FetchError, Fetched, Fetching, PATIENCE, Reference, Registries,
 };
 use dayfly_forge::package::{self, VerifyKey};
-use dayfly_forge::script::{self, Dependencies};
+use dayfly_forge::script::{self, Dependencies, Package};
 use dayfly_model::App;
 use directories::{BaseDirs, ProjectDirs};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,15 +42,9 @@ pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> 
     let mut teller = Teller::new(FETCHING, quiet);
     let fetched = fetch::fetch(app.sources(), &config, |word| teller.tell(word));
     let mut fetched = fetched.map_err(failed)?;
-    let given = std::env::var("DAYFLY_INTERPRETERS").ok().filter(|given| !given.is_empty());
     let needed = Dependencies::of(app);
     for package in needed.packages {
-        let path = script::fetch(package, &config, given.as_deref(), |word| teller.tell(word));
-        let path = path.map_err(|error| {
-            let hint = error.hint();
-            report::hint(error, Some(hint))
-        })?;
-        fetched.has_package(package, path);
+        fetched.has_package(package, module(package, &config, &mut teller)?);
     }
     for requirements in needed.requirements {
         let wheels = script::install(&requirements, &config, |word| teller.tell(word));
@@ -61,6 +55,23 @@ pub(crate) fn fetch(app: &App, folder: PathBuf, quiet: bool) -> Result<Fetched> 
         fetched.has_wheels(wheels);
     }
     Ok(fetched)
+}
+
+/// Fetches a tool or an interpreter, unless `folder` has it, and says where it is.
+///
+/// # Errors
+/// If it cannot be had.
+pub(crate) fn tool(package: &'static Package, folder: PathBuf, quiet: bool) -> Result<PathBuf> {
+    module(package, &config(folder)?, &mut Teller::new(FETCHING, quiet))
+}
+
+fn module(package: &'static Package, config: &FetchConfig, teller: &mut Teller) -> Result<PathBuf> {
+    let given = std::env::var("DAYFLY_INTERPRETERS").ok().filter(|given| !given.is_empty());
+    let path = script::fetch(package, config, given.as_deref(), |word| teller.tell(word));
+    path.map_err(|error| {
+        let hint = error.hint();
+        report::hint(error, Some(hint))
+    })
 }
 
 /// Fetches a package of a registry into a folder, or else into the one that keeps what was fetched.

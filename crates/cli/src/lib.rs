@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod app;
+mod building;
 mod clients;
 mod commands;
 mod databases;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use dayfly_capabilities::{HostState, Linkers};
 use dayfly_engine::{Code, Engine, Metered};
 use dayfly_forge::fetch::Fetched;
-use dayfly_forge::{Freezer, Job, Unshaped};
+use dayfly_forge::{ForgeError, Freezer, Job, Unshaped};
 use dayfly_model::{App, Executor, Limits};
 use wasmtime::component::InstancePre;
 
@@ -32,6 +32,37 @@ pub(crate) fn prepare(file: &Path) -> Result<Unshaped> {
 /// # Errors
 /// As [`prepare`], and if it cannot be frozen.
 pub(crate) fn prepare_with(file: &Path, freezer: Option<Freezer<'_>>) -> Result<Unshaped> {
+    with_job(file, |job| dayfly_forge::prepare_unshaped(&Job { freezer, ..job }))
+}
+
+/// Reads a file as it is: a component or a core module, in binary form.
+///
+/// # Errors
+/// If it is not there, or is no WebAssembly.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
+    with_job(file, |job| dayfly_forge::source(&job))
+}
+
+/// Does something with the job that one file is.
+///
+/// # Errors
+/// If it is not there, and what the forge says.
+fn with_job<T>(file: &Path, run: impl FnOnce(Job<'_>) -> Result<T, ForgeError>) -> Result<T> {
+    let app = app_of(file)?;
+    let component = app.components.values().next().context("a bare file is one component")?;
+    let fetched = Fetched::default();
+    let job = source::job(&app, component, &Executor::Detected, &[], &fetched);
+    run(job).map_err(|error| {
+        let hint = error.hint();
+        report::hint(error, hint)
+    })
+}
+
+/// The app that a file of WebAssembly is by itself.
+///
+/// # Errors
+/// If it is not there, or is an app of several.
+pub(crate) fn app_of(file: &Path) -> Result<App> {
     if !file.exists() {
         bail!("`{}` does not exist", file.display());
     }
@@ -43,14 +74,7 @@ pub(crate) fn prepare_with(file: &Path, freezer: Option<Freezer<'_>>) -> Result<
             Some("`dayfly up` serves apps; name a component's file here"),
         ));
     }
-    let app = App::for_module(file);
-    let component = app.components.values().next().context("a bare file is one component")?;
-    let fetched = Fetched::default();
-    let job = source::job(&app, component, &Executor::Detected, &[], &fetched);
-    dayfly_forge::prepare_unshaped(&Job { freezer, ..job }).map_err(|error| {
-        let hint = error.hint();
-        report::hint(error, hint)
-    })
+    Ok(App::for_module(file))
 }
 
 /// Code of a component, from the artifact cache or by compiling it. It counts its instructions if

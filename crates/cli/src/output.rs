@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
 /// Prints one line, or several, of a result.
 ///
@@ -28,6 +29,23 @@ pub(crate) fn json(value: &serde_json::Value) -> Result<()> {
 pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     tolerate(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Writes a file that is there whole or not at all.
+///
+/// # Errors
+/// If it cannot be written there.
+pub(crate) fn file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> Result<()> {
+        let Some(name) = path.file_name() else { bail!("it names no file") };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(name).tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 fn tolerate(written: std::io::Result<()>) -> Result<()> {

@@ -9,8 +9,9 @@ use dayfly_capabilities::opened_by;
 use dayfly_capabilities::wasi::{FilesError, Folder, Folders};
 use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_forge::fetch::Fetched;
+use dayfly_forge::optimise::OPTIMISER;
 use dayfly_forge::script::{self, Language};
-use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job};
+use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job, OptimiseTerms, Optimiser};
 use dayfly_host::{BoxError, ImageSource, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
 
@@ -121,6 +122,20 @@ pub(crate) fn freeze_terms(component: &Component, folders: &Folders) -> FreezeTe
     }
 }
 
+/// How a component is optimised, if it is.
+pub(crate) fn optimise_terms(component: &Component) -> Option<OptimiseTerms> {
+    component.build.as_ref()?.optimize.map(OptimiseTerms::new)
+}
+
+/// What optimises a component by these terms.
+pub(crate) fn optimiser<'a>(
+    engine: &'a Engine,
+    terms: &'a OptimiseTerms,
+    fetched: &'a Fetched,
+) -> Optimiser<'a> {
+    Optimiser { engine, tool: fetched.package(&OPTIMISER), terms }
+}
+
 /// The job of preparing a component of an app.
 pub(crate) fn job<'a>(
     app: &'a App,
@@ -151,7 +166,8 @@ impl ImageSource for Source {
         // Of a composition, tables of several components decide.
         let [file] = &*self.files else { return None };
         let frozen = is_frozen(component);
-        let text = || format!("{file:?} {:?} {executor:?} {frozen}", component.source);
+        let goal = optimise_terms(component).map(|terms| terms.goal);
+        let text = || format!("{file:?} {:?} {executor:?} {frozen} {goal:?}", component.source);
         job.composition.is_none().then(|| Digest::of(text().as_bytes()))
     }
 
@@ -163,7 +179,9 @@ impl ImageSource for Source {
         let terms = folders.as_ref().map(|folders| freeze_terms(component, folders));
         let scratch = &self.state.join("scripts");
         let freezer = terms.as_ref().map(|terms| Freezer { engine, terms, scratch });
-        let prepared = dayfly_forge::prepare(&Job { freezer, ..job });
+        let optimised = optimise_terms(component);
+        let optimiser = optimised.as_ref().map(|terms| optimiser(engine, terms, fetched));
+        let prepared = dayfly_forge::prepare(&Job { freezer, optimiser, ..job });
         let dayfly_forge::Prepared { wasm, shape, .. } = prepared?;
         Ok(Prepared { wasm, shape })
     }

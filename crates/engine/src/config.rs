@@ -7,7 +7,7 @@ use wasmtime::{
     Config, InstanceAllocationStrategy, OptLevel, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
 
-use crate::image::{Memories, Stacks};
+use crate::image::{Memories, PAGE_BYTES, Stacks};
 use crate::{Flavour, Mode, pool};
 
 /// Bytes of stack that are left to host functions when a guest has used all of its own.
@@ -81,6 +81,9 @@ pub(crate) fn wasmtime_config(
         wasmtime
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
             .with_host_memory(Arc::new(Memories::new()))
+            // A heap of objects, which exceptions are too, is made by the same and before the memory:
+            // one that is not empty at first is not taken for it.
+            .gc_heap_initial_size(PAGE_BYTES)
             .with_host_stack(Arc::new(Stacks::default()));
     } else {
         let pool = pool::pool(config, instances);

@@ -143,8 +143,8 @@ impl Fetched {
         self.wheels.insert(wheels.digest, wheels.folder);
     }
 
-    /// The module of a package.
-    pub(crate) fn package(&self, package: &Package) -> Option<&Path> {
+    /// Where the module of a package is, if it was fetched.
+    pub fn package(&self, package: &Package) -> Option<&Path> {
         self.packages.get(package.digest).map(PathBuf::as_path)
     }
 

@@ -1,7 +1,6 @@
 //! The list of the phases between a manifest's source and a component that the engine takes.
 //!
-//! Optimising and compiling are phases of later versions; packaging ([`crate::package`]) takes a whole
-//! app.
+//! Compiling is the engine's; packaging ([`crate::package`]) takes a whole app.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,8 @@ use crate::compose::{self, ComposeError, Composition, OpenedBy};
 use crate::fetch::Fetched;
 use crate::freeze::{self, FreezeError, Freezer};
 use crate::inspect::{self, InspectError, World};
-use crate::progress::{Phase, PhaseReport, Progress};
+use crate::optimise::{self, OptimiseError, Optimised, Optimiser};
+use crate::progress::{Made, Observer, Phase, PhaseReport, Progress};
 use crate::rename::{self, RenameError};
 use crate::resolve::{self, Location, ResolveError};
 use crate::script::{self, SettingError};
@@ -38,6 +38,10 @@ pub struct Job<'a> {
     pub fetched: Option<&'a Fetched>,
     /// What freezes it, if it is to be frozen.
     pub freezer: Option<Freezer<'a>>,
+    /// What optimises it, if it is to be optimised.
+    pub optimiser: Option<Optimiser<'a>>,
+    /// Who is told of each phase as it ends.
+    pub observer: Option<Observer<'a>>,
 }
 
 impl<'a> Job<'a> {
@@ -55,6 +59,8 @@ impl<'a> Job<'a> {
             composition: Some(composition).filter(|it| !it.is_empty()),
             fetched: None,
             freezer: None,
+            optimiser: None,
+            observer: None,
             component: &component.id.0,
             root: &app.root,
             source: &component.source,
@@ -64,9 +70,10 @@ impl<'a> Job<'a> {
     }
 
     fn location(&self) -> Location<'a> {
-        let Self { root, source, build_commands, fetched, .. } = *self;
-        let cache = self.freezer.and_then(|freezer| freezer.engine.cache()?.ok());
-        Location { root, source, build_commands, fetched, cache }
+        let Self { root, source, build_commands, fetched, optimiser, .. } = *self;
+        let engine = self.freezer.map(|it| it.engine).or(optimiser.map(|it| it.engine));
+        let cache = engine.and_then(|engine| engine.cache()?.ok());
+        Location { root, source, build_commands, fetched, cache, optimiser }
     }
 
     fn entrypoint(&self) -> Option<&'a str> {
@@ -123,6 +130,9 @@ pub enum Failure {
     /// A core module could not be made a component.
     #[error(transparent)]
     Componentise(#[from] ComponentiseError),
+    /// The component could not be optimised.
+    #[error("failed to optimise the component")]
+    Optimise(#[source] Box<OptimiseError>),
     /// What a script needs beside its interpreter could not be put in its place.
     #[error(transparent)]
     Script(#[from] SettingError),
@@ -155,6 +165,12 @@ impl From<ComposeError> for Failure {
     }
 }
 
+impl From<OptimiseError> for Failure {
+    fn from(error: OptimiseError) -> Self {
+        Self::Optimise(Box::new(error))
+    }
+}
+
 impl ForgeError {
     /// What a person can do about it, where that is known; a sentence fragment without a full stop.
     pub fn hint(&self) -> Option<String> {
@@ -182,6 +198,7 @@ impl Failure {
     fn is_unfetched(&self) -> bool {
         match self {
             Self::Resolve(ResolveError::NotFetched { .. }) => true,
+            Self::Optimise(error) => matches!(**error, OptimiseError::NotFetched),
             Self::Compose(error) => match &**error {
                 ComposeError::Part { failure, .. } => failure.is_unfetched(),
                 _ => false,
@@ -196,6 +213,7 @@ impl Failure {
             Self::Resolve(error) => error.hint(),
             Self::Componentise(error) => error.hint(),
             Self::Freeze { error, advice } => advice.clone().or_else(|| error.hint()),
+            Self::Optimise(error) => error.hint(),
             Self::Compose(error) => error.hint(),
             Self::Shape(error) => error.hint(),
             Self::Script(error) => error.hint(),
@@ -226,6 +244,15 @@ pub fn files(job: &Job<'_>) -> Result<Vec<PathBuf>, ForgeError> {
             Ok(files)
         };
     find().map_err(|failure| job.failed(failure))
+}
+
+/// A component's source, as binary WebAssembly: a component, or a core module.
+///
+/// # Errors
+/// When it cannot be had, or is no WebAssembly.
+pub fn source(job: &Job<'_>) -> Result<Vec<u8>, ForgeError> {
+    let resolved = resolve::resolve(&job.location());
+    resolved.map(|(wasm, _)| wasm).map_err(|error| job.failed(error))
 }
 
 /// Prepares a component that must answer events.
@@ -260,20 +287,20 @@ pub fn prepare_bytes(component: &str, bytes: Vec<u8>) -> Result<Unshaped, ForgeE
         .bytes(Phase::Resolve, || resolve::binary(bytes))
         .map_err(Failure::from)
         .and_then(|wasm| {
-            let wasm = flat(wasm, None, None, &mut progress)?;
+            let wasm = flat(wasm, None, None, None, &mut progress)?;
             inspected(wasm, progress)
         })
         .map_err(|failure| ForgeError { component: component.to_owned(), failure })
 }
 
 fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
-    let mut progress = Progress::default();
+    let mut progress = Progress::told(job.observer);
     let location = job.location();
     let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(&location))?;
     let terms = job.freezer.map(|freezer| script::terms(&location, &freezer)).transpose()?;
     let freezer = job.freezer.zip(terms.as_deref());
     let freezer = freezer.map(|(freezer, terms)| Freezer { terms, ..freezer });
-    let flat = flat(wasm, job.entrypoint(), freezer, &mut progress);
+    let flat = flat(wasm, job.entrypoint(), job.optimiser, freezer, &mut progress);
     let mut wasm = flat.map_err(|failure| failure.advised(&location))?;
     if let Some(composition) = &job.composition {
         let composed = || compose::compose(wasm, composition, &location).map(|wasm| (wasm, true));
@@ -282,16 +309,15 @@ fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
     inspected(wasm, progress)
 }
 
-/// A component before it is composed: as its source has it, or frozen where it is to be.
+/// A component before it is composed: as its source has it, or optimised and frozen where it is to be.
 ///
 /// # Errors
 /// When the source cannot be had, or a phase fails.
 pub(crate) fn flat_source(job: &Job<'_>) -> Result<Vec<u8>, ForgeError> {
-    if job.freezer.is_some() {
+    if job.freezer.is_some() || job.optimiser.is_some() {
         return prepare_unshaped(&Job { composition: None, ..*job }).map(|it| it.wasm);
     }
-    let resolved = resolve::resolve(&job.location());
-    resolved.map(|(wasm, _)| wasm).map_err(|error| job.failed(error))
+    source(job)
 }
 
 /// A part of a composition, by the phases that a component goes through before it is composed.
@@ -301,30 +327,44 @@ pub(crate) fn flat_source(job: &Job<'_>) -> Result<Vec<u8>, ForgeError> {
 pub(crate) fn part(location: &Location<'_>) -> Result<Vec<u8>, Failure> {
     let mut progress = Progress::default();
     let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(location))?;
-    flat(wasm, None, None, &mut progress)
+    flat(wasm, None, location.optimiser, None, &mut progress)
 }
 
 /// Makes a component of its own of a source's bytes.
 fn flat(
     wasm: Vec<u8>,
     entrypoint: Option<&str>,
+    optimiser: Option<Optimiser<'_>>,
     freezer: Option<Freezer<'_>>,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Vec<u8>, Failure> {
     let initialiser = freezer.map(|it| Initialiser(it.terms.initialiser.as_deref()));
     let mut wasm = progress
         .bytes(Phase::Componentise, || componentise::componentise(wasm, entrypoint, initialiser))?;
+    if let Some(optimiser) = optimiser {
+        wasm = progress.made(Phase::Optimise, || optimised(&optimiser, wasm))?;
+    }
     if let Some(Freezer { engine, terms, .. }) = freezer {
-        let freeze = || freeze::freeze(engine, wasm, terms).map(|frozen| (frozen.wasm, true));
-        wasm = progress
-            .bytes(Phase::Freeze, freeze)
-            .map_err(|error| Failure::Freeze { error: Box::new(error), advice: None })?;
+        let freeze = || {
+            let frozen = freeze::freeze(engine, wasm, terms)?;
+            let spared = Some(frozen.started_in);
+            Ok(Made { wasm: frozen.wasm, changed: true, note: None, spared })
+        };
+        wasm = progress.made(Phase::Freeze, freeze).map_err(|error: FreezeError| {
+            Failure::Freeze { error: Box::new(error), advice: None }
+        })?;
     }
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
     progress.bytes(Phase::Unshim, || Ok(unshim::unshim(wasm)))
 }
 
-fn inspected(wasm: Vec<u8>, mut progress: Progress) -> Result<Unshaped, Failure> {
+fn optimised(optimiser: &Optimiser<'_>, wasm: Vec<u8>) -> Result<Made, OptimiseError> {
+    let Optimised { wasm, measured } = optimise::optimise(optimiser, wasm)?;
+    let note = Some(measured.to_string());
+    Ok(Made { wasm, changed: measured.is_better(), note, spared: None })
+}
+
+fn inspected(wasm: Vec<u8>, mut progress: Progress<'_>) -> Result<Unshaped, Failure> {
     let world = progress.read(Phase::Inspect, &wasm, inspect::inspect)?;
     Ok(Unshaped { wasm, world, phases: progress.finish() })
 }

@@ -10,6 +10,8 @@ pub enum Phase {
     Resolve,
     /// Makes a component of a core module.
     Componentise,
+    /// Optimises the core modules in the component.
+    Optimise,
     /// Runs what initialises the component, and makes what it becomes its beginning.
     Freeze,
     /// Gives the names of served release candidates the form that links.
@@ -27,6 +29,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolve",
             Self::Componentise => "componentise",
+            Self::Optimise => "optimise",
             Self::Freeze => "freeze",
             Self::Rename => "rename",
             Self::Unshim => "unshim",
@@ -47,24 +50,65 @@ pub struct PhaseReport {
     pub bytes: usize,
     /// Whether the phase changed the bytes that the phase before it handed on.
     pub changed: bool,
+    /// What else there is to say, such as why a result was dropped.
+    pub note: Option<String>,
+    /// What each instance is spared of its start, by this phase.
+    pub spared: Option<Duration>,
+}
+
+/// What a phase made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) wasm: Vec<u8>,
+    pub(crate) changed: bool,
+    pub(crate) note: Option<String>,
+    pub(crate) spared: Option<Duration>,
+}
+
+/// Who is told of each phase as it ends, with the bytes after it.
+#[derive(Clone, Copy)]
+pub struct Observer<'a>(pub &'a dyn Fn(&PhaseReport, &[u8]));
+
+impl fmt::Debug for Observer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 /// The phases done so far, the running one timed.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct Progress<'a> {
     reports: Vec<PhaseReport>,
+    observer: Option<Observer<'a>>,
 }
 
-impl Progress {
+impl<'a> Progress<'a> {
+    /// Phases that somebody is told of.
+    pub(crate) fn told(observer: Option<Observer<'a>>) -> Self {
+        Self { reports: Vec::new(), observer }
+    }
+
     /// Runs a phase that gives bytes and says whether it changed them.
     pub(crate) fn bytes<E>(
         &mut self,
         phase: Phase,
         run: impl FnOnce() -> Result<(Vec<u8>, bool), E>,
     ) -> Result<Vec<u8>, E> {
+        self.made(phase, || {
+            run().map(|(wasm, changed)| Made { wasm, changed, note: None, spared: None })
+        })
+    }
+
+    /// As [`Progress::bytes`], of a phase that may have more to say.
+    pub(crate) fn made<E>(
+        &mut self,
+        phase: Phase,
+        run: impl FnOnce() -> Result<Made, E>,
+    ) -> Result<Vec<u8>, E> {
         let started = Instant::now();
-        let (wasm, changed) = run()?;
-        self.push(phase, started, wasm.len(), changed);
+        let Made { wasm, changed, note, spared } = run()?;
+        let (took, bytes) = (started.elapsed(), wasm.len());
+        self.push(PhaseReport { phase, took, bytes, changed, note, spared }, &wasm);
         Ok(wasm)
     }
 
@@ -77,7 +121,9 @@ impl Progress {
     ) -> Result<T, E> {
         let started = Instant::now();
         let value = run(wasm)?;
-        self.push(phase, started, wasm.len(), false);
+        let (took, bytes) = (started.elapsed(), wasm.len());
+        let report = PhaseReport { phase, took, bytes, changed: false, note: None, spared: None };
+        self.push(report, wasm);
         Ok(value)
     }
 
@@ -85,9 +131,12 @@ impl Progress {
         self.reports
     }
 
-    fn push(&mut self, phase: Phase, started: Instant, bytes: usize, changed: bool) {
-        let took = started.elapsed();
+    fn push(&mut self, report: PhaseReport, wasm: &[u8]) {
+        let PhaseReport { phase, took, bytes, changed, .. } = &report;
         tracing::debug!(%phase, ?took, bytes, changed, "phase done");
-        self.reports.push(PhaseReport { phase, took, bytes, changed });
+        if let Some(Observer(tell)) = self.observer {
+            tell(&report, wasm);
+        }
+        self.reports.push(report);
     }
 }

@@ -11,6 +11,7 @@ use dayfly_engine::{ArtifactCache, Digest};
 use dayfly_model::Source;
 
 use crate::fetch::{self, Copy, Fetched, digest_of};
+use crate::optimise::Optimiser;
 use crate::script::{self, Language, ScriptError};
 
 /// The largest source that is read: above any guest known (a CPython with its libraries has
@@ -126,6 +127,8 @@ pub(crate) struct Location<'a> {
     pub(crate) fetched: Option<&'a Fetched>,
     /// Where components of interpreters are kept.
     pub(crate) cache: Option<&'a ArtifactCache>,
+    /// What optimises it, and what it is composed with, if that is to be done.
+    pub(crate) optimiser: Option<Optimiser<'a>>,
 }
 
 impl<'a> Location<'a> {

@@ -28,9 +28,11 @@ use wasi_preview1_component_adapter_provider::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
+use crate::optimise::OPTIMISER;
 pub use bundle::{BUNDLER, Bundle, BundleError, BundleFailure, bundle, is_bundled};
 pub use language::Language;
 pub use merge::MergeError;
+pub(crate) use merge::merge;
 pub use package::{Package, PackageError, PackageFailure, Registry, fetch};
 pub use requirements::RequirementsError;
 pub use setting::SettingError;
@@ -108,7 +110,7 @@ pub fn folder<'a>(root: &Path, file: &'a Path) -> Option<&'a Path> {
 /// What an app's scripts depend on beside their own files.
 #[derive(Debug, Default)]
 pub struct Dependencies {
-    /// Interpreters and tools, to be [fetched](fetch).
+    /// Interpreters and tools, to be [fetched](fetch); the optimiser too, if something is optimised.
     pub packages: BTreeSet<&'static Package>,
     /// Files of requirements, what these name to be [installed](install).
     pub requirements: BTreeSet<PathBuf>,
@@ -118,6 +120,10 @@ impl Dependencies {
     /// Those of an app.
     pub fn of(app: &App) -> Self {
         let mut all = Self::default();
+        let mut builds = app.components.values().filter_map(|component| component.build.as_ref());
+        if builds.any(|build| build.optimize.is_some()) {
+            all.packages.insert(&OPTIMISER);
+        }
         for source in app.sources() {
             let Source::File(file) = source else { continue };
             let script = app.root.join(file);

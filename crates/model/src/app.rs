@@ -389,8 +389,37 @@ pub struct Build {
     pub watch: Vec<String>,
     /// Whether its start-up work is done at build time.
     pub freeze: bool,
-    /// What its code is optimised for: `speed` or `size`.
-    pub optimize: Option<String>,
+    /// What its code is optimised for, if it is.
+    pub optimize: Option<Goal>,
+}
+
+/// What code is optimised for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Goal {
+    /// That it runs fast.
+    Speed,
+    /// That it is small.
+    Size,
+}
+
+impl Goal {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Speed, Self::Size];
+
+    /// As a manifest spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Speed => "speed",
+            Self::Size => "size",
+        }
+    }
+
+    /// The goal of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|goal| goal.as_str() == name)
+    }
 }
 
 /// What satisfies an import of a component.

@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Dayfly {
     command: Command,
     state: TempDir,
+    patience: Duration,
 }
 
 impl Dayfly {
@@ -47,7 +48,7 @@ impl Dayfly {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Self { command, state }
+        Self { command, state, patience: PATIENCE }
     }
 
     /// The same with an argument.
@@ -82,6 +83,13 @@ impl Dayfly {
     #[must_use]
     pub fn within(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// The same with so much time to end by itself.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -124,7 +132,7 @@ impl Dayfly {
     /// # Panics
     /// If it does not.
     pub async fn ends(mut self) -> Ended {
-        let output = timeout(PATIENCE, self.command.output());
+        let output = timeout(self.patience, self.command.output());
         let output = output.await.expect("the command ends in time").expect("the binary starts");
         Ended {
             code: output.status.code(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use dayfly_engine::{Engine, EngineConfig, Flavour, Mode};
 use serde_json::json;
@@ -53,8 +53,7 @@ impl Compile {
         let start = Instant::now();
         let artifact = engine.precompile(&prepared.wasm)?;
         let took = start.elapsed();
-        std::fs::write(&self.output, &artifact)
-            .with_context(|| format!("failed to write `{}`", self.output.display()))?;
+        output::file(&self.output, &artifact)?;
         let artifact_bytes = artifact.len() as u64;
         if self.json {
             output::json(&json!({

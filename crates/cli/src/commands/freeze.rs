@@ -1,10 +1,10 @@
 //! `dayfly freeze`: one file in, a component out whose instances begin where its initialiser ended.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::Args;
 use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder};
 use dayfly_model::manifest::parse_size;
@@ -80,8 +80,7 @@ impl Freeze {
         let frozen = oneshot::prepare_with(&self.file, Some(freezer))?;
         let took = start.elapsed();
         let source_bytes = frozen.phases.first().map_or(0, |phase| phase.bytes) as u64;
-        write_whole(&self.output, &frozen.wasm)
-            .with_context(|| format!("failed to write `{}`", self.output.display()))?;
+        output::file(&self.output, &frozen.wasm)?;
         let bytes = frozen.wasm.len() as u64;
         if self.json {
             output::json(&json!({
@@ -98,15 +97,4 @@ impl Freeze {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Writes a file that is there whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let Some(name) = path.file_name() else { bail!("it names no file") };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(name).tempfile_in(folder)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.persist(path)?;
-    Ok(())
 }

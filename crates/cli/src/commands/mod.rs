@@ -1,16 +1,20 @@
 //! The commands, one file each.
 
 mod add;
+mod build;
 mod call;
 mod check;
 mod compile;
 mod completions;
+mod componentize;
+mod compose;
 mod dead_letters;
 mod doctor;
 mod freeze;
 mod login;
 mod logout;
 mod new;
+mod optimize;
 mod pull;
 mod push;
 mod queue;
@@ -30,12 +34,16 @@ pub use call::arguments;
 pub(crate) enum Command {
     New(new::New),
     Add(add::Add),
+    Build(Box<build::Build>),
     Up(Box<up::Up>),
     Check(check::Check),
     Run(run::Run),
     Call(call::Call),
-    Compile(compile::Compile),
+    Componentize(componentize::Componentize),
     Freeze(freeze::Freeze),
+    Compose(compose::Compose),
+    Optimize(optimize::Optimize),
+    Compile(compile::Compile),
     Push(push::Push),
     Pull(pull::Pull),
     Login(login::Login),
@@ -52,12 +60,16 @@ impl Command {
         match self {
             Self::New(command) => command.run(),
             Self::Add(command) => command.run(),
+            Self::Build(command) => command.run(),
             Self::Up(command) => command.run(),
             Self::Check(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),
-            Self::Compile(command) => command.run(),
+            Self::Componentize(command) => command.run(),
             Self::Freeze(command) => command.run(),
+            Self::Compose(command) => command.run(),
+            Self::Optimize(command) => command.run(),
+            Self::Compile(command) => command.run(),
             Self::Push(command) => command.run(),
             Self::Pull(command) => command.run(),
             Self::Login(command) => command.run(),

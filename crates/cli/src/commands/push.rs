@@ -18,7 +18,7 @@ use crate::app::{AppSource, targets};
 use crate::engine::EngineArgs;
 use crate::fetching::{self, Teller};
 use crate::output::{self, Size};
-use crate::source::{freeze_terms, is_frozen, job};
+use crate::source::{freeze_terms, is_frozen, job, optimise_terms, optimiser};
 use crate::{logging, oneshot, report};
 
 const PUSHING: [&str; 2] = ["Pushing", "Pushed"];
@@ -83,9 +83,10 @@ impl Push {
         let app = &stated.app;
         let executors: HashMap<&ComponentId, &Executor> =
             targets(app).into_iter().map(|it| (it.component, it.executor)).collect();
-        let frozen = || app.components.values().filter(|component| is_frozen(component));
-        let limits = frozen().map(|component| &component.limits);
-        let engine = match frozen().next() {
+        let made = |it: &&Component| is_frozen(it) || optimise_terms(it).is_some();
+        let made = || app.components.values().filter(made);
+        let limits = made().map(|component| &component.limits);
+        let engine = match made().next() {
             Some(_) => Some(self.engine.build(oneshot::INSTANCES, 0, limits)?),
             None => None,
         };
@@ -162,6 +163,9 @@ impl Part<'_> {
         let terms = freeze_terms(component, folders);
         let freezer = engine.filter(|_| is_frozen(component));
         let freezer = freezer.map(|engine| Freezer { engine, terms: &terms, scratch });
+        let optimised = optimise_terms(component);
+        let optimiser =
+            engine.zip(optimised.as_ref()).map(|(engine, terms)| optimiser(engine, terms, fetched));
         let job = job(app, component, executor, &[], fetched);
         let granted = folders.folders.iter().map(|folder| Granted {
             host: folder.host.clone(),
@@ -169,7 +173,7 @@ impl Part<'_> {
             writable: folder.writable,
         });
         let granted: Vec<_> = granted.collect();
-        packer.add(component, &dayfly_forge::Job { freezer, ..job }, &granted)
+        packer.add(component, &dayfly_forge::Job { freezer, optimiser, ..job }, &granted)
     }
 }
 

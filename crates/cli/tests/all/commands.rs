@@ -1,14 +1,17 @@
 //! The commands beside `up`: what they print, and how they end.
 
 mod add;
+mod build;
 mod call;
 mod check;
 mod compile;
 mod completions;
+mod compose;
 mod doctor;
 mod freeze;
 mod help;
 mod new;
+mod optimize;
 mod run;
 mod run03;
 

@@ -62,6 +62,43 @@ fn counter(data: &str) -> Vec<u8> {
 const FRESH: u32 = 201_118;
 const FROZEN: u32 = 232_230;
 
+/// A component that throws what it catches, and counts in its memory. What is thrown lies in a heap that
+/// is a memory, too.
+fn thrower() -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (core module $m
+                (memory 40)
+                (data (i32.const 8) "\05")
+                (data (i32.const 65536) "{}")
+                (tag $thrown (param i32))
+                (func $throws (throw $thrown (i32.load (i32.const 8))))
+                (func (export "count") (result i32)
+                    (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+                    (block $caught (result i32)
+                        (try_table (catch $thrown $caught) (call $throws))
+                        (i32.const -1))))
+            (core instance $i (instantiate $m))
+            (func (export "count") (result u32) (canon lift (core func $i "count"))))"#,
+        "x".repeat(MIB as usize + 1),
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn exceptions_are_thrown_beside_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    for mode in [Mode::Aot, Mode::Interpreter] {
+        let engine = support::engine(mode, Some(folder.path()));
+        let code = engine.load(&thrower()).unwrap();
+        for _ in 0..3 {
+            let (mut store, instance) = instance(&code, 64 * MIB).await.unwrap();
+            assert_eq!(count(&mut store, instance).await, 6);
+            assert_eq!(count(&mut store, instance).await, 7);
+        }
+    }
+}
+
 async fn instance(code: &Code, limit: u64) -> wasmtime::Result<(Store<MemoryLimiter>, Instance)> {
     let mut store = code.store(MemoryLimiter::new(limit));
     let linker = Linker::<MemoryLimiter>::new(code.component().engine());

@@ -239,7 +239,14 @@ impl<'a> Packer<'a> {
         };
         let fetched = Some(self.fetched);
         let (root, cache) = (&app.root, None);
-        let location = Location { root, source: &source, build_commands: &[], fetched, cache };
+        let location = Location {
+            root,
+            source: &source,
+            build_commands: &[],
+            fetched,
+            cache,
+            optimiser: None,
+        };
         let (wasm, _) = resolve::resolve(&location).map_err(|error| PackageError::Part {
             component: component.to_owned(),
             what: described(&source),

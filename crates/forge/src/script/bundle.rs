@@ -7,17 +7,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use dayfly_engine::{CpuLimitExceeded, Engine, EngineConfig, EngineError, MemoryLimiter, Metered};
-use dayfly_engine::{Mode, StoreData};
-use wasmtime::component::{Linker, ResourceTable};
-use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
+use dayfly_engine::{Engine, EngineError, Mode};
 
 use super::package::{Package, Registry};
 use crate::componentise::{self, ComponentiseError};
 use crate::fetch::digest_of;
 use crate::freeze::told;
+use crate::sandbox::{self, Ended, Terms};
 
 /// The bundler.
 pub const BUNDLER: Package = Package {
@@ -57,7 +53,6 @@ const PACKAGES: &str = "node_modules";
 const MEMORY_BYTES: u64 = 2 << 30;
 const CPU: Duration = Duration::from_secs(120);
 const BUNDLE_BYTES: usize = 64 << 20;
-const SAID_BYTES: usize = 1 << 20;
 
 /// A script could not be bundled.
 #[derive(Debug, thiserror::Error)]
@@ -194,8 +189,7 @@ pub fn bundle(
             return Err(BundleFailure::Changed { path: path.to_owned() });
         }
         let component = componentise::componentise(module, None, None)?.0;
-        let state = |out: [MemoryOutputPipe; 2]| State::new(project(root, script), script, out);
-        Ok(apart(run(&tools(engine)?, &component, state)?))
+        Ok(apart(run(engine, &component, project(root, script), script)?))
     };
     bundled().map_err(|failure| BundleError { script: script.to_owned(), failure })
 }
@@ -211,94 +205,33 @@ fn apart(mut module: Vec<u8>) -> Bundle {
     Bundle { module, map }
 }
 
-/// An engine for one instance at a time, whose code is made soon and kept.
-fn tools(engine: &Engine) -> Result<Engine, EngineError> {
-    let mode = match engine.mode() {
-        Mode::Interpreter => Mode::Interpreter,
-        _ => Mode::Baseline,
-    };
-    let config = engine.config().clone();
-    Engine::new(EngineConfig { mode, max_instances: 1, kept_instances: 0, ..config })
-}
-
 fn run(
     engine: &Engine,
     component: &[u8],
-    state: impl FnOnce([MemoryOutputPipe; 2]) -> Result<State, BundleFailure>,
+    folder: &Path,
+    script: &Path,
 ) -> Result<Vec<u8>, BundleFailure> {
-    let code = engine.load(component)?;
-    let bundle = MemoryOutputPipe::new(BUNDLE_BYTES);
-    let said = MemoryOutputPipe::new(SAID_BYTES);
-    let state = state([bundle.clone(), said.clone()])?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(BundleFailure::Runtime)?;
-    let mut store = code.store(state);
-    let ran = runtime.block_on(Metered::new(CPU, async {
-        let mut linker = Linker::new(code.component().engine());
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        let made = Command::instantiate_async(&mut store, code.component(), &linker);
-        let command = code.instantiating(made).await?;
-        command.wasi_cli_run().call_run(&mut store).await
-    }));
-    runtime.shutdown_background();
-    match ran {
-        Ok(Ok(())) => Ok(bundle.contents().to_vec()),
-        Ok(Err(())) => Err(refused(&said)),
-        Err(error) => match error.downcast_ref::<I32Exit>() {
-            Some(I32Exit(0)) => Ok(bundle.contents().to_vec()),
-            Some(I32Exit(1)) => Err(refused(&said)),
-            _ if store.data().limiter.exceeded() => Err(BundleFailure::Memory),
-            _ if error.is::<CpuLimitExceeded>() => Err(BundleFailure::Cpu),
-            _ => Err(BundleFailure::Trapped(error)),
-        },
-    }
-}
-
-fn refused(said: &MemoryOutputPipe) -> BundleFailure {
-    BundleFailure::Refused { said: String::from_utf8_lossy(&said.contents()).into_owned() }
-}
-
-/// What the host holds for the bundler: one folder is all that it sees.
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    limiter: MemoryLimiter,
-}
-
-impl State {
-    fn new(
-        folder: &Path,
-        script: &Path,
-        [bundle, said]: [MemoryOutputPipe; 2],
-    ) -> Result<Self, BundleFailure> {
-        let name = script.strip_prefix(folder).unwrap_or(script).to_string_lossy();
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let mut wasi = WasiCtx::builder();
-        wasi.args(&["esbuild", &format!("./{name}")])
-            .args(&ARGUMENTS)
-            .env("PWD", "/")
-            .stdout(bundle)
-            .stderr(said)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .preopened_dir(folder, "/", FsPerms::ReadOnly)
-            .map_err(|source| BundleFailure::Read { path: folder.to_owned(), source })?;
-        Ok(Self {
-            wasi: wasi.build(),
-            table: ResourceTable::new(),
-            limiter: MemoryLimiter::new(MEMORY_BYTES),
-        })
-    }
-}
-
-impl StoreData for State {
-    fn limiter(&mut self) -> &mut MemoryLimiter {
-        &mut self.limiter
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
+    // Its code is made soon and kept.
+    let engine = sandbox::engine(engine, Mode::Baseline, engine.config().max_stack_bytes)?;
+    let name = script.strip_prefix(folder).unwrap_or(script).to_string_lossy();
+    let script = format!("./{name}");
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let arguments: Vec<_> = ["esbuild", &script].into_iter().chain(ARGUMENTS).collect();
+    let terms = Terms {
+        arguments: &arguments,
+        input: Vec::new(),
+        folder: Some(folder),
+        memory_bytes: MEMORY_BYTES,
+        cpu: CPU,
+        output_bytes: BUNDLE_BYTES,
+    };
+    sandbox::run(&engine, component, terms).map_err(|ended| match ended {
+        Ended::Engine(error) => BundleFailure::Engine(error),
+        Ended::Folder(source) => BundleFailure::Read { path: folder.to_owned(), source },
+        Ended::Runtime(error) => BundleFailure::Runtime(error),
+        Ended::Failed(said) => BundleFailure::Refused { said },
+        Ended::Cpu => BundleFailure::Cpu,
+        Ended::Memory => BundleFailure::Memory,
+        Ended::Trapped(error, _) => BundleFailure::Trapped(error),
+    })
 }

@@ -60,7 +60,7 @@ pub enum MergeError {
 /// Where a function of the interpreter, which gives nothing back, returns in place of going on. What is
 /// on the stack of the language then stays there.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     /// The function's name.
     pub(super) function: &'static str,
     /// The name of the function that it would call next, as it does at this one place only.
@@ -68,7 +68,7 @@ pub(super) struct Cut {
 }
 
 /// The interpreter with the driver in it. `pins` names functions of an interpreter that has no names.
-pub(super) fn merge(
+pub(crate) fn merge(
     interpreter: &[u8],
     driver: &[u8],
     pins: &[(&str, u32)],

@@ -137,6 +137,8 @@ impl Bench {
             executor: &Executor::Detected,
             fetched: None,
             freezer: None,
+            optimiser: None,
+            observer: None,
             composition: Some(Composition {
                 app: &self.app,
                 environment: &environment,

@@ -5,6 +5,7 @@ mod compose;
 mod examples;
 mod guests;
 mod hostile;
+mod optimise;
 mod rename;
 mod resolve;
 mod script;

@@ -18,6 +18,8 @@ fn refused(root: &Path, source: &Source, build_commands: &[String]) -> String {
         composition: None,
         fetched: None,
         freezer: None,
+        optimiser: None,
+        observer: None,
     };
     said(&prepare_unshaped(&job).expect_err("the source is refused"))
 }

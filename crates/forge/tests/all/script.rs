@@ -8,6 +8,6 @@ mod package;
 mod perl;
 mod python;
 mod ruby;
-mod running;
+pub mod running;
 mod same;
 mod web;

@@ -55,6 +55,8 @@ pub fn forge_file(root: &Path, file: &str, executor: &Executor) -> Result<Prepar
         composition: None,
         fetched: None,
         freezer: None,
+        optimiser: None,
+        observer: None,
     })
 }
 

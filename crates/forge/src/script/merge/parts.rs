@@ -153,6 +153,10 @@ impl<'a> Parts<'a> {
         Ok(super::narrow(count))
     }
 
+    pub(super) fn tag_count(&self) -> u32 {
+        self.tags.as_ref().map_or(0, TagSectionReader::count)
+    }
+
     pub(super) fn data_count(&self) -> u32 {
         self.data.as_ref().map_or(0, DataSectionReader::count)
     }

@@ -21,6 +21,7 @@ type Encoded<T> = Result<T, Error<NoFunction>>;
 pub(super) fn write(plan: &Plan, interpreter: &Parts<'_>, driver: &Parts<'_>) -> Encoded<Vec<u8>> {
     let offsets = Offsets {
         types: interpreter.type_count()?,
+        tags: interpreter.tag_count(),
         globals: interpreter.global_count(),
         elements: interpreter.element_count(),
         data: interpreter.data_count(),
@@ -46,10 +47,9 @@ impl Writer<'_> {
         module.section(&self.functions()?);
         module.section(&self.tables()?);
         module.section(&self.memories()?);
-        if let Some(tags) = &self.interpreter.tags {
-            let mut section = TagSection::new();
-            self.old.parse_tag_section(&mut section, tags.clone())?;
-            module.section(&section);
+        let tags = self.tags()?;
+        if !tags.is_empty() {
+            module.section(&tags);
         }
         module.section(&self.globals()?);
         module.section(&self.exports());
@@ -113,6 +113,17 @@ impl Writer<'_> {
             let mut ty = self.old.memory_type(*memory)?;
             ty.minimum += self.driver.pages;
             section.memory(ty);
+        }
+        Ok(section)
+    }
+
+    fn tags(&mut self) -> Encoded<TagSection> {
+        let mut section = TagSection::new();
+        if let Some(tags) = self.interpreter.tags.clone() {
+            self.old.parse_tag_section(&mut section, tags)?;
+        }
+        if let Some(tags) = self.driver.tags.clone() {
+            self.new.parse_tag_section(&mut section, tags)?;
         }
         Ok(section)
     }
@@ -251,6 +262,7 @@ struct New<'a> {
 /// How many of each the interpreter has.
 struct Offsets {
     types: u32,
+    tags: u32,
     globals: u32,
     elements: u32,
     data: u32,
@@ -265,6 +277,10 @@ impl Reencode for New<'_> {
 
     fn type_index(&mut self, index: u32) -> Encoded<u32> {
         Ok(index + self.offsets.types)
+    }
+
+    fn tag_index(&mut self, index: u32) -> Encoded<u32> {
+        Ok(index + self.offsets.tags)
     }
 
     fn global_index(&mut self, index: u32) -> Encoded<u32> {

@@ -34,7 +34,7 @@ pub fn interpreter(language: Language) -> Vec<u8> {
 }
 
 /// The module of a package, which is fetched once.
-fn fetched(package: &'static Package) -> PathBuf {
+pub fn fetched(package: &'static Package) -> PathBuf {
     let folder = dayfly_testing::workspace().join("target/interpreters");
     std::fs::create_dir_all(&folder).expect("a folder");
     let lock = File::create(folder.join(".lock")).expect("a file");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::super::value::{Node, Value};
 use super::Lowering;
-use crate::app::{Build, Component, ComponentId, FileGrant, Source};
+use crate::app::{Build, Component, ComponentId, FileGrant, Goal, Source};
 use crate::feature::Feature;
 use crate::manifest::{parse_duration, parse_size};
 use crate::outbound::{HostPattern, OutboundHosts, from_allowed_http_hosts};
@@ -123,7 +123,7 @@ fn build(node: &Node, profile: Option<&Node>) -> Option<Build> {
         workdir: default.and_then(|build| build.text("workdir")).map(PathBuf::from),
         watch: default.map(|build| build.texts("watch")).unwrap_or_default(),
         freeze: default.and_then(|build| build.bool("freeze")).unwrap_or(false),
-        optimize: default.and_then(|build| build.text("optimize")).map(str::to_owned),
+        optimize: default.and_then(|build| Goal::of(build.text("optimize")?)),
     })
 }
 

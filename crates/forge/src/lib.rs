@@ -19,6 +19,7 @@ pub mod script;
 pub mod shape;
 
 mod names;
+mod sandbox;
 mod sections;
 mod splice;
 mod unshim;

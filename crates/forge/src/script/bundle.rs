@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use dayfly_engine::{CpuLimitExceeded, Engine, EngineConfig, EngineError, MemoryLimiter, Metered};
-use dayfly_engine::{Mode, StoreData};
-use wasmtime::component::{Linker, ResourceTable};
+use dayfly_engine::{CpuLimitExceeded, Engine, EngineConfig, EngineError, Metered, Mode};
+use wasmtime::component::Linker;
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
 use super::package::{Package, Registry};
 use crate::componentise::{self, ComponentiseError};
 use crate::fetch::digest_of;
 use crate::freeze::told;
+use crate::sandbox::Sandbox;
 
 /// The bundler.
 pub const BUNDLER: Package = Package {
@@ -194,7 +194,7 @@ pub fn bundle(
             return Err(BundleFailure::Changed { path: path.to_owned() });
         }
         let component = componentise::componentise(module, None, None)?.0;
-        let state = |out: [MemoryOutputPipe; 2]| State::new(project(root, script), script, out);
+        let state = |out: [MemoryOutputPipe; 2]| sandbox(project(root, script), script, out);
         Ok(apart(run(&tools(engine)?, &component, state)?))
     };
     bundled().map_err(|failure| BundleError { script: script.to_owned(), failure })
@@ -224,7 +224,7 @@ fn tools(engine: &Engine) -> Result<Engine, EngineError> {
 fn run(
     engine: &Engine,
     component: &[u8],
-    state: impl FnOnce([MemoryOutputPipe; 2]) -> Result<State, BundleFailure>,
+    state: impl FnOnce([MemoryOutputPipe; 2]) -> Result<Sandbox<()>, BundleFailure>,
 ) -> Result<Vec<u8>, BundleFailure> {
     let code = engine.load(component)?;
     let bundle = MemoryOutputPipe::new(BUNDLE_BYTES);
@@ -247,7 +247,7 @@ fn run(
         Err(error) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(0)) => Ok(bundle.contents().to_vec()),
             Some(I32Exit(1)) => Err(refused(&said)),
-            _ if store.data().limiter.exceeded() => Err(BundleFailure::Memory),
+            _ if store.data().is_out_of_memory() => Err(BundleFailure::Memory),
             _ if error.is::<CpuLimitExceeded>() => Err(BundleFailure::Cpu),
             _ => Err(BundleFailure::Trapped(error)),
         },
@@ -258,47 +258,23 @@ fn refused(said: &MemoryOutputPipe) -> BundleFailure {
     BundleFailure::Refused { said: String::from_utf8_lossy(&said.contents()).into_owned() }
 }
 
-/// What the host holds for the bundler: one folder is all that it sees.
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    limiter: MemoryLimiter,
-}
-
-impl State {
-    fn new(
-        folder: &Path,
-        script: &Path,
-        [bundle, said]: [MemoryOutputPipe; 2],
-    ) -> Result<Self, BundleFailure> {
-        let name = script.strip_prefix(folder).unwrap_or(script).to_string_lossy();
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let mut wasi = WasiCtx::builder();
-        wasi.args(&["esbuild", &format!("./{name}")])
-            .args(&ARGUMENTS)
-            .env("PWD", "/")
-            .stdout(bundle)
-            .stderr(said)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .preopened_dir(folder, "/", FsPerms::ReadOnly)
-            .map_err(|source| BundleFailure::Read { path: folder.to_owned(), source })?;
-        Ok(Self {
-            wasi: wasi.build(),
-            table: ResourceTable::new(),
-            limiter: MemoryLimiter::new(MEMORY_BYTES),
-        })
-    }
-}
-
-impl StoreData for State {
-    fn limiter(&mut self) -> &mut MemoryLimiter {
-        &mut self.limiter
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
+/// One folder is all that the bundler sees.
+fn sandbox(
+    folder: &Path,
+    script: &Path,
+    [bundle, said]: [MemoryOutputPipe; 2],
+) -> Result<Sandbox<()>, BundleFailure> {
+    let name = script.strip_prefix(folder).unwrap_or(script).to_string_lossy();
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut wasi = WasiCtx::builder();
+    wasi.args(&["esbuild", &format!("./{name}")])
+        .args(&ARGUMENTS)
+        .env("PWD", "/")
+        .stdout(bundle)
+        .stderr(said)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .preopened_dir(folder, "/", FsPerms::ReadOnly)
+        .map_err(|source| BundleFailure::Read { path: folder.to_owned(), source })?;
+    Ok(Sandbox::new(wasi.build(), MEMORY_BYTES, ()))
 }

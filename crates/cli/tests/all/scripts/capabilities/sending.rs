@@ -30,7 +30,7 @@ async fn messages_to_the_apps_own_queues() {
             })
         };
         let (first, second) = (of("a text"), of("hi"));
-        assert_eq!(first["attributes"]["datacontenttype"], "text/x", "{source}: {first}");
+        assert_eq!(first["content_type"], "text/x", "{source}: {first}");
         assert_eq!(first["attributes"]["number"], "7", "{source}: {first}");
         assert_eq!(second["attributes"]["number"], Value::Null, "{source}: {second}");
         let told = step(&server, "messaging?other").await;

@@ -22,11 +22,12 @@ sub answer ($event, $connection, $data) {
 sub handle ($env) {
     my ($event, $path) = $env->@{qw(HTTP_CE_TYPE PATH_INFO)};
     return Dayfly::KeyValue->open->get(substr $path, 1) // '' if !defined $event;
-    local $/;
-    my ($data, $subject) = (readline $env->{'psgi.input'}, $env->{HTTP_CE_SUBJECT});
-    return answer($event, $subject, $data) if $event =~ /^dayfly\.websocket\./;
+    my $subject = $env->{HTTP_CE_SUBJECT};
+    my $data = do { local $/; readline $env->{'psgi.input'} } // '';
+    utf8::decode(my $text = $data);
+    return answer($event, $subject, $text) if $event =~ /^dayfly\.websocket\./;
     die 'on purpose' if $data eq 'fail';
-    my $told = [$subject, $data, $env->{CONTENT_TYPE}, $env->{REQUEST_METHOD}, $path];
+    my $told = [$subject, $text, $env->{CONTENT_TYPE}, $env->{REQUEST_METHOD}, $path];
     Dayfly::KeyValue->open->set($event, encode_json($told));
     return uc $data;
 }

@@ -23,11 +23,23 @@ async function answer(request) {
       console.log("stdout line");
       console.error("stderr line");
       return new Response("logged\n");
+    case "/page":
+      return page(request);
     case "/throw":
       throw new Error("this handler throws when asked to");
     default:
       return new Response(`no such path: ${url.pathname}\n`, { status: 404 });
   }
+}
+
+// As bench/scripts/page.js has it, so that the two can be measured beside each other.
+const escape = (text) => text.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
+const list = (items) => `<ul>${items.map((item) => `<li>${escape(item.name)}</li>`).join("")}</ul>`;
+const all = Array.from({ length: 20 }, (_, i) => ({ name: `item <${i}>`, price: i * 1.5 }));
+
+function page(request) {
+  const items = all.slice(0, 10);
+  return Response.json({ html: list(items), items, at: new Date().toISOString(), path: request.url });
 }
 
 function contentType(request) {

@@ -3,6 +3,8 @@
 import sys
 from urllib.parse import parse_qs, urlsplit
 
+# What is measured beside a script: bench/scripts/page.py.
+import page
 from componentize_py_types import Err, Ok
 from wit_world import exports
 from wit_world.imports import outgoing_handler
@@ -34,6 +36,8 @@ class IncomingHandler(exports.IncomingHandler):
                 answer(response_out, 200, [header_lines(request).encode()])
             case "/fetch":
                 fetch(response_out, parse_qs(target.query)["url"][0])
+            case "/page":
+                answer(response_out, 200, page.app({"PATH_INFO": target.path}, lambda *_: None))
             case "/log":
                 print("stdout line")
                 print("stderr line", file=sys.stderr)

@@ -145,7 +145,7 @@ pub(crate) fn run(root: &Path, folder: &Path, _seconds: u64) -> Result<()> {
 fn measure(root: &Path, work: &Path, case: &Case) -> Result<Measured> {
     let [usual, leanest] = case.native.map(native);
     Ok(Measured {
-        resident: resident(&peer(root, work, case.script, "")?)?,
+        resident: resident(&peer(root, work, case.script, "")?, "/")?,
         away: not_resident(root, work, case.script)?,
         unfrozen: unfrozen::start(&root.join("bench/scripts").join(case.script), work)?,
         changed: changed::to_answered(root, work, case.script)?,
@@ -160,13 +160,13 @@ fn peer(root: &Path, work: &Path, script: &str, flags: &str) -> Result<Peer> {
 }
 
 /// How long each request takes.
-fn resident(peer: &Peer) -> Result<Vec<f64>> {
+fn resident(peer: &Peer, path: &str) -> Result<Vec<f64>> {
     let server = peer.start()?;
     let client = Client::new(server.port)?;
     for _ in 0..REQUESTS / 10 {
-        client.ask("/")?;
+        client.ask(path)?;
     }
-    (0..REQUESTS).map(|_| client.ask("/")).collect()
+    (0..REQUESTS).map(|_| client.ask(path)).collect()
 }
 
 fn not_resident(root: &Path, work: &Path, script: &str) -> Result<f64> {

@@ -90,7 +90,9 @@ pub(crate) fn wasmtime_config(
         wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     wasmtime
-        .memory_init_cow(true)
+        // Memories of the host's can begin as no image of Wasmtime's own: those of parts that keep theirs are
+        // copied into place.
+        .memory_init_cow(!flavour.is_imaged())
         .memory_guaranteed_dense_image_size(DENSE_IMAGE_BYTES)
         .epoch_interruption(true)
         .consume_fuel(flavour.is_counted())

@@ -27,7 +27,11 @@ pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;
 pub use refusals::define as define_refusals;
-use world::State;
+
+use crate::sandbox::Sandbox;
+
+/// What the host holds for an instance that is being initialised.
+type State = Sandbox<world::Own>;
 
 /// What an initialiser may use.
 #[derive(Debug, Clone)]
@@ -105,8 +109,8 @@ pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Fro
     let name = initialiser::find(&wasm, terms.initialiser.as_deref())?;
     let seed = seed::of(&wasm, terms);
     let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
-    let state = State::new(terms, &seed)?;
-    let output = state.output();
+    let state = world::new(terms, &seed)?;
+    let output = state.own.output.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(FreezeError::Runtime)?;
     let frozen = runtime.block_on(async {

@@ -43,6 +43,7 @@ pub use wheels::{Wheels, WheelsError, WheelsFailure, install};
 /// The world of what comes out, and what it is made of.
 const WORLD: &str = concat!(
     include_str!("../wit/script.wit"),
+    include_str!("../wit/dayfly.wit"),
     include_str!("../wit/spin.wit"),
     include_str!("../wit/wasi.wit")
 );

@@ -17,6 +17,7 @@ pub mod shutdown;
 mod signals;
 mod socket;
 pub mod tls;
+mod tunnels;
 mod unread;
 pub mod upgrade;
 mod watch;

@@ -12,6 +12,8 @@ pub async fn page(url: &str) -> String {
     chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
     chromium.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
     chromium.args(["--disable-component-update", "--virtual-time-budget=10000", "--dump-dom"]);
+    // Those of tests are signed by nobody that it knows.
+    chromium.arg("--ignore-certificate-errors");
     chromium.arg(format!("--user-data-dir={}", profile.path().display()));
     run(chromium.arg(url)).await
 }

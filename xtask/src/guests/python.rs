@@ -11,7 +11,7 @@ use crate::process::run_quietly;
 pub const PLAIN: Recipe = Recipe {
     language: "Python",
     version: 1,
-    inputs: &["xtask/tools/python/base.txt", wit::WASI],
+    inputs: &["xtask/tools/python/base.txt", wit::WASI, PAGE],
     build: plain,
 };
 
@@ -43,9 +43,15 @@ pub const SPIN_5: Recipe = Recipe {
 /// What the guests of both SDKs run scripts with.
 const SHARED: &str = "guests/python-spin-3/shared";
 
+/// The page that is measured, as a script and as a component.
+const PAGE: &str = "bench/scripts/page.py";
+
 fn plain(job: &Job) -> Result<()> {
     let world = wit::lay_out(job, "0.2.12")?;
-    compile(job, "venv", &["-d", &world.to_string_lossy(), "-w", "handler"], &[])
+    let page = job.tree.root().join(PAGE);
+    let scripts = page.parent().unwrap_or(&page).to_string_lossy();
+    let paths = ["-p", ".", "-p", &scripts];
+    compile(job, "venv", &["-d", &world.to_string_lossy(), "-w", "handler"], &paths)
 }
 
 /// Compiles `app.py` for the world that the words choose, with modules from where `paths` say.

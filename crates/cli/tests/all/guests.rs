@@ -240,3 +240,22 @@ async fn go_as_a_command() {
 async fn assemblyscript_as_a_command() {
     answers_cgi("assemblyscript-command").await;
 }
+
+#[tokio::test]
+async fn pages_that_are_measured_beside_scripts_are_the_scripts_own() {
+    for (guest, script) in [("js-componentize", "page.js"), ("python-http", "page.py")] {
+        let app = App::of(guest);
+        let component = dayfly().up(app.folder()).await;
+        let file = workspace().join("bench/scripts").join(script);
+        let interpreted = crate::scripts::with_interpreters().up(file).await;
+        let page = |text: String| -> serde_json::Value { serde_json::from_str(&text).unwrap() };
+        let one = page(component.text("/page").await);
+        let other = page(interpreted.text("/page").await);
+        for part in ["html", "items"] {
+            assert_eq!(one[part], other[part], "{guest}");
+            assert!(!one[part].is_null(), "{guest}");
+        }
+        component.stop().await;
+        interpreted.stop().await;
+    }
+}

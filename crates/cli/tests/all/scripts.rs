@@ -1,6 +1,7 @@
 //! Source files as components: frozen, and thawed for each request.
 
 mod capabilities;
+mod events;
 
 use std::collections::BTreeSet;
 use std::fs;

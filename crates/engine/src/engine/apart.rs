@@ -12,20 +12,18 @@ use crate::image::{self, Image, Split};
 use crate::{Code, Digest, EngineError, Flavour};
 
 impl Engine {
-    /// Code of a component in two parts, whatever its size, made as soon as can be.
-    pub(crate) fn load_apart(&self, wasm: &[u8]) -> Result<Code, EngineError> {
-        let split = image::split(wasm)
-            .map_err(|image::Unsuited(reason)| EngineError::Unfreezable { reason })?;
+    /// Code of a component in two parts, whatever its size, made as soon as can be, to be frozen.
+    pub(crate) fn load_apart(&self, wasm: &[u8], split: &Split<'_>) -> Result<Code, EngineError> {
         let flavour = Flavour::of(wasm)?.imaged(true);
         let digest = Digest::of(wasm);
         let at_hand = self.base_at_hand(flavour, split.digest)?;
         if !at_hand && let Some(baseline) = self.baseline(flavour)? {
             // What it does not support, this one may.
-            if let Ok(code) = baseline.load_split(digest, flavour, &split, false) {
+            if let Ok(code) = baseline.load_split(digest, flavour, split, false) {
                 return Ok(Code::from(Arc::new(code)));
             }
         }
-        let code = self.load_split(digest, flavour, &split, false)?;
+        let code = self.load_split(digest, flavour, split, false)?;
         Ok(Code::from(Arc::new(code)))
     }
 
@@ -46,7 +44,7 @@ impl Engine {
         keep_image: bool,
     ) -> Result<CodeInner, EngineError> {
         let flavour = flavour.imaged(true);
-        let bytes = Image::encode(split);
+        let bytes = split.image();
         let base = self.load_base(flavour, split)?;
         let length = bytes.len() as u64;
         let kept = match &self.inner.cache {
@@ -75,11 +73,25 @@ impl Engine {
         }
         let code = match self.find_whole(flavour, digest)? {
             Some(code) => code,
-            None => self.load_whole(digest, flavour, &split.base)?,
+            None => self.load_whole(digest, flavour, split.base())?,
         };
         let code = Arc::new(code);
         *slot = Arc::downgrade(&code);
         Ok(code)
+    }
+
+    /// Keeps the image of a component, as well as it can, for when that is loaded.
+    pub(crate) fn keep_image(&self, wasm: &[u8], bytes: &[u8]) {
+        let Some(Ok(cache)) = &self.inner.cache else { return };
+        // A smaller one is loaded whole.
+        if wasm.len() < image::SMALLEST_BYTES {
+            return;
+        }
+        let key = Flavour::of(wasm)
+            .and_then(|flavour| self.image_key(flavour.imaged(true), Digest::of(wasm)));
+        if let Ok(key) = key {
+            cache.put(&key, bytes);
+        }
     }
 
     fn image_key(&self, flavour: Flavour, digest: Digest) -> Result<ArtifactKey, EngineError> {

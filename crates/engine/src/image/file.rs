@@ -17,7 +17,7 @@ use std::sync::{Mutex, OnceLock};
 
 use super::PAGE_BYTES;
 use super::memory::{Pristine, Slot};
-use super::split::Split;
+use super::module::Data;
 use crate::Digest;
 
 /// The size of a page of this machine's, or a multiple of it: what can be mapped apart.
@@ -27,6 +27,9 @@ const MAP_BYTES: u64 = 4096;
 const GAP_BYTES: u64 = 1 << 20;
 /// Extents that an image may have; zeros between further ones are kept.
 const MAX_EXTENTS: usize = 32;
+
+/// A page that was never written to.
+const ZEROS: [u8; MAP_BYTES as usize] = [0; MAP_BYTES as usize];
 
 const VERSION: u32 = 1;
 const EXTENT_BYTES: usize = 16;
@@ -57,16 +60,26 @@ pub(crate) struct Image {
     pub(super) pristine: OnceLock<Option<Pristine>>,
 }
 
-impl Image {
-    /// The bytes of the file of a split component's image.
-    pub(crate) fn encode(split: &Split<'_>) -> Vec<u8> {
-        let bytes = split.pages * PAGE_BYTES;
-        let last_page = split.last_page();
+/// What a file holds.
+pub(super) struct Contents<'a> {
+    /// The digest of the code that it is for.
+    pub(super) base: &'a Digest,
+    /// How large the memory is, with the page of globals at its end.
+    pub(super) pages: u64,
+    /// What is in it; the rest is zero. Later ones go over earlier ones.
+    pub(super) data: &'a [Data<'a>],
+    /// That page.
+    pub(super) last_page: &'a [u8],
+}
+
+impl Contents<'_> {
+    /// The bytes of the file.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let bytes = self.pages * PAGE_BYTES;
         let pieces = || {
-            split
-                .pieces()
-                .chain([(bytes - PAGE_BYTES, &last_page[..])])
-                .filter(|it| !it.1.is_empty())
+            let data = self.data.iter().map(|data| (data.offset, data.bytes));
+            let all = data.chain([(bytes - PAGE_BYTES, self.last_page)]);
+            all.filter(|it| !it.1.is_empty())
         };
         let extents = extents(pieces().map(|(at, piece)| at..at + piece.len() as u64));
         let total: u64 = extents.iter().map(|extent| extent.length).sum();
@@ -81,14 +94,16 @@ impl Image {
             out.extend_from_slice(&extent.offset.to_le_bytes());
             out.extend_from_slice(&extent.length.to_le_bytes());
         }
-        out.extend_from_slice(split.digest.as_bytes());
+        out.extend_from_slice(self.base.as_bytes());
         out.extend_from_slice(&bytes.to_le_bytes());
         out.extend_from_slice(&u32::try_from(extents.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(&VERSION.to_le_bytes());
         out
     }
+}
 
-    /// Opens an image whose file's first `length` bytes are what [`Image::encode`] gave.
+impl Image {
+    /// Opens an image whose file's first `length` bytes are what [`Contents::encode`] gave.
     pub(crate) fn open(file: File, length: u64) -> io::Result<Image> {
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is no image");
         let mut tail = [0; TAIL_BYTES];
@@ -181,6 +196,10 @@ pub(super) fn pieces(memory: &[u8]) -> Vec<Range<usize>> {
     let page = MAP_BYTES as usize;
     let mut found: Vec<Range<usize>> = Vec::new();
     for (i, bytes) in memory.chunks(page).enumerate() {
+        // Most pages of a large memory are zero, and compared at once.
+        if *bytes == ZEROS[..bytes.len()] {
+            continue;
+        }
         let Some(first) = bytes.iter().position(|byte| *byte != 0) else { continue };
         let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(first);
         let at = i * page;

@@ -6,15 +6,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use super::{Instantiating, Place, SAVE, Wanted, grown};
+use super::{Instantiating, Place, SAVE, Shape, Unsuited, Wanted};
 use crate::code::CodeInner;
 use crate::image::Image;
-use crate::{Code, Engine, EngineError};
+use crate::{Code, Digest, Engine, EngineError};
 
 /// A component that is about to be frozen: instantiate it by [`Freezing::instantiating`], call what
 /// initialises it, and [`Freezing::finish`].
 pub struct Freezing {
+    engine: Engine,
     wasm: Vec<u8>,
+    shape: Shape,
+    /// The digest of its code, and the globals with which it would begin.
+    base: Digest,
+    last_page: Vec<u8>,
     code: Code,
     place: Arc<Place>,
 }
@@ -27,8 +32,14 @@ impl Engine {
     /// [`EngineError::Unfreezable`] when the component is not of a form that can be frozen; else as
     /// [`Engine::load`].
     pub fn freezing(&self, wasm: Vec<u8>) -> Result<Freezing, EngineError> {
-        let code = self.load_apart(&wasm)?;
-        Ok(Freezing { wasm, code, place: Arc::default() })
+        let unsuited = |Unsuited(reason)| EngineError::Unfreezable { reason };
+        let shape = Shape::read(&wasm).map_err(unsuited)?;
+        let split = shape.split(&wasm).map_err(unsuited)?;
+        let code = self.load_apart(&wasm, &split)?;
+        let (base, last_page) = (split.digest, split.last_page());
+        drop(split);
+        let (engine, place) = (self.clone(), Arc::default());
+        Ok(Freezing { engine, wasm, shape, base, last_page, code, place })
     }
 }
 
@@ -51,7 +62,7 @@ impl Freezing {
 
     /// The component as if its instances began as this one is now: a component like any other, which
     /// runs anywhere. What the host holds for the instance (files that it opened, handles) is not a
-    /// part of it.
+    /// part of it. Its image is kept, so that loading it finds that.
     ///
     /// # Errors
     /// When the instance traps, or has grown as large as it may be.
@@ -69,8 +80,11 @@ impl Freezing {
         // SAFETY: the memory said where it is, and lives in the store, which is not used meanwhile;
         // all of its bytes may be read.
         let memory = unsafe { std::slice::from_raw_parts(start as *const u8, bytes) };
-        let frozen = grown(&self.wasm, memory);
+        let split_into = (&self.base, &self.last_page[..]);
+        let frozen = self.shape.grown(&self.wasm, memory, split_into);
         drop(store);
-        frozen.map_err(|reason| wasmtime::Error::msg(reason.to_string()))
+        let frozen = frozen.map_err(|reason| wasmtime::Error::msg(reason.to_string()))?;
+        self.engine.keep_image(&frozen.wasm, &frozen.image);
+        Ok(frozen.wasm)
     }
 }

@@ -13,6 +13,7 @@
 //! being made. Its pooling allocator takes no memories of others, so these instances have none of
 //! its pools; ours keeps mapped memories (`memory.rs`) and stacks (`stacks.rs`) instead.
 
+mod composed;
 mod dirty;
 mod file;
 mod freeze;
@@ -22,6 +23,8 @@ mod outline;
 mod sections;
 mod split;
 mod stacks;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -34,7 +37,7 @@ pub use freeze::Freezing;
 
 pub(crate) use file::{Image, in_memory};
 pub(crate) use memory::Memories;
-pub(crate) use split::{SAVE, Split, Unsuited, grown, split};
+pub(crate) use split::{SAVE, Shape, Split, Unsuited, split};
 pub(crate) use stacks::Stacks;
 
 /// Smaller components have their memory's image compiled in: what their code takes to compile and to

@@ -160,7 +160,8 @@ impl Global {
 /// Whether bytes of code may hold an instruction that names a data segment: `memory.init` or
 /// `data.drop`. Tools that optimise write a data count section whether or not there is one.
 fn may_name_data(code: &[u8]) -> bool {
-    code.windows(2).any(|two| two[0] == 0xfc && matches!(two[1] & 0x7f, 8 | 9))
+    let follows = |at: usize| code.get(at + 1).is_some_and(|next| matches!(next & 0x7f, 8 | 9));
+    memchr::memchr_iter(0xfc, code).any(follows)
 }
 
 fn has_named_data(body: &wasmparser::FunctionBody<'_>) -> Suited<bool> {

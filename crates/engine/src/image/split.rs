@@ -9,13 +9,14 @@ use wasmparser::{
     ExternalKind, Instance, Parser, Payload,
 };
 
-use super::PAGE_BYTES;
+use super::file::{Contents, pieces};
 use super::module::{Data, Grown, Rewriting};
 use super::outline::{Outline, Role};
+use super::{PAGE_BYTES, composed};
 use crate::Digest;
 
 /// Why a component stays whole.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unsuited(pub(crate) &'static str);
 
@@ -48,39 +49,80 @@ const MAX_GLOBALS: usize = PAGE_BYTES as usize / 8;
 
 /// A component in two parts.
 pub(crate) struct Split<'a> {
-    /// The code, as a component that does nothing without a memory.
-    pub(crate) base: Vec<u8>,
-    /// The digest of that.
+    halves: Halves<'a>,
+    /// The digest of the code.
     pub(crate) digest: Digest,
+}
+
+/// The same, as it comes out.
+pub(super) struct Halves<'a> {
+    /// The code, as a component that does nothing without a memory.
+    pub(super) base: Vec<u8>,
     /// How large the memory is, with the page of globals at its end.
-    pub(crate) pages: u64,
+    pages: u64,
     /// What the memory holds at first; the rest is zero. Later ones go over earlier ones.
     data: Vec<Data<'a>>,
     globals: Vec<u64>,
 }
 
-impl Split<'_> {
-    /// The pieces of memory that are not zero, each with its place; what is behind another goes over
-    /// it.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.data.iter().map(|data| (data.offset, data.bytes))
+impl<'a> Split<'a> {
+    fn new(halves: Halves<'a>) -> Self {
+        let digest = Digest::of(&halves.base);
+        Self { halves, digest }
+    }
+
+    /// The code, as a component that does nothing without a memory.
+    pub(crate) fn base(&self) -> &[u8] {
+        &self.halves.base
+    }
+
+    /// The bytes of the image's file.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        Contents {
+            base: &self.digest,
+            pages: self.halves.pages,
+            data: &self.halves.data,
+            last_page: &self.last_page(),
+        }
+        .encode()
     }
 
     /// The last page: the values of globals.
     pub(crate) fn last_page(&self) -> Vec<u8> {
-        let mut page: Vec<u8> = self.globals.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        let mut page: Vec<u8> =
+            self.halves.globals.iter().flat_map(|bits| bits.to_le_bytes()).collect();
         page.resize(PAGE_BYTES as usize, 0);
         page
     }
 }
 
+/// What is composed of others has no memory of its own.
+const COMPOSED: Unsuited = Unsuited("it is composed of others");
+
 /// Splits a component.
 ///
 /// # Errors
 /// When it is not of the form that most tools make: one memory, whose owner stands at the root of
-/// the component. Whatever else is wrong with it, is others' to say.
+/// the component, or of a part that it is composed of. Whatever else is wrong with it, is others' to say.
 pub(crate) fn split(component: &[u8]) -> Suited<Split<'_>> {
-    let shape = Shape::read(component)?;
+    match Shape::read(component) {
+        Ok(shape) => shape.split(component),
+        Err(COMPOSED) => Ok(Split::new(composed::split(component)?)),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// The halves of a component that is a part of another.
+pub(super) fn halves(component: &[u8]) -> Suited<Halves<'_>> {
+    match Shape::read(component) {
+        Ok(shape) => own_halves(component, &shape),
+        Err(COMPOSED) => composed::split(component),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// The halves of a component with a memory of its own.
+fn own_halves<'a>(component: &'a [u8], shape: &Shape) -> Suited<Halves<'a>> {
     let owner = &shape.modules[shape.owner];
     // A start function may grow the memory, and others would look for their globals at its end.
     let only_owner = shape.modules.iter().any(|module| module.outline.has_start);
@@ -126,43 +168,7 @@ pub(crate) fn split(component: &[u8]) -> Suited<Split<'_>> {
     if data.iter().any(|data| data.offset + data.bytes.len() as u64 > end) {
         return Err(Unsuited("its data does not fit its memory"));
     }
-    shape.export_save(&mut base);
-    let digest = Digest::of(&base);
-    Ok(Split { base, digest, pages: owner.outline.pages + 1, data, globals })
-}
-
-/// A component whose memory, and the globals of the memory's owner, have become these: the memory
-/// ends with the page that [`SAVE`] adds.
-///
-/// # Errors
-/// As [`split`].
-pub(crate) fn grown(component: &[u8], memory: &[u8]) -> Suited<Vec<u8>> {
-    let shape = Shape::read(component)?;
-    let owner = &shape.modules[shape.owner];
-    let (memory, last) = memory
-        .len()
-        .checked_sub(PAGE_BYTES as usize)
-        .map(|end| memory.split_at(end))
-        .ok_or(Unsuited("its memory has gone"))?;
-    let globals: Vec<u64> = last
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .take(owner.outline.globals.len())
-        .map(|bytes| u64::from_le_bytes(*bytes))
-        .collect();
-    let pieces = super::file::pieces(memory);
-    let data: Vec<Data<'_>> = pieces
-        .into_iter()
-        .map(|range| Data { offset: range.start as u64, bytes: &memory[range] })
-        .collect();
-    let grown = Grown { pages: memory.len() as u64 / PAGE_BYTES, globals: &globals, data: &data };
-    let module = grown.rewrite(&owner.outline, &component[owner.content.clone()])?;
-    let mut whole = component[..owner.section.start].to_vec();
-    whole.push(CORE_MODULE);
-    module.encode(&mut whole);
-    whole.extend_from_slice(&component[owner.section.end..]);
-    Ok(whole)
+    Ok(Halves { base, pages: owner.outline.pages + 1, data, globals })
 }
 
 fn slots(module: &Module) -> Suited<u32> {
@@ -183,8 +189,8 @@ struct Module {
     outline: Outline,
 }
 
-/// What has to be known of a component.
-struct Shape {
+/// What has to be known of a component that has a memory of its own.
+pub(crate) struct Shape {
     modules: Vec<Module>,
     /// Which of them has the memory.
     owner: usize,
@@ -195,8 +201,64 @@ struct Shape {
     types: u32,
 }
 
+/// What a component becomes whose memory has become another.
+pub(crate) struct Frozen {
+    /// The component, which begins there.
+    pub(crate) wasm: Vec<u8>,
+    /// The bytes of its image's file.
+    pub(crate) image: Vec<u8>,
+}
+
 impl Shape {
-    fn read(component: &[u8]) -> Suited<Shape> {
+    /// Splits the component that this is of; its base exports [`SAVE`].
+    ///
+    /// # Errors
+    /// As [`split`].
+    pub(crate) fn split<'a>(&self, component: &'a [u8]) -> Suited<Split<'a>> {
+        let mut halves = own_halves(component, self)?;
+        self.export_save(&mut halves.base);
+        Ok(Split::new(halves))
+    }
+
+    /// The component as if its memory, and the globals of the memory's owner, began as these: the memory
+    /// ends with the page that [`SAVE`] adds. `base` and `last_page` are those that it was split into.
+    ///
+    /// # Errors
+    /// As [`split`].
+    pub(crate) fn grown(
+        &self,
+        component: &[u8],
+        memory: &[u8],
+        (base, last_page): (&Digest, &[u8]),
+    ) -> Suited<Frozen> {
+        let owner = &self.modules[self.owner];
+        let gone = Unsuited("its memory has gone");
+        let end = memory.len().checked_sub(PAGE_BYTES as usize).ok_or(gone)?;
+        let (memory, saved) = memory.split_at(end);
+        let own = owner.outline.globals.len();
+        let globals: Vec<u64> =
+            saved.as_chunks::<8>().0.iter().take(own).map(|it| u64::from_le_bytes(*it)).collect();
+        let data: Vec<Data<'_>> = pieces(memory)
+            .into_iter()
+            .map(|range| Data { offset: range.start as u64, bytes: &memory[range] })
+            .collect();
+        let pages = memory.len() as u64 / PAGE_BYTES;
+        let grown = Grown { pages, globals: &globals, data: &data };
+        let module = grown.rewrite(&owner.outline, &component[owner.content.clone()])?;
+        let mut wasm = Vec::with_capacity(component.len() + module.len());
+        wasm.extend_from_slice(&component[..owner.section.start]);
+        wasm.push(CORE_MODULE);
+        module.encode(&mut wasm);
+        wasm.extend_from_slice(&component[owner.section.end..]);
+        // The owner's globals come first; those of others begin as they did.
+        let last_page = [&saved[..own * 8], &last_page[own * 8..]].concat();
+        let contents = Contents { base, pages: pages + 1, data: &data, last_page: &last_page };
+        Ok(Frozen { wasm, image: contents.encode() })
+    }
+
+    /// # Errors
+    /// When the component is not of the form that [`split`] wants.
+    pub(crate) fn read(component: &[u8]) -> Suited<Shape> {
         let mut parser = Parser::new(0);
         let mut modules = Vec::new();
         let (mut core_functions, mut functions, mut types) = (0, 0, 0);
@@ -221,7 +283,7 @@ impl Shape {
                 Payload::ComponentSection { unchecked_range: content, .. } => {
                     let bytes = component.get(content.clone()).ok_or(Unsuited("it is damaged"))?;
                     if has_modules(bytes)? {
-                        return Err(Unsuited("it is composed of others"));
+                        return Err(COMPOSED);
                     }
                     at = content.end;
                 }

@@ -11,8 +11,12 @@ const MIB: u64 = 1 << 20;
 /// A component that counts in every kind of global and in memory: `initialize` makes it grow, and
 /// `count` counts on and says how far it got. `data` is what its memory holds at its end.
 fn counter(data: &str) -> Vec<u8> {
+    wat::parse_str(counter_text(data)).unwrap()
+}
+
+fn counter_text(data: &str) -> String {
     let start = 65_536 * 40 - data.len();
-    let text = format!(
+    format!(
         r#"(component
             (core module $state
                 (memory (export "memory") 40)
@@ -54,6 +58,31 @@ fn counter(data: &str) -> Vec<u8> {
             (func (export "initialize") (canon lift (core func $s "initialize")))
             (func (export "count") (result u32) (canon lift (core func $o "count"))))"#,
         last = 65_536 * 43 - 4,
+    )
+}
+
+/// A counter and something before it that has a memory of its own, as one component: it adds a million and
+/// how often it was called itself.
+fn composed(data: &str) -> Vec<u8> {
+    let counter = counter_text(data).replacen("(component", "(component $counter", 1);
+    let text = format!(
+        r#"(component
+            {counter}
+            (component $before
+                (import "count" (func $count (result u32)))
+                (core func $next (canon lower (func $count)))
+                (core module $own
+                    (import "" "next" (func $next (result i32)))
+                    (memory 1)
+                    (data (i32.const 0) "\40\42\0f\00")
+                    (func (export "count") (result i32)
+                        (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+                        (i32.add (i32.load (i32.const 0)) (call $next))))
+                (core instance $o (instantiate $own (with "" (instance (export "next" (func $next))))))
+                (func (export "count") (result u32) (canon lift (core func $o "count"))))
+            (instance $c (instantiate $counter))
+            (instance $b (instantiate $before (with "count" (func $c "count"))))
+            (export "count" (func $b "count")))"#
     );
     wat::parse_str(text).unwrap()
 }
@@ -146,6 +175,31 @@ async fn instances_begin_where_one_was_frozen() {
         if mode == Mode::Aot {
             assert_eq!(apart.code().origin(), Origin::Cached);
         }
+    }
+}
+
+#[tokio::test]
+async fn composed_components_share_their_code_too() {
+    for mode in support::MODES {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = support::engine(mode, Some(folder.path()));
+        let large = |end: &str| composed(&format!("{}{end}", "x".repeat(1 << 20)));
+        for (end, is_first) in [("one", true), ("another", false)] {
+            let code = engine.load(&large(end)).unwrap();
+            assert!(code.flavour().is_imaged(), "{mode}");
+            if mode == Mode::Aot {
+                assert_eq!(code.origin() == Origin::Cached, !is_first, "{end}");
+            }
+            for _ in 0..3 {
+                let (mut store, instance) = instance(&code, 64 * MIB).await.unwrap();
+                // Either memory begins anew.
+                assert_eq!(count(&mut store, instance).await, FRESH + 1_000_001, "{mode}");
+                assert_eq!(count(&mut store, instance).await, FRESH + 1_100_004, "{mode}");
+            }
+        }
+        // It is frozen before it is composed.
+        let told = engine.freezing(large("one")).err().unwrap();
+        assert!(chain(&told).contains("it is composed of others"), "{told}");
     }
 }
 

@@ -15,7 +15,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     OpenFlags, PathFlags,
 };
 
-use super::world::{EPOCH, State};
+use super::State;
+use super::world::EPOCH;
 
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
@@ -123,7 +124,7 @@ fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]descriptor.metadata-hash", |mut store, (file,)| {
         Box::new(async move {
             let found = files(&mut store).metadata_hash(file).await;
-            let found = found.map(|found| store.data_mut().seen.number(&found));
+            let found = found.map(|found| store.data_mut().own.seen.number(&found));
             answer(&mut store, found)
         })
     })?;
@@ -136,7 +137,7 @@ fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
                     files(&mut store).metadata_hash_at(folder, flags, path).await
                 };
                 let found = asking.await;
-                let found = found.map(|found| store.data_mut().seen.number(&found));
+                let found = found.map(|found| store.data_mut().own.seen.number(&found));
                 answer(&mut store, found)
             })
         },
@@ -150,7 +151,7 @@ fn listing(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
             let found = files(&mut store).read_directory(folder).await;
             if let Ok(stream) = &found {
                 // What had this number before was perhaps not listed to its end.
-                store.data_mut().seen.listings.remove(&stream.rep());
+                store.data_mut().own.seen.listings.remove(&stream.rep());
             }
             answer(&mut store, found)
         })
@@ -194,7 +195,7 @@ async fn next_entry(
     stream: &Resource<DirectoryEntryStream>,
 ) -> FsResult<Option<DirectoryEntry>> {
     let same = || Resource::new_borrow(stream.rep());
-    if let Some(listing) = store.data_mut().seen.listings.get_mut(&stream.rep()) {
+    if let Some(listing) = store.data_mut().own.seen.listings.get_mut(&stream.rep()) {
         return Ok(listing.pop());
     }
     let mut listing = Vec::new();
@@ -205,6 +206,6 @@ async fn next_entry(
     }
     listing.sort_by(|one, other| other.name.cmp(&one.name));
     let next = listing.pop();
-    store.data_mut().seen.listings.insert(stream.rep(), listing);
+    store.data_mut().own.seen.listings.insert(stream.rep(), listing);
     Ok(next)
 }

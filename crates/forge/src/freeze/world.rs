@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dayfly_engine::{MemoryLimiter, StoreData};
-use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::random::Deterministic;
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::files::Seen;
-use super::{FreezeError, FreezeTerms};
+use super::{FreezeError, FreezeTerms, State};
+use crate::sandbox::Sandbox;
 
 /// The time at which every initialiser begins: the first second of 2025, in seconds since 1970.
 pub(super) const EPOCH: Duration = Duration::from_secs(1_735_689_600);
@@ -21,12 +20,9 @@ const TICK: Duration = Duration::from_micros(1);
 /// Random bytes until they repeat.
 const RANDOM_BYTES: usize = 64 << 10;
 
-/// What the host holds for an instance that is being initialised.
-pub(super) struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    limiter: MemoryLimiter,
-    output: Output,
+/// What is known of an initialiser beside what it may use.
+pub(super) struct Own {
+    pub(super) output: Output,
     pub(super) seen: Seen,
 }
 
@@ -45,54 +41,28 @@ impl Output {
     }
 }
 
-impl State {
-    pub(super) fn new(terms: &FreezeTerms, seed: &blake3::Hash) -> Result<Self, FreezeError> {
-        let output = Output {
-            stdout: MemoryOutputPipe::new(terms.output_bytes),
-            stderr: MemoryOutputPipe::new(terms.output_bytes),
-        };
-        let mut wasi = WasiCtx::builder();
-        wasi.stdout(output.stdout.clone())
-            .stderr(output.stderr.clone())
-            .secure_random(random("secure", seed))
-            .insecure_random(random("insecure", seed))
-            .insecure_random_seed(u128::from_le_bytes(number(seed)))
-            .wall_clock(Wall::default())
-            .monotonic_clock(Monotonic::default())
-            .allow_tcp(false)
-            .allow_udp(false);
-        for folder in &terms.folders {
-            wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly)
-                .map_err(|source| FreezeError::Folder { folder: folder.host.clone(), source })?;
-        }
-        Ok(Self {
-            wasi: wasi.build(),
-            table: ResourceTable::new(),
-            limiter: MemoryLimiter::new(terms.memory_bytes),
-            output,
-            seen: Seen::default(),
-        })
+/// The world of one instance.
+pub(super) fn new(terms: &FreezeTerms, seed: &blake3::Hash) -> Result<State, FreezeError> {
+    let output = Output {
+        stdout: MemoryOutputPipe::new(terms.output_bytes),
+        stderr: MemoryOutputPipe::new(terms.output_bytes),
+    };
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(output.stdout.clone())
+        .stderr(output.stderr.clone())
+        .secure_random(random("secure", seed))
+        .insecure_random(random("insecure", seed))
+        .insecure_random_seed(u128::from_le_bytes(number(seed)))
+        .wall_clock(Wall::default())
+        .monotonic_clock(Monotonic::default())
+        .allow_tcp(false)
+        .allow_udp(false);
+    for folder in &terms.folders {
+        wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly)
+            .map_err(|source| FreezeError::Folder { folder: folder.host.clone(), source })?;
     }
-
-    pub(super) fn output(&self) -> Output {
-        self.output.clone()
-    }
-
-    pub(super) fn is_out_of_memory(&self) -> bool {
-        self.limiter.exceeded()
-    }
-}
-
-impl StoreData for State {
-    fn limiter(&mut self) -> &mut MemoryLimiter {
-        &mut self.limiter
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
+    let own = Own { output, seen: Seen::default() };
+    Ok(Sandbox::new(wasi.build(), terms.memory_bytes, own))
 }
 
 /// Bytes that look random, and are the same each time that the same is frozen.

@@ -11,6 +11,7 @@ mod outlet;
 mod post;
 mod replays;
 mod sends;
+mod vouch;
 mod workers;
 
 use std::collections::HashMap;
@@ -45,6 +46,7 @@ use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
 pub use post::send;
 use sends::Addressee;
+pub(crate) use vouch::vouched;
 use workers::Workers;
 
 /// A future of some source.

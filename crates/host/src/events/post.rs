@@ -17,6 +17,7 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 
 use super::Event;
+use super::vouch::vouch;
 use crate::dispatch::content_type;
 use crate::error::chain;
 
@@ -85,7 +86,10 @@ impl Poster {
         let mut own = event.own_headers();
         match plain {
             true => headers.extend(own.remove(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value))),
-            false => headers.extend(own),
+            false => {
+                headers.extend(own);
+                vouch(headers, event);
+            }
         }
         headers.extend(event.trace());
         let answering = match request.uri().scheme() == Some(&Scheme::HTTPS) {

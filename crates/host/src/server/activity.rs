@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::socket::Socket;
+use super::tunnels::Tunnels;
 use super::unread::Unread;
 
 /// A core's coarse clock, advanced by its sweep. It counts sweeps rather than time: when the core
@@ -90,6 +91,8 @@ pub(super) struct Activity {
     worked: AtomicU32,
     /// The answers of HTTP/2 that are streamed.
     pub(super) unread: Unread,
+    /// The streams of HTTP/2 that another protocol took over.
+    pub(super) tunnels: Tunnels,
     waker: OnceLock<Waker>,
 }
 
@@ -110,6 +113,7 @@ impl Activity {
             working: AtomicU32::new(0),
             worked: AtomicU32::new(now),
             unread: Unread::default(),
+            tunnels: Tunnels::default(),
             waker: OnceLock::new(),
         }
     }
@@ -184,11 +188,22 @@ impl Activity {
 
     /// Tells the connection what to do; orders only become stricter.
     pub(super) fn order(&self, order: Order) {
-        if self.order.fetch_max(order as u8, Relaxed) < order as u8
-            && let Some(waker) = self.waker.get()
-        {
+        if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+            self.wake();
+            self.tunnels.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Notes that a protocol is done with the stream that it took over.
+    pub(super) fn end_tunnel(&self) {
+        self.since.store(self.clock.now(), Relaxed);
+        self.wake();
     }
 
     pub(super) fn ordered(&self) -> Order {
@@ -219,6 +234,7 @@ impl Activity {
         if self.is(Stage::Upgraded) {
             return;
         }
+        self.tunnels.sweep(now, patience.write);
         if self.requests() > 0 {
             // Hyper sees that a client left only where it reads, which it does not while a body
             // waits to be read by the guest.
@@ -231,6 +247,8 @@ impl Activity {
             if since > patience.header {
                 self.order(Order::Drop);
             }
+        } else if self.tunnels.are_there() {
+            // What speaks there has bounds of its own.
         } else if self.ordered() == Order::Drain {
             if since.min(still) > patience.goodbye && !self.blocked.load(Relaxed) {
                 self.order(Order::Drop);
@@ -253,7 +271,7 @@ impl Activity {
     /// How ready the connection is to give way to another: the larger the sooner. `None` if it has
     /// a request, or has just come.
     pub(super) fn dispensable(&self) -> Option<(bool, u32)> {
-        let in_use = self.requests() > 0 || self.is(Stage::Upgraded);
+        let in_use = self.requests() > 0 || self.is(Stage::Upgraded) || self.tunnels.are_there();
         if in_use || self.blocked.load(Relaxed) || self.ordered() == Order::Drop {
             return None;
         }

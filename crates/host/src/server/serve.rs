@@ -141,8 +141,17 @@ async fn http2<H: Handler>(
         let session = session.clone();
         async move { session.answer(request).await }
     });
-    let mut connection = pin!(worker.http2.serve_connection(TokioIo::new(wire), service));
-    run(&activity, connection.as_mut(), |connection| connection.graceful_shutdown()).await
+    let result = {
+        let mut connection = pin!(worker.http2.serve_connection(TokioIo::new(wire), service));
+        run(&activity, connection.as_mut(), |connection| connection.graceful_shutdown()).await
+    };
+    // What took streams over hears that they are gone, and has its last words.
+    std::future::poll_fn(|_| match activity.tunnels.are_there() {
+        true => Poll::Pending,
+        false => Poll::Ready(()),
+    })
+    .await;
+    result
 }
 
 /// Drives a connection and does as it is told.

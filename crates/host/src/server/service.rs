@@ -7,13 +7,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::ext::Protocol as Asked;
 
 use super::activity::{Activity, Running};
 use super::connection::{Connection, Protocol};
 use super::handler::Handler;
+use super::tunnels;
 use super::unread::Impatient;
 use super::upgrade::Upgrade;
 use super::worker::Worker;
@@ -26,7 +28,7 @@ pub(super) struct Session<H> {
     pub(super) worker: Arc<Worker<H>>,
     pub(super) connection: Arc<Connection>,
     pub(super) activity: Arc<Activity>,
-    /// What takes the connection over once it was answered with 101.
+    /// What takes a connection of HTTP/1 over once it was answered with 101.
     pub(super) upgrade: OnceLock<Upgrade>,
 }
 
@@ -34,7 +36,7 @@ impl<H: Handler> Session<H> {
     /// Answers a request. Never fails: hyper would take an error for a reason to close.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Result<Response<WatchedBody>, std::convert::Infallible> {
         let http1 = self.connection.protocol == Protocol::Http1;
         let has_body = http1 && !request.body().is_end_stream();
@@ -42,6 +44,7 @@ impl<H: Handler> Session<H> {
         if !http1 {
             running.set_working(true);
         }
+        let opening = is_extended(&request).then(|| hyper::upgrade::on(&mut request));
         let mut record = Record::begin(&request, &self.connection);
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.check(&request) {
@@ -68,11 +71,13 @@ impl<H: Handler> Session<H> {
         if let Some(record) = &mut record {
             record.answered(&mut response);
         }
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(upgrade) = response.extensions_mut().remove()
-        {
+        match (response.extensions_mut().remove::<Upgrade>(), opening) {
+            (Some(upgrade), Some(opening)) => {
+                tokio::spawn(tunnels::serve(opening, upgrade, self.activity.clone()));
+            }
             // There is only one: nothing of HTTP comes after it.
-            let _ = self.upgrade.set(upgrade);
+            (Some(upgrade), None) => drop(self.upgrade.set(upgrade)),
+            (None, _) => {}
         }
         Ok(response.map(|body| WatchedBody { body, record, http1, running }))
     }
@@ -107,7 +112,7 @@ impl<H: Handler> Session<H> {
         if request.headers().len() > config.max_headers {
             return Err(Problem::HeadersTooLarge);
         }
-        if *request.method() == Method::CONNECT {
+        if *request.method() == Method::CONNECT && !is_extended(request) {
             return Err(Problem::Malformed);
         }
         check_coding(request.headers())?;
@@ -118,6 +123,11 @@ impl<H: Handler> Session<H> {
 
 /// Answers up to this size may lie ready for a client of HTTP/2 for as long as its connection.
 const SMALL_BYTES: usize = 4 << 10;
+
+/// Whether it asks for another protocol on a stream of HTTP/2.
+fn is_extended<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::CONNECT && request.extensions().get::<Asked>().is_some()
+}
 
 /// Whether it asks about the host rather than its app.
 fn is_about_host<B>(request: &Request<B>) -> bool {

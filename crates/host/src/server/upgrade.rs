@@ -1,6 +1,7 @@
-//! Another protocol on a connection that began as HTTP/1.1 (RFC 9110, section 7.8). A handler answers
-//! with 101 and an [`Upgrade`] among the response's extensions; once that is written, the upgrade has
-//! the connection, in the same task on the same core, until it ends.
+//! Another protocol on a connection that began as HTTP/1.1 (RFC 9110, section 7.8), or on a stream of
+//! HTTP/2 (RFC 8441). A handler answers with 101, or with 200, and an [`Upgrade`] among the response's
+//! extensions; once that is written, the upgrade has the connection, in the same task on the same core,
+//! or the stream in a task beside it, until it ends.
 
 use std::io;
 use std::pin::Pin;
@@ -8,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Order, Running};
+use super::tunnels::Tunnel;
 use super::wire::Wire;
 
 /// What goes on with a connection.
@@ -19,7 +22,7 @@ type Start = Box<dyn FnOnce(Option<Upgraded>) -> Speaking + Send>;
 /// What speaks the other protocol, until it ends.
 type Speaking = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Takes a connection over once it was answered with 101. Clones are the same.
+/// Takes a connection, or a stream, over once its request was answered. Clones are the same.
 #[derive(Clone)]
 pub struct Upgrade(Arc<Mutex<Option<Start>>>);
 
@@ -35,14 +38,20 @@ impl Upgrade {
     }
 }
 
-/// A connection that no longer speaks HTTP.
+/// A connection, or a stream of one, that no longer speaks HTTP.
 pub struct Upgraded {
-    wire: Wire,
+    way: Way,
     activity: Arc<Activity>,
     /// What came behind the request.
     ahead: Bytes,
     /// How many bytes came in.
     read: u64,
+}
+
+/// What carries its bytes.
+enum Way {
+    Wire(Wire),
+    Stream(TokioIo<hyper::upgrade::Upgraded>, Arc<Tunnel>),
 }
 
 /// What such a connection is told to do.
@@ -63,11 +72,24 @@ impl Upgraded {
     pub(super) fn new(wire: Wire, activity: Arc<Activity>, ahead: Bytes) -> Self {
         // What is empty may hold the whole of hyper's buffer all the same.
         let ahead = if ahead.is_empty() { Bytes::new() } else { ahead };
-        Self { wire, activity, ahead, read: 0 }
+        Self { way: Way::Wire(wire), activity, ahead, read: 0 }
+    }
+
+    pub(super) fn of_stream(
+        stream: TokioIo<hyper::upgrade::Upgraded>,
+        tunnel: Arc<Tunnel>,
+        activity: Arc<Activity>,
+    ) -> Self {
+        Self { way: Way::Stream(stream, tunnel), activity, ahead: Bytes::new(), read: 0 }
     }
 
     /// What it is told to do. Its task is woken when that changes.
     pub fn told(&self) -> Told {
+        if let Way::Stream(_, tunnel) = &self.way
+            && tunnel.is_over()
+        {
+            return Told::Close;
+        }
         match self.activity.ordered() {
             Order::Serve => Told::Serve,
             Order::Drain => Told::Finish,
@@ -77,7 +99,9 @@ impl Upgraded {
 
     /// Begins a piece of work.
     pub fn begin(&self) -> Working {
-        Working(Running::begin(&self.activity, false))
+        let mut running = Running::begin(&self.activity, false);
+        running.set_working(true);
+        Working(running)
     }
 
     /// How many bytes came in since the connection was taken over.
@@ -94,7 +118,10 @@ impl AsyncRead for Upgraded {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if self.ahead.is_empty() {
-            std::task::ready!(Pin::new(&mut self.wire).poll_read(cx, buffer))?;
+            std::task::ready!(match &mut self.way {
+                Way::Wire(wire) => Pin::new(wire).poll_read(cx, buffer),
+                Way::Stream(stream, _) => Pin::new(stream).poll_read(cx, buffer),
+            })?;
         } else {
             let length = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead.split_to(length));
@@ -113,14 +140,28 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write(cx, bytes)
+        let now = self.activity.now();
+        match &mut self.way {
+            Way::Wire(wire) => Pin::new(wire).poll_write(cx, bytes),
+            Way::Stream(stream, tunnel) => {
+                let written = Pin::new(stream).poll_write(cx, bytes);
+                tunnel.say(written.is_ready(), now);
+                written
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_flush(cx)
+        match &mut self.way {
+            Way::Wire(wire) => Pin::new(wire).poll_flush(cx),
+            Way::Stream(stream, _) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_shutdown(cx)
+        match &mut self.way {
+            Way::Wire(wire) => Pin::new(wire).poll_shutdown(cx),
+            Way::Stream(stream, _) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -65,6 +65,33 @@ async fn a_request_becomes_a_message() {
 }
 
 #[tokio::test]
+async fn a_cycle_through_the_apps_own_address_ends() {
+    // Free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/jobs\"\nqueue = \"in\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"handler\"\n\
+         [component.handler]\nsource = \"guest:rust-events\"\n\
+         [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"handler\"\noutput = \"http://{free}/jobs\"\n\
+         retry = {{ attempts = 1 }}\n"
+    ));
+    let server = dayfly().env("DAYFLY_LISTEN", free.to_string()).up(app.folder()).await;
+    // What a client says of steps makes nothing look like a cycle.
+    let said = format!("16 {}", "0".repeat(64));
+    let headers = [("dayfly-steps", &*said), ("ce-id", "7")];
+    assert_eq!(server.post_with("/jobs", &headers, b"x".to_vec()).await.status, 202);
+    let letters = dead_letters(&server).await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let error = letters[0]["error"].as_str().unwrap();
+    assert!(error.contains("a cycle"), "{letters:?}");
+    let path = server.state("logs/handler_stdout.txt");
+    let handled = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(handled.lines().count(), 17, "{handled}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_message_is_refused() {
     let app = app("");
     let server = dayfly().up(app.folder()).await;

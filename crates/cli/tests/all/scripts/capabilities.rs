@@ -1,7 +1,9 @@
 //! Capabilities from scripts: the same steps by the same names in each language, against real servers.
 
+mod blobs;
 mod fetch;
 mod perl;
+mod sending;
 
 use dayfly_testing::{App, MariaDb, Postgres, Redis, Running, Upstream};
 use serde_json::{Value, json};

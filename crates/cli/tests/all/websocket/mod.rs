@@ -6,6 +6,7 @@ mod chat;
 mod ending;
 mod frames;
 mod handshake;
+mod http2;
 mod messages;
 mod telemetry;
 mod tls;
@@ -74,7 +75,7 @@ impl Client {
     }
 
     /// The next message that is no ping or pong.
-    async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("something in time")? {
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
@@ -99,7 +100,7 @@ impl Client {
     }
 
     /// Waits until it is closed, whatever comes before that.
-    async fn code(&mut self) -> u16 {
+    pub(crate) async fn code(&mut self) -> u16 {
         loop {
             match self.next().await {
                 Some(Message::Close(frame)) => {

@@ -145,13 +145,17 @@ const KINDS = {
     (view, at) => (view.getUint8(at) ? load(some, view, at + payload) : null),
   ],
 
-  result: (payload, ok, err) => [
-    null,
-    (view, at) => {
-      if (view.getUint8(at)) throw new Failure(load(err, view, at + payload));
-      return load(ok, view, at + payload);
-    },
-  ],
+  result(payload, ok, err) {
+    const isText = err >= 0 && table[err][0] === "string";
+    return [
+      null,
+      (view, at) => {
+        if (!view.getUint8(at)) return load(ok, view, at + payload);
+        const error = load(err, view, at + payload);
+        throw new Failure(isText ? ["other", error] : error);
+      },
+    ];
+  },
 };
 
 let table = [];

@@ -1,5 +1,6 @@
 // Requests to other servers, which `allowed_outbound_hosts` grants, by `wasi:http`.
-import { Failure, Handle, attempt, call, wordsOf } from "./bridge.js";
+import { DayflyError, Handle, attempt, call } from "./bridge.js";
+import { CLOSED, fill, on } from "./pipes.js";
 import { forget, until } from "./waiting.js";
 
 const KNOWN = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]);
@@ -76,10 +77,18 @@ class Exchange {
   // The next piece of the body, null at its end.
   async read() {
     for (;;) {
-      const piece = on(this.#stream, "read", PIECE);
+      const piece = this.#piece();
       if (piece === CLOSED) return null;
       if (piece.length) return piece;
       await this.#until(this.#stream);
+    }
+  }
+
+  #piece() {
+    try {
+      return on(this.#stream, "read", PIECE);
+    } catch (error) {
+      throw error instanceof DayflyError ? new TypeError(error.message, { cause: error }) : error;
     }
   }
 
@@ -99,44 +108,10 @@ class Exchange {
 
 async function send(sent, body) {
   try {
-    if (body) await sendAll(new Handle("streams.output-stream", sent.call("write")), body);
+    if (body) await fill(sent.call("write"), body);
     attempt("types.outgoing-body.finish", sent.taken(), null);
   } catch (error) {
     sent.close();
     throw error;
-  }
-}
-
-async function sendAll(stream, body) {
-  try {
-    for await (const piece of body) {
-      for (let at = 0; at < piece.length; ) {
-        const room = on(stream, "check-write");
-        if (room === CLOSED) return;
-        if (room) {
-          if (on(stream, "write", piece.subarray(at, at + room)) === CLOSED) return;
-          at += room;
-        } else await until(stream.call("subscribe"));
-      }
-      if (on(stream, "flush") === CLOSED) return;
-    }
-  } finally {
-    stream.close();
-  }
-}
-
-const CLOSED = Symbol("closed");
-
-function on(stream, name, ...values) {
-  try {
-    return stream.attempt(name, ...values);
-  } catch (failure) {
-    if (!(failure instanceof Failure)) throw failure;
-    const [kind, number] = failure.error;
-    if (kind === "closed") return CLOSED;
-    const error = new Handle("error.error", number);
-    const code = call("types.http-error-code", error.number);
-    error.close();
-    throw new TypeError(code ? `the body failed: ${wordsOf(code)[1]}` : "the body failed");
   }
 }

@@ -7,7 +7,10 @@ use IO::Handle ();
 
 require '/dayfly/bridge.pl';
 require '/dayfly/capabilities.pl';
+require '/dayfly/streams.pl';
 require '/dayfly/http.pl';
+require '/dayfly/blobs.pl';
+require '/dayfly/messages.pl';
 require '/dayfly/request.pl';
 require '/dayfly/answer.pl';
 

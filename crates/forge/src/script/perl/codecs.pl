@@ -158,11 +158,13 @@ sub option ($self, $payload, $some) {
 sub result ($self, $payload, $ok, $err) {
     my (undef, $load_ok) = $self->of($ok);
     my (undef, $load_err) = $self->of($err);
+    my $is_text = $err >= 0 && $self->{table}[$err][0] eq 'string';
     return [
         undef,
         sub ($memory, $at) {
             return $load_ok->($memory, $at + $payload) if substr($$memory, $at, 1) eq "\0";
             my $error = $load_err->($memory, $at + $payload);
+            $error = ['other', $error] if $is_text;
             # Whoever catches it tells what it came through.
             local $SIG{__DIE__};
             die bless { error => $error }, 'Dayfly::Failure';

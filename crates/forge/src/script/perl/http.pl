@@ -3,8 +3,6 @@ package Dayfly::HTTP;
 
 use v5.42;
 
-use constant PIECE_BYTES => 65_536;
-
 my %METHODS = map { $_ => 1 } qw(GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH);
 
 # Sends a request and waits for the head of its answer.
@@ -22,7 +20,7 @@ sub request ($class, $method, $url, %given) {
     my $future = Dayfly::Bridge::call('outgoing-handler.handle', $message->taken, $options);
     $future = Dayfly::Handle->new('types.future-incoming-response', $future);
     deliver($sent, $body);
-    wait_for($future);
+    Dayfly::Streams::wait_for($future);
     return Dayfly::Response->new($future->call('get'));
 }
 
@@ -77,60 +75,8 @@ sub options ($seconds) {
 }
 
 sub deliver ($sent, $body) {
-    if (defined $body) {
-        my $stream = Dayfly::Handle->new('streams.output-stream', $sent->call('write'));
-        # A statement of its own: where this throws, the stream has to go before what it is of.
-        pour($stream, pieces($body));
-    }
+    Dayfly::Streams::fill($sent->call('write'), $body) if defined $body;
     Dayfly::Bridge::call('types.outgoing-body.finish', $sent->taken, undef);
-}
-
-# A function that gives a body's pieces.
-sub pieces ($body) {
-    return $body if ref $body eq 'CODE';
-    if (ref $body) {
-        return sub {
-            local $/ = \PIECE_BYTES;
-            return $body->getline;
-        };
-    }
-    my @pieces = $body;
-    return sub { shift @pieces };
-}
-
-sub pour ($stream, $next) {
-    while (defined(my $piece = $next->())) {
-        last if !put($stream, $piece);
-    }
-}
-
-# Whether the other side takes more.
-sub put ($stream, $piece) {
-    while (length $piece) {
-        my $room = on($stream, 'check-write') // return false;
-        $room ? on($stream, 'write', substr $piece, 0, $room, '') : wait_for($stream);
-    }
-    on($stream, 'flush');
-    return true;
-}
-
-sub wait_for ($handle) {
-    my $pollable = Dayfly::Handle->new('poll.pollable', $handle->call('subscribe'));
-    $pollable->call('block');
-}
-
-# What a stream gives; `undef` if it is closed.
-sub on ($stream, $function, @arguments) {
-    try { return Dayfly::Bridge::attempt("$stream->{resource}.$function", $stream->number, @arguments) }
-    catch ($failure) {
-        die $failure if !($failure isa Dayfly::Failure);
-        my ($kind, $error) = $failure->{error}->@*;
-        return undef if $kind eq 'closed';
-        $error = Dayfly::Handle->new('error.error', $error);
-        my $code = Dayfly::Bridge::call('types.http-error-code', $error->number);
-        my ($name, $text) = Dayfly::Bridge::words($code // 'failed');
-        die Dayfly::Error->new($name, "the body failed: $text");
-    }
 }
 
 # `status`, a number, and `headers`: a hash of bytes by names in lower case; what came several times is
@@ -154,19 +100,11 @@ sub status ($self) { $self->{status} }
 sub headers ($self) { $self->{headers} }
 
 # The next piece of the body, of so many bytes at most; `undef` at its end.
-sub read ($self, $size = Dayfly::HTTP::PIECE_BYTES) {
-    my $stream = $self->{stream};
-    while (!$stream->is_closed) {
-        my $piece = Dayfly::HTTP::on($stream, 'read', $size);
-        if (!defined $piece) {
-            $self->close;
-        } elsif (length $piece) {
-            return $piece;
-        } else {
-            Dayfly::HTTP::wait_for($stream);
-        }
-    }
-    return undef;
+sub read ($self, $size = Dayfly::Streams::PIECE_BYTES) {
+    return undef if $self->{stream}->is_closed;
+    my $piece = Dayfly::Streams::next_piece($self->{stream}, $size);
+    $self->close if !defined $piece;
+    return $piece;
 }
 
 # So that it can be an answer's body.
@@ -174,14 +112,7 @@ sub getline ($self) { $self->read }
 
 # All of it, as bytes.
 sub body ($self) {
-    if (!defined $self->{body}) {
-        my $body = '';
-        while (defined(my $piece = $self->read)) {
-            $body .= $piece;
-        }
-        $self->{body} = $body;
-    }
-    return $self->{body};
+    return $self->{body} //= Dayfly::Streams::whole($self);
 }
 
 # A stream goes before the body that it is of.

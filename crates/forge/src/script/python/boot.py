@@ -20,7 +20,8 @@ sys.modules["dayfly"] = types.ModuleType("dayfly")
 sys.modules["dayfly"].__path__ = ["/dayfly"]
 
 # What a handler imports of these is not looked for at a request.
-from dayfly import http, key_value, mysql, postgres, redis, sqlite, variables
+from dayfly import blobs, http, key_value, llm, messaging, mqtt, mysql, postgres, redis, sqlite
+from dayfly import variables, websocket
 from dayfly.bridge import Error, bridge, native
 from dayfly.request import Answer, Request, renew_environment
 

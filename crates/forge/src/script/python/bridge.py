@@ -162,10 +162,12 @@ class Types:
 
     def result(self, payload, ok, err):
         load_ok, load_err = self.pair(ok)[1], self.pair(err)[1]
+        is_text = err >= 0 and self.table[err][0] == "string"
 
         def load(memory, at):
             if memory[at]:
-                raise Failure(load_err(memory, at + payload))
+                error = load_err(memory, at + payload)
+                raise Failure(("other", error) if is_text else error)
             return load_ok(memory, at + payload)
 
         return None, load
@@ -276,9 +278,12 @@ class Handle:
         self._number = number
 
     def _call(self, function, *arguments):
+        return call(f"{self._resource}.{function}", self._open(), *arguments)
+
+    def _open(self):
         if self._number is None:
             raise ValueError("it is closed")
-        return call(f"{self._resource}.{function}", self._number, *arguments)
+        return self._number
 
     def _taken(self):
         """The number, which is another's from now on."""

@@ -1,10 +1,10 @@
 """Requests to other servers, which `allowed_outbound_hosts` grants."""
 
-from dayfly.bridge import Error, Failure, Handle, bridge, call
+from dayfly.bridge import Error, Handle, call
 from dayfly.key_value import bytes_of
+from dayfly.streams import PIECE_BYTES, is_whole, pour, read, wait
 
 METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
-PIECE_BYTES = 65536
 
 
 def request(method, url, headers=None, body=None, timeout=None):
@@ -41,15 +41,12 @@ class Response:
 
     def read(self, size=PIECE_BYTES):
         """The next piece of the body, of so many bytes at most; an empty one at its end."""
-        while self._stream._number is not None:
-            piece = on(self._stream, "read", size)
-            if piece is None:
-                self.close()
-            elif piece:
-                return piece
-            else:
-                wait(self._stream)
-        return b""
+        if self._stream._number is None:
+            return b""
+        piece = read(self._stream, size)
+        if not piece:
+            self.close()
+        return piece
 
     def __iter__(self):
         return iter(self.read, b"")
@@ -114,7 +111,7 @@ def pairs_of(headers, body):
     for name, value in pairs:
         has_length = has_length or name.lower() in ("content-length", "transfer-encoding")
         yield name, value.encode("latin-1") if isinstance(value, str) else value
-    if isinstance(body, (bytes, bytearray, memoryview, str)) and not has_length:
+    if is_whole(body) and not has_length:
         yield "content-length", str(len(bytes_of(body))).encode()
 
 
@@ -137,43 +134,6 @@ def joined(entries):
 def send(sent, body):
     with sent:
         if body is not None:
-            whole = isinstance(body, (bytes, bytearray, memoryview, str))
             with Handle("streams.output-stream", sent._call("write")) as stream:
-                for piece in [body] if whole else body:
-                    if not write(stream, memoryview(bytes_of(piece))):
-                        break
+                pour(stream, body)
         call("types.outgoing-body.finish", sent._taken(), None)
-
-
-def write(stream, piece):
-    """Whether the other side takes more."""
-    while piece:
-        room = on(stream, "check-write")
-        if room is None:
-            return False
-        if room:
-            on(stream, "write", piece[:room])
-            piece = piece[room:]
-        else:
-            wait(stream)
-    on(stream, "flush")
-    return True
-
-
-def wait(handle):
-    with Handle("poll.pollable", handle._call("subscribe")) as pollable:
-        pollable._call("block")
-
-
-def on(stream, function, *arguments):
-    """What a stream gives; `None` if it is closed."""
-    try:
-        return bridge.call(f"{stream._resource}.{function}", stream._number, *arguments)
-    except Failure as failure:
-        kind, error = failure.error
-        if kind == "closed":
-            return None
-    with Handle("error.error", error) as error:
-        code = call("types.http-error-code", error._number)
-        kind = code[0] if code else "failed"
-        raise Error(f"the body failed: {kind.replace('-', ' ')}", kind)

@@ -242,7 +242,7 @@ module Dayfly
   end
 end
 
-%w[bridge capabilities http].each { |name| load "/dayfly/#{name}.rb" }
+%w[bridge capabilities streams http blobs messages].each { |name| load "/dayfly/#{name}.rb" }
 # So `require "dayfly"` finds that it is loaded.
 $LOADED_FEATURES << "dayfly.rb"
 

@@ -263,10 +263,12 @@ module Dayfly
       end
 
       def result(_, payload, ok, err)
+        is_text = !err.negative? && @table[err].first == "string"
         load = lambda { |memory, at|
-          raise Failure.new(load(err, memory, at + payload)) unless memory.getbyte(at).zero?
+          return load(ok, memory, at + payload) if memory.getbyte(at).zero?
 
-          load(ok, memory, at + payload)
+          error = load(err, memory, at + payload)
+          raise Failure.new(is_text ? ["other", error] : error)
         }
         [nil, load]
       end

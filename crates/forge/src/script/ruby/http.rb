@@ -5,7 +5,6 @@ module Dayfly
   module HTTP
     METHODS = %w[GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH].freeze
     URL = %r{\A(?<scheme>[a-z][a-z0-9+.-]*)://(?<authority>[^/?#@]+)(?<path>[^#]*)}i
-    PIECE_BYTES = 65_536
 
     # Sends a request and waits for the head of its answer.
     #
@@ -26,7 +25,7 @@ module Dayfly
       end
       future = Bridge::Handle.new("types.future-incoming-response", future)
       deliver(sent, body)
-      wait(future)
+      Streams.wait(future)
       Response.new(future.call("get"))
     ensure
       future.close if future.is_a?(Bridge::Handle)
@@ -52,17 +51,10 @@ module Dayfly
       end
 
       # The next piece of the body, of so many bytes at most; `nil` at its end.
-      def read(size = PIECE_BYTES)
-        until @stream.closed?
-          piece = HTTP.on(@stream, "read", size)
-          if piece.nil?
-            close
-          elsif !piece.empty?
-            return piece
-          else
-            HTTP.wait(@stream)
-          end
-        end
+      def read(size = Streams::PIECE_BYTES)
+        return if @stream.closed?
+
+        Streams.read(@stream, size) || close
       end
 
       def each
@@ -101,26 +93,6 @@ module Dayfly
     end
 
     class << self
-      # What a stream gives; `nil` if it is closed.
-      def on(stream, function, *arguments)
-        stream.attempt(function, *arguments)
-      rescue Bridge::Failure => failure
-        kind, error = failure.error
-        return if kind == "closed"
-
-        code = Bridge.call("types.http-error-code", error)
-        Bridge.call("error.error.drop", error)
-        kind, text = Bridge.words(code || ["failed"])
-        raise Error.new("the body failed: #{text}", kind), cause: nil
-      end
-
-      def wait(handle)
-        pollable = Bridge::Handle.new("poll.pollable", handle.call("subscribe"))
-        pollable.call("block")
-      ensure
-        pollable&.close
-      end
-
       private
 
       def outgoing(method, url, headers)
@@ -165,31 +137,10 @@ module Dayfly
       end
 
       def deliver(sent, body)
-        pour(sent, body.is_a?(String) ? [body] : body) if body
+        Streams.fill(sent.call("write"), body) if body
         Bridge.call("types.outgoing-body.finish", sent.taken, nil)
       ensure
         sent.close
-      end
-
-      def pour(sent, pieces)
-        stream = Bridge::Handle.new("streams.output-stream", sent.call("write"))
-        pieces.each { |piece| break unless write(stream, piece.b) }
-      ensure
-        stream&.close
-      end
-
-      # Whether the other side takes more.
-      def write(stream, piece)
-        until piece.empty?
-          room = on(stream, "check-write")
-          return false unless room
-          next wait(stream) if room.zero?
-
-          on(stream, "write", piece.byteslice(0, room))
-          piece = piece.byteslice(room..) || ""
-        end
-        on(stream, "flush")
-        true
       end
     end
   end

@@ -16,10 +16,15 @@ use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::metrics::edge;
 use dayfly_telemetry::trace::Span;
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 
 use super::{Setting, Trigger, TriggerType};
 use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody};
-use crate::{Answered, Body, Connection, Handler, Outcome, ServeError, Server, Shutdown, error};
+use crate::events::vouched;
+use crate::{
+    Answered, Body, Connection, EdgeError, Handler, Outcome, Problem, ServeError, Server, Shutdown,
+    error,
+};
 use calls::Calls;
 use enqueue::Enqueue;
 use headers::RouteHeaders;
@@ -166,13 +171,19 @@ impl Router {
         behind: Behind,
     ) -> http::Response<Body> {
         let uri = request.uri().clone();
-        if let Some(answer) = well_known::answer(&self.app, uri.path()) {
+        // Nothing but a WebSocket goes on with a stream of HTTP/2.
+        let wants_stream = request.extensions().get::<Protocol>().is_some();
+        if !wants_stream && let Some(answer) = well_known::answer(&self.app, uri.path()) {
             return counted(answer);
         }
         let Some(found) = self.routes.find(uri.path()) else {
             let span = self.span(&request, connection, None);
             return spans::ended(span, error::not_found());
         };
+        if wants_stream && !matches!(found.value, Target::Websockets { .. }) {
+            let span = self.span(&request, connection, None);
+            return spans::ended(span, EdgeError::new(Problem::Malformed).respond());
+        }
         match found.value {
             Target::Static(response) => {
                 let span = self.span(&request, connection, None);
@@ -217,6 +228,8 @@ impl Handler for Router {
         connection: &Arc<Connection>,
     ) -> http::Response<Body> {
         headers::hide_internal_host(request.headers_mut());
-        self.answer(request, connection, Behind::default()).await
+        // What comes back from an output of ours goes on counting.
+        let hops = vouched(request.headers_mut());
+        self.answer(request, connection, Behind { depth: 0, hops }).await
     }
 }

@@ -1,5 +1,6 @@
 import * as std from "qjs:std";
-import { Error as Refused, http, keyValue, mysql, postgres, redis, sqlite, variables } from "dayfly";
+import { Error as Refused, blobs, http, keyValue, llm, messaging, mqtt, mysql } from "dayfly";
+import { postgres, redis, sqlite, variables } from "dayfly";
 
 export default {
   async fetch(request) {
@@ -121,6 +122,51 @@ const steps = {
   },
 
   status: async url => [(await fetch(url)).status, (await fetch(url)).status],
+
+  async blobs(container) {
+    const store = container ? blobs.open(container) : blobs.open();
+    await store.set("a", "one");
+    await store.set("b/c", new Uint8Array([0, 255]));
+    const found = [text(store.get("a")), [...store.get("b/c")], store.get("none"), store.exists("a")];
+    found.push(store.keys().sort(), store.size("a"));
+    await store.set("large", ReadableStream.from(["x", "y", "z"].map(letter => letter.repeat(100000))));
+    found.push(store.size("large"), (await new Response(store.read("large")).bytes()).length);
+    found.push(await new Response(store.read("a", 1, 2)).text());
+    store.delete("a");
+    found.push(store.exists("a"));
+    store.close();
+    return found;
+  },
+
+  no_blob: () => [...blobs.open().read("none")],
+
+  messaging(topic) {
+    const messages = messaging.open();
+    messages.send(topic, "a text", { contentType: "text/x", metadata: { number: 7, dayflydelay: "1h" } });
+    messages.send(topic, new Uint8Array([104, 105]), { metadata: { dayflydelay: "1h" } });
+    messages.close();
+  },
+
+  messaging_client: name => messaging.open(name),
+
+  mqtt(address) {
+    const broker = mqtt.open(address, { keepAlive: 10 });
+    for (const qos of [0, 1, 2]) broker.publish("home/door", `open ${qos}`, { qos });
+    broker.publish("home/door", new TextEncoder().encode("closed"));
+    broker.close();
+  },
+
+  mqtt_login(address) {
+    mqtt.open(address, { username: "me", password: "opensesame" }).publish("home/door", "in");
+  },
+
+  llm(prompt) {
+    const answer = llm.infer("test-model", prompt);
+    llm.infer("test-model", prompt, { maxTokens: 7, temperature: 0.5 });
+    return [answer.text, answer.promptTokens, answer.generatedTokens, llm.embed("test-model", ["a", "bcd"])];
+  },
+
+  llm_model: model => llm.infer(model, "hello").text,
 
   file(path) {
     const content = std.loadFile(path);

@@ -95,6 +95,56 @@ my %steps = (
 
     status => sub ($url) { [map { Dayfly::HTTP->request('GET', $url)->status } 1 .. 2] },
 
+    blobs => sub ($container) {
+        my $store = Dayfly::Blobs->open($container || ());
+        $store->set('a', 'one');
+        $store->set('b/c', "\x00\xff");
+        my @found = ($store->get('a'), [unpack 'C*', $store->get('b/c')], $store->get('none'), $store->exists('a'));
+        push @found, [sort $store->keys->@*], $store->size('a');
+        my @pieces = map { 'x' x 100_000 } 1 .. 3;
+        $store->set('large', sub { shift @pieces });
+        my ($large, $length) = ($store->read('large'), 0);
+        while (defined(my $piece = $large->read)) {
+            $length += length $piece;
+        }
+        push @found, $store->size('large'), $length, $store->read('a', 1, 2)->read;
+        $store->delete('a');
+        return [@found, $store->exists('a')];
+    },
+
+    no_blob => sub ($) { Dayfly::Blobs->open->read('none') },
+
+    messaging => sub ($topic) {
+        my $messages = Dayfly::Messaging->open;
+        my %metadata = (number => 7, dayflydelay => '1h');
+        $messages->send($topic, 'a text', content_type => 'text/x', metadata => \%metadata);
+        $messages->send($topic, 'hi', metadata => { dayflydelay => '1h' });
+        return undef;
+    },
+
+    messaging_client => sub ($name) { Dayfly::Messaging->open($name) },
+
+    mqtt => sub ($address) {
+        my $broker = Dayfly::MQTT->open($address, keep_alive => 10);
+        $broker->publish('home/door', "open $_", qos => $_) for 0 .. 2;
+        $broker->publish('home/door', 'closed');
+        return undef;
+    },
+
+    mqtt_login => sub ($address) {
+        my $broker = Dayfly::MQTT->open($address, username => 'me', password => 'opensesame');
+        return $broker->publish('home/door', 'in');
+    },
+
+    llm => sub ($prompt) {
+        my $answer = Dayfly::LLM->infer('test-model', $prompt);
+        Dayfly::LLM->infer('test-model', $prompt, max_tokens => 7, temperature => 0.5);
+        my $vectors = Dayfly::LLM->embed('test-model', ['a', 'bcd']);
+        return [$answer->text, $answer->prompt_tokens, $answer->generated_tokens, $vectors];
+    },
+
+    llm_model => sub ($model) { Dayfly::LLM->infer($model, 'hello')->text },
+
     file => sub ($path) {
         open my $file, '<', $path or die "no file: $!";
         return readline $file;

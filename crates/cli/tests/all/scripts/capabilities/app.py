@@ -1,7 +1,7 @@
 import json
 
 import dayfly
-from dayfly import http, key_value, mysql, postgres, redis, sqlite, variables
+from dayfly import blobs, http, key_value, llm, messaging, mqtt, mysql, postgres, redis, sqlite, variables
 
 
 def app(environ, start_response):
@@ -115,6 +115,55 @@ def do_http(url):
 
 def do_status(url):
     return [http.request("GET", url).status for _ in range(2)]
+
+
+def do_blobs(container):
+    with blobs.open(container) if container else blobs.open() as store:
+        store.set("a", "one")
+        store.set("b/c", bytes([0, 255]))
+        found = [text(store.get("a")), list(store.get("b/c")), store.get("none"), store.exists("a")]
+        found += [sorted(store.keys()), store.size("a")]
+        store.set("large", (b"x" * 100000 for _ in range(3)))
+        found += [store.size("large"), sum(len(piece) for piece in store.read("large"))]
+        found += [b"".join(store.read("a", 1, 2)).decode()]
+        store.delete("a")
+        return found + [store.exists("a")]
+
+
+def do_no_blob(_):
+    return list(blobs.open().read("none"))
+
+
+def do_messaging(topic):
+    messages = messaging.open()
+    messages.send(topic, "a text", content_type="text/x", metadata={"number": 7, "dayflydelay": "1h"})
+    messages.send(topic, bytes([104, 105]), metadata={"dayflydelay": "1h"})
+    messages.close()
+
+
+def do_messaging_client(name):
+    messaging.open(name)
+
+
+def do_mqtt(address):
+    with mqtt.open(address, keep_alive=10) as broker:
+        for qos in range(3):
+            broker.publish("home/door", f"open {qos}", qos=qos)
+        broker.publish("home/door", b"closed")
+
+
+def do_mqtt_login(address):
+    mqtt.open(address, username="me", password="opensesame").publish("home/door", "in")
+
+
+def do_llm(prompt):
+    answer = llm.infer("test-model", prompt)
+    llm.infer("test-model", prompt, max_tokens=7, temperature=0.5)
+    return [answer.text, answer.prompt_tokens, answer.generated_tokens, llm.embed("test-model", ["a", "bcd"])]
+
+
+def do_llm_model(model):
+    return llm.infer(model, "hello").text
 
 
 def do_file(path):

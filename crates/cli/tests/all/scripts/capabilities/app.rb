@@ -109,6 +109,48 @@ def do_http(url)
 end
 
 def do_status(url) = Array.new(2) { Dayfly::HTTP.request("GET", url).status }
+
+def do_blobs(container)
+  Dayfly::Blobs.open(*(container.empty? ? [] : [container])) do |store|
+    store.set("a", "one")
+    store.set("b/c", "\x00\xff".b)
+    found = [store.get("a"), store.get("b/c").bytes, store.get("none"), store.exists("a"), store.keys.sort, store.size("a")]
+    store.set("large", (1..3).lazy.map { "x" * 100_000 })
+    found += [store.size("large"), store.read("large").sum(&:bytesize), store.read("a", 1, 2).to_a.join]
+    store.delete("a")
+    found << store.exists("a")
+  end
+end
+
+def do_no_blob(_) = Dayfly::Blobs.open.read("none").to_a
+
+def do_messaging(topic)
+  Dayfly::Messaging.open do |messages|
+    messages.send(topic, "a text", content_type: "text/x", metadata: { number: 7, dayflydelay: "1h" })
+    messages.send(topic, "hi".b, metadata: { "dayflydelay" => "1h" })
+  end
+end
+
+def do_messaging_client(name) = Dayfly::Messaging.open(name)
+
+def do_mqtt(address)
+  Dayfly::MQTT.open(address, keep_alive: 10) do |broker|
+    3.times { |qos| broker.publish("home/door", "open #{qos}", qos:) }
+    broker.publish("home/door", "closed".b)
+  end
+end
+
+def do_mqtt_login(address)
+  Dayfly::MQTT.open(address, username: "me", password: "opensesame").publish("home/door", "in")
+end
+
+def do_llm(prompt)
+  answer = Dayfly::LLM.infer("test-model", prompt)
+  Dayfly::LLM.infer("test-model", prompt, max_tokens: 7, temperature: 0.5)
+  [answer.text, answer.prompt_tokens, answer.generated_tokens, Dayfly::LLM.embed("test-model", %w[a bcd])]
+end
+
+def do_llm_model(model) = Dayfly::LLM.infer(model, "hello").text
 def do_file(path) = File.read(path)
 
 def do_written(path)

@@ -1,10 +1,13 @@
-//! The request that is to become a WebSocket (RFC 6455, section 4.2), and which pages may send one.
+//! The request that is to become a WebSocket (RFC 6455, section 4.2, and over HTTP/2 RFC 8441), and which pages
+//! may send one.
 
 use dayfly_model::websocket::is_origin;
 use http::header::{
-    CONNECTION, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::triggers::http::headers;
@@ -15,7 +18,8 @@ const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// A request that is one.
 pub(super) struct Handshake {
-    accept: HeaderValue,
+    /// What shows that it was understood; nothing over HTTP/2, where the status does.
+    accept: Option<HeaderValue>,
     protocols: Vec<String>,
 }
 
@@ -50,15 +54,21 @@ impl Refused {
 impl Handshake {
     pub(super) fn of<B>(request: &Request<B>, has_body: bool) -> Result<Self, Refused> {
         let headers = request.headers();
-        let asks = request.version() == Version::HTTP_11
-            && *request.method() == Method::GET
-            && tokens(headers, &CONNECTION).any(|it| it.eq_ignore_ascii_case("upgrade"))
-            && tokens(headers, &UPGRADE).any(|it| it.eq_ignore_ascii_case("websocket"));
+        let is_stream = is_stream(request);
+        let asks = is_stream
+            || request.version() == Version::HTTP_11
+                && *request.method() == Method::GET
+                && tokens(headers, &CONNECTION).any(|it| it.eq_ignore_ascii_case("upgrade"))
+                && tokens(headers, &UPGRADE).any(|it| it.eq_ignore_ascii_case("websocket"));
         if !asks {
             return Err(Refused::NoWebsocket);
         }
         if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
             return Err(Refused::Version);
+        }
+        let protocols = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
+        if is_stream {
+            return Ok(Self { accept: None, protocols });
         }
         let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
         let (key, other) = (keys.next(), keys.next());
@@ -67,19 +77,31 @@ impl Handshake {
         let key = key.filter(|_| !has_body).ok_or(Refused::Malformed)?;
         let accept = derive_accept_key(key.as_bytes());
         let accept = HeaderValue::try_from(accept).map_err(|_| Refused::Malformed)?;
-        let protocols = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
-        Ok(Self { accept, protocols })
+        Ok(Self { accept: Some(accept), protocols })
     }
 
-    /// What shows that it was understood.
-    pub(super) fn accept(&self) -> HeaderValue {
-        self.accept.clone()
+    /// The answer that lets the connection be.
+    pub(super) fn accepted(&self) -> Response<Body> {
+        let mut answer = Response::new(Body::Empty);
+        let Some(accept) = self.accept.clone() else { return answer };
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = answer.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        answer
     }
 
     /// Whether the client speaks this protocol on top.
     pub(super) fn offers(&self, protocol: &HeaderValue) -> bool {
         self.protocols.iter().any(|offered| offered.as_bytes() == protocol.as_bytes())
     }
+}
+
+/// Whether it asks for a WebSocket on a stream of HTTP/2.
+fn is_stream<B>(request: &Request<B>) -> bool {
+    let asked = request.extensions().get::<Protocol>();
+    *request.method() == Method::CONNECT && asked.is_some_and(|it| it.as_str() == "websocket")
 }
 
 /// Sixteen bytes in base64.
@@ -143,9 +165,32 @@ mod tests {
     #[test]
     fn the_example_of_the_standard_is_understood() {
         let handshake = Handshake::of(&request(|_| {}), false).ok().unwrap();
-        assert_eq!(handshake.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            handshake.accepted().headers()[SEC_WEBSOCKET_ACCEPT],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
         assert!(handshake.offers(&HeaderValue::from_static("two")));
         assert!(!handshake.offers(&HeaderValue::from_static("one, two")));
+    }
+
+    #[test]
+    fn a_stream_of_http_2_needs_no_key() {
+        let ask = |protocol: &'static str| {
+            let request = request(|it| {
+                *it.method_mut() = Method::CONNECT;
+                *it.version_mut() = Version::HTTP_2;
+                it.extensions_mut().insert(Protocol::from_static(protocol));
+                for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_KEY] {
+                    it.headers_mut().remove(name);
+                }
+            });
+            Handshake::of(&request, false)
+        };
+        let handshake = ask("websocket").ok().unwrap();
+        let answer = handshake.accepted();
+        assert_eq!((answer.status(), answer.headers().len()), (StatusCode::OK, 0));
+        assert!(handshake.offers(&HeaderValue::from_static("one")));
+        assert_eq!(ask("connect-udp").err(), Some(Refused::NoWebsocket));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Routes whose connections become WebSockets (RFC 6455, over HTTP/1.1). The host keeps a connection;
+//! Routes whose connections become WebSockets (RFC 6455), or whose streams of HTTP/2 do (RFC 8441). The host keeps a connection;
 //! its beginning, each of its messages and its end are events that wake the route's component. What
 //! is sent to it goes through the app's [`Hub`].
 
@@ -14,8 +14,8 @@ use dayfly_capabilities::websocket::{Hub, Kept, Message, Terms};
 use dayfly_model::Websocket;
 use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::Span;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE, UPGRADE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
+use http::{Request, Response};
 
 use crate::dispatch::{ComponentHost, whole_answer};
 use crate::events::{Outlet, Topology};
@@ -106,12 +106,8 @@ impl Websockets {
         response: Response<Body>,
     ) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
-        let mut answer = Response::new(Body::Empty);
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let mut answer = handshake.accepted();
         let headers = answer.headers_mut();
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, handshake.accept());
         let chosen = parts.headers.get(SEC_WEBSOCKET_PROTOCOL);
         if let Some(protocol) = chosen.filter(|chosen| handshake.offers(chosen)) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());

@@ -16,6 +16,7 @@ mod push;
 mod queue;
 mod run;
 mod send;
+mod test;
 mod up;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Add(add::Add),
     Up(Box<up::Up>),
     Check(check::Check),
+    Test(test::Test),
     Run(run::Run),
     Call(call::Call),
     Compile(compile::Compile),
@@ -54,6 +56,7 @@ impl Command {
             Self::Add(command) => command.run(),
             Self::Up(command) => command.run(),
             Self::Check(command) => command.run(),
+            Self::Test(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),
             Self::Compile(command) => command.run(),

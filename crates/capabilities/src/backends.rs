@@ -16,6 +16,7 @@ use crate::key_value::{self, Stores};
 use crate::llm;
 use crate::messaging;
 use crate::queue;
+use crate::rehearsal::Rehearsal;
 use crate::tls::{self, TlsError};
 use crate::variables::Variables;
 use crate::websocket::Hub;
@@ -61,6 +62,8 @@ pub struct Backends {
     pub sqlite: Databases,
     /// Its queues, and the dead letters of its triggers.
     pub queues: Arc<queue::Store>,
+    /// The test that is running, if one is.
+    pub rehearsal: Option<Arc<dyn Rehearsal>>,
 }
 
 impl Backends {
@@ -99,6 +102,7 @@ impl Backends {
             tls,
             connections,
             blobs,
+            rehearsal: None,
         })
     }
 

@@ -127,6 +127,9 @@ impl Dialer {
     ) -> Result<Connection, DialError> {
         let names = &self.names;
         let scope = names.hosts().check(scheme, host, port).ok_or(DialError::NotGranted)?;
+        if !names.reaches(scheme, host, port) {
+            return Err(DialError::NotGranted);
+        }
         let addresses = names.resolve(host).await?;
         let mut last = DialError::AddressRefused;
         let turn = self.turn(scheme).await?;

@@ -145,6 +145,7 @@ impl Grants {
             .resolve(&values.of_hosts())
             .map_err(|source| GrantError::Hosts { component: name.clone(), source })?;
         let names = Names::new(Arc::new(hosts)).within(config.outbound_networking.clone());
+        let names = names.rehearsed(metrics.component(), backends.rehearsal.clone());
         let names = Arc::new(names);
         let connections = backends.connections.clone();
         let dialer = Dialer::new(names.clone(), descriptors.clone()).within(connections.clone());

@@ -4,6 +4,7 @@
 //! looked up at all.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use dayfly_model::runtime_config::OutboundNetworking;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::rehearsal::Rehearsal;
 
 /// How long a look-up may take, its wait for a turn included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +49,8 @@ pub(crate) struct Names {
     networking: OutboundNetworking,
     turns: Arc<Semaphore>,
     found: Mutex<VecDeque<Found>>,
+    /// The test that is running, and the component's name in it.
+    rehearsal: Option<(Arc<str>, Arc<dyn Rehearsal>)>,
 }
 
 /// An address that a granted name led to.
@@ -58,12 +63,43 @@ struct Found {
 impl Names {
     pub(crate) fn new(hosts: Arc<OutboundHosts>) -> Self {
         let turns = Arc::new(Semaphore::new(PER_COMPONENT));
-        Self { hosts, networking: OutboundNetworking::default(), turns, found: Mutex::default() }
+        let networking = OutboundNetworking::default();
+        Self { hosts, networking, turns, found: Mutex::default(), rehearsal: None }
     }
 
     /// The same, but for the addresses that nobody reaches.
     pub(crate) fn within(self, networking: OutboundNetworking) -> Self {
         Self { networking, ..self }
+    }
+
+    /// The same for a component of an app that is tested.
+    pub(crate) fn rehearsed(self, component: &Arc<str>, by: Option<Arc<dyn Rehearsal>>) -> Self {
+        Self { rehearsal: by.map(|by| (component.clone(), by)), ..self }
+    }
+
+    /// The test that is running, if one is.
+    pub(crate) fn rehearsal(&self) -> Option<&Arc<dyn Rehearsal>> {
+        self.rehearsal.as_ref().map(|(_, rehearsal)| rehearsal)
+    }
+
+    /// Whether what was granted is really reached: only a test keeps it from that.
+    fn is_real(
+        &self,
+        real: impl FnOnce(&OutboundHosts) -> bool,
+        place: fmt::Arguments<'_>,
+    ) -> bool {
+        let Some((component, rehearsal)) = &self.rehearsal else { return true };
+        let is_real = real(rehearsal.real());
+        if !is_real {
+            rehearsal.kept_in(component, &place.to_string());
+        }
+        is_real
+    }
+
+    /// Whether a server that was granted is really reached.
+    pub(crate) fn reaches(&self, scheme: &str, host: &str, port: u16) -> bool {
+        let real = |real: &OutboundHosts| real.check(scheme, host, port).is_some();
+        self.is_real(real, format_args!("{scheme}://{host}:{port}"))
     }
 
     /// Whether nobody reaches an address, whatever was granted.
@@ -89,6 +125,9 @@ impl Names {
             },
         };
         if !self.hosts.may_resolve(&name) {
+            return Err(LookupError::NotGranted);
+        }
+        if !self.is_real(|real| real.may_resolve(&name), format_args!("the name {name}")) {
             return Err(LookupError::NotGranted);
         }
         let mut addresses = self.resolve(&name).await?;
@@ -137,14 +176,17 @@ impl Names {
             return false;
         }
         if self.hosts.check_socket(protocol, address) {
-            return true;
+            let scheme = protocol.scheme();
+            let real = |real: &OutboundHosts| real.check_socket(protocol, address);
+            return self.is_real(real, format_args!("{scheme}://{address}"));
         }
         let ip = address.ip().to_canonical();
         let now = Instant::now();
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.iter().filter(|found| found.address == ip && found.until > now).any(|found| {
-            let scope = self.hosts.check(protocol.scheme(), &found.name, address.port());
-            scope.is_some_and(|scope| scope.permits(ip))
+            let (scheme, port) = (protocol.scheme(), address.port());
+            let scope = self.hosts.check(scheme, &found.name, port);
+            scope.is_some_and(|scope| scope.permits(ip)) && self.reaches(scheme, &found.name, port)
         })
     }
 

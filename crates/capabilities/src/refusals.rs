@@ -1,6 +1,8 @@
 //! Lines that the host logs because of what a guest did, at its own pace for each kind and component.
 
-use crate::Paced;
+use std::fmt;
+
+use crate::{Grants, Paced};
 
 /// How much of a guest's own words stands in a line, in bytes.
 const WORDS: usize = 256;
@@ -49,6 +51,31 @@ impl Refusals {
         if let Some(count) = self.0[refusal as usize].note() {
             say(count.checked_sub(1).filter(|unsaid| *unsaid > 0));
         }
+    }
+}
+
+impl Grants {
+    /// Says that `allowed_outbound_hosts` does not grant a destination.
+    pub(crate) fn refuse_destination(&self, scheme: &str, host: &str, port: u16) {
+        self.refusals.note(Refusal::Destination, |unsaid| {
+            let host = shortened(host);
+            tracing::warn!(
+                component = %self.component, scheme, host, port, unsaid,
+                "refused: `allowed_outbound_hosts` does not grant this destination"
+            );
+            let colons = host.contains(':');
+            let (open, close) = if colons { ("[", "]") } else { ("", "") };
+            let entry = format!("{scheme}://{open}{host}{close}:{port}");
+            self.tell_ungranted("allowed_outbound_hosts", format_args!("[{entry:?}]"));
+        });
+    }
+
+    /// Says in the component's own log which value a key of its table would need to grant something.
+    pub(crate) fn tell_ungranted(&self, key: &str, value: fmt::Arguments<'_>) {
+        let component = &self.component;
+        self.log.host(&format!(
+            "dayfly refused this: `{key} = {value}` of component `{component}` would grant it"
+        ));
     }
 }
 

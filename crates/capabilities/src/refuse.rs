@@ -14,7 +14,7 @@ use wasmtime::component::{
 use wasmtime::{Engine, bail};
 
 use crate::refusals::Refusal;
-use crate::{HostState, registry};
+use crate::{HostState, opened_by, registry};
 
 /// The names of error cases that say "you may not", best first.
 const NOT_ALLOWED: &[&str] = &[
@@ -205,9 +205,21 @@ fn handle(argument: &Val) -> Option<ResourceAny> {
 
 fn note(state: &HostState, full: &str) {
     let grants = state.grants();
+    let interface = full.split('#').next().unwrap_or_default();
     grants.refusals.note(Refusal::Import, |unsaid| {
         let component = &grants.component;
-        tracing::warn!(%component, import = full, unsaid, "refused: not granted");
+        // Only what a part does not inherit is refused although it is served.
+        let told = match opened_by(interface) {
+            Some(key) => {
+                tracing::warn!(%component, import = full, key, unsaid, "refused: not inherited");
+                format!("`inherit_configuration = [{key:?}]` of the dependency would grant it")
+            }
+            None => {
+                tracing::warn!(%component, import = full, unsaid, "refused: not served");
+                "this version of Dayfly does not serve it".to_owned()
+            }
+        };
+        grants.log.host(&format!("dayfly refused `{full}`: {told}"));
     });
 }
 

@@ -3,13 +3,14 @@
 mod kept;
 mod named;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
+use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_capabilities::{Backends, registry};
 use dayfly_forge::fetch::Fetched;
 use dayfly_forge::script::{self, Language};
@@ -22,7 +23,6 @@ use dayfly_model::{
 };
 
 use crate::databases::{self, Sql};
-use crate::fetching;
 use crate::harden::Needs;
 use crate::key_value::{self, Seeds};
 use crate::report::{self, Several};
@@ -162,18 +162,9 @@ impl AppArgs {
     /// # Errors
     /// If it cannot be had.
     pub(crate) fn bring(&mut self, quiet: bool) -> Result<()> {
-        let key = self.verify_key.as_deref();
-        let Some(reference) = self.source.reference()? else {
-            return match key {
-                None => Ok(()),
-                Some(_) => Err(anyhow!("only packages of registries are signed (`--verify-key`)")),
-            };
-        };
-        let folder = self.source.fetched_folder()?;
-        let laid_out = fetching::package(&reference, folder, None, key, quiet);
-        let laid_out = laid_out.map_err(|error| self.source.not_there(error))?;
-        self.source.takes(laid_out);
-        self.state_of_package = Some(kept::folder(&reference)?);
+        if let Some(reference) = self.source.bring(self.verify_key.as_deref(), quiet)? {
+            self.state_of_package = Some(kept::folder(&reference)?);
+        }
         Ok(())
     }
 
@@ -186,18 +177,9 @@ impl AppArgs {
         config: RuntimeConfig,
     ) -> Result<Release> {
         let (state, logs) = self.folders(app, &config);
-        let variables = self.variables(app, &config)?;
-        let images = targets(app).into_iter().map(|target| {
-            let source = Source::find(app, target, fetched, &state)?;
-            Ok(Image {
-                component: target.component.clone(),
-                executor: target.executor.clone(),
-                middleware: target.middleware.to_vec(),
-                source: Box::new(source),
-                log: Arc::new(GuestLog::new(&target.component.0, Some(&logs))),
-            })
-        });
-        let images = report::all(images)?;
+        let variables = values(app, &config, variables::read(&self.variables)?)?;
+        let log = |id: &ComponentId| GuestLog::new(&id.0, Some(&logs));
+        let images = images(app, fetched, &state, log)?;
         let backends = Backends::new(app, variables, state, config)?;
         let missing = backends.missing(app).into_iter().map(|error| Err::<(), _>(error.into()));
         report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
@@ -260,24 +242,54 @@ impl AppArgs {
         }
         needs.tidy();
     }
+}
 
-    fn variables(&self, app: &App, config: &RuntimeConfig) -> Result<Variables> {
-        let arguments = variables::read(&self.variables)?;
-        let values = Providers::from_process(arguments)
-            .configured(config, &app.root)
-            .and_then(|providers| providers.resolve(app));
-        let mut values = values.map_err(|error| {
-            let hint = "set it with `--variable NAME=VALUE` or DAYFLY_VARIABLE_NAME";
-            let missing = matches!(error, VariableError::Missing(_));
-            report::hint(error, missing.then_some(hint))
-        })?;
-        if values.asks() {
-            // The threads that serve, and their runtimes, are not there yet.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(values.ask_for_hosts(app))?;
-        }
-        Ok(values)
+/// The values of an app's variables, those of the command line first.
+///
+/// # Errors
+/// If one has none, or who has it does not answer.
+pub(crate) fn values(
+    app: &App,
+    config: &RuntimeConfig,
+    arguments: BTreeMap<String, String>,
+) -> Result<Variables> {
+    let values = Providers::from_process(arguments)
+        .configured(config, &app.root)
+        .and_then(|providers| providers.resolve(app));
+    let mut values = values.map_err(|error| {
+        let hint = "set it with `--variable NAME=VALUE` or DAYFLY_VARIABLE_NAME";
+        let missing = matches!(error, VariableError::Missing(_));
+        report::hint(error, missing.then_some(hint))
+    })?;
+    if values.asks() {
+        // The threads that serve, and their runtimes, are not there yet.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(values.ask_for_hosts(app))?;
     }
+    Ok(values)
+}
+
+/// Finds the components that triggers name, each with a log.
+///
+/// # Errors
+/// If one is not there.
+pub(crate) fn images<L: LogSink + 'static>(
+    app: &Arc<App>,
+    fetched: &Arc<Fetched>,
+    state: &Path,
+    log: impl Fn(&ComponentId) -> L,
+) -> Result<Vec<Image>> {
+    let images = targets(app).into_iter().map(|target| {
+        let source = Source::find(app, target, fetched, state)?;
+        Ok(Image {
+            component: target.component.clone(),
+            executor: target.executor.clone(),
+            middleware: target.middleware.to_vec(),
+            source: Box::new(source),
+            log: Arc::new(log(target.component)),
+        })
+    });
+    report::all(images)
 }
 
 /// Whether the process itself asks other servers, whatever its guests may.

@@ -15,6 +15,7 @@ mod key_value;
 mod logging;
 mod oneshot;
 mod output;
+mod rehearsal;
 mod report;
 mod residency;
 mod serving;

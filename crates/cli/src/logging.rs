@@ -4,10 +4,13 @@ use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use dayfly_telemetry::export::LogLayer;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use crate::rehearsal::causes::Causes;
 
 /// What is logged unless the user says otherwise. wasmtime-wasi and wasmtime-wasi-http warn of what
 /// a guest does wrong, each time it does so; the guest is told, and the log is not its to fill.
@@ -77,6 +80,15 @@ impl LogArgs {
         }
         Ok(())
     }
+}
+
+/// Starts logging for tests of apps: what `DAYFLY_LOG` asks for, else nothing; causes of errors are kept.
+pub(crate) fn start_with_causes() {
+    let asked = EnvFilter::try_from_env("DAYFLY_LOG").ok();
+    let lines = asked.map(|filter| {
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).compact().with_filter(filter)
+    });
+    tracing_subscriber::registry().with(Causes.with_filter(LevelFilter::DEBUG)).with(lines).init();
 }
 
 /// Starts logging for a command that runs no server: warnings for people, or what `DAYFLY_LOG` asks

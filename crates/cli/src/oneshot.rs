@@ -11,8 +11,10 @@ use dayfly_capabilities::{HostState, Linkers};
 use dayfly_engine::{Code, Engine, Metered};
 use dayfly_forge::fetch::Fetched;
 use dayfly_forge::{ForgeError, Freezer, Job, Unshaped};
-use dayfly_model::{App, Executor, Limits};
+use dayfly_model::{App, Executor, HandlerShape, Limits};
+use wasmtime::Store;
 use wasmtime::component::InstancePre;
+use wasmtime_wasi::{p2, p3};
 
 use crate::{app, report, source};
 
@@ -105,6 +107,24 @@ impl Guest {
             .link(&code)
             .map_err(|error| anyhow::Error::from(error).context("failed to link the component"))?;
         Ok(Self { code, pre })
+    }
+
+    /// Runs a command of that shape to its end.
+    pub(crate) async fn run(
+        self,
+        shape: HandlerShape,
+        store: &mut Store<HostState>,
+    ) -> wasmtime::Result<Result<(), ()>> {
+        if shape == HandlerShape::Command03 {
+            let pre = p3::bindings::CommandPre::new(self.pre)?;
+            let command = self.code.instantiating(pre.instantiate_async(&mut *store)).await?;
+            return store
+                .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
+                .await?;
+        }
+        let pre = p2::bindings::CommandPre::new(self.pre)?;
+        let command = self.code.instantiating(pre.instantiate_async(&mut *store)).await?;
+        command.wasi_cli_run().call_run(store).await
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
-use dayfly_host::printable;
+use dayfly_forge::ForgeError;
+use dayfly_host::{ActivateError, printable};
 
 /// An error with a hint: what a person can do about it.
 #[derive(Debug)]
@@ -34,6 +35,17 @@ pub(crate) fn hint(
         Some(hint) => Hinted { error, hint: hint.into() }.into(),
         None => error,
     }
+}
+
+/// An error of starting an app, with what can be done about it.
+pub(crate) fn hinted(error: ActivateError) -> anyhow::Error {
+    let hint = match &error {
+        ActivateError::Prepare(source) => {
+            source.downcast_ref::<ForgeError>().and_then(ForgeError::hint)
+        }
+        _ => error.hint().map(str::to_owned),
+    };
+    self::hint(error, hint)
 }
 
 /// Several errors of one cause, printed one after the other.

@@ -25,13 +25,15 @@ const MANIFEST: &str = include_str!("../templates/dayfly.toml");
 /// What a new app's folder keeps from version control.
 const IGNORED: &str = include_str!("../templates/.gitignore");
 
-/// A template: the files of one component, what the manifest says of it, and how a new app of it
-/// is introduced. `docs/how-to/add-a-template.md` describes its folder.
+/// A template: the files of one component, what the manifest says of it, how it is tested, and how a
+/// new app of it is introduced. `docs/how-to/add-a-template.md` describes its folder.
 pub(crate) struct Template {
     pub(crate) name: &'static str,
     definition: &'static str,
     manifest: &'static str,
     readme: &'static str,
+    /// The component's tests.
+    test: &'static str,
     /// The component's files: paths below its folder, and texts.
     component: &'static [(&'static str, &'static str)],
 }
@@ -44,6 +46,7 @@ macro_rules! templates {
             definition: include_str!(concat!("../templates/", $name, "/template.toml")),
             manifest: include_str!(concat!("../templates/", $name, "/manifest.toml")),
             readme: include_str!(concat!("../templates/", $name, "/README.md")),
+            test: include_str!(concat!("../templates/", $name, "/test.toml")),
             component: &[$(
                 ($file, include_str!(concat!("../templates/", $name, "/component/", $file)))
             ),*],
@@ -62,6 +65,10 @@ templates! {
     "http-c": ["main.c", ".gitignore"];
     "http-zig": ["main.zig", ".gitignore"];
     "http-assemblyscript": ["package.json", "main.ts", ".gitignore"];
+    "middleware": [
+        "Cargo.toml", "guard/Cargo.toml", "guard/src/lib.rs", "handler/Cargo.toml", "handler/src/lib.rs",
+        ".gitignore"
+    ];
     "static": ["app.py", "site/index.html", "site/style.css"];
     "websocket": ["app.js", "page.html"];
     "queue": ["app.js"];
@@ -136,7 +143,14 @@ impl Template {
         let own = files.map(|(path, text)| NewFile { path: path.into(), text });
         let folder = PathBuf::from(values.component());
         let below = |file: NewFile| NewFile { path: folder.join(file.path), ..file };
-        own.into_iter().chain(self.component(values).into_iter().map(below)).collect()
+        let component = self.component(values).into_iter().map(below);
+        own.into_iter().chain([self.test(values)]).chain(component).collect()
+    }
+
+    /// The component's tests, by their path below the app's folder.
+    pub(crate) fn test(&self, values: &Values) -> NewFile {
+        let path = format!("tests/{}.toml", values.component()).into();
+        NewFile { path, text: values.fill(self.test) }
     }
 
     /// The component's files, by their paths below its folder.

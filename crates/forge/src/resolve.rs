@@ -101,7 +101,10 @@ impl ResolveError {
                     .to_owned(),
             ),
             Self::Missing { build_commands, .. } => {
-                Some(format!("build it first: `{}`", build_commands.join(" && ")))
+                let commands = build_commands.join(" && ");
+                Some(format!(
+                    "build it first: `{commands}`; `dayfly doctor` says what is missing for that"
+                ))
             }
             Self::Folder { .. } => Some("name the file of the component".to_owned()),
             Self::NotWasm { advice, .. } => advice.map(str::to_owned),

@@ -84,6 +84,10 @@ impl LogSink for GuestLog {
         }
         self.append(OutputKind::Stderr, &level.line(context.unwrap_or_default(), message));
     }
+
+    fn host(&self, line: &str) {
+        self.append(OutputKind::Stderr, &printable(line));
+    }
 }
 
 /// A line as a terminal may see it: what would move the cursor or change its colours, and so could

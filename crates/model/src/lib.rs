@@ -17,6 +17,7 @@ pub mod route;
 pub mod runtime_config;
 pub mod shape;
 pub mod template;
+pub mod test_file;
 pub mod websocket;
 
 pub use app::*;
@@ -31,4 +32,5 @@ pub use route::{DuplicateRoute, Route, RouteError, RouteMatch, RouteTable};
 pub use runtime_config::RuntimeConfig;
 pub use shape::HandlerShape;
 pub use template::Template;
+pub use test_file::TestFile;
 pub use websocket::Websocket;

@@ -9,7 +9,7 @@ pub(crate) mod check;
 pub(crate) mod error;
 pub(crate) mod form;
 pub(crate) mod formats;
-mod json_schema;
+pub(crate) mod json_schema;
 mod keys;
 mod lower;
 mod measures;

@@ -347,6 +347,7 @@ fn named(store: &Store<'_>, name: &str) -> Result<Arc<Container>, Error> {
             tracing::warn!(
                 %component, name, unsaid, "refused: `blob_containers` does not grant this container"
             );
+            grants.tell_ungranted("blob_containers", format_args!("[{name:?}]"));
         });
     })
 }

@@ -20,6 +20,7 @@ use super::unread::Unread;
 use super::{bounded02, bounded03, client, relative, spin};
 use crate::dial;
 use crate::refusals::{Refusal, shortened};
+use crate::rehearsal::{self, Rehearsed};
 use crate::{Behind, Grants, HostState};
 
 /// How long a guest waits for a response, and for each piece of it, unless it asks for less.
@@ -177,14 +178,14 @@ async fn answered(
         return Ok(if ready { response } else { timed(response, between) });
     }
     if grants.names.hosts().check(scheme, host, port).is_none() {
-        grants.refusals.note(Refusal::Destination, |unsaid| {
-            tracing::warn!(
-                component = %grants.component, scheme, host = shortened(host), port, unsaid,
-                "refused: `allowed_outbound_hosts` does not grant this destination"
-            );
-        });
+        grants.refuse_destination(scheme, host, port);
         return Err(Error::HttpRequestDenied);
     }
+    let rehearsed = timeout(patience, rehearsal::answer(grants, request)).await;
+    let request = match rehearsed.map_err(|_| Error::ConnectionReadTimeout)?? {
+        Rehearsed::Answered(response) => return Ok(response),
+        Rehearsed::Real(request) => request,
+    };
     let client = grants.http.client();
     match timeout(patience, client.request(request)).await {
         Ok(Ok(response)) => Ok(timed(response, between)),

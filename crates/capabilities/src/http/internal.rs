@@ -85,12 +85,7 @@ pub(super) fn call(
 ) -> Result<Calling, Error> {
     let component = &grants.component;
     if !callee.is_granted(grants.names.hosts(), scheme, host, port) {
-        grants.refusals.note(Refusal::Destination, |unsaid| {
-            tracing::warn!(
-                %component, scheme, host = shortened(host), port, unsaid,
-                "refused: `allowed_outbound_hosts` does not grant this destination"
-            );
-        });
+        grants.refuse_destination(scheme, host, port);
         return Err(Error::HttpRequestDenied);
     }
     let limit = grants.limits.depth;

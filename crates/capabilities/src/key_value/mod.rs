@@ -25,6 +25,7 @@ pub(crate) use error::Error;
 use opened::Opened;
 
 use crate::HostState;
+use crate::refusals::{Refusal, shortened};
 use crate::registry::Capability;
 
 /// The interfaces of this capability, all of which give nothing without a store.
@@ -75,13 +76,13 @@ fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime::Result<()
 #[error("no store is behind the label `{0}`")]
 pub struct UnknownStore(pub String);
 
-/// Why the operator could not store something.
+/// Why the operator could not store something, or look at it.
 #[derive(Debug, ThisError)]
-pub enum SetError {
+pub enum StoreError {
     /// There is no such store.
     #[error(transparent)]
     Store(#[from] UnknownStore),
-    /// The store did not take it; the text says why.
+    /// The store did not do it; the text says why.
     #[error("store `{0}`: {1}")]
     Refused(String, String),
 }
@@ -91,18 +92,29 @@ impl Stores {
     ///
     /// # Errors
     /// If nothing is behind the label, or the store does not take the key or the value.
-    pub async fn set(&self, label: &str, key: &str, value: Vec<u8>) -> Result<(), SetError> {
+    pub async fn set(&self, label: &str, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
         let store = self.find(label).ok_or_else(|| UnknownStore(label.to_owned()))?;
-        store.set(key.to_owned(), value).await.map_err(|error| {
-            let problem = match error {
-                Error::Other(problem) => problem,
-                Error::AccessDenied | Error::InvalidStore | Error::TableFull => {
-                    "it cannot be opened".to_owned()
-                }
-            };
-            SetError::Refused(label.to_owned(), problem)
-        })
+        store.set(key.to_owned(), value).await.map_err(|error| refused(label, error))
     }
+
+    /// What is under a key, for the operator.
+    ///
+    /// # Errors
+    /// If nothing is behind the label, or the store does not answer.
+    pub async fn get(&self, label: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let store = self.find(label).ok_or_else(|| UnknownStore(label.to_owned()))?;
+        store.get(key).await.map_err(|error| refused(label, error))
+    }
+}
+
+fn refused(label: &str, error: Error) -> StoreError {
+    let problem = match error {
+        Error::Other(problem) => problem,
+        Error::AccessDenied | Error::InvalidStore | Error::TableFull => {
+            "it cannot be opened".to_owned()
+        }
+    };
+    StoreError::Refused(label.to_owned(), problem)
 }
 
 /// One component's stores, by label.
@@ -133,7 +145,17 @@ fn open(state: &mut HostState, label: &str) -> Result<Resource<Opened>, Error> {
 }
 
 fn try_open(state: &mut HostState, label: &str) -> Result<Resource<Opened>, Error> {
-    let store = state.grants().key_value.stores.get(label).cloned().ok_or(Error::AccessDenied)?;
+    let grants = state.grants();
+    let Some(store) = grants.key_value.stores.get(label).cloned() else {
+        grants.refusals.note(Refusal::Store, |unsaid| {
+            let (component, store) = (&grants.component, shortened(label));
+            tracing::warn!(
+                %component, store, unsaid, "refused: `key_value_stores` does not grant this store"
+            );
+            grants.tell_ungranted("key_value_stores", format_args!("[{store:?}]"));
+        });
+        return Err(Error::AccessDenied);
+    };
     if state.open_stores == MAX_OPEN {
         return Err(Error::TableFull);
     }

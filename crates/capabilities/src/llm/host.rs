@@ -163,6 +163,7 @@ fn granted(state: &mut HostState, model: &str, bytes: usize) -> Result<(), Failu
         grants.refusals.note(Refusal::Model, |unsaid| {
             let (component, model) = (&grants.component, shortened(model));
             tracing::warn!(%component, model, unsaid, "refused: `ai_models` does not grant this");
+            grants.tell_ungranted("ai_models", format_args!("[{model:?}]"));
         });
         let text = format!("`ai_models` does not grant the model `{}`", shortened(model));
         return Err(Failure::Input(text));

@@ -149,6 +149,7 @@ async fn connect(
             tracing::warn!(
                 %component, name, unsaid, "refused: `messaging` does not grant this client"
             );
+            grants.tell_ungranted("messaging", format_args!("[{name:?}]"));
         });
         return Ok(Err(Error::NotGranted));
     };

@@ -11,7 +11,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use super::link::{Error, Login};
 use super::session::{PublishError, Session, TEXT_BYTES};
 use crate::endpoint::Endpoint;
-use crate::refusals::{Refusal, shortened};
+use crate::refusals::Refusal;
 use crate::sessions::{self, Functions};
 use crate::{Grants, HostState};
 
@@ -141,13 +141,7 @@ async fn open(grants: Arc<Grants>, left: bool, login: Login) -> Result<Session, 
 
 async fn connect(grants: Arc<Grants>, left: bool, login: Login) -> Result<Session, Error> {
     if grants.names.hosts().check(login.scheme(), &login.host, login.port).is_none() {
-        grants.refusals.note(Refusal::Destination, |unsaid| {
-            tracing::warn!(
-                component = %grants.component, scheme = login.scheme(),
-                host = shortened(&login.host), port = login.port, unsaid,
-                "refused: `allowed_outbound_hosts` does not grant this destination"
-            );
-        });
+        grants.refuse_destination(login.scheme(), &login.host, login.port);
         return Err(Error::NotGranted);
     }
     if !left {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{oneshot, watch};
 
 use super::table::Table;
-use super::{Announced, DeadLetter, Message, New, Outcome, QueueError, Sent};
+use super::{Announced, Content, DeadLetter, Message, New, Outcome, QueueError, Sent};
 
 /// How much one commit takes at most.
 const TOGETHER: usize = 256;
@@ -28,6 +28,8 @@ pub struct Store {
     thread: OnceLock<Mutex<Sender<Work>>>,
     /// Counts what was put, for those that wait for it.
     puts: watch::Sender<u64>,
+    /// The same for what was sent to triggers.
+    sends: watch::Sender<u64>,
 }
 
 /// Who alone takes messages of a store.
@@ -41,8 +43,8 @@ impl Store {
     /// The queues of the app with this state folder; no file is opened yet.
     #[must_use]
     pub fn new(state: &std::path::Path) -> Self {
-        let (puts, _) = watch::channel(0);
-        Self { path: state.join("queues.db"), thread: OnceLock::new(), puts }
+        let (puts, sends) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { path: state.join("queues.db"), thread: OnceLock::new(), puts, sends }
     }
 
     /// Its file.
@@ -85,6 +87,24 @@ impl Store {
     /// If the file fails.
     pub async fn bury(&self, letter: DeadLetter) -> Result<i64, QueueError> {
         self.run(move |table| table.bury(&letter)).await
+    }
+
+    /// Sends an event to a trigger of the process that takes messages; its number.
+    ///
+    /// # Errors
+    /// If it is too large, or the file fails.
+    pub async fn send(&self, trigger: String, content: Content) -> Result<i64, QueueError> {
+        let id = self.run(move |table| table.send(&trigger, &content)).await?;
+        self.sends.send_modify(|sends| *sends += 1);
+        Ok(id)
+    }
+
+    /// What became of an event that was sent, once it is known.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn outcome(&self, id: i64) -> Result<Option<Outcome>, QueueError> {
+        self.run(move |table| table.outcome(id)).await
     }
 
     /// Becomes the one who takes messages, and puts back what an earlier one has left.
@@ -244,6 +264,12 @@ impl Owner {
     #[must_use]
     pub fn puts(&self) -> watch::Receiver<u64> {
         self.store.puts.subscribe()
+    }
+
+    /// Changes with each event that this process sends to a trigger.
+    #[must_use]
+    pub fn sends(&self) -> watch::Receiver<u64> {
+        self.store.sends.subscribe()
     }
 }
 

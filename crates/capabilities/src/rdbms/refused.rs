@@ -3,7 +3,7 @@
 use crate::Grants;
 use crate::dial::DialError;
 use crate::rdbms::pool::Unavailable;
-use crate::refusals::{Refusal, shortened};
+use crate::refusals::Refusal;
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -31,12 +31,7 @@ impl Refused {
         let component = &grants.component;
         match self {
             Self::Destination(host, port) => {
-                grants.refusals.note(Refusal::Destination, |unsaid| {
-                    tracing::warn!(
-                        %component, scheme, host = shortened(&host), port, unsaid,
-                        "refused: `allowed_outbound_hosts` does not grant this destination"
-                    );
-                });
+                grants.refuse_destination(scheme, &host, port);
                 format!("address `{scheme}://{host}:{port}` is not permitted")
             }
             Self::Limit => {

@@ -11,7 +11,7 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, Linke
 use super::address::Address;
 use super::client::Error;
 use super::session::{self, Session};
-use crate::refusals::{Refusal, shortened};
+use crate::refusals::Refusal;
 use crate::sessions::{Functions, Running};
 use crate::{Grants, HostState};
 
@@ -191,12 +191,7 @@ async fn open(grants: &Arc<Grants>, left: bool, address: &str) -> Result<Session
 async fn connect(grants: &Arc<Grants>, left: bool, address: Address) -> Result<Session, Error> {
     let Address { host, port, .. } = &address;
     if grants.names.hosts().check(address.scheme(), host, *port).is_none() {
-        grants.refusals.note(Refusal::Destination, |unsaid| {
-            tracing::warn!(
-                component = %grants.component, scheme = address.scheme(), host = shortened(host),
-                port, unsaid, "refused: `allowed_outbound_hosts` does not grant this destination"
-            );
-        });
+        grants.refuse_destination(address.scheme(), host, *port);
         return Err(Error::NotGranted);
     }
     if !left {

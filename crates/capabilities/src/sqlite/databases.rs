@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dayfly_model::{Component, RuntimeConfig};
+use serde_json::Value as Json;
 use thiserror::Error;
 
 use super::Grant;
@@ -83,6 +84,23 @@ impl Databases {
         let database = self.find(label)?;
         Session::open(database.path(), Vec::new())
             .and_then(|session| session.run_all(sql))
+            .map_err(|source| StatementError::Sql { label: label.to_owned(), source })
+    }
+
+    /// The rows of the operator's own query, at most so many: texts, numbers and nulls; blobs as texts in
+    /// hexadecimal digits. This blocks.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn rows(
+        &self,
+        label: &str,
+        sql: &str,
+        most: usize,
+    ) -> Result<Vec<Vec<Json>>, StatementError> {
+        let database = self.find(label)?;
+        Session::open(database.path(), Vec::new())
+            .and_then(|session| session.rows(sql, most))
             .map_err(|source| StatementError::Sql { label: label.to_owned(), source })
     }
 }

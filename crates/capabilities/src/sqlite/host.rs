@@ -150,6 +150,7 @@ fn try_open(state: &mut HostState, label: &str) -> Answer<Handle> {
                 %component, database, unsaid,
                 "refused: an SQL database that `sqlite_databases` does not grant"
             );
+            grants.tell_ungranted("sqlite_databases", format_args!("[{database:?}]"));
         });
         return Err(Error::AccessDenied);
     };

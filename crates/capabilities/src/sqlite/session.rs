@@ -9,8 +9,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_BUSY_SNAPSHOT;
 use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, params_from_iter};
+use serde_json::Value as Json;
 
 use super::value::{Error, Row, Value};
 use super::watch::{Cancel, Watch};
@@ -288,6 +290,31 @@ impl Session {
     /// Runs the operator's own statements, without bounds but those of the connection.
     pub(super) fn run_all(&self, sql: &str) -> rusqlite::Result<()> {
         self.watch.trusting(|| self.connection.execute_batch(sql))
+    }
+
+    /// The rows of the operator's own query, at most so many.
+    pub(super) fn rows(&self, sql: &str, most: usize) -> rusqlite::Result<Vec<Vec<Json>>> {
+        self.watch.trusting(|| {
+            let mut statement = self.connection.prepare(sql)?;
+            let columns = statement.column_count();
+            let row = |row: &rusqlite::Row<'_>| {
+                (0..columns).map(|column| Ok(json(row.get_ref(column)?))).collect()
+            };
+            statement.query_map([], row)?.take(most).collect()
+        })
+    }
+}
+
+/// A value for people; a blob's bytes in hexadecimal digits.
+fn json(value: ValueRef<'_>) -> Json {
+    match value {
+        ValueRef::Null => Json::Null,
+        ValueRef::Integer(integer) => integer.into(),
+        ValueRef::Real(real) => real.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+        ValueRef::Blob(blob) => {
+            blob.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        }
     }
 }
 

@@ -255,7 +255,8 @@ impl Variables {
     }
 
     /// The values that the grants of hosts are made of.
-    pub(crate) fn of_hosts(&self) -> BTreeMap<String, String> {
+    #[must_use]
+    pub fn of_hosts(&self) -> BTreeMap<String, String> {
         self.known.iter().chain(&self.hosts).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 

@@ -35,6 +35,11 @@ pub trait LogSink: Send + Sync {
     fn message(&self, level: Level, context: &str, message: &str) {
         self.line(OutputKind::Stderr, &level.line(context, message));
     }
+
+    /// Takes a line of the host's about the guest, which the host's log has in its own words.
+    fn host(&self, line: &str) {
+        self.line(OutputKind::Stderr, line);
+    }
 }
 
 /// How much a message of a guest's matters.

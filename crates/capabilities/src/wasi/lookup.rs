@@ -127,6 +127,8 @@ async fn resolve(grants: &Arc<crate::Grants>, name: &str) -> Result<Vec<IpAddr>,
                 component = %grants.component, name = shortened(name), unsaid,
                 "refused: `allowed_outbound_hosts` does not grant this name"
             );
+            let entry = format!("tcp://{}:443", shortened(name));
+            grants.tell_ungranted("allowed_outbound_hosts", format_args!("[{entry:?}]"));
         });
     }
     found

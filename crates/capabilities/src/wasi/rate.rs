@@ -66,6 +66,12 @@ impl LogSink for RateLimited {
             self.sink.message(level, context, message);
         }
     }
+
+    fn host(&self, line: &str) {
+        if self.admits(OutputKind::Stderr, line.len()) {
+            self.sink.host(line);
+        }
+    }
 }
 
 #[cfg(test)]

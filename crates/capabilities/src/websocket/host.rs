@@ -52,6 +52,7 @@ impl HostState {
                     %component, function, unsaid,
                     "refused: `websockets` does not grant the app's WebSockets"
                 );
+                grants.tell_ungranted("websockets", format_args!("true"));
             });
         }
         Ok(call.end_with(done, |error| *error == Error::NotGranted)?)

@@ -79,13 +79,27 @@ impl AppSource {
         fetching::fetch(app, self.fetched_folder()?, quiet)
     }
 
-    /// Takes another path for the one that the user named.
-    pub(super) fn takes(&mut self, path: PathBuf) {
-        (self.path, self.from) = (path, None);
+    /// Fetches the package that PATH names, if it names one, and takes its folder for PATH. It has to be
+    /// signed by `key`, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub(crate) fn bring(&mut self, key: Option<&Path>, quiet: bool) -> Result<Option<Reference>> {
+        let Some(reference) = self.reference()? else {
+            return match key {
+                None => Ok(None),
+                Some(_) => Err(anyhow!("only packages of registries are signed (`--verify-key`)")),
+            };
+        };
+        let folder = self.fetched_folder()?;
+        let laid_out = fetching::package(&reference, folder, None, key, quiet);
+        let laid_out = laid_out.map_err(|error| self.not_there(error))?;
+        (self.path, self.from) = (laid_out, None);
+        Ok(Some(reference))
     }
 
     /// The package of a registry that PATH names, if it names no file.
-    pub(super) fn reference(&self) -> Result<Option<Reference>> {
+    fn reference(&self) -> Result<Option<Reference>> {
         let path = self.path();
         let Some(text) = path.to_str().filter(|_| !path.exists()) else { return Ok(None) };
         match text.parse() {
@@ -99,7 +113,7 @@ impl AppSource {
     }
 
     /// An error of fetching what PATH names, which was perhaps meant to be a file.
-    pub(super) fn not_there(&self, error: anyhow::Error) -> anyhow::Error {
+    fn not_there(&self, error: anyhow::Error) -> anyhow::Error {
         let path = self.path().display();
         match self.path().to_str().and_then(|text| text.split_once('/')) {
             Some((_, name)) if !name.contains([':', '@']) => error.context(format!(

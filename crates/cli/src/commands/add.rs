@@ -67,7 +67,8 @@ impl Add {
         let app = templates::check(&text, &shown, &present.folder).map_err(|error| {
             error.context(format!("template `{}` does not fit into `{shown}`", template.name))
         })?;
-        present.write(&name, &template.component(&values), &text)?;
+        let files = (template.component(&values), template.test(&values));
+        present.write(&name, files, &text)?;
         if !self.quiet {
             tell(&name, &present, template, &app);
         }
@@ -112,15 +113,22 @@ impl Present {
         if self.app.components.contains_key(&ComponentId(name.to_string())) {
             return Err(format!("the app has a component `{name}` already"));
         }
-        let folder = self.folder.join(name.as_str());
-        match folder.symlink_metadata() {
-            Ok(_) => Err(format!("`{}` is there already", folder.display())),
-            Err(_) => Ok(()),
+        let own = [name.to_string(), format!("tests/{name}.toml")];
+        let mut own = own.into_iter().map(|path| self.folder.join(path));
+        match own.find(|path| path.symlink_metadata().is_ok()) {
+            Some(path) => Err(format!("`{}` is there already", path.display())),
+            None => Ok(()),
         }
     }
 
-    /// Writes the component's files, then the manifest: who reads that finds all that it names.
-    fn write(&self, name: &Name, files: &[folder::NewFile], text: &str) -> Result<()> {
+    /// Writes the component's files and its tests, then the manifest: who reads that finds all that it
+    /// names.
+    fn write(
+        &self,
+        name: &Name,
+        (files, test): (Vec<folder::NewFile>, folder::NewFile),
+        text: &str,
+    ) -> Result<()> {
         let what = || format!("failed to write `{}`", self.path.display());
         let mut manifest = NamedTempFile::new_in(&self.folder).with_context(what)?;
         manifest.write_all(text.as_bytes()).with_context(what)?;
@@ -130,11 +138,15 @@ impl Present {
             bail!("`{}` was changed meanwhile", self.path.display());
         }
         let folder = self.folder.join(name.as_str());
-        folder::make(&folder, files)?;
-        if let Err(error) = manifest.persist(&self.path) {
-            // It is ours: it was not there before.
+        folder::make(&folder, &files)?;
+        let test_file = self.folder.join(&test.path);
+        let tested = folder::fill(&self.folder, &[test], true);
+        let written = tested.and_then(|()| manifest.persist(&self.path).with_context(what));
+        if let Err(error) = written {
+            // They are ours: they were not there before.
             let _ = fs::remove_dir_all(&folder);
-            return Err(error).with_context(what);
+            let _ = fs::remove_file(test_file);
+            return Err(error);
         }
         Ok(())
     }

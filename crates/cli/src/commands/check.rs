@@ -21,7 +21,13 @@ use facts::Facts;
 /// An import that is `denied` or `refused` does not keep a component from running: what it calls
 /// there answers with an error.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    mut_arg("path", |path| path.value_name("PATH|REF").help(
+        "A folder with a `dayfly.toml` or `spin.toml`, a manifest, one `.wasm` or `.wat` file or a script, \
+         or a package of a registry (`REGISTRY/NAME:TAG`)"
+    )),
+    after_help = EXAMPLES
+)]
 pub(crate) struct Check {
     #[command(flatten)]
     source: AppSource,
@@ -49,12 +55,14 @@ Exit status:
 Examples:
   dayfly check examples/hello
   dayfly check handler.wasm --compile
+  dayfly check ghcr.io/me/hello:1.0.0
   dayfly check --graph > topology.mmd
   dayfly check --json | jq '.components[].imports'";
 
 impl Check {
-    pub(crate) fn run(self) -> Result<ExitCode> {
+    pub(crate) fn run(mut self) -> Result<ExitCode> {
         logging::start_quietly();
+        self.source.bring(None, self.json)?;
         let mut facts = Facts::of(&self.source)?;
         if self.compile {
             facts.compile(&self.engine.build(crate::oneshot::INSTANCES, 0, [])?);

@@ -3,8 +3,12 @@
 mod fact;
 mod machine;
 mod measure;
+mod needed;
 mod program;
+mod tool;
+mod toolchains;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -19,10 +23,15 @@ use fact::{Fact, Health};
 /// Say what this machine offers, and whether Dayfly runs well on it
 ///
 /// It measures how long a tiny component takes to compile, load and start, in a folder of its own
-/// that is removed again. Put its output into reports of bugs.
+/// that is removed again. Put its output into reports of bugs. It looks for the programs that build
+/// the app at PATH, and where there is none, for those of every language; what is missing it says
+/// how to install.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
+    /// The app's folder, or its manifest [default: the one of this folder, if there is one]
+    path: Option<PathBuf>,
+
     /// Print the facts as JSON
     #[arg(long)]
     json: bool,
@@ -33,18 +42,21 @@ pub(crate) struct Doctor {
 
 const EXAMPLES: &str = "\
 Exit status:
-  0 when Dayfly can run here, 1 when it cannot
+  0 when Dayfly can run here, 1 when it cannot, or the app at PATH cannot be built
 
 Example:
   dayfly doctor
+  dayfly doctor examples/shop
   dayfly doctor --json | jq '.facts[] | select(.health != \"ok\")'";
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<ExitCode> {
         logging::start_quietly();
+        let app = toolchains::app_at(self.path.as_deref())?;
         let mut facts = program::facts(&self.engine);
         facts.extend(machine::facts());
         facts.extend(measure::facts());
+        facts.extend(toolchains::facts(app.as_ref()));
         if self.json {
             let list: Vec<_> = facts.iter().map(Fact::json).collect();
             output::json(&json!({ "ok": !failed(&facts), "facts": list }))?;
@@ -64,6 +76,7 @@ fn print(facts: &[Fact]) -> Result<()> {
     for fact in facts {
         let (mark, style) = match fact.health {
             Health::Ok => ("ok  ", AnsiColor::Green.on_default()),
+            Health::Missing => ("miss", AnsiColor::Yellow.on_default()),
             Health::Warn => ("warn", AnsiColor::Yellow.on_default()),
             Health::Fail => ("fail", AnsiColor::Red.on_default().bold()),
         };

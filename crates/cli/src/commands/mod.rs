@@ -20,6 +20,7 @@ mod push;
 mod queue;
 mod run;
 mod send;
+mod test;
 mod up;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Build(Box<build::Build>),
     Up(Box<up::Up>),
     Check(check::Check),
+    Test(test::Test),
     Run(run::Run),
     Call(call::Call),
     Componentize(componentize::Componentize),
@@ -63,6 +65,7 @@ impl Command {
             Self::Build(command) => command.run(),
             Self::Up(command) => command.run(),
             Self::Check(command) => command.run(),
+            Self::Test(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),
             Self::Componentize(command) => command.run(),

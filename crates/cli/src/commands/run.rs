@@ -9,9 +9,6 @@ use clap::Args;
 use dayfly_capabilities::HostState;
 use dayfly_capabilities::wasi::{Invocation, Stdio};
 use dayfly_forge::ShapeError;
-use dayfly_model::HandlerShape;
-use wasmtime::Store;
-use wasmtime_wasi::{p2, p3};
 
 use crate::engine::EngineArgs;
 use crate::oneshot::{self, Ending, GrantArgs, Guest};
@@ -63,7 +60,7 @@ impl Run {
         let state = HostState::for_command(grants, Stdio::Inherit, invocation);
         let mut store = guest.code.store(state);
         let limits = self.grants.limits();
-        let ending = match oneshot::drive(&limits, call(guest, shape, &mut store))? {
+        let ending = match oneshot::drive(&limits, guest.run(shape, &mut store))? {
             Some(result) => Ending::of(result, &mut store)?,
             None => Ending::out_of_time(&limits),
         };
@@ -87,23 +84,6 @@ impl Run {
         }
         Ok((file, arguments))
     }
-}
-
-async fn call(
-    guest: Guest,
-    shape: HandlerShape,
-    store: &mut Store<HostState>,
-) -> wasmtime::Result<Result<(), ()>> {
-    if shape == HandlerShape::Command03 {
-        let pre = p3::bindings::CommandPre::new(guest.pre)?;
-        let command = guest.code.instantiating(pre.instantiate_async(&mut *store)).await?;
-        return store
-            .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
-            .await?;
-    }
-    let pre = p2::bindings::CommandPre::new(guest.pre)?;
-    let command = guest.code.instantiating(pre.instantiate_async(&mut *store)).await?;
-    command.wasi_cli_run().call_run(store).await
 }
 
 fn no_command(error: ShapeError) -> anyhow::Error {

@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use dayfly_engine::{Engine, Origin};
-use dayfly_forge::ForgeError;
 use dayfly_forge::fetch::Fetched;
-use dayfly_host::{ActivateError, Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
+use dayfly_host::{Host, HostConfig, ListenAddr, ServerConfig, Shutdown, TlsConfig};
 use dayfly_model::{App, RuntimeConfig};
 use dayfly_telemetry::Telemetry;
 
@@ -141,7 +140,7 @@ impl Up {
             ));
         }
         let config = self.config(components, telemetry);
-        let host = Host::activate(&engine, release, &config).map_err(hinted)?;
+        let host = Host::activate(&engine, release, &config).map_err(report::hinted)?;
         if !host.is_woken() {
             return Err(anyhow!(
                 "nothing would ever wake app `{}`: all of its routes are private",
@@ -247,7 +246,8 @@ impl Up {
                 report::note("Loading", component);
             }
         };
-        let loaded = host.preload(starting).into_iter().map(|loaded| loaded.map_err(hinted));
+        let loaded =
+            host.preload(starting).into_iter().map(|loaded| loaded.map_err(report::hinted));
         for loaded in report::all(loaded)? {
             if let (Origin::Compiled(took), true) = (loaded.origin, notes) {
                 report::note("Compiled", format!("{} in {took:.2?}", loaded.component));
@@ -255,14 +255,4 @@ impl Up {
         }
         Ok(())
     }
-}
-
-fn hinted(error: ActivateError) -> anyhow::Error {
-    let hint = match &error {
-        ActivateError::Prepare(source) => {
-            source.downcast_ref::<ForgeError>().and_then(ForgeError::hint)
-        }
-        _ => error.hint().map(str::to_owned),
-    };
-    report::hint(error, hint)
 }

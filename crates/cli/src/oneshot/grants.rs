@@ -100,4 +100,7 @@ impl LogSink for StderrLog {
     fn line(&self, _: OutputKind, line: &str) {
         anstream::eprintln!("{line}");
     }
+
+    /// Nothing: the log has it, and goes to standard error, too.
+    fn host(&self, _: &str) {}
 }

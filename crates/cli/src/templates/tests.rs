@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dayfly_model::TestFile;
+
 use super::*;
 
 fn name(text: &str) -> Name {
@@ -40,7 +42,7 @@ fn every_file_of_the_folder_is_part_of_the_program() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let mut expected: BTreeSet<PathBuf> = ["dayfly.toml", ".gitignore"].map(Into::into).into();
     for template in TEMPLATES {
-        let own = ["template.toml", "manifest.toml", "README.md"].map(PathBuf::from);
+        let own = ["template.toml", "manifest.toml", "README.md", "test.toml"].map(PathBuf::from);
         let component =
             template.component.iter().map(|(path, _)| Path::new("component").join(path));
         expected
@@ -59,13 +61,18 @@ fn every_template_makes_an_app_and_fits_into_one() {
             assert!(!text.contains("{{"), "{}: {}: {text}", template.name, path.display());
             assert!(path.is_relative() && !path.starts_with(".."), "{}", path.display());
         }
+        let tests = files.iter().find(|file| file.path == Path::new("tests/cart.toml")).unwrap();
+        let tests = TestFile::parse(&tests.text, "cart.toml", Path::new("")).unwrap();
+        assert!(!tests.tests.is_empty(), "{}", template.name);
         let made = check(&files[0].text, "dayfly.toml", Path::new("")).unwrap();
         assert_eq!(made.name, "shop");
         let values = settled(template, Purpose::Added(&component));
         let extended = template.extended("dayfly = 1\n[application]\nname = \"x\"", &values);
         let extended = check(&extended, "dayfly.toml", Path::new("")).unwrap();
         assert_eq!(extended.components.len(), 1);
-        for NewFile { path, text } in template.component(&values) {
+        for NewFile { path, text } in
+            template.component(&values).into_iter().chain([template.test(&values)])
+        {
             assert!(!text.contains("{{"), "{}: {}: {text}", template.name, path.display());
         }
     }

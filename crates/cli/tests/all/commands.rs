@@ -14,6 +14,7 @@ mod new;
 mod optimize;
 mod run;
 mod run03;
+mod test;
 
 use std::io::Write as _;
 use std::path::PathBuf;

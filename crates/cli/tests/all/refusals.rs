@@ -44,7 +44,7 @@ async fn a_guest_does_not_fill_the_log_with_what_it_is_refused() {
     let app = handwritten::app(&handlers, "limits = { outbound = 250 }");
     let server = dayfly().up(app.folder()).await;
     let expected = [
-        ("/imports", "refused: not granted"),
+        ("/imports", "refused: not served"),
         ("/outbound", "`limits.outbound`"),
         ("/odd", "without a response"),
     ];

@@ -36,7 +36,7 @@ fn a_missing_file_names_component_path_and_build_command() {
         refused(Path::new("/no/app"), &source, &build),
         "failed to prepare component `thumbnail`\n\
          source `/no/app/target/thumbnail.wasm` does not exist\n\
-         hint: build it first: `cargo build --target wasm32-wasip2`"
+         hint: build it first: `cargo build --target wasm32-wasip2`; `dayfly doctor` says what is missing for that"
     );
     assert!(refused(Path::new("/no/app"), &source, &[]).contains("no `build.command`"));
 }

@@ -128,6 +128,8 @@ pub(crate) struct EventTriggers {
     owner: Option<Arc<Owner>>,
     workers: usize,
     grace: Duration,
+    /// Whether events come only from queues and from who sends them, because the app is tested.
+    is_rehearsed: bool,
 }
 
 /// Opens the event triggers of an app; `None` if it has none.
@@ -164,6 +166,7 @@ pub(crate) fn open(
         owner,
         workers: config.http.workers(),
         grace: config.http.grace,
+        is_rehearsed: backends.rehearsal.is_some(),
     }))
 }
 
@@ -330,7 +333,7 @@ impl Trigger for EventTriggers {
     }
 
     fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { ready, topology, owner, workers, grace } = *self;
+        let Self { ready, topology, owner, workers, grace, is_rehearsed } = *self;
         let (workers, threads) = Workers::start(workers).map_err(ServeError::Start)?;
         let ending = Ending(shutdown.clone());
         let mut all = Vec::new();
@@ -364,7 +367,9 @@ impl Trigger for EventTriggers {
                 }
                 let addressee = Addressee { courier: courier.clone(), sample: source.sample() };
                 addressees.insert(addressee.courier.trigger().to_string(), addressee);
-                sources.spawn(source.run(courier));
+                if !is_rehearsed || matches!(trigger.source, EventSource::Queue(_)) {
+                    sources.spawn(source.run(courier));
+                }
             }
             if let Some(owner) = owner {
                 sources.spawn(sends::run(owner, addressees));

@@ -1,16 +1,17 @@
 //! Where answers go: the next step of the app's topology.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dayfly_capabilities::Backends;
 use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
 use dayfly_capabilities::nats::ServerError as NatsError;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{MOST_HOPS, New, Store};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_capabilities::websocket::{Error as NotSent, Hub, Message};
+use dayfly_capabilities::{Backends, Rehearsal};
 use dayfly_model::events::{Output, RedisPlace};
 use dayfly_model::{App, ComponentId, Executor};
 use dayfly_telemetry::Telemetry;
@@ -78,6 +79,7 @@ pub(crate) struct Topology {
     websockets: Arc<Hub>,
     telemetry: Option<Arc<Telemetry>>,
     poster: OnceLock<Poster>,
+    rehearsal: Option<Arc<dyn Rehearsal>>,
 }
 
 /// A component that answers go to, and where its own go.
@@ -139,6 +141,7 @@ impl Topology {
             telemetry,
             websockets: backends.websockets.clone(),
             poster: OnceLock::new(),
+            rehearsal: backends.rehearsal.clone(),
         })
     }
 
@@ -195,6 +198,12 @@ impl Topology {
             if answer.hops > MOST_HOPS {
                 let text = format!("it has {MOST_HOPS} steps behind it: the outputs are a cycle");
                 return Err(NotPassed::Hopeless(text));
+            }
+            if let Some(rehearsal) = &self.rehearsal {
+                rehearsal.passed_on(&outlet.to_string(), &answer.content());
+                if outlet.leaves_the_app() {
+                    return Ok(());
+                }
             }
             match outlet {
                 Outlet::Component(id) => self.to_component(id, answer, steps).await,
@@ -358,7 +367,33 @@ fn command(place: &RedisPlace, answer: &Event) -> redis::Cmd {
     }
 }
 
+impl fmt::Display for Outlet {
+    /// In the words of the output that it was.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let output = match self {
+            Self::Component(id) => Output::Component(id.clone()),
+            Self::Queue(name) => Output::Queue(name.clone()),
+            Self::Redis(_, to) => Output::Redis { address: None, to: to.clone() },
+            Self::Mqtt(_, topic) => Output::Mqtt { address: None, topic: topic.clone() },
+            Self::Nats(_, subject, is_kept) => {
+                Output::Nats { address: None, subject: subject.clone(), is_kept: *is_kept }
+            }
+            Self::Websocket(topic) => Output::Websocket(topic.clone()),
+            Self::Http(url) => Output::Http(url.clone()),
+        };
+        output.fmt(f)
+    }
+}
+
 impl Outlet {
+    /// Whether a server is behind it.
+    const fn leaves_the_app(&self) -> bool {
+        match self {
+            Self::Component(_) | Self::Queue(_) | Self::Websocket(_) => false,
+            Self::Redis(..) | Self::Mqtt(..) | Self::Nats(..) | Self::Http(_) => true,
+        }
+    }
+
     /// What an output means.
     pub(super) fn new(output: &Output, servers: &Servers) -> Result<Self, ActivateError> {
         let unnamed = || {

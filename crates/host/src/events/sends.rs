@@ -37,7 +37,13 @@ pub(super) struct Addressee {
 /// Delivers what is sent until the end is asked for.
 pub(super) async fn run(owner: Arc<Owner>, addressees: HashMap<String, Addressee>) {
     let Some(ending) = addressees.values().next().map(|it| it.courier.ending()) else { return };
-    while !ending.within(LOOK).await {
+    let mut sends = owner.sends();
+    loop {
+        tokio::select! {
+            is_here = ending.within(LOOK) => if is_here { return },
+            // Of this process, which need not wait to be looked for.
+            _ = sends.changed() => {}
+        }
         let sent = match owner.take_sent(TOGETHER).await {
             Ok(sent) => sent,
             Err(error) => {

@@ -30,6 +30,20 @@ pub fn json_schema() -> String {
     format!("{schema:#}\n")
 }
 
+/// The schema of a file that is one table, pretty-printed.
+pub(crate) fn schema_of(title: &str, description: &str, table: &'static Table) -> String {
+    let mut schema = Schema::default();
+    let file = schema.reference(table);
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "description": description,
+        "allOf": [file],
+        "$defs": schema.definitions,
+    });
+    format!("{schema:#}\n")
+}
+
 #[derive(Default)]
 struct Schema {
     definitions: BTreeMap<String, Value>,

@@ -5,6 +5,7 @@ mod golden;
 mod module;
 mod mutation;
 mod runtime_config;
+mod test_file;
 
 use std::path::{Path, PathBuf};
 

@@ -1,29 +1,36 @@
 //! One fact, and whether it is a good one.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 /// Whether Dayfly runs well with a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     Ok,
+    /// Something is not there that not everybody needs.
+    Missing,
     /// It runs, less well than it could.
     Warn,
-    /// It does not run.
+    /// It does not run, or the app at hand cannot be built.
     Fail,
 }
 
 /// One fact about the program or the machine.
 pub(super) struct Fact {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) value: String,
     pub(super) health: Health,
     /// What to do about it, or what it means.
     pub(super) hint: Option<String>,
+    /// The command that installs what is missing.
+    pub(super) install: Option<String>,
 }
 
 impl Fact {
-    pub(super) fn ok(name: &'static str, value: impl Into<String>) -> Self {
-        Self { name, value: value.into(), health: Health::Ok, hint: None }
+    pub(super) fn ok(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        Self { name, value, health: Health::Ok, hint: None, install: None }
     }
 
     pub(super) fn warn(
@@ -31,15 +38,15 @@ impl Fact {
         value: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { name, value: value.into(), health: Health::Warn, hint: Some(hint.into()) }
+        Self { health: Health::Warn, hint: Some(hint.into()), ..Self::ok(name, value) }
     }
 
     pub(super) fn fail(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         value: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { name, value: value.into(), health: Health::Fail, hint: Some(hint.into()) }
+        Self { health: Health::Fail, hint: Some(hint.into()), ..Self::ok(name, value) }
     }
 
     /// A number that should not be below `wanted`.
@@ -59,10 +66,12 @@ impl Fact {
             "value": self.value,
             "health": match self.health {
                 Health::Ok => "ok",
+                Health::Missing => "missing",
                 Health::Warn => "warn",
                 Health::Fail => "fail",
             },
             "hint": self.hint,
+            "install": self.install,
         })
     }
 }

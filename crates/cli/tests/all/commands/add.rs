@@ -73,7 +73,8 @@ async fn components_in_other_languages_are_added() {
     add(&app, &["queue"], 0).await;
     let (names, manifest) = state(&app);
     assert!(manifest.starts_with(&own), "{manifest}");
-    let expected = [".gitignore", "README.md", "cart", "dayfly.toml", "web", "web-2", "worker"];
+    let expected =
+        [".gitignore", "README.md", "cart", "dayfly.toml", "tests", "web", "web-2", "worker"];
     assert_eq!(names, expected);
     let server = made.up().await;
     answers(&server, &app).await;
@@ -123,7 +124,7 @@ async fn an_app_of_spin_may_be_added_to_and_a_broken_one_not() {
     assert!(said.contains("template `queue` does not fit into"), "{said}");
     assert_eq!(names(folder.path()), ["spin.toml"]);
     add(folder.path(), &["http-js"], 0).await;
-    assert_eq!(names(folder.path()), ["spin.toml", "web"]);
+    assert_eq!(names(folder.path()), ["spin.toml", "tests", "web"]);
     let inline = "spin_manifest_version = 2\napplication = { name = \"old\" }\n\
                   trigger = { http = [{ route = \"/a\", static_response = { body = \"a\" } }] }\n";
     fs::write(&manifest, inline).unwrap();

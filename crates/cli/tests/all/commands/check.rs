@@ -85,7 +85,7 @@ async fn all_that_cannot_run_is_told_at_once() {
     insta::assert_snapshot!(ended.with(1), @r"
     error: component `gone`: the granted file `data` does not exist
     error: component `gone`: source `./gone.wasm` does not exist
-    hint: build it first: `make gone.wasm`
+    hint: build it first: `make gone.wasm`; `dayfly doctor` says what is missing for that
     error: component `library`: the component exports only `a:b/c`, none of which is a handler
     hint: Dayfly runs components that export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3`, `fermyon:spin/inbound-http`, `fermyon:spin/inbound-redis`, `spin:redis/inbound-redis@3`, `wasi:messaging/incoming-handler@0.2.0-draft`, `handle-cron-event` or `wasi:cli/run`, and core modules with a `_start`
     error: component `needy`: the component exports nothing, so no event can reach it

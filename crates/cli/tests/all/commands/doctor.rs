@@ -1,5 +1,6 @@
 //! `dayfly doctor`: facts that every machine has, and what becomes of a bad one.
 
+use dayfly_testing::App;
 use serde_json::Value;
 
 use super::{command, printed};
@@ -38,4 +39,41 @@ async fn a_cache_that_cannot_be_used_is_a_warning_with_a_hint() {
     let line = line.unwrap_or_else(|| panic!("no warning: {ended:#?}"));
     assert!(ended.stdout.lines().nth(line + 1).unwrap().contains("compiles again"));
     ended.with(0);
+}
+
+/// The facts about the programs that build the app of a folder, on a machine that has none.
+async fn examined(folder: &std::path::Path, status: i32) -> Vec<Value> {
+    let none = tempfile::tempdir().unwrap();
+    let ended = command(&["doctor", "--json"]).env("PATH", none.path()).within(folder).ends().await;
+    assert_eq!(ended.code, Some(status), "{ended:#?}");
+    let facts: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let all = facts["facts"].as_array().unwrap().iter();
+    all.filter(|fact| fact["value"] == "missing").cloned().collect()
+}
+
+#[tokio::test]
+async fn what_builds_the_app_at_hand_has_to_be_there() {
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"shop\"\n\
+         [[trigger.http]]\nroute = \"/\"\ncomponent = \"a\"\n\
+         [component.a]\nsource = \"a.wasm\"\n\
+         [component.a.build]\ncommand = [\"cargo build --target wasm32-wasip2\", \"own-tool a\"]\n",
+    );
+    let missing = examined(app.folder(), 1).await;
+    let names: Vec<&str> = missing.iter().map(|fact| fact["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["cargo", "own-tool", "wasm32-wasip2"]);
+    assert!(missing.iter().all(|fact| fact["health"] == "fail"), "{missing:#?}");
+    assert_eq!(missing[2]["install"], "rustup target add wasm32-wasip2");
+    let said = command(&["up"]).within(app.folder()).ends().await.with(1);
+    assert!(said.contains("`dayfly doctor` says what is missing"), "{said}");
+}
+
+#[tokio::test]
+async fn without_an_app_all_languages_are_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = examined(folder.path(), 0).await;
+    assert!(missing.len() > 10, "{missing:#?}");
+    for fact in missing {
+        assert!(fact["health"] == "missing" && fact["install"].is_string(), "{fact}");
+    }
 }

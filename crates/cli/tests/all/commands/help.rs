@@ -1,6 +1,7 @@
 //! Every command's help: part of the contract, so each change of it is seen.
 
 mod packages;
+mod tests;
 
 use super::{command, printed};
 
@@ -20,6 +21,7 @@ async fn all_commands() {
         "build",
         "up",
         "check",
+        "test",
         "run",
         "call",
         "componentize",
@@ -50,11 +52,12 @@ async fn check() {
     An import that is `denied` or `refused` does not keep a component from running: what it calls there
     answers with an error.
 
-    Usage: dayfly check [OPTIONS] [PATH]
+    Usage: dayfly check [OPTIONS] [PATH|REF]
 
     Arguments:
-      [PATH]
-              A folder with a `dayfly.toml` or `spin.toml`, a manifest, or one `.wasm` or `.wat` file
+      [PATH|REF]
+              A folder with a `dayfly.toml` or `spin.toml`, a manifest, one `.wasm` or `.wat` file or a
+              script, or a package of a registry (`REGISTRY/NAME:TAG`)
 
               [default: .]
 
@@ -116,6 +119,7 @@ async fn check() {
     Examples:
       dayfly check examples/hello
       dayfly check handler.wasm --compile
+      dayfly check ghcr.io/me/hello:1.0.0
       dayfly check --graph > topology.mmd
       dayfly check --json | jq '.components[].imports'
     "##);
@@ -319,9 +323,15 @@ async fn doctor() {
     Say what this machine offers, and whether Dayfly runs well on it
 
     It measures how long a tiny component takes to compile, load and start, in a folder of its own that
-    is removed again. Put its output into reports of bugs.
+    is removed again. Put its output into reports of bugs. It looks for the programs that build the app
+    at PATH, and where there is none, for those of every language; what is missing it says how to
+    install.
 
-    Usage: dayfly doctor [OPTIONS]
+    Usage: dayfly doctor [OPTIONS] [PATH]
+
+    Arguments:
+      [PATH]
+              The app's folder, or its manifest [default: the one of this folder, if there is one]
 
     Options:
           --json
@@ -357,10 +367,11 @@ async fn doctor() {
               Print help (see a summary with '-h')
 
     Exit status:
-      0 when Dayfly can run here, 1 when it cannot
+      0 when Dayfly can run here, 1 when it cannot, or the app at PATH cannot be built
 
     Example:
       dayfly doctor
+      dayfly doctor examples/shop
       dayfly doctor --json | jq '.facts[] | select(.health != "ok")'
     "##);
 }

@@ -16,7 +16,7 @@ use crate::examples::answers;
 use crate::scripts::with_interpreters;
 
 /// The templates that tests serve below.
-const SERVED: [&str; 15] = [
+const SERVED: [&str; 16] = [
     "cron",
     "http-assemblyscript",
     "http-c",
@@ -28,6 +28,7 @@ const SERVED: [&str; 15] = [
     "http-rust",
     "http-ts",
     "http-zig",
+    "middleware",
     "queue",
     "redis",
     "static",
@@ -55,7 +56,15 @@ impl Made {
         let checked = with_interpreters().arg("check").arg(self.folder()).ends().await;
         let said = checked.with(0);
         assert!(said.contains("everything can run") && !said.contains("warning"), "{said}");
+        self.passes_its_tests().await;
         with_interpreters().up(self.folder()).await
+    }
+
+    /// Runs the template's own tests.
+    pub(super) async fn passes_its_tests(&self) {
+        let tested = with_interpreters().arg("test").arg(self.folder()).ends().await;
+        let told = format!("{tested:#?}");
+        assert!(tested.with_stdout(0).starts_with("PASS  tests/"), "{told}");
     }
 
     async fn does_as_its_readme_says(&self) {
@@ -142,6 +151,7 @@ async fn the_list() {
     http-c               HTTP in C, by CGI
     http-zig             HTTP in Zig, by CGI
     http-assemblyscript  HTTP in AssemblyScript, by CGI
+    middleware           Middleware before a handler of HTTP, in Rust: both of WASI 0.3
     static               Files of a folder, as a web site
     websocket            WebSockets, and a page that talks by them, in JavaScript
     queue                Messages of a queue that Dayfly keeps, and a route that puts them there, in JavaScript
@@ -226,6 +236,7 @@ async fn a_queue() {
 
 /// Starts an app that answers no requests, and waits until it takes events.
 async fn up_for_events(made: &Made, component: &str) -> Running {
+    made.passes_its_tests().await;
     let server = with_interpreters().arg("up").arg(made.folder()).spawn();
     server.stdout().containing(component).await;
     server
@@ -369,7 +380,7 @@ async fn what_is_there_stays_unless_forced() {
     assert_eq!(fs::read_to_string(shop.join("README.md")).unwrap(), "mine");
     fs::remove_dir(shop.join("dayfly.toml")).unwrap();
     into(folder.path(), &["--force"], 0).await;
-    assert_eq!(names(&shop), [".gitignore", "README.md", "dayfly.toml", "web"]);
+    assert_eq!(names(&shop), [".gitignore", "README.md", "dayfly.toml", "tests", "web"]);
     assert_eq!(names(&shop.join("web")), ["app.js", "other.js"]);
     assert!(fs::read_to_string(shop.join("README.md")).unwrap().starts_with("# shop"));
     assert_eq!(names(folder.path()), ["shop"]);
@@ -409,7 +420,7 @@ async fn the_folder_may_be_another() {
     let said = new.ends().await.with(0);
     assert!(said.contains("app `shop` in `a/b/shop`"), "{said}");
     let made = folder.path().join("a/b/shop");
-    assert_eq!(names(&made), [".gitignore", "README.md", "dayfly.toml", "web"]);
+    assert_eq!(names(&made), [".gitignore", "README.md", "dayfly.toml", "tests", "web"]);
     let mode = fs::metadata(&made).unwrap().permissions().mode();
     assert_eq!(mode & 0o700, 0o700);
     assert_eq!(mode, fs::metadata(made.join("web")).unwrap().permissions().mode());
@@ -418,7 +429,7 @@ async fn the_folder_may_be_another() {
     fs::create_dir(&here).unwrap();
     command(&["new", "http-js", "-o", "."]).within(&here).ends().await.with(0);
     assert!(fs::read_to_string(here.join("dayfly.toml")).unwrap().contains("name = \"here\""));
-    assert_eq!(names(&here), [".gitignore", "README.md", "dayfly.toml", "web"]);
+    assert_eq!(names(&here), [".gitignore", "README.md", "dayfly.toml", "tests", "web"]);
 }
 
 /// Runs a command line on a terminal where somebody types this.

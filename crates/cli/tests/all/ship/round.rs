@@ -19,6 +19,8 @@ async fn an_app_goes_there_and_back() {
         assert_eq!(server.text("/hello").await, "hello world");
         server.stop().await;
     }
+    let checked = stranger.dayfly().arg("check").arg(&name).ends().await;
+    assert!(checked.with(0).contains("everything can run"));
     let folder = stranger.pull(&name).await;
     let server = stranger.dayfly().up(&folder).await;
     assert_eq!(server.text("/hello").await, "hello world");

@@ -19,16 +19,16 @@ const COMPILERS: [(&str, &str); 3] = [
 ];
 
 /// How Debian's compiler of Rust builds for a target whose standard library comes as source.
-const RUST: [(&str, &str); 4] = [
+const RUST: [(&str, &str); 3] = [
     ("RUSTC", "/usr/bin/rustc"),
     ("RUSTC_BOOTSTRAP", "1"),
     ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
-    (
-        "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
-        "-C link-self-contained=no -L/usr/lib/wasm32-wasi -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22 \
-         -C link-arg=/usr/lib/wasm32-wasi/crt1-command.o",
-    ),
 ];
+
+/// How Debian's linker links libraries, and programs, whose entry it does not find by itself.
+const LIBRARY: &str = "-C link-self-contained=no -L/usr/lib/wasm32-wasi -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22";
+const PROGRAM: &str = "-C link-self-contained=no -L/usr/lib/wasm32-wasi -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22 \
+    -C link-arg=/usr/lib/wasm32-wasi/crt1-command.o";
 
 /// A folder of programs that comes before all others.
 fn compilers() -> TempDir {
@@ -42,16 +42,16 @@ fn compilers() -> TempDir {
 }
 
 /// Has the user's own compiler of Rust build if that has the target, else Debian's.
-async fn with_rust(command: &mut Command, compilers: &Path) {
+async fn with_rust(command: &mut Command, compilers: &Path, flags: &str) {
     let sysroot = run(program("rustc").args(["--print", "sysroot"])).await;
     if !Path::new(sysroot.trim()).join("lib/rustlib/wasm32-wasip2").is_dir() {
         symlink("/usr/bin/cargo", compilers.join("cargo")).unwrap();
-        command.envs(RUST);
+        command.envs(RUST).env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", flags);
     }
 }
 
 /// Runs the commands that the manifest has for the app's only component.
-async fn build(made: &Made) {
+async fn build(made: &Made, flags: &str) {
     let app = Manifest::load(&made.folder(), None).unwrap();
     let build = app.components.values().find_map(|it| it.build.as_ref()).unwrap();
     let compilers = compilers();
@@ -67,7 +67,7 @@ async fn build(made: &Made) {
     {
         shell.env_remove(ours);
     }
-    with_rust(&mut shell, compilers.path()).await;
+    with_rust(&mut shell, compilers.path(), flags).await;
     // A standard library takes longer than a program may.
     let built = shell.output().await.unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -75,19 +75,28 @@ async fn build(made: &Made) {
 
 async fn is_built_and_does_as_its_readme_says(template: &str) {
     let made = Made::new(template, &[]).await;
-    build(&made).await;
+    build(&made, PROGRAM).await;
+    made.does_as_its_readme_says().await;
+}
+
+/// The same for a template in Rust; what is built of its libraries is kept.
+async fn in_rust(template: &str, component: &str, flags: &str) {
+    let made = Made::new(template, &[]).await;
+    let kept = workspace().join("target/guest-build").join(template);
+    fs::create_dir_all(&kept).unwrap();
+    symlink(kept, made.folder().join(component).join("target")).unwrap();
+    build(&made, flags).await;
     made.does_as_its_readme_says().await;
 }
 
 #[tokio::test]
 async fn http_in_rust() {
-    let made = Made::new("http-rust", &[]).await;
-    // What is built of the libraries is kept.
-    let kept = workspace().join("target/guest-build/templates");
-    fs::create_dir_all(&kept).unwrap();
-    symlink(kept, made.folder().join("web/target")).unwrap();
-    build(&made).await;
-    made.does_as_its_readme_says().await;
+    in_rust("http-rust", "web", PROGRAM).await;
+}
+
+#[tokio::test]
+async fn middleware_in_rust() {
+    in_rust("middleware", "guarded", LIBRARY).await;
 }
 
 #[tokio::test]

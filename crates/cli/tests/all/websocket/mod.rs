@@ -99,7 +99,7 @@ impl Client {
     }
 
     /// Waits until it is closed, whatever comes before that.
-    async fn code(&mut self) -> u16 {
+    pub(crate) async fn code(&mut self) -> u16 {
         loop {
             match self.next().await {
                 Some(Message::Close(frame)) => {

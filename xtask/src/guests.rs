@@ -8,7 +8,7 @@ mod fingerprint;
 mod go;
 mod javascript;
 mod python;
-mod rust;
+pub mod rust;
 mod wit;
 mod zig;
 

@@ -8,6 +8,7 @@ mod process;
 mod setup;
 mod tests;
 mod tree;
+mod whiskers;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -38,6 +39,12 @@ enum Verb {
         /// Build even what has not changed
         #[arg(long)]
         force: bool,
+    },
+    /// Build what is checked in of examples/whiskers: its components in Rust, and what browsers load of them
+    Whiskers {
+        /// Build beside it, and fail if what is checked in is something else
+        #[arg(long)]
+        check: bool,
     },
     /// Formatting, spelling, licences, lints
     Check,
@@ -84,6 +91,7 @@ fn run(verb: Verb) -> Result<()> {
             Ok(())
         }
         Verb::Guests { names, force, .. } => guests::build(&tree, &names, force),
+        Verb::Whiskers { check } => whiskers::run(&tree, check),
         Verb::Check => checks::run(&tree),
         Verb::Test { nextest } => tests::run(&tree, &nextest),
         Verb::E2e => tests::end_to_end(&tree),
@@ -102,7 +110,10 @@ fn ci(tree: &Tree) -> Result<()> {
     timed("setup", || setup::run(tree))?;
     timed("checks and guests", || {
         std::thread::scope(|scope| {
-            let guests = scope.spawn(|| guests::build(tree, &[], false));
+            let guests = scope.spawn(|| {
+                guests::build(tree, &[], false)?;
+                whiskers::run(tree, true)
+            });
             checks::run(tree)?;
             guests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })

@@ -35,6 +35,7 @@ mod vault;
 
 pub use app::App;
 pub use body::{Body, Pattern};
+pub use browser::{Browser, Tab};
 pub use certificate::Certificate;
 pub use client::{Answer, Client};
 pub use collector::{Collector, Told, attribute, number, text};

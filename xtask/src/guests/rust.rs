@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::{Job, Recipe, wit};
-use crate::process::{path_with, run_quietly};
+use crate::process::{answer, path_with, run_quietly};
 
 const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
 
@@ -61,6 +61,26 @@ pub const COMPOSED: Recipe = Recipe {
     build: component,
 };
 
+/// Small, and the same wherever it is built: no backtraces, and no paths of this machine. The standard library
+/// is built once more for it.
+const FOR_OTHERS: [&str; 4] = [
+    "-Zbuild-std-features=optimize_for_size",
+    "-Ztrim-paths",
+    "--config",
+    "profile.release.trim-paths=\"all\"",
+];
+
+/// A component that is checked in, for those who have no compiler.
+pub fn component_for_others(job: &Job) -> Result<()> {
+    compile(job, &WASIP2, &FOR_OTHERS)
+}
+
+/// The version of the compiler, as what it compiles names it.
+pub fn compiler() -> Option<String> {
+    let told = answer(Command::new("/usr/bin/rustc").arg("-vV"))?;
+    told.lines().find_map(|line| line.strip_prefix("commit-hash: ")).map(str::to_owned)
+}
+
 /// Links a program's entry, which the compiler looks for among files that Debian does not pack.
 const START_FILE: [&str; 3] = ["--", "-C", "link-arg=/usr/lib/wasm32-wasi/crt1-command.o"];
 
@@ -100,14 +120,14 @@ fn command(job: &Job) -> Result<()> {
     compile(job, &WASIP1, &START_FILE)
 }
 
-/// `last` goes to the guest's own crate alone: other flags for dependencies would have the
+/// What follows `--` in `more` goes to the guest's own crate alone: other flags for dependencies would have the
 /// standard library built once more.
-fn compile(job: &Job, target: &Target, last: &[&str]) -> Result<()> {
+fn compile(job: &Job, target: &Target, more: &[&str]) -> Result<()> {
     let mut cargo = Command::new("/usr/bin/cargo");
     cargo
         .args(["rustc", "--release", "--locked", "-Zbuild-std=std,panic_abort"])
         .args(["--target", target.name])
-        .args(last)
+        .args(more)
         .current_dir(&job.source)
         .env("PATH", path_with("/usr/bin".as_ref()))
         .env("RUSTC", "/usr/bin/rustc")

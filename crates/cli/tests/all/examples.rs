@@ -11,7 +11,7 @@ use crate::dayfly;
 fn examples() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(workspace().join("examples")).unwrap();
     let folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    let others = ["chat", "topology"];
+    let others = ["chat", "topology", "whiskers"];
     folders.filter(|path| others.iter().all(|other| !path.ends_with(other))).collect()
 }
 

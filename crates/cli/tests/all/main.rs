@@ -66,6 +66,7 @@ mod tls;
 mod variables;
 mod vault;
 mod websocket;
+mod whiskers;
 
 use dayfly_testing::Dayfly;
 

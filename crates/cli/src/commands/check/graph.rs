@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dayfly_model::events::{EventSource, EventTrigger, Output, takes};
-use dayfly_model::{App, HttpTarget, HttpTrigger, Route, TriggerKind};
+use dayfly_model::{App, HttpTarget, HttpTrigger, Route, Trigger, TriggerKind};
 
 /// Something that events come from, go to, or pass through.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,15 @@ pub(super) enum Node {
 
 /// What leads where, in the manifest's order, each once.
 #[derive(Debug, Default)]
-pub(super) struct Graph(Vec<(Node, Node)>);
+pub(super) struct Graph {
+    /// The ways of events and of their answers.
+    leads: Vec<(Node, Node)>,
+    /// What components may call by their grants, whether they do or not.
+    may: Vec<(Node, Node)>,
+}
+
+/// The messaging client behind which are the app's own queues, unless the operator says otherwise.
+const OWN_QUEUES: &str = "default";
 
 impl Graph {
     pub(super) fn of(app: &App) -> Self {
@@ -56,7 +64,32 @@ impl Graph {
             }
         }
         graph.wildcards(app);
+        graph.grants(app);
         graph
+    }
+
+    /// Which components may call which, and which may put messages into the app's queues.
+    fn grants(&mut self, app: &App) {
+        let callable: Vec<&str> = app.triggers.iter().filter_map(called).collect();
+        let queues: Vec<Node> = self.nodes().filter(|node| node.is_queue()).cloned().collect();
+        for (id, component) in &app.components {
+            let may = |callee: &str| {
+                let host = format!("{callee}.spin.internal");
+                component.allowed_outbound_hosts.check("http", &host, 80).is_some()
+            };
+            for callee in callable.iter().filter(|callee| may(callee)) {
+                push(&mut self.may, component_node(&id.0), component_node(callee));
+            }
+            if component.messaging.iter().any(|label| label == OWN_QUEUES) {
+                for queue in &queues {
+                    push(&mut self.may, component_node(&id.0), queue.clone());
+                }
+            }
+        }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.leads.iter().chain(&self.may).flat_map(|(from, to)| [from, to])
     }
 
     /// Leads subjects of NATS that answers go to on to those who listen to them by other words.
@@ -81,15 +114,13 @@ impl Graph {
     }
 
     fn edge(&mut self, from: Node, to: Node) {
-        if !self.0.contains(&(from.clone(), to.clone())) {
-            self.0.push((from, to));
-        }
+        push(&mut self.leads, from, to);
     }
 
     /// One way by which answers come back to where they began, if there is one.
     pub(super) fn cycle(&self) -> Option<Vec<&Node>> {
         let mut done = Vec::new();
-        self.0.iter().find_map(|(from, _)| self.walk(from, &mut Vec::new(), &mut done))
+        self.leads.iter().find_map(|(from, _)| self.walk(from, &mut Vec::new(), &mut done))
     }
 
     fn walk<'a>(
@@ -105,7 +136,7 @@ impl Graph {
             return None;
         }
         path.push(node);
-        let next = self.0.iter().filter(|(from, _)| from == node);
+        let next = self.leads.iter().filter(|(from, _)| from == node);
         let found = next.into_iter().find_map(|(_, to)| self.walk(to, path, done));
         path.pop();
         done.push(node);
@@ -116,7 +147,7 @@ impl Graph {
     pub(super) fn mermaid(&self) -> String {
         let mut names: BTreeMap<&Node, String> = BTreeMap::new();
         let mut text = String::from("flowchart LR\n");
-        for node in self.0.iter().flat_map(|(from, to)| [from, to]) {
+        for node in self.nodes() {
             if names.contains_key(node) {
                 continue;
             }
@@ -128,10 +159,34 @@ impl Graph {
             let _ = writeln!(text, "    {name}{shape}");
             names.insert(node, name);
         }
-        for (from, to) in &self.0 {
-            let _ = writeln!(text, "    {} --> {}", names[from], names[to]);
+        for (edges, arrow) in [(&self.leads, "-->"), (&self.may, "-.->")] {
+            for (from, to) in edges {
+                let _ = writeln!(text, "    {} {arrow} {}", names[from], names[to]);
+            }
         }
         text
+    }
+}
+
+fn push(edges: &mut Vec<(Node, Node)>, from: Node, to: Node) {
+    if !edges.contains(&(from.clone(), to.clone())) {
+        edges.push((from, to));
+    }
+}
+
+/// The component that other components reach by a trigger.
+fn called(trigger: &Trigger) -> Option<&str> {
+    match &trigger.kind {
+        TriggerKind::Http(HttpTrigger {
+            target: HttpTarget::Component { component, .. }, ..
+        }) => Some(&component.0),
+        _ => None,
+    }
+}
+
+impl Node {
+    fn is_queue(&self) -> bool {
+        matches!(self, Self::Place(place) if place.starts_with("queue "))
     }
 }
 
@@ -194,6 +249,10 @@ mod tests {
             "dayfly = 1\n[application]\nname = \"a\"\n{triggers}\n\
              [component.one]\nsource = \"one.wasm\"\n[component.two]\nsource = \"two.wasm\"\n"
         );
+        of_manifest(&text)
+    }
+
+    fn of_manifest(text: &str) -> Graph {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dayfly.toml");
         std::fs::write(&path, text).unwrap();
@@ -208,6 +267,24 @@ mod tests {
         let expected = "flowchart LR\n    n0([\"queue a\"])\n    n1[\"one\"]\n    n2[\"two\"]\n    \
              n3([\"mqtt t/#35;\"])\n    n0 --> n1\n    n1 --> n2\n    n3 --> n2\n    n2 --> n0\n";
         assert_eq!(graph(ROUND).mermaid(), expected);
+    }
+
+    #[test]
+    fn what_components_may_call_is_drawn_and_is_no_cycle() {
+        let text = "dayfly = 1\n[application]\nname = \"a\"\n\
+            [[trigger.http]]\nroute = \"/\"\ncomponent = \"one\"\n\
+            [[trigger.http]]\nroute = { private = true }\ncomponent = \"two\"\n\
+            [[trigger.queue]]\nqueue = \"q\"\ncomponent = \"three\"\n\
+            [component.one]\nsource = \"one.wasm\"\nmessaging = [\"default\"]\n\
+            allowed_outbound_hosts = [\"http://two.spin.internal\", \"http://three.spin.internal\"]\n\
+            [component.two]\nsource = \"two.wasm\"\nallowed_outbound_hosts = [\"http://one.spin.internal\"]\n\
+            [component.three]\nsource = \"three.wasm\"\n";
+        let graph = of_manifest(text);
+        let drawn = graph.mermaid();
+        let edges: Vec<&str> = drawn.lines().filter(|line| line.contains("-.->")).collect();
+        // Nobody can call what has no HTTP trigger.
+        assert_eq!(edges, ["    n1 -.-> n4", "    n1 -.-> n2", "    n4 -.-> n1"], "{drawn}");
+        assert_eq!(graph.cycle(), None);
     }
 
     #[test]

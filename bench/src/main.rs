@@ -14,6 +14,7 @@ mod load;
 mod native;
 mod neighbours;
 mod open_loop;
+mod optimise;
 mod overload;
 mod peer;
 mod plain;
@@ -71,6 +72,8 @@ enum Bench {
     },
     /// Instructions a request, beside those that are recorded; an error if they grew
     Instructions(instructions::Instructions),
+    /// What `wasm-opt` does to the size and the speed of a component of each language
+    Optimise(optimise::Optimise),
     /// Goodput while requests come up to three times as fast as they can be served
     Overload(Timed),
     /// The gallery of hostile guests, faulty clients and ordinary load mixed, for long
@@ -143,6 +146,7 @@ fn main() -> Result<()> {
         Some(Bench::SlowClients { port }) => neighbours::slow_clients(port),
         Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
         Some(Bench::Instructions(options)) => instructions::run(&workspace_root()?, &options),
+        Some(Bench::Optimise(options)) => optimise::run(&workspace_root()?, &options),
         Some(Bench::Overload(timed)) => timed.run(overload::run),
         Some(Bench::Soak(timed)) => timed.run(soak::run),
         Some(Bench::Kinds(timed)) => timed.run(kinds::run),

@@ -86,7 +86,7 @@ impl Client {
     /// All pages of a list, or as many items as `most` says.
     fn list<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<Vec<T>, ClientError> {
         let mut items: Vec<T> = Vec::new();
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query

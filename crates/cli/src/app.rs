@@ -319,7 +319,7 @@ fn folders_of_data(config: &RuntimeConfig) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Refuses what the manifest uses and this version does not serve, all of it together.
-fn refuse_unserved(app: &App) -> Result<()> {
+pub(crate) fn refuse_unserved(app: &App) -> Result<()> {
     let unserved: Vec<String> = app
         .uses
         .iter()

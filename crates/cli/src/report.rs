@@ -74,7 +74,7 @@ const NOTE: Style = AnsiColor::Green.on_default().bold();
 
 /// A text that may hold what a guest or a manifest says: its lines stay, and nothing in it moves the
 /// cursor or changes colours.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }

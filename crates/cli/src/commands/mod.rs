@@ -11,6 +11,7 @@ mod freeze;
 mod login;
 mod logout;
 mod new;
+pub(crate) mod prepare;
 mod pull;
 mod push;
 mod queue;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
+    Prepare(prepare::Prepare),
     Completions(completions::Completions),
 }
 
@@ -66,6 +68,7 @@ impl Command {
             Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::Prepare(command) => command.run(),
             Self::Completions(command) => command.run(),
         }
     }

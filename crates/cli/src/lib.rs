@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod app;
+mod building;
 mod clients;
 mod commands;
 mod databases;
@@ -12,6 +13,7 @@ mod fetching;
 mod harden;
 mod key_value;
 mod logging;
+mod node;
 mod oneshot;
 mod output;
 mod report;

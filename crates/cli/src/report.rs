@@ -98,6 +98,23 @@ pub(crate) fn print(error: &anyhow::Error) {
     }
 }
 
+/// An error with its causes and hint, as [`print`] shows it, without colours.
+pub(crate) fn text(error: &anyhow::Error) -> String {
+    let mut text = harmless(&error.to_string());
+    let mut shown = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if cause != shown {
+            let cause = harmless(&cause).replace('\n', "\n    ");
+            text.push_str(&format!("\n  caused by: {cause}"));
+        }
+        shown = cause;
+    }
+    if let Some(Hinted { hint, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        text.push_str(&format!("\nhint: {hint}"));
+    }
+    text
+}
+
 /// Prints what is wrong but stops nothing to standard error.
 pub(crate) fn warn(text: impl fmt::Display) {
     anstream::eprintln!("{WARNING}warning{WARNING:#}: {text}");

@@ -18,6 +18,7 @@ mod queue;
 mod run;
 mod send;
 mod up;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     New(new::New),
     Add(add::Add),
     Up(Box<up::Up>),
+    Watch(Box<watch::Watch>),
     Check(check::Check),
     Run(run::Run),
     Call(call::Call),
@@ -55,6 +57,7 @@ impl Command {
             Self::New(command) => command.run(),
             Self::Add(command) => command.run(),
             Self::Up(command) => command.run(),
+            Self::Watch(command) => command.run(),
             Self::Check(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),

@@ -11,6 +11,7 @@ mod help;
 mod new;
 mod run;
 mod run03;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;

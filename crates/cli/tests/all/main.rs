@@ -43,6 +43,7 @@ mod mqtt;
 mod mysql;
 mod outbound;
 mod pages;
+mod plane;
 mod postgres;
 mod protocol;
 mod redis;

@@ -147,6 +147,8 @@ impl Build {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).current_dir(&self.folder).stdin(Stdio::null());
         shell.stdout(writer.try_clone()?).stderr(writer);
+        // What deploys is none of its business.
+        shell.env_remove("DAYFLY_TOKEN");
         // What it starts ends with it.
         let mut child = shell.process_group(0).spawn()?;
         drop(shell);

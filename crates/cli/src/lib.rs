@@ -16,6 +16,8 @@ mod logging;
 mod node;
 mod oneshot;
 mod output;
+mod packing;
+mod platform;
 mod report;
 mod residency;
 mod serving;

@@ -1,12 +1,17 @@
 //! The commands, one file each.
 
 mod add;
+mod apps;
+mod audit;
 mod call;
 mod check;
 mod compile;
 mod completions;
 mod dead_letters;
+mod deploy;
 mod doctor;
+mod domains;
+mod env;
 mod freeze;
 mod login;
 mod logout;
@@ -15,8 +20,13 @@ pub(crate) mod prepare;
 mod pull;
 mod push;
 mod queue;
+mod releases;
+mod rollback;
 mod run;
+mod secrets;
 mod send;
+mod tenants;
+mod tokens;
 mod up;
 mod watch;
 
@@ -43,6 +53,16 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     Login(login::Login),
     Logout(logout::Logout),
+    Deploy(Box<deploy::Deploy>),
+    Apps(apps::Apps),
+    Releases(releases::Releases),
+    Rollback(rollback::Rollback),
+    Env(env::Env),
+    Secrets(secrets::Secrets),
+    Domains(domains::Domains),
+    Tokens(tokens::Tokens),
+    Tenants(tenants::Tenants),
+    Audit(audit::Audit),
     Queue(queue::Queue),
     Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
@@ -67,6 +87,16 @@ impl Command {
             Self::Pull(command) => command.run(),
             Self::Login(command) => command.run(),
             Self::Logout(command) => command.run(),
+            Self::Deploy(command) => command.run(),
+            Self::Apps(command) => command.run(),
+            Self::Releases(command) => command.run(),
+            Self::Rollback(command) => command.run(),
+            Self::Env(command) => command.run(),
+            Self::Secrets(command) => command.run(),
+            Self::Domains(command) => command.run(),
+            Self::Tokens(command) => command.run(),
+            Self::Tenants(command) => command.run(),
+            Self::Audit(command) => command.run(),
             Self::Queue(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),

@@ -18,6 +18,7 @@ mod oneshot;
 mod output;
 mod report;
 mod residency;
+mod serve;
 mod serving;
 mod source;
 mod state;

@@ -6,7 +6,7 @@ pub(crate) mod node;
 mod reconciler;
 mod release;
 pub(crate) mod supervisor;
-mod worker;
+pub(crate) mod worker;
 
 use std::path::{Path, PathBuf};
 

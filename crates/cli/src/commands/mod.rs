@@ -17,6 +17,7 @@ mod push;
 mod queue;
 mod run;
 mod send;
+mod serve;
 mod up;
 mod watch;
 
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     Login(login::Login),
     Logout(logout::Logout),
+    Serve(Box<serve::Serve>),
     Queue(queue::Queue),
     Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
@@ -67,6 +69,7 @@ impl Command {
             Self::Pull(command) => command.run(),
             Self::Login(command) => command.run(),
             Self::Logout(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Queue(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),

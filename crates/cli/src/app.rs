@@ -1,6 +1,6 @@
 //! From what a user names on the command line to an app that the host can activate.
 
-mod kept;
+pub(crate) mod kept;
 mod named;
 
 use std::collections::HashSet;

@@ -20,6 +20,7 @@ mod packing;
 mod platform;
 mod report;
 mod residency;
+mod serve;
 mod serving;
 mod source;
 mod state;

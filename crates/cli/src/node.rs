@@ -81,6 +81,11 @@ impl NodeArgs {
         if reuses { KEPT_INSTANCES.min(self.max_instances) } else { 0 }
     }
 
+    /// How long running requests may take to finish.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace)
+    }
+
     /// What is opened while serving.
     pub(crate) fn needs(&self, needs: &mut Needs) {
         // A new certificate comes as a file beside the old one, and takes its name.

@@ -6,11 +6,11 @@ pub(crate) mod node;
 mod reconciler;
 mod release;
 pub(crate) mod supervisor;
-mod worker;
+pub(crate) mod worker;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use dayfly_store::{Key, Store};
 use directories::ProjectDirs;
@@ -52,7 +52,21 @@ impl StoreArgs {
         let data = || Some(ProjectDirs::from("", "", "dayfly")?.data_local_dir().join("platform"));
         let folder = self.state_dir.clone().or_else(data);
         let folder = folder.context("this system has no folder for data: use `--state-dir`")?;
-        std::path::absolute(&folder).with_context(|| format!("failed to find `{}`", folder.display()))
+        std::path::absolute(&folder)
+            .with_context(|| format!("failed to find `{}`", folder.display()))
+    }
+
+    /// Checks that there is a store, which opening would make.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn exists(&self) -> Result<()> {
+        let folder = self.folder()?;
+        if folder.join(dayfly_store::DATABASE).is_file() {
+            return Ok(());
+        }
+        let error = anyhow!("there is no platform in `{}`", folder.display());
+        Err(report::hint(error, Some("name its folder by `--state-dir`")))
     }
 
     /// Opens the store.
@@ -63,9 +77,8 @@ impl StoreArgs {
         let folder = self.folder()?;
         let store = Store::open(&folder, self.key(&folder)?);
         store.map_err(|error| {
-            let hint = matches!(error, dayfly_store::StoreError::Key).then_some(
-                "name the right one by `--secrets-key-file` or `--secrets-key-command`",
-            );
+            let hint = matches!(error, dayfly_store::StoreError::Key)
+                .then_some("name the right one by `--secrets-key-file` or `--secrets-key-command`");
             let error = anyhow::Error::from(error);
             report::hint(error.context(format!("failed to open `{}`", folder.display())), hint)
         })

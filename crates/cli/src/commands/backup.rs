@@ -15,9 +15,7 @@ use crate::{logging, output, report};
 /// The copy has the records as they were at one moment, every package, and what apps keep; not the key
 /// that secrets are encrypted with, which belongs elsewhere.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  dayfly backup /mnt/backup/monday --state-dir /var/lib/dayfly"
-)]
+#[command(after_help = "Example:\n  dayfly backup /mnt/backup/monday --state-dir /var/lib/dayfly")]
 pub(crate) struct Backup {
     /// A folder that is not there, or is empty
     #[arg(value_name = "FOLDER")]

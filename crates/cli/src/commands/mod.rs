@@ -3,6 +3,7 @@
 mod add;
 mod apps;
 mod audit;
+mod backup;
 mod call;
 mod check;
 mod compile;
@@ -21,10 +22,12 @@ mod pull;
 mod push;
 mod queue;
 mod releases;
+mod restore;
 mod rollback;
 mod run;
 mod secrets;
 mod send;
+mod serve;
 mod tenants;
 mod tokens;
 mod up;
@@ -53,6 +56,7 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     Login(login::Login),
     Logout(logout::Logout),
+    Serve(Box<serve::Serve>),
     Deploy(Box<deploy::Deploy>),
     Apps(apps::Apps),
     Releases(releases::Releases),
@@ -63,6 +67,8 @@ pub(crate) enum Command {
     Tokens(tokens::Tokens),
     Tenants(tenants::Tenants),
     Audit(audit::Audit),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Queue(queue::Queue),
     Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
@@ -87,6 +93,7 @@ impl Command {
             Self::Pull(command) => command.run(),
             Self::Login(command) => command.run(),
             Self::Logout(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Deploy(command) => command.run(),
             Self::Apps(command) => command.run(),
             Self::Releases(command) => command.run(),
@@ -97,6 +104,8 @@ impl Command {
             Self::Tokens(command) => command.run(),
             Self::Tenants(command) => command.run(),
             Self::Audit(command) => command.run(),
+            Self::Backup(command) => command.run(),
+            Self::Restore(command) => command.run(),
             Self::Queue(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),

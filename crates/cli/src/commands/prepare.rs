@@ -94,9 +94,11 @@ impl Prepare {
                 Said::Ready(ready)
             }
             // Whoever made the release learns nothing of where it lies here.
-            Err(error) => Said::Unservable(text(&error).replace(&*folder.to_string_lossy(), ".")),
+            Err(error) => {
+                Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), "."))
+            }
         };
-        output::json(&said)?;
+        output::json(&serde_json::to_value(&said)?)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -175,16 +177,4 @@ impl Prepare {
 fn counts(app: &App, component: &dayfly_model::ComponentId) -> bool {
     let component = app.components.get(component);
     component.is_some_and(|component| component.limits.instructions.is_some())
-}
-
-/// An error with its causes and what can be done about it.
-fn text(error: &anyhow::Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // A transparent error repeats its source.
-        if texts.last().is_none_or(|last| *last != cause) {
-            texts.push(cause);
-        }
-    }
-    report::harmless(&texts.join(": "))
 }

@@ -15,9 +15,7 @@ use crate::{logging, output, report};
 /// Its folder must not be there, or be empty. Every package is checked by its digest. Serve it with the
 /// key of the platform that was copied: `--secrets-key-file`, or `secrets.key` in the folder.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  dayfly restore /mnt/backup/monday --state-dir /var/lib/dayfly"
-)]
+#[command(after_help = "Example:\n  dayfly restore /mnt/backup/monday --state-dir /var/lib/dayfly")]
 pub(crate) struct Restore {
     /// The copy
     #[arg(value_name = "FOLDER")]

@@ -71,7 +71,7 @@ impl Supervisor {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
             _ => return Err(anyhow!("failed to listen to signals")),
         };
-        let mut node = self.start(Role::Node, &[]).await?;
+        let node = self.start(Role::Node, &[]).await?;
         let mut said = node.said.clone();
         // Apps are told where they are reached, by which the node has found out.
         let reached: Vec<OsString> = match said.first() {
@@ -145,7 +145,12 @@ impl Supervisor {
         *running = None;
         let status = status.map(|status| status.to_string()).unwrap_or_default();
         let pause = watch.dead();
-        tracing::error!(role = role.as_str(), status, ?pause, "a process died, and is started again");
+        tracing::error!(
+            role = role.as_str(),
+            status,
+            ?pause,
+            "a process died, and is started again"
+        );
     }
 
     async fn again(

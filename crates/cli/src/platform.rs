@@ -61,13 +61,13 @@ impl PlatformArgs {
         let address = Client::new(url, None).map_err(|error| failed(error, "ask the platform"))?;
         let login = kept.find(address.url());
         let given = token();
-        let token = given.clone().or_else(|| login.map(|login| login.token.clone()));
+        let token = given.clone().or_else(|| login.as_ref().map(|login| login.token.clone()));
         let token = token.ok_or_else(|| {
             let hint = format!("`dayfly login {url}`, or set DAYFLY_PLATFORM and DAYFLY_TOKEN");
             report::hint(anyhow!("there is no token for platform `{url}`"), Some(hint))
         })?;
         let client = Client::new(url, Some(token)).map_err(|error| failed(error, "ask it"))?;
-        let known = login.filter(|_| given.is_none()).map(|login| login.tenant.clone());
+        let known = login.filter(|_| given.is_none()).map(|login| login.tenant);
         let tenant = match self.tenant.clone().or(known) {
             Some(tenant) => tenant,
             None => {

@@ -44,7 +44,7 @@ pub use tenants::Tenant;
 pub use tokens::{Token, TokenScope, TokenText};
 
 /// The database's name in the folder.
-const DATABASE: &str = "platform.sqlite";
+pub const DATABASE: &str = "platform.sqlite";
 
 /// How long one process waits for another's transaction.
 const BUSY: Duration = Duration::from_secs(10);

@@ -44,6 +44,7 @@ mod mysql;
 mod outbound;
 mod pages;
 mod plane;
+mod platform;
 mod postgres;
 mod protocol;
 mod redis;

@@ -19,6 +19,7 @@ mod overload;
 mod peer;
 mod plain;
 mod report;
+mod saved;
 mod scripts;
 mod soak;
 mod start;
@@ -101,6 +102,14 @@ enum Bench {
     Chained(Timed),
     /// From a start, or a component that is not in memory, to an answer; up to 10,000 components
     Start(Timed),
+    /// From a save to the first new answer, by `dayfly watch`
+    Saved {
+        #[command(flatten)]
+        timed: Timed,
+        /// The program to measure [default: `target/release/dayfly`]
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
     /// Scripts, frozen, beside the start of their languages' own interpreters
     Scripts(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -158,6 +167,9 @@ fn main() -> Result<()> {
         }
         Some(Bench::NativeWebsocket { port }) => websocket::serve(port),
         Some(Bench::Start(timed)) => timed.run(start::run),
+        Some(Bench::Saved { timed, program }) => {
+            timed.run(|root, folder, _| saved::run(root, folder, program.as_deref()))
+        }
         Some(Bench::Scripts(timed)) => timed.run(scripts::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         Some(Bench::All { output }) => all(&output),

@@ -94,6 +94,17 @@ impl Peer {
         })
     }
 
+    /// `dayfly watch` with an app in a folder.
+    pub(crate) fn watching(program: &Path, app: &Path, cache: &Path) -> Result<Self> {
+        let line = format!(
+            "watch {} --quiet --access-log off --listen 127.0.0.1:{PORT} --cache-dir {}",
+            app.display(),
+            cache.display()
+        );
+        let arguments = line.split(' ').map(str::to_owned).collect();
+        Ok(Self { name: "dayfly watch", program: program.to_owned(), arguments, home: None })
+    }
+
     /// The same program, run by another.
     pub(crate) fn under(mut self, program: &str, arguments: &[&str]) -> Self {
         let own = std::mem::replace(&mut self.program, PathBuf::from(program));

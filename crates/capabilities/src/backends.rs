@@ -1,6 +1,6 @@
 //! What stands behind an app's grants and is shared by its components: the values of its variables,
-//! its stores, its state folder. Made once when the app is activated; what must be opened is opened
-//! when a guest first asks for it.
+//! its stores, its state folder. Made when a release of the app is activated; what must be opened is
+//! opened when a guest first asks for it. What the app keeps is the same for each of its releases.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub struct Backends {
     /// How many connections may be open.
     pub(crate) connections: Arc<Connections>,
     /// Its containers of blobs.
-    pub blobs: Containers,
+    pub blobs: Arc<Containers>,
     /// Its messaging clients.
     pub messaging: messaging::Clients,
     /// Its WebSockets.
@@ -79,19 +79,55 @@ impl Backends {
         state: PathBuf,
         config: RuntimeConfig,
     ) -> Result<Self, BackendError> {
+        let (queues, websockets) = (Arc::new(queue::Store::new(&state)), Arc::default());
+        Self::with(app, variables, (state, config), (queues, websockets))
+    }
+
+    /// Backends of another release of the app, with the same state folder. What its releases share while
+    /// one follows the other is taken over: queues, WebSockets and, if `config` is as it was, stores,
+    /// databases and connections, so that what is kept in memory stays.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn after(
+        former: &Self,
+        app: &App,
+        variables: Variables,
+        config: RuntimeConfig,
+    ) -> Result<Self, BackendError> {
+        let kept = (former.queues.clone(), former.websockets.clone());
+        let made = Self::with(app, variables, (former.state.clone(), config), kept)?;
+        if made.config != former.config {
+            return Ok(made);
+        }
+        Ok(Self {
+            key_value: former.key_value.clone(),
+            sqlite: former.sqlite.clone(),
+            llm: former.llm.clone(),
+            connections: former.connections.clone(),
+            blobs: former.blobs.clone(),
+            ..made
+        })
+    }
+
+    fn with(
+        app: &App,
+        variables: Variables,
+        (state, config): (PathBuf, RuntimeConfig),
+        (queues, websockets): (Arc<queue::Store>, Arc<Hub>),
+    ) -> Result<Self, BackendError> {
         let tls = tls::Settings::load(&config)?;
         let connections = Arc::new(Connections::new(&config));
         let key_value = Arc::new(Stores::new(&config, &state));
         let sqlite = Databases::new(&config, &state);
         let llm = config.llm_compute.clone().map(llm::Backend::new).map(Arc::new);
         let (variables, internal) = (Arc::new(variables), Arc::default());
-        let blobs = Containers::new(&config, &state, &app.name)?;
-        let queues = Arc::new(queue::Store::new(&state));
+        let blobs = Arc::new(Containers::new(&config, &state, &app.name)?);
         let messaging = messaging::Clients::new(&config, app, queues.clone());
         Ok(Self {
             queues,
             messaging,
-            websockets: Arc::default(),
+            websockets,
             variables,
             state,
             config,

@@ -1,6 +1,6 @@
 //! From what a user names on the command line to an app that the host can activate.
 
-mod kept;
+pub(crate) mod kept;
 mod named;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,7 +12,7 @@ use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_capabilities::{Backends, registry};
-use dayfly_forge::fetch::Fetched;
+use dayfly_forge::fetch::{Fetched, Reference};
 use dayfly_forge::script::{self, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
 use dayfly_model::feature::Feature;
@@ -127,6 +127,16 @@ impl AppArgs {
         RuntimeConfig::load(&path).map_err(|errors| anyhow!(Several(errors.to_string())))
     }
 
+    /// What the user named.
+    pub(crate) fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    /// The package that the user named, if it is one.
+    pub(crate) fn reference(&self) -> Result<Option<Reference>> {
+        self.source.reference()
+    }
+
     /// Reads the app; nothing is compiled yet.
     ///
     /// # Errors
@@ -169,22 +179,29 @@ impl AppArgs {
     }
 
     /// Finds the components that triggers name, and the app's folders; of files, only those of the
-    /// runtime configuration and of variables are read.
+    /// runtime configuration and of variables are read. `former` is what stands behind the release that
+    /// this one follows, if it follows one.
     pub(crate) fn release(
         &self,
         app: &Arc<App>,
         fetched: &Arc<Fetched>,
         config: RuntimeConfig,
+        former: Option<&Backends>,
     ) -> Result<Release> {
         let (state, logs) = self.folders(app, &config);
         let variables = values(app, &config, variables::read(&self.variables)?)?;
         let log = |id: &ComponentId| GuestLog::new(&id.0, Some(&logs));
         let images = images(app, fetched, &state, log)?;
-        let backends = Backends::new(app, variables, state, config)?;
+        let backends = match former {
+            Some(former) => Backends::after(former, app, variables, config)?,
+            None => Backends::new(app, variables, state, config)?,
+        };
         let missing = backends.missing(app).into_iter().map(|error| Err::<(), _>(error.into()));
         report::all(missing).map_err(|error| report::hint(error, Some(MISSING)))?;
-        databases::run(&backends.sqlite, &self.sqlite)?;
-        Ok(Release { app: app.clone(), images, backends })
+        if former.is_none() {
+            databases::run(&backends.sqlite, &self.sqlite)?;
+        }
+        Ok(Release { app: app.clone(), images, backends: Arc::new(backends) })
     }
 
     /// What is to be stored before the app serves.
@@ -401,7 +418,7 @@ fn event_target(component: &ComponentId) -> Target<'_> {
 }
 
 /// The folders of a glob before its first wildcard.
-fn fixed_part(glob: &str) -> PathBuf {
+pub(crate) fn fixed_part(glob: &str) -> PathBuf {
     let is_fixed = |part: &&str| !part.contains(['*', '?', '[']);
     glob.split('/').take_while(is_fixed).collect()
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use dayfly_model::{App, ComponentId};
+use dayfly_model::{App, Component, ComponentId};
 use futures_util::stream::{self, StreamExt as _};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::unix::pipe::Receiver;
@@ -22,8 +22,18 @@ use output::Output;
 /// How long what a command left behind may go on to write.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
-/// Variables whose values are the app's, which are secret: no command of a build needs them.
-const VALUES: [&[u8]; 2] = [b"DAYFLY_VARIABLE_", b"SPIN_VARIABLE_"];
+/// How variables begin that are secret, being the app's values or who deploys it: no command of a build
+/// needs them.
+const SECRETS: [&[u8]; 3] = [b"DAYFLY_VARIABLE_", b"SPIN_VARIABLE_", b"DAYFLY_TOKEN"];
+
+/// How often is looked whether builds are to be given up.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The folder that a component's build commands run in.
+pub(crate) fn folder(app: &App, component: &Component) -> PathBuf {
+    let workdir = component.build.as_ref().and_then(|build| build.workdir.as_ref());
+    workdir.map_or_else(|| app.root.clone(), |workdir| app.root.join(workdir))
+}
 
 /// The commands that build a component, or several that state the same ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,8 +100,7 @@ impl Work {
             let Some(build) = component.build.as_ref().filter(|it| !it.commands.is_empty()) else {
                 continue;
             };
-            let folder =
-                build.workdir.as_ref().map_or_else(|| app.root.clone(), |it| app.root.join(it));
+            let folder = folder(app, component);
             let same = |it: &&mut Self| it.commands == build.commands && it.folder == folder;
             match all.iter_mut().find(same) {
                 Some(work) => work.components.push(component.id.clone()),
@@ -143,6 +152,42 @@ pub(crate) async fn run(works: &[Work], at_once: usize, tell: impl FnMut(Word<'_
         built
     });
     stream::iter(built).buffered(at_once.max(1)).collect().await
+}
+
+/// The same from where nothing is asynchronous, as many at a time as there are cores, until `given_up`
+/// says so: then what still runs is killed, and there is nothing.
+///
+/// # Errors
+/// If the system denies what is needed to run anything.
+pub(crate) fn run_until(
+    works: &[Work],
+    given_up: impl Fn() -> bool,
+    tell: impl FnMut(Word<'_>),
+) -> io::Result<Option<Vec<Built>>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let given_up = async {
+        while !given_up() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(async {
+        tokio::select! {
+            built = run(works, cores, tell) => Some(built),
+            () = given_up => None,
+        }
+    }))
+}
+
+/// What to say of those that failed, with what they wrote; nothing if all went well.
+pub(crate) fn failures(works: &[Work], built: &[Built]) -> Option<String> {
+    let failed = works.iter().zip(built).filter(|(_, built)| !built.is_done());
+    let text = failed.map(|(work, built)| {
+        let Built { outcome, output, .. } = built;
+        format!("{}: {outcome}\n{output}", work.name())
+    });
+    let text: String = text.collect();
+    (!text.is_empty()).then_some(text)
 }
 
 impl Work {
@@ -210,7 +255,7 @@ fn shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command);
     for (name, _) in std::env::vars_os() {
-        if VALUES.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
+        if SECRETS.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
             shell.env_remove(name);
         }
     }

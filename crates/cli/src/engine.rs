@@ -1,6 +1,7 @@
 //! The flags of every command that runs or compiles guests.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -39,6 +40,26 @@ pub(crate) fn mode_parser() -> impl clap::builder::TypedValueParser<Value = Mode
 }
 
 impl EngineArgs {
+    /// Keeps artifacts in this folder, unless the user named one.
+    pub(crate) fn keep_in(&mut self, folder: &Path) {
+        self.cache_dir.get_or_insert_with(|| folder.join("cache"));
+    }
+
+    /// The flags by which another process makes the same code, with this stack unless the user named
+    /// one.
+    pub(crate) fn flags(&self, stack_bytes: u64) -> Vec<OsString> {
+        let stack = self.stack.unwrap_or(stack_bytes);
+        let mut flags = vec![
+            format!("--engine={}", self.engine.as_str()).into(),
+            format!("--cache-size={}", self.cache_size).into(),
+            format!("--stack={stack}B").into(),
+        ];
+        if let Some(folder) = &self.cache_dir {
+            flags.extend(["--cache-dir".into(), folder.into()]);
+        }
+        flags
+    }
+
     /// An engine for at most `max_instances` at once, beside which others may wait for another
     /// request. Its instances have the largest stack that any of the `limits` asks for.
     pub(crate) fn build<'a>(

@@ -22,6 +22,24 @@ pub(crate) fn json(value: &serde_json::Value) -> Result<()> {
     line(format_args!("{value:#}"))
 }
 
+/// Prints rows for people, each column as wide as its widest cell.
+///
+/// # Errors
+/// As [`line`].
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Result<()> {
+    let mut widths = head.map(|cell| cell.chars().count());
+    for (width, column) in widths.iter_mut().zip(0..) {
+        let cells = rows.iter().filter_map(|row| row.get::<usize>(column));
+        *width = cells.map(|cell| cell.chars().count()).fold(*width, usize::max);
+    }
+    let head = head.map(str::to_owned);
+    for row in std::iter::once(&head).chain(rows) {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
 /// Prints bytes as they are.
 ///
 /// # Errors

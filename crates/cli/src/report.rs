@@ -86,7 +86,7 @@ const NOTE: Style = AnsiColor::Green.on_default().bold();
 
 /// A text that may hold what a guest or a manifest says: its lines stay, and nothing in it moves the
 /// cursor or changes colours.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }
@@ -108,6 +108,23 @@ pub(crate) fn print(error: &anyhow::Error) {
     if let Some(Hinted { hint, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
         anstream::eprintln!("{HINT}hint{HINT:#}: {hint}");
     }
+}
+
+/// An error with its causes and hint, as [`print`] shows it, without colours.
+pub(crate) fn text(error: &anyhow::Error) -> String {
+    let mut text = harmless(&error.to_string());
+    let mut shown = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if cause != shown {
+            let cause = harmless(&cause).replace('\n', "\n    ");
+            text.push_str(&format!("\n  caused by: {cause}"));
+        }
+        shown = cause;
+    }
+    if let Some(Hinted { hint, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        text.push_str(&format!("\nhint: {hint}"));
+    }
+    text
 }
 
 /// Prints what is wrong but stops nothing to standard error.

@@ -56,7 +56,7 @@ pub(crate) enum Kind {
 }
 
 /// The locked files of a note, once it is written.
-type Kept = Arc<OnceLock<[File; 2]>>;
+pub(crate) type Kept = Arc<OnceLock<[File; 2]>>;
 
 /// Notes in the state folder what an app serves, for as long as what is returned lives. Of several processes
 /// with the same folder one does; the others wait in the background until it ends.

@@ -17,6 +17,14 @@ const DNS: u16 = 53;
 /// # Errors
 /// If an endpoint or a certificate cannot be used.
 pub(crate) fn build(app: &App, needs: &mut Needs) -> Result<Option<Arc<Telemetry>>> {
+    build_for(Service { name: app.name.clone(), version: app.version.clone() }, needs)
+}
+
+/// As [`build`], for a node that is no app's own.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_for(service: Service, needs: &mut Needs) -> Result<Option<Arc<Telemetry>>> {
     let Reading { settings, warnings } = Settings::from_process()?;
     for warning in &warnings {
         tracing::warn!(target: "dayfly::telemetry", "{warning}");
@@ -24,6 +32,5 @@ pub(crate) fn build(app: &App, needs: &mut Needs) -> Result<Option<Arc<Telemetry
     let Some(settings) = settings else { return Ok(None) };
     needs.connect.extend(settings.ports());
     needs.connect.push(DNS);
-    let service = Service { name: app.name.clone(), version: app.version.clone() };
     Ok(Some(Telemetry::new(settings, &service)))
 }

@@ -28,7 +28,7 @@ use crate::resolve::{MAX_SOURCE_BYTES, ResolveError};
 
 pub use files::Granted;
 pub use pack::Packer;
-pub use pull::{kept, pull};
+pub use pull::{kept, pull, unpack};
 pub use push::{Pushed, push};
 pub use signature::VerifyKey;
 
@@ -79,6 +79,51 @@ struct Blob {
 enum Content {
     Bytes(Bytes),
     File(PathBuf),
+}
+
+/// A blob of a package, for those who send it elsewhere than to a registry.
+#[derive(Debug, Clone, Copy)]
+pub struct PackageBlob<'a>(&'a Blob);
+
+impl Package {
+    /// The manifest, an OCI image manifest; the package is called by its SHA-256 digest.
+    #[must_use]
+    pub fn manifest(&self) -> &Bytes {
+        &self.manifest
+    }
+
+    /// What it consists of, its manifest aside.
+    pub fn blobs(&self) -> impl Iterator<Item = PackageBlob<'_>> {
+        self.blobs.iter().map(PackageBlob)
+    }
+}
+
+impl PackageBlob<'_> {
+    /// Its digest: `sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.0.descriptor.digest
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.descriptor.size
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn described(&self) -> String {
+        described(&self.0.descriptor)
+    }
+
+    /// Its content.
+    ///
+    /// # Errors
+    /// If a file of the app cannot be read.
+    pub fn read(&self) -> Result<Bytes, PackageError> {
+        self.0.content.read()
+    }
 }
 
 /// A package could not be made, sent, fetched or laid out.

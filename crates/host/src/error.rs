@@ -20,6 +20,10 @@ pub use dayfly_telemetry::Fault;
 pub enum Problem {
     /// No route matches.
     UnknownRoute,
+    /// No app has this host.
+    UnknownHost,
+    /// The request is for another host than the connection.
+    Misdirected,
     /// The request breaks HTTP's rules.
     Malformed,
     /// The route takes WebSockets only.
@@ -56,6 +60,8 @@ impl Problem {
     const fn facts(self) -> (u16, Fault, &'static str) {
         match self {
             Self::UnknownRoute => (404, Fault::Client, "no route matches this path"),
+            Self::UnknownHost => (404, Fault::Client, "no app has this host"),
+            Self::Misdirected => (421, Fault::Client, "this connection is for another host"),
             Self::Malformed => (400, Fault::Client, "the request is malformed"),
             Self::UpgradeRequired => (426, Fault::Client, "this route takes WebSockets only"),
             Self::ForeignOrigin => (403, Fault::Client, "pages of this origin may not connect"),

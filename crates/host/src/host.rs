@@ -1,19 +1,22 @@
-//! The host of one app: its components, and the triggers that wake them.
+//! A node: what listens, and the threads that serve; and the host of one app, which is a node that
+//! serves nothing else.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use dayfly_engine::Engine;
-use dayfly_telemetry::metrics::Families;
-use dayfly_telemetry::{Source, Telemetry};
+use dayfly_model::{App, TriggerKind};
+use dayfly_telemetry::Telemetry;
 
-use crate::dispatch::{ActivateError, Components, Loaded, ResidencyConfig};
-use crate::events::{self, EventTriggers, TriggerMetrics};
+use crate::dispatch::{self, ActivateError, Loaded, ResidencyConfig};
+use crate::plane::Plane;
 use crate::release::Release;
+use crate::rollout::{AppKey, Rollout};
 use crate::scrape::Scrape;
-use crate::triggers::{Setting, TRIGGERS, Trigger};
-use crate::{ListenAddr, Outcome, ServeError, ServerConfig, Shutdown};
+use crate::server::shutdown::Phase;
+use crate::triggers::Commands;
+use crate::{ListenAddr, Outcome, ServeError, Server, ServerConfig, Shutdown};
 
 /// What a host is told beyond its release.
 #[derive(Debug, Clone)]
@@ -32,35 +35,193 @@ pub struct HostConfig {
     pub residency: ResidencyConfig,
     /// What commands that run once are called with, behind what the manifest says.
     pub arguments: Vec<String>,
+    /// Whether there is more than one app.
+    pub apps: Apps,
 }
 
-/// An app that is ready to be woken.
-pub struct Host {
-    facts: Facts,
-    triggers: Vec<Box<dyn Trigger>>,
+/// The apps of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apps {
+    /// One, which answers every host.
+    One {
+        /// Whether its components call one another: places to run in are then divided by the depth of
+        /// calls.
+        calls: bool,
+    },
+    /// Any number, of several owners: a request is answered by the app whose host it is for.
+    Many,
+}
+
+impl Apps {
+    /// This one.
+    pub fn one(app: &App) -> Self {
+        Self::One { calls: dispatch::calls(app) }
+    }
+}
+
+/// A node that listens.
+pub struct Node {
+    plane: Plane,
+    server: Option<Server>,
     scrape: Option<Scrape>,
+    grace: Duration,
 }
 
 /// How long what still waits to be exported may take in the end.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
-/// What the host tells about itself.
-#[derive(Clone)]
-struct Facts {
-    components: Arc<Components>,
-    telemetry: Option<Arc<Telemetry>>,
-    events: Arc<[Arc<TriggerMetrics>]>,
+impl Node {
+    /// Listens; nothing is served yet, and there is no app.
+    ///
+    /// # Errors
+    /// If an address or the certificate cannot be used.
+    pub fn bind(engine: &Engine, config: &HostConfig) -> Result<Self, ServeError> {
+        Self::with(engine, config, Some(Server::bind(config.http.clone())?))
+    }
+
+    /// A node that takes no requests.
+    ///
+    /// # Errors
+    /// If an address for metrics cannot be used.
+    pub fn deaf(engine: &Engine, config: &HostConfig) -> Result<Self, ServeError> {
+        Self::with(engine, config, None)
+    }
+
+    fn with(
+        engine: &Engine,
+        config: &HostConfig,
+        server: Option<Server>,
+    ) -> Result<Self, ServeError> {
+        let one = matches!(config.apps, Apps::One { .. });
+        let url = server.as_ref().filter(|_| one).and_then(|server| server.urls().next());
+        let plane = Plane::new(engine, config, url);
+        let scrape = Scrape::bind(&config.metrics_listen, Arc::new(plane.clone()))?;
+        Ok(Self { plane, server, scrape, grace: config.http.grace })
+    }
+
+    /// Its apps.
+    pub const fn plane(&self) -> &Plane {
+        &self.plane
+    }
+
+    /// The URLs that it listens under.
+    pub fn urls(&self) -> Vec<String> {
+        self.server.iter().flat_map(Server::urls).collect()
+    }
+
+    /// What wakes which component of an app, a line each, for people, and where metrics are.
+    pub fn describe(&self, key: &AppKey) -> Vec<String> {
+        let mut lines = self.plane.describe(key, &self.urls());
+        lines.extend(self.scrape.iter().flat_map(Scrape::describe));
+        lines
+    }
+
+    /// Serves until the shutdown is over. It must not be called on a thread of an asynchronous
+    /// runtime: it has threads and runtimes of its own.
+    ///
+    /// # Errors
+    /// The first of its threads that could not go on; the others are ended.
+    pub fn run(self, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
+        self.run_with(None, shutdown)
+    }
+
+    fn run_with(
+        self,
+        commands: Option<Commands>,
+        shutdown: &Shutdown,
+    ) -> Result<Outcome, ServeError> {
+        let telemetry = self.plane.telemetry().cloned();
+        let exporting = match &telemetry {
+            Some(exported) => {
+                Some(exported.start(Arc::new(self.plane.clone())).map_err(ServeError::Start)?)
+            }
+            None => None,
+        };
+        let outcome = self.serve(commands, shutdown);
+        // When nothing more comes to be told.
+        if let Some(exporting) = exporting
+            && !exporting.stop(LAST_EXPORT)
+        {
+            tracing::warn!(target: "dayfly::telemetry", "ended before all was exported");
+        }
+        outcome
+    }
+
+    fn serve(self, commands: Option<Commands>, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
+        let Self { plane, server, scrape, grace } = self;
+        let plane = &plane;
+        let stays = server.is_some() || plane.has_events();
+        plane.begin()?;
+        thread::scope(|scope| {
+            // However this ends, or the scope would wait for what keeps it.
+            let _end = Ending(plane);
+            plane.keep(scope);
+            let told = scrape.map(|scrape| {
+                let shutdown = shutdown.clone();
+                scope.spawn(move || scrape.run(shutdown))
+            });
+            let events = scope.spawn(|| end_of_events(plane, shutdown, grace));
+            let served = server.map(|server| {
+                let front = plane.front().clone();
+                scope.spawn(move || surely(shutdown, server.run(front, shutdown.clone())))
+            });
+            let ran = commands
+                .map(|commands| scope.spawn(move || surely(shutdown, commands.run(shutdown))));
+            let mut outcome = Outcome { unfinished: 0, status: 0 };
+            for thread in served.into_iter().chain(ran) {
+                let ended = thread.join().map_err(|_| ServeError::Thread).flatten();
+                let ended = ended.inspect_err(|_| shutdown.start())?;
+                outcome.unfinished += ended.unfinished;
+                outcome.status = if outcome.status == 0 { ended.status } else { outcome.status };
+            }
+            if !stays {
+                shutdown.start();
+            }
+            outcome.unfinished += events.join().map_err(|_| ServeError::Thread).flatten()?;
+            // What only tells of the others ends with them.
+            shutdown.start();
+            if let Some(told) = told {
+                told.join().map_err(|_| ServeError::Thread).flatten()?;
+            }
+            Ok(outcome)
+        })
+    }
 }
 
-impl Source for Facts {
-    fn collect(&self, families: &mut Families) {
-        self.components.collect(families);
-        events::collect(&self.events, families);
-        self.components.backends().websockets.collect(families);
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.collect(families);
-        }
+/// Ends the rest with what failed: what only half serves is worse than what ends and says why.
+fn surely(
+    shutdown: &Shutdown,
+    outcome: Result<Outcome, ServeError>,
+) -> Result<Outcome, ServeError> {
+    if outcome.as_ref().map_or(true, |outcome| outcome.status != 0) {
+        shutdown.start();
     }
+    outcome
+}
+
+/// Waits for the end, and ends all event triggers; how many events were not done.
+fn end_of_events(plane: &Plane, shutdown: &Shutdown, grace: Duration) -> Result<usize, ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(ServeError::Start).inspect_err(|_| shutdown.start())?;
+    runtime.block_on(shutdown.watch().reached(Phase::Draining));
+    let unfinished = plane.end_events(shutdown, grace)?;
+    Ok(usize::try_from(unfinished).unwrap_or(usize::MAX))
+}
+
+/// Lets what looks after the apps end when it is dropped.
+struct Ending<'a>(&'a Plane);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A node of one app, which it has from the beginning.
+pub struct Host {
+    node: Node,
+    key: AppKey,
+    commands: Option<Commands>,
 }
 
 impl Host {
@@ -73,47 +234,35 @@ impl Host {
         release: Release,
         config: &HostConfig,
     ) -> Result<Self, ActivateError> {
-        let app = release.app.clone();
-        let components = Arc::new(Components::new(engine, release, config)?);
-        let mut index = components.index();
-        let topology =
-            &events::topology(&app, &index, components.backends(), config.telemetry.clone())?;
-        let setting = Setting { app: &app, components: &index, topology, config };
-        let events = events::open(&setting, components.backends())?;
-        let metrics: Arc<[_]> = events.iter().flat_map(EventTriggers::metrics).collect();
-        index.know_sources(metrics.clone());
-        let mut triggers = Vec::new();
-        let setting = Setting { app: &app, components: &index, topology, config };
-        for kind in TRIGGERS {
-            triggers.extend((kind.start)(&setting)?);
-        }
-        triggers.extend(events.map(|events| Box::new(events) as Box<dyn Trigger>));
-        let telemetry = config.telemetry.clone();
-        let facts = Facts { components, telemetry, events: metrics };
-        let scrape = Scrape::bind(&config.metrics_listen, Arc::new(facts.clone()))?;
-        Ok(Self { facts, triggers, scrape })
+        let key = AppKey::new("default", release.app.name.as_str());
+        let node = match has_routes(&release.app) {
+            true => Node::bind(engine, config)?,
+            false => Node::deaf(engine, config)?,
+        };
+        node.plane.put(&key, Rollout::whole("", release))?;
+        let commands = node.plane.commands(&key, (&config.arguments, config.http.grace))?;
+        Ok(Self { node, key, commands })
     }
 
     /// Loads every component now instead of with its first event, and tells about each before it
     /// starts. A component that cannot be loaded does not keep the others from it.
     pub fn preload(&self, starting: impl FnMut(&str)) -> Vec<Result<Loaded, ActivateError>> {
-        self.facts.components.preload(starting)
+        self.node.plane.preload(&self.key, starting)
     }
 
     /// Whether anything can wake a component.
     pub fn is_woken(&self) -> bool {
-        !self.triggers.is_empty()
+        self.node.server.is_some() || self.commands.is_some() || self.node.plane.has_events()
     }
 
     /// What wakes which component, a line each, for people, and where metrics are.
     pub fn describe(&self) -> Vec<String> {
-        let triggers = self.triggers.iter().flat_map(|trigger| trigger.describe());
-        triggers.chain(self.scrape.iter().flat_map(Scrape::describe)).collect()
+        self.node.describe(&self.key)
     }
 
     /// The URL that the app's routes are under, if it has any and they are reached by TCP.
     pub fn url(&self) -> Option<String> {
-        self.triggers.iter().find_map(|trigger| trigger.url())
+        self.node.urls().into_iter().find(|url| url.starts_with("http"))
     }
 
     /// Serves until the shutdown is over. It must not be called on a thread of an asynchronous
@@ -121,74 +270,14 @@ impl Host {
     ///
     /// # Errors
     /// The first trigger that could not go on; the others are ended.
-    pub fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { facts, triggers, scrape } = self;
-        let exporting = match &facts.telemetry {
-            Some(exported) => {
-                Some(exported.start(Arc::new(facts.clone())).map_err(ServeError::Start)?)
-            }
-            None => None,
-        };
-        let outcome = Self::serve(&facts.components, triggers, scrape, &shutdown);
-        // When nothing more comes to be told.
-        if let Some(exporting) = exporting
-            && !exporting.stop(LAST_EXPORT)
-        {
-            tracing::warn!(target: "dayfly::telemetry", "ended before all was exported");
-        }
-        outcome
-    }
-
-    fn serve(
-        components: &Components,
-        triggers: Vec<Box<dyn Trigger>>,
-        scrape: Option<Scrape>,
-        shutdown: &Shutdown,
-    ) -> Result<Outcome, ServeError> {
-        thread::scope(|scope| {
-            scope.spawn(|| components.keep());
-            let told = scrape.map(|scrape| {
-                let shutdown = shutdown.clone();
-                scope.spawn(move || scrape.run(shutdown))
-            });
-            // However this ends, or the scope would wait for it.
-            let _end = Ending(components);
-            let running: Vec<_> = triggers
-                .into_iter()
-                .map(|trigger| {
-                    let shutdown = shutdown.clone();
-                    scope.spawn(move || {
-                        let outcome = trigger.run(shutdown.clone());
-                        // An app that only half serves is worse than one that ends and says why.
-                        let failed = |outcome: &Outcome| outcome.status != 0;
-                        if outcome.as_ref().map_or(true, failed) {
-                            shutdown.start();
-                        }
-                        outcome
-                    })
-                })
-                .collect();
-            let (mut unfinished, mut status) = (0, 0);
-            for trigger in running {
-                let outcome = trigger.join().map_err(|_| ServeError::Thread)??;
-                unfinished += outcome.unfinished;
-                status = if status == 0 { outcome.status } else { status };
-            }
-            // What only tells of the others ends with them.
-            shutdown.start();
-            if let Some(told) = told {
-                told.join().map_err(|_| ServeError::Thread)??;
-            }
-            Ok(Outcome { unfinished, status })
-        })
+    pub fn run(self, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
+        self.node.run_with(self.commands, shutdown)
     }
 }
 
-/// Lets the keeper of components end when it is dropped.
-struct Ending<'a>(&'a Components);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
+/// Whether clients reach an app by HTTP.
+pub fn has_routes(app: &App) -> bool {
+    let is_route =
+        |kind: &TriggerKind| matches!(kind, TriggerKind::Http(http) if http.route.is_some());
+    app.triggers.iter().any(|trigger| is_route(&trigger.kind))
 }

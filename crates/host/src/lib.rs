@@ -1,14 +1,18 @@
 //! The data plane: listeners and connections, and what answers their requests.
 //!
 //! The front of it (`server`, `body`, `error`, `access_log`) knows neither apps nor guests: it is
-//! generic over a [`Handler`]. It never talks to the control plane.
+//! generic over a [`Handler`]. Behind it a [`Node`] has any number of apps ([`Plane`]), whose releases
+//! come and go. It never talks to the control plane.
 #![deny(missing_docs)]
 
 pub mod access_log;
+mod activation;
 pub mod body;
 pub mod dispatch;
+mod drain;
 pub mod error;
 mod events;
+mod front;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz {
@@ -17,9 +21,14 @@ pub mod fuzz {
 }
 pub mod guest_log;
 pub mod host;
+mod notice;
+mod plane;
 pub mod release;
+mod rollout;
+mod routing;
 mod scrape;
 pub mod server;
+mod stay;
 mod task;
 pub mod triggers;
 
@@ -29,8 +38,11 @@ pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use events::send;
 pub use guest_log::{GuestLog, printable};
-pub use host::{Host, HostConfig};
+pub use host::{Apps, Host, HostConfig, Node, has_routes};
+pub use notice::Notice;
+pub use plane::{Changed, Plane};
 pub use release::{Image, ImageSource, Prepared, Release};
+pub use rollout::{AppKey, Part, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};
 pub use server::handler::Handler;

@@ -61,5 +61,5 @@ pub struct Release {
     /// An image for each component and way of calling it that a trigger names, with the same before it.
     pub images: Vec<Image>,
     /// What stands behind the components' grants.
-    pub backends: Backends,
+    pub backends: Arc<Backends>,
 }

@@ -12,6 +12,7 @@ pub mod manifest;
 mod module;
 pub mod outbound;
 pub mod place;
+pub mod platform;
 mod reuse;
 pub mod route;
 pub mod runtime_config;

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use zeroize::Zeroize as _;
 
 use crate::manifest::form::Dialect;
 use crate::manifest::text::Source;
@@ -227,7 +228,7 @@ pub struct ConnectionLimits {
     pub mysql: Option<usize>,
 }
 
-/// A text that is never shown.
+/// A text that is never shown, and overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -304,6 +305,12 @@ impl OutboundNetworking {
 impl Default for OutboundHttp {
     fn default() -> Self {
         Self { pooling: true, max_connections: None }
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -57,6 +57,6 @@ pub use rotel::Rotel;
 pub use running::Running;
 pub use s3::S3;
 pub use site::{Content, Site};
-pub use tree::workspace;
+pub use tree::{shared_cache, workspace};
 pub use upstream::Upstream;
 pub use vault::{Mood, Vault};

@@ -12,6 +12,6 @@ pub fn workspace() -> PathBuf {
 }
 
 /// The artifact cache that the tests of this tree share, so that large guests compile once.
-pub(crate) fn shared_cache() -> PathBuf {
+pub fn shared_cache() -> PathBuf {
     workspace().join("target/test-cache")
 }

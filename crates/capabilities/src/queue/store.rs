@@ -107,7 +107,8 @@ impl Store {
         self.run(move |table| table.outcome(id)).await
     }
 
-    /// Becomes the one who takes messages, and puts back what an earlier one has left.
+    /// Becomes the one who takes messages, and puts back what an earlier one has left; what was sent to
+    /// that one is forgotten.
     ///
     /// # Errors
     /// If another process is that, or the file fails.
@@ -235,8 +236,7 @@ impl Owner {
         self.store.run(move |table| table.still_asked(id)).await
     }
 
-    /// Says which triggers there are, for who sends events to them; what was sent to an earlier process
-    /// is forgotten.
+    /// Says which triggers there are, for who sends events to them.
     ///
     /// # Errors
     /// If the file fails.

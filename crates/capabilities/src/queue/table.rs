@@ -183,8 +183,10 @@ impl Table {
         Ok(())
     }
 
-    /// Puts back whatever is taken, or on its way again: whoever took it is gone.
+    /// Puts back whatever is taken, or on its way again: whoever took it is gone. What was sent to it is
+    /// forgotten.
     pub(super) fn recover(&self) -> Result<usize, QueueError> {
+        self.0.execute_batch("DELETE FROM sends;")?;
         let messages =
             self.0.execute("UPDATE messages SET state = ?1 WHERE state = ?2", [READY, TAKEN])?;
         let letters = "UPDATE dead_letters SET state = ?1 WHERE state = ?2";

@@ -16,6 +16,7 @@ use super::session::Session;
 const DEFAULT: &str = "default";
 
 /// The databases that one app's components may be granted.
+#[derive(Clone)]
 pub struct Databases(BTreeMap<String, Arc<Database>>);
 
 /// A component is granted a database that nothing defines.

@@ -82,6 +82,12 @@ impl Providers {
         Self { arguments, environment, ..Self::default() }
     }
 
+    /// Providers that know these values and ask nobody else: what runs apps of several owners has an
+    /// environment that is none of theirs.
+    pub fn given(values: BTreeMap<String, String>) -> Self {
+        Self { arguments: values, ..Self::default() }
+    }
+
     /// The same with those of a runtime configuration, and the file `.env` of the folder `root`.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ const HELD_BYTES: usize = 256 << 20;
 /// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
+/// What a server says that begins anew (<https://www.iana.org/assignments/websocket>).
+const RESTART: u16 = 1012;
+
 /// What bounds one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -31,6 +34,8 @@ pub struct Terms {
     pub queue_bytes: usize,
     /// How many topics it may be in.
     pub topics: usize,
+    /// Which of the app's activations keeps it.
+    pub activation: u64,
 }
 
 /// The WebSockets of one app.
@@ -105,7 +110,7 @@ impl Hub {
             return None;
         }
         let key = uuid::Uuid::new_v4().as_u128();
-        let link = Arc::new(Link::new(key, terms.queue_bytes, terms.topics));
+        let link = Arc::new(Link::new(key, terms));
         connections.insert(key, link.clone());
         Some(Kept { hub: self.clone(), link })
     }
@@ -215,6 +220,17 @@ impl Hub {
         self.find(id)?.close(code, reason)
     }
 
+    /// Asks the clients that an activation keeps to come again, to the one after it (1012, service
+    /// restart).
+    pub fn send_away(&self, activation: u64) {
+        let theirs = |link: &&Arc<Link>| link.activation == activation;
+        let links: Vec<_> = self.connections().values().filter(theirs).cloned().collect();
+        for link in links {
+            // Those that close already do so as they were told.
+            let _ = link.close(RESTART, "service restart".to_owned());
+        }
+    }
+
     fn leave_all(&self, link: &Link) {
         let mut joined = link.topics.lock().unwrap_or_else(PoisonError::into_inner);
         for topic in joined.drain() {
@@ -294,7 +310,7 @@ impl Drop for Kept {
 mod tests {
     use super::*;
 
-    const TERMS: Terms = Terms { queue_bytes: 1 << 10, topics: 2 };
+    const TERMS: Terms = Terms { queue_bytes: 1 << 10, topics: 2, activation: 1 };
 
     fn text(text: &str) -> Message {
         Message::Text(Bytes::copy_from_slice(text.as_bytes()))
@@ -333,6 +349,18 @@ mod tests {
         assert_eq!(hub.close(&id, 1000, "x".repeat(124)), Err(Error::Reason));
         let large = Message::Binary(vec![0; (1 << 20) + 1].into());
         assert_eq!(hub.send(&id, large), Err(Error::TooLarge));
+    }
+
+    #[test]
+    fn those_of_one_activation_are_sent_away() {
+        let hub = Arc::new(Hub::default());
+        let (old, new) =
+            (hub.take_in(TERMS).unwrap(), hub.take_in(Terms { activation: 2, ..TERMS }));
+        let (old, new) = (old.link(), new.as_ref().unwrap().link());
+        hub.send_away(1);
+        hub.send_away(1);
+        assert_eq!(hub.send(&old.id(), text("x")), Err(Error::Gone));
+        assert_eq!(hub.send(&new.id(), text("x")), Ok(()));
     }
 
     #[test]

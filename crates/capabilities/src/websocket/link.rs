@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 
-use super::{Error, MESSAGE_BYTES};
+use super::{Error, MESSAGE_BYTES, Terms};
 
 /// A message, as clients see it. Clones share its bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub struct Link {
     pub(super) key: u128,
     pub(super) topics: Mutex<HashSet<Arc<str>>>,
     pub(super) most_topics: usize,
+    pub(super) activation: u64,
     queue_bytes: usize,
     waiting: Mutex<Waiting>,
     writer: AtomicWaker,
@@ -100,9 +101,10 @@ struct Waiting {
 const EACH: usize = 64;
 
 impl Link {
-    pub(super) fn new(key: u128, queue_bytes: usize, most_topics: usize) -> Self {
+    pub(super) fn new(key: u128, terms: Terms) -> Self {
+        let Terms { queue_bytes, topics: most_topics, activation } = terms;
         let (topics, waiting, writer) = Default::default();
-        Self { key, topics, most_topics, queue_bytes, waiting, writer }
+        Self { key, topics, most_topics, activation, queue_bytes, waiting, writer }
     }
 
     /// Its id, as events and guests have it.
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_comes_before_the_end() {
-        let link = Link::new(1, 100, 1);
+        let link = Link::new(1, Terms { queue_bytes: 100, topics: 1, activation: 0 });
         let message = |text: &str| Message::Text(Bytes::copy_from_slice(text.as_bytes()));
         assert_eq!(link.send(message("first")), Ok(()));
         assert_eq!(link.send(message(&"x".repeat(50))), Err(Error::Full));

@@ -26,7 +26,7 @@ pub(super) fn folder(reference: &Reference) -> Result<PathBuf> {
 ///
 /// # Errors
 /// If they cannot be made.
-pub(super) fn writable(app: &mut App, state: &Path) -> Result<()> {
+pub(crate) fn writable(app: &mut App, state: &Path) -> Result<()> {
     let state = std::path::absolute(state);
     let state = state.context("failed to find the app's state folder")?.join("written");
     for (id, component) in &mut app.components {

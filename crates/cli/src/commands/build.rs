@@ -1,7 +1,7 @@
 //! `dayfly build`: runs the manifest's build commands, takes each component through the pipeline, and
 //! says what each phase did to it.
 
-mod commands;
+pub(super) mod commands;
 mod measure;
 mod render;
 mod summary;

@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
 mod add;
+mod apps;
+mod audit;
+mod backup;
 mod build;
 mod call;
 mod check;
@@ -9,19 +12,31 @@ mod completions;
 mod componentize;
 mod compose;
 mod dead_letters;
+mod deploy;
 mod doctor;
+mod domains;
+mod env;
 mod freeze;
 mod login;
 mod logout;
 mod new;
 mod optimize;
+pub(crate) mod prepare;
 mod pull;
 mod push;
 mod queue;
+mod releases;
+mod restore;
+mod rollback;
 mod run;
+mod secrets;
 mod send;
+mod serve;
+mod tenants;
 mod test;
+mod tokens;
 mod up;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -37,6 +52,7 @@ pub(crate) enum Command {
     Add(add::Add),
     Build(Box<build::Build>),
     Up(Box<up::Up>),
+    Watch(Box<watch::Watch>),
     Check(check::Check),
     Test(test::Test),
     Run(run::Run),
@@ -50,10 +66,24 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     Login(login::Login),
     Logout(logout::Logout),
+    Serve(Box<serve::Serve>),
+    Deploy(Box<deploy::Deploy>),
+    Apps(apps::Apps),
+    Releases(releases::Releases),
+    Rollback(rollback::Rollback),
+    Env(env::Env),
+    Secrets(secrets::Secrets),
+    Domains(domains::Domains),
+    Tokens(tokens::Tokens),
+    Tenants(tenants::Tenants),
+    Audit(audit::Audit),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Queue(queue::Queue),
     Send(send::Send),
     DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
+    Prepare(prepare::Prepare),
     Completions(completions::Completions),
 }
 
@@ -64,6 +94,7 @@ impl Command {
             Self::Add(command) => command.run(),
             Self::Build(command) => command.run(),
             Self::Up(command) => command.run(),
+            Self::Watch(command) => command.run(),
             Self::Check(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Run(command) => command.run(),
@@ -77,10 +108,24 @@ impl Command {
             Self::Pull(command) => command.run(),
             Self::Login(command) => command.run(),
             Self::Logout(command) => command.run(),
+            Self::Serve(command) => command.run(),
+            Self::Deploy(command) => command.run(),
+            Self::Apps(command) => command.run(),
+            Self::Releases(command) => command.run(),
+            Self::Rollback(command) => command.run(),
+            Self::Env(command) => command.run(),
+            Self::Secrets(command) => command.run(),
+            Self::Domains(command) => command.run(),
+            Self::Tokens(command) => command.run(),
+            Self::Tenants(command) => command.run(),
+            Self::Audit(command) => command.run(),
+            Self::Backup(command) => command.run(),
+            Self::Restore(command) => command.run(),
             Self::Queue(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::DeadLetters(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::Prepare(command) => command.run(),
             Self::Completions(command) => command.run(),
         }
     }

@@ -15,6 +15,7 @@ mod optimize;
 mod run;
 mod run03;
 mod test;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;

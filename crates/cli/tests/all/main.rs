@@ -43,6 +43,8 @@ mod mqtt;
 mod mysql;
 mod outbound;
 mod pages;
+mod plane;
+mod platform;
 mod postgres;
 mod protocol;
 mod redis;

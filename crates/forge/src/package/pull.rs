@@ -12,7 +12,8 @@ use super::{
     described,
 };
 use crate::fetch::{
-    Client, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Version, leftovers,
+    Client, Copy, Descriptor, FetchConfig, Fetching, Manifest, Oci, Reference, Store, Version,
+    leftovers,
 };
 use crate::resolve::MAX_SOURCE_BYTES;
 
@@ -70,8 +71,48 @@ pub fn pull(
         }
         Ok(copy.path)
     };
-    check(&manifest)?;
-    let app = description(&manifest, reference, &mut bring)?;
+    lay_out(&manifest, reference.name(), &place, folder.is_none(), &mut bring)?;
+    Ok(place)
+}
+
+/// Lays an app out in `folder` from blobs that are on this machine, which `find` knows by the digits of
+/// their digests. An app that is one component is called `name`. `folder` is there whole or not at all;
+/// one that is there stays as it is.
+///
+/// # Errors
+/// As [`pull`], where a blob is missing or is not what it is called.
+pub fn unpack(
+    manifest: &[u8],
+    name: &str,
+    find: impl Fn(&str) -> Option<PathBuf>,
+    folder: &Path,
+) -> Result<(), PackageError> {
+    let no_manifest = |error: serde_json::Error| PackageError::NoApp(error.to_string());
+    let manifest: Manifest = serde_json::from_slice(manifest).map_err(no_manifest)?;
+    let mut bring = |blob: &Descriptor| -> Result<PathBuf, PackageError> {
+        let digest = blob.digits().unwrap_or_default();
+        let missing = || PackageError::Missing { digest: blob.digest.clone() };
+        let path = find(digest).ok_or_else(missing)?;
+        let copy = Copy { path, digest: digest.to_owned() };
+        match copy.is(&fs::read(&copy.path).map_err(PackageError::io(&copy.path))?) {
+            true => Ok(copy.path),
+            false => Err(PackageError::Changed { path: copy.path }),
+        }
+    };
+    lay_out(&manifest, name, folder, true, &mut bring)
+}
+
+/// Lays out what a manifest describes, with the blobs that `bring` gives. Where others may do the same
+/// the first one counts.
+fn lay_out(
+    manifest: &Manifest,
+    name: &str,
+    place: &Path,
+    is_shared: bool,
+    bring: &mut dyn FnMut(&Descriptor) -> Result<PathBuf, PackageError>,
+) -> Result<(), PackageError> {
+    check(manifest)?;
+    let app = description(manifest, name, bring)?;
     let mut layers = Layers::default();
     for layer in manifest.layers.iter().filter(|layer| unpack::is_needed(layer, &app)) {
         let path = bring(layer)?;
@@ -86,12 +127,11 @@ pub fn pull(
     unpack::lay_out(&app, &layers, staging.path(), &laid_out)?;
     // Whoever finds it under its name takes it for whole.
     flush(&laid_out).map_err(PackageError::io(&laid_out))?;
-    match fs::rename(&laid_out, &place) {
+    match fs::rename(&laid_out, place) {
         // Another process was faster.
-        Err(_) if folder.is_none() && place.is_dir() => {}
-        renamed => renamed.map_err(PackageError::io(&place))?,
+        Err(_) if is_shared && place.is_dir() => Ok(()),
+        renamed => renamed.map_err(PackageError::io(place)),
     }
-    Ok(place)
 }
 
 fn folder_of(config: &FetchConfig, digest: &str) -> PathBuf {
@@ -135,7 +175,7 @@ fn check(manifest: &Manifest) -> Result<(), PackageError> {
 /// The app that a package describes, or that its one component makes.
 fn description(
     manifest: &Manifest,
-    reference: &Reference,
+    name: &str,
     bring: &mut dyn FnMut(&Descriptor) -> Result<PathBuf, PackageError>,
 ) -> Result<LockedApp, PackageError> {
     let no_app = |what: &str| Err(PackageError::NoApp(what.to_owned()));
@@ -155,7 +195,7 @@ fn description(
     match &layers[..] {
         [one] if [WASM, WKG_WASM].contains(&&*one.media_type) => {
             let digits = one.digits().unwrap_or_default();
-            Ok(LockedApp::of_component(reference.name(), digits))
+            Ok(LockedApp::of_component(name, digits))
         }
         _ => no_app("neither one that Spin or Dayfly pushed, nor one component"),
     }

@@ -63,7 +63,7 @@ pub fn push(
 }
 
 impl Content {
-    fn read(&self) -> Result<Bytes, PackageError> {
+    pub(super) fn read(&self) -> Result<Bytes, PackageError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.clone()),
             Self::File(file) => Ok(fs::read(file).map_err(PackageError::io(file))?.into()),

@@ -41,6 +41,15 @@ pub enum ActivateError {
     /// Two triggers claim the same route.
     #[error("{0}")]
     DuplicateRoute(String),
+    /// What is to be served of an app does not make sense.
+    #[error("{0}")]
+    Rollout(&'static str),
+    /// A release that is to be served already is not.
+    #[error("release `{0}` is not served")]
+    UnknownRelease(String),
+    /// A host is another app's.
+    #[error("another app has host `{0}`")]
+    HostTaken(String),
     /// A trigger's source cannot be opened.
     #[error("{0}")]
     Event(String),
@@ -269,7 +278,7 @@ impl ComponentHost {
         if let Some(span) = waiting {
             span.end_if_worth();
         }
-        self.shared.residency.touch(&self.last_use, meter.began());
+        self.shared.resources.residency.touch(&self.last_use, meter.began());
         let loading = meter.part("load");
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),

@@ -16,9 +16,9 @@ use dayfly_telemetry::metrics;
 use tokio::sync::{oneshot, watch};
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
-use super::keep::Room;
 use super::known::Known;
-use super::residency::{Evicted, Residency};
+use super::residency::Evicted;
+use super::resources::Resources;
 use super::runner::Runner;
 use crate::error::chain;
 use crate::release::Prepared;
@@ -33,17 +33,11 @@ const RETRY: Duration = Duration::from_secs(10);
 /// the runtime finds its functions. Measured at a hello of 59 kB.
 const OVERHEAD_BYTES: u64 = 128 << 10;
 
-/// What the components of an app share.
+/// What the components of a release share.
 pub(super) struct Shared {
-    pub(super) engine: Engine,
-    pub(super) linkers: Linkers,
-    /// For the code of the engine's baseline.
-    pub(super) baseline_linkers: Linkers,
+    pub(super) resources: Arc<Resources>,
     pub(super) app: Arc<App>,
-    pub(super) backends: Backends,
-    pub(super) residency: Arc<Residency>,
-    /// For instances that wait for another request.
-    pub(super) room: Arc<Room>,
+    pub(super) backends: Arc<Backends>,
 }
 
 /// A component whose code is mapped and linked, and whose grants are open.
@@ -223,7 +217,7 @@ impl ComponentHost {
     }
 
     async fn try_load(self: Arc<Self>) -> Result<Resident, ActivateError> {
-        let residency = &self.shared.residency;
+        let residency = &self.shared.resources.residency;
         let host = self.clone();
         let leave = residency.loads.acquire().await;
         let found = on_thread(move || match host.find()? {
@@ -246,7 +240,7 @@ impl ComponentHost {
     /// Compiles the component in full, behind what is served, and puts the result in place of the
     /// code that stands in for it. Requests that run stay where they are.
     async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
-        let _leave = self.shared.residency.followers.acquire().await;
+        let _leave = self.shared.resources.residency.followers.acquire().await;
         let host = self.clone();
         let began = Instant::now();
         let followed = on_thread(move || {
@@ -257,7 +251,7 @@ impl ComponentHost {
             let bytes = resident.bytes();
             // Here, because unmapping what is replaced takes time.
             if host.place.replace(&stand_in, resident) {
-                host.shared.residency.resize(&host, bytes);
+                host.shared.resources.residency.resize(&host, bytes);
             }
             Ok(())
         });
@@ -307,8 +301,8 @@ impl ComponentHost {
                 Origin::Compiled(_) => metrics::Origin::Compiled,
             };
             self.metrics.loaded(origin, began.elapsed());
-            self.shared.residency.touch(self.last_use(), Instant::now());
-            self.shared.residency.add(self, resident.bytes());
+            self.shared.resources.residency.touch(self.last_use(), Instant::now());
+            self.shared.resources.residency.add(self, resident.bytes());
         }
         loaded
     }
@@ -323,7 +317,7 @@ impl ComponentHost {
             self.place.lock().known = Some(known);
             return Ok(Found::Code(code, known.shape));
         }
-        let prepared = self.image.source.prepare(&self.shared.engine);
+        let prepared = self.image.source.prepare(&self.shared.resources.engine);
         let prepared = prepared.map_err(ActivateError::Prepare)?;
         let shape = prepared.shape;
         if !serves_shape(shape) {
@@ -367,12 +361,12 @@ impl ComponentHost {
 
     /// Where what is known is noted, and by what it is found there.
     fn notes(&self) -> Option<(&ArtifactCache, Digest)> {
-        let cache = self.shared.engine.cache()?.ok()?;
+        let cache = self.shared.resources.engine.cache()?.ok()?;
         Some((cache, self.image.source.recipe()?))
     }
 
     fn cached(&self, digest: Digest, flavour: Flavour) -> Result<Option<Code>, ActivateError> {
-        let found = self.shared.engine.load_cached(digest, flavour);
+        let found = self.shared.resources.engine.load_cached(digest, flavour);
         found.map_err(|error| self.uncompiled(error))
     }
 
@@ -386,16 +380,16 @@ impl ComponentHost {
         if wasm.len() >= WORTH_A_BASELINE
             && let Ok(flavour) = Flavour::of(wasm)
             && let Ok(Some(baseline)) =
-                self.shared.engine.baseline(flavour.counted(self.is_counted()))
+                self.shared.resources.engine.baseline(flavour.counted(self.is_counted()))
             && let Ok(code) = self.compile_by(baseline, wasm)
         {
-            return self.link_by(code, *shape, baseline, &self.shared.baseline_linkers);
+            return self.link_by(code, *shape, baseline, &self.shared.resources.baseline_linkers);
         }
         self.compile_in_full(prepared)
     }
 
     fn compile_in_full(&self, prepared: &Prepared) -> Result<Resident, ActivateError> {
-        let code = self.compile_by(&self.shared.engine, &prepared.wasm);
+        let code = self.compile_by(&self.shared.resources.engine, &prepared.wasm);
         self.link(code.map_err(|error| self.uncompiled(error))?, prepared.shape)
     }
 
@@ -409,7 +403,7 @@ impl ComponentHost {
 
     /// Opens the grants and links the code.
     fn link(&self, code: Code, shape: HandlerShape) -> Result<Resident, ActivateError> {
-        self.link_by(code, shape, &self.shared.engine, &self.shared.linkers)
+        self.link_by(code, shape, &self.shared.resources.engine, &self.shared.resources.linkers)
     }
 
     fn link_by(
@@ -430,12 +424,13 @@ impl ComponentHost {
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }
-        let terms = (component.reuse, &self.shared.room, &self.reuse_is_off);
+        let terms = (component.reuse, &self.shared.resources.room, &self.reuse_is_off);
         let runner = Runner::new(linkers, &code, shape, terms).map_err(|error| {
             ActivateError::Link { component: self.name().into(), reason: format!("{error:#}") }
         })?;
         Ok(Resident {
-            stands_in: engine.mode() == Mode::Baseline && self.shared.engine.mode() == Mode::Auto,
+            stands_in: engine.mode() == Mode::Baseline
+                && self.shared.resources.engine.mode() == Mode::Auto,
             followed: AtomicBool::new(false),
             code,
             grants: Arc::new(grants),

@@ -17,6 +17,7 @@ mod message;
 mod meter;
 mod once;
 mod residency;
+mod resources;
 mod runner;
 mod spin_http;
 mod turns;
@@ -24,34 +25,28 @@ mod turns;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dayfly_capabilities::Backends;
 use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::websocket::Hub;
-use dayfly_capabilities::{Backends, Descriptors, Linkers, Share};
-use dayfly_engine::Engine;
-use dayfly_model::{Component, ComponentId, Executor, Middleware};
+use dayfly_model::{App, ComponentId, Executor, Middleware};
 use dayfly_telemetry::metrics::{self, Families, Value};
-use dayfly_telemetry::{ComponentMetrics, Source};
 
-use crate::events::TriggerMetrics;
-use crate::host::HostConfig;
 use crate::release::Release;
-use admission::{Admission, Node};
+use admission::Admission;
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
 use component::Bounds;
 pub use component::{ActivateError, Loaded, serves_shape};
 pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
-use keep::Room;
 use loading::Shared;
 pub(crate) use once::Ended;
-use residency::Residency;
 pub use residency::ResidencyConfig;
+pub(crate) use resources::{Lasting, Resources, calls};
 
-/// The components of one app that its triggers wake.
+/// The components of one release of an app that its triggers wake.
 pub(crate) struct Components {
     hosts: Vec<Arc<ComponentHost>>,
-    residency: Arc<Residency>,
     shared: Arc<Shared>,
 }
 
@@ -59,40 +54,19 @@ pub(crate) struct Components {
 pub(crate) struct Index<'a> {
     hosts: HashMap<(&'a ComponentId, &'a Executor, &'a [Middleware]), &'a Arc<ComponentHost>>,
     backends: &'a Backends,
-    sources: Arc<[Arc<TriggerMetrics>]>,
 }
 
 impl Components {
     /// The components of a release. Nothing of them is opened yet: their first event does that, or
     /// [`Self::preload`].
     pub(crate) fn new(
-        engine: &Engine,
+        resources: &Arc<Resources>,
         release: Release,
-        config: &HostConfig,
+        lasting: &mut Lasting,
     ) -> Result<Self, ActivateError> {
-        let residency = Residency::new(config.residency);
         let Release { app, images, backends } = release;
-        let calls = |component: &Component| component.allowed_outbound_hosts.names_components();
-        let node = match app.components.values().any(calls) {
-            true => Node::of_callers(config.max_instances),
-            false => Node::new(config.max_instances),
-        };
-        // One of several leaves the others a quarter.
-        let alone = images.len() == 1;
-        let share = config.max_instances.saturating_mul(3).div_ceil(4);
-        let most = if alone { u32::MAX } else { share };
-        let shared = Arc::new(Shared {
-            engine: engine.clone(),
-            linkers: Linkers::default(),
-            baseline_linkers: Linkers::default(),
-            app,
-            backends,
-            residency: residency.clone(),
-            room: Arc::new(Room::new(engine.config().kept_instances)),
-        });
-        let descriptors = Descriptors::new(config.max_descriptors);
-        // A component that is called in several ways is one.
-        let mut shares: HashMap<ComponentId, (Share, Arc<ComponentMetrics>)> = HashMap::new();
+        let shared = Arc::new(Shared { resources: resources.clone(), app, backends });
+        let count = images.len();
         let hosts = images.into_iter().map(|image| {
             let component = shared
                 .app
@@ -100,28 +74,29 @@ impl Components {
                 .get(&image.component)
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
             let limits = component.limits.clone();
-            let admission = Admission::new(limits.concurrency.min(most), node.clone());
-            let max_wait = config.http.max_lag;
-            let (share, metrics) = shares.entry(image.component.clone()).or_insert_with(|| {
-                let metrics = ComponentMetrics::new(image.component.0.as_str());
-                (descriptors.share(), Arc::new(metrics))
-            });
-            let bounds = Bounds { limits, admission, max_wait, descriptors: share.clone() };
-            Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics.clone())))
+            let admission = resources.admission(limits.concurrency, count);
+            let (descriptors, metrics) = resources.lasting(lasting, &image.component);
+            let bounds = Bounds { limits, admission, max_wait: resources.max_wait, descriptors };
+            Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics)))
         });
         let hosts = hosts.collect::<Result<_, ActivateError>>()?;
-        Ok(Self { hosts, residency, shared })
+        Ok(Self { hosts, shared })
+    }
+
+    /// The app.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.shared.app
     }
 
     /// What stands behind the app.
-    pub(crate) fn backends(&self) -> &Backends {
+    pub(crate) fn backends(&self) -> &Arc<Backends> {
         &self.shared.backends
     }
 
     /// For those who look for many of them.
     pub(crate) fn index(&self) -> Index<'_> {
         let hosts = self.hosts.iter().map(|host| (host.is(), host)).collect();
-        Index { hosts, backends: self.backends(), sources: Arc::default() }
+        Index { hosts, backends: self.backends() }
     }
 
     /// Loads every component, one after the other, and tells about each before it starts.
@@ -136,14 +111,9 @@ impl Components {
         self.hosts.iter().map(load).collect()
     }
 
-    /// Sends away what nobody asks for, on this thread, until [`Self::end`].
-    pub(crate) fn keep(&self) {
-        self.residency.keep();
-    }
-
-    /// Lets [`Self::keep`] return.
-    pub(crate) fn end(&self) {
-        self.residency.end();
+    /// Lets none of them take memory any more, beside what still runs.
+    pub(crate) fn leave(&self) {
+        self.shared.resources.residency.remove(&self.hosts);
     }
 }
 
@@ -175,42 +145,37 @@ impl Index<'_> {
     pub(crate) fn backends(&self) -> &Backends {
         self.backends
     }
-
-    /// Says what is counted of the sources of the app's events.
-    pub(crate) fn know_sources(&mut self, sources: Arc<[Arc<TriggerMetrics>]>) {
-        self.sources = sources;
-    }
-
-    /// What is counted of the sources of the app's events.
-    pub(crate) fn sources(&self) -> Arc<[Arc<TriggerMetrics>]> {
-        self.sources.clone()
-    }
 }
 
 /// Of an app with more components, those that were never asked for are left out of what is told:
 /// there may be tens of thousands.
 const FEW_COMPONENTS: usize = 256;
 
-impl Source for Components {
-    fn collect(&self, families: &mut Families) {
-        let few = self.hosts.len() <= FEW_COMPONENTS;
-        let mut hosts: Vec<&Arc<ComponentHost>> = self.hosts.iter().collect();
-        hosts.sort_by_key(|host| host.name());
-        // One component may be called in several ways.
-        for hosts in hosts.chunk_by(|one, other| one.name() == other.name()) {
-            let metrics = &hosts[0].metrics;
-            if !few && !metrics.is_touched() {
-                continue;
-            }
-            metrics.collect(families);
-            let sum = |of: fn(&Admission) -> u32| {
-                hosts.iter().map(|host| u64::from(of(&host.admission))).sum()
-            };
-            let labels = [("component", &**metrics.component())];
-            families.add(&metrics::INSTANCES, &labels, Value::Integer(sum(Admission::running)));
-            families.add(&metrics::WAITING, &labels, Value::Integer(sum(Admission::waiting)));
-        }
-        families.add(&metrics::COMPONENTS, &[], Value::Integer(self.hosts.len() as u64));
-        self.residency.collect(families);
+/// Adds what is counted of an app's components, of whichever of its releases they are.
+pub(crate) fn collect<'a>(
+    releases: impl IntoIterator<Item = &'a Components>,
+    families: &mut Families,
+) {
+    let mut hosts: Vec<&Arc<ComponentHost>> = Vec::new();
+    let mut few = true;
+    for components in releases {
+        few &= components.hosts.len() <= FEW_COMPONENTS;
+        hosts.extend(&components.hosts);
     }
+    hosts.sort_by_key(|host| host.name());
+    // One component may be called in several ways.
+    for hosts in hosts.chunk_by(|one, other| one.name() == other.name()) {
+        let metrics = &hosts[0].metrics;
+        if !few && !metrics.is_touched() {
+            continue;
+        }
+        metrics.collect(families);
+        let sum = |of: fn(&Admission) -> u32| {
+            hosts.iter().map(|host| u64::from(of(&host.admission))).sum()
+        };
+        let labels = [("component", &**metrics.component())];
+        families.add(&metrics::INSTANCES, &labels, Value::Integer(sum(Admission::running)));
+        families.add(&metrics::WAITING, &labels, Value::Integer(sum(Admission::waiting)));
+    }
+    families.add(&metrics::COMPONENTS, &[], Value::Integer(hosts.len() as u64));
 }

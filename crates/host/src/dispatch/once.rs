@@ -57,7 +57,7 @@ impl ComponentHost {
             Full::Component => Failure::ComponentFull,
             Full::Node => Failure::NodeFull,
         })?;
-        self.shared.residency.touch(self.last_use(), meter.began());
+        self.shared.resources.residency.touch(self.last_use(), meter.began());
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),
             NotLoaded::Slow => Failure::Loading,

@@ -2,6 +2,7 @@
 //! asked for it for a while, or when others need the room: those that were used last stay. One that
 //! runs is never taken away.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -130,6 +131,21 @@ impl Residency {
             here.bytes = here.bytes - entry.bytes + bytes;
             entry.bytes = bytes;
         }
+    }
+
+    /// Sends components away for good: nobody can ask for them any more.
+    pub(super) fn remove(&self, hosts: &[Arc<ComponentHost>]) {
+        let gone_for_good: HashSet<_> = hosts.iter().map(Arc::as_ptr).collect();
+        let mut gone = Vec::new();
+        self.lock().retain(|_, entry| {
+            let is_meant = gone_for_good.contains(&entry.host.as_ptr());
+            if is_meant {
+                entry.leaves(&mut gone);
+            }
+            !is_meant
+        });
+        // Unmapping takes time, which the others need not wait for.
+        drop(gone);
     }
 
     /// Sends away those that were used least lately, some more than needed: finding them looks at

@@ -143,7 +143,9 @@ impl Courier {
             ends.push((leave, settle));
         }
         let events: Vec<_> = parcels.iter().map(|it| (it.event.clone(), it.letter)).collect();
-        let settled = match AssertUnwindSafe(self.carry_all(parcels)).catch_unwind().await {
+        let settled = AssertUnwindSafe(self.carry_all(parcels)).catch_unwind();
+        let settled = self.cut.run_until_cancelled(settled).await;
+        let settled = match settled.unwrap_or_else(|| Ok(vec![Settled::Back; events.len()])) {
             Ok(settled) => settled,
             Err(_) => self.bury_all(&events, 1, HOST_FAILED).await,
         };
@@ -165,7 +167,8 @@ impl Courier {
             Err(Attempt::Ended | Attempt::Done) => return vec![Settled::Back; parcels.len()],
             Err(Attempt::Failed(error) | Attempt::Hopeless(error)) => {
                 self.metrics.failed();
-                let (trigger, component) = (&*self.trigger, self.host.name());
+                let (trigger, aim) = (&*self.trigger, self.aim());
+                let component = aim.host.name();
                 let events = parcels.len();
                 tracing::warn!(
                     trigger,

@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use dayfly_capabilities::queue::DeadLetter;
 use dayfly_model::Delivery;
 use dayfly_model::events::Order;
 use dayfly_telemetry::trace::Context;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::batch::Gather;
 use super::metrics::{Settled, TriggerMetrics};
@@ -40,15 +42,25 @@ const UNKEPT: Duration = Duration::from_secs(5);
 /// Brings the events of one trigger to its handler.
 pub(crate) struct Courier {
     pub(super) trigger: Arc<str>,
-    pub(super) host: Arc<ComponentHost>,
+    pub(super) aim: ArcSwap<Aim>,
     pub(super) delivery: Delivery,
-    pub(super) outlet: Option<Outlet>,
-    pub(super) topology: Arc<Topology>,
     pub(super) metrics: Arc<TriggerMetrics>,
     pub(super) room: Arc<Semaphore>,
     pub(super) manner: Manner,
     pub(super) workers: Arc<Workers>,
     pub(super) ending: Ending,
+    /// Since when its trigger is there; what was due before is not its own.
+    pub(super) since: SystemTime,
+    /// Gives back whatever is still under way.
+    pub(super) cut: CancellationToken,
+}
+
+/// The handler of a trigger's events in one release of its app, and where the answers go. An attempt
+/// that has begun ends where it began; the next one is brought to whatever is aimed at then.
+pub(crate) struct Aim {
+    pub(super) host: Arc<ComponentHost>,
+    pub(super) outlet: Option<Outlet>,
+    pub(super) topology: Arc<Topology>,
 }
 
 /// Which events are brought together, and which one after the other.
@@ -157,6 +169,16 @@ impl Courier {
         self.delivery.order == Order::All
     }
 
+    /// Where an attempt that begins now goes.
+    pub(super) fn aim(&self) -> Arc<Aim> {
+        self.aim.load_full()
+    }
+
+    /// Since when the trigger is there.
+    pub(crate) const fn since(&self) -> SystemTime {
+        self.since
+    }
+
     /// The trigger's id.
     pub(crate) fn trigger(&self) -> &Arc<str> {
         &self.trigger
@@ -220,7 +242,9 @@ impl Courier {
     /// Sees an event through; a mistake of ours must not leave it unsettled.
     pub(super) async fn see_surely_through(&self, parcel: Parcel) -> Seen {
         let (event, letter) = (parcel.event.clone(), parcel.letter);
-        match AssertUnwindSafe(self.see_through(parcel)).catch_unwind().await {
+        let seen = AssertUnwindSafe(self.see_through(parcel)).catch_unwind();
+        let seen = self.cut.run_until_cancelled(seen).await;
+        match seen.unwrap_or_else(|| Ok(Seen::back())) {
             Ok(seen) => seen,
             Err(_) => self.give_up((&event, letter), 1, HOST_FAILED.to_owned()).await,
         }
@@ -274,7 +298,7 @@ impl Courier {
             }
             let delay = jittered(self.delivery.retry.delay_after(attempts));
             tracing::warn!(
-                trigger = &*self.trigger, component = self.host.name(), event = load.event.id,
+                trigger = &*self.trigger, component = self.aim().host.name(), event = load.event.id,
                 attempts, error, again_in = ?delay, "an event was not handled"
             );
             // An answer that is there already is kept, and passed on from here.
@@ -296,19 +320,18 @@ impl Courier {
                 Err(attempt) => return attempt,
             }
         }
-        let (Some(outlet), Some(Answered { reply, place, steps })) =
-            (&self.outlet, answered.as_mut())
-        else {
+        let Some(Answered { reply, place, steps, aim }) = answered.as_mut() else {
             return Attempt::Done;
         };
+        let Aim { host, outlet: Some(outlet), topology } = &**aim else { return Attempt::Done };
         if reply.data.is_empty() {
             return Attempt::Done;
         }
         let reply = Reply { content_type: reply.content_type.clone(), data: reply.data.clone() };
-        let answer = self.topology.answer(event, self.host.name(), reply, place.as_ref());
+        let answer = topology.answer(event, host.name(), reply, place.as_ref());
         let mut wait = BUSY;
         loop {
-            match self.topology.pass_on(outlet, answer.clone(), taken, steps.again()).await {
+            match topology.pass_on(outlet, answer.clone(), taken, steps.again()).await {
                 Err(NotPassed::Busy) => {}
                 Ok(()) => return Attempt::Done,
                 Err(NotPassed::Failed(error)) => {
@@ -328,10 +351,11 @@ impl Courier {
     pub(super) async fn deliver(&self, event: &Event) -> Result<Answered, Attempt> {
         let mut wait = BUSY;
         loop {
-            let span = self.topology.span(event, &self.trigger, self.host.name());
+            let aim = self.aim();
+            let span = aim.topology.span(event, &self.trigger, aim.host.name());
             let place = span.as_ref().map(|span| span.context().clone());
-            match self.host.deliver(event, span).await {
-                Ok(reply) => return Ok(Answered { reply, place, steps: Steps::default() }),
+            match aim.host.deliver(event, span).await {
+                Ok(reply) => return Ok(Answered { reply, place, steps: Steps::default(), aim }),
                 Err(Undelivered::Failed(error)) => return Err(Attempt::Failed(error)),
                 // It is no failure of the event's.
                 Err(Undelivered::Busy) => {}
@@ -359,17 +383,18 @@ impl Courier {
         attempts: u32,
         error: String,
     ) -> Settled {
+        let aim = self.aim();
         let letter = DeadLetter {
             id,
             at: SystemTime::now(),
             trigger: self.trigger.to_string(),
-            component: self.host.name().to_owned(),
+            component: aim.host.name().to_owned(),
             attempts,
             error,
             content: event.content(),
         };
         loop {
-            match self.topology.queues().bury(letter.clone()).await {
+            match aim.topology.queues().bury(letter.clone()).await {
                 Ok(id) => {
                     let DeadLetter { trigger, component, attempts, error, .. } = &letter;
                     tracing::error!(
@@ -436,6 +461,8 @@ pub(super) struct Answered {
     reply: Reply,
     place: Option<Context>,
     steps: Steps,
+    /// Where it was delivered.
+    aim: Arc<Aim>,
 }
 
 pub(super) enum Attempt {

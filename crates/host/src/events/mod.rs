@@ -10,44 +10,40 @@ mod order;
 mod outlet;
 mod post;
 mod replays;
+mod running;
 mod sends;
 mod vouch;
 mod workers;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
-use dayfly_model::events::{Delivery, Order};
+use dayfly_model::events::Delivery;
 use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
 };
 use dayfly_telemetry::metrics::Families;
 use dayfly_telemetry::trace::{Kind, Span};
 use dayfly_telemetry::{Source as _, Telemetry};
-use tokio::sync::Semaphore;
 
 use crate::dispatch::{ActivateError, Index};
 use crate::server::shutdown::Phase;
-use crate::triggers::{Setting, SourceType, Trigger, source_type};
-use crate::{Outcome, ServeError, Shutdown};
-use batch::Gathered;
-use courier::Manner;
-pub(crate) use courier::{Courier, Leave, Parcel, jittered};
+use crate::triggers::{Consumers, SourceType, source_type};
+use crate::{ServeError, Shutdown};
+pub(crate) use courier::{Aim, Courier, Leave, Parcel, jittered};
 pub(crate) use event::Event;
 pub(crate) use metrics::{Settled, TriggerMetrics};
-use order::Lanes;
 use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
 pub use post::send;
-use sends::Addressee;
+pub(crate) use running::{AppEvents, Crew};
 pub(crate) use vouch::vouched;
-use workers::Workers;
 
 /// A future of some source.
 pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -75,13 +71,28 @@ pub(crate) struct Opening<'a> {
     pub(crate) backends: &'a Backends,
     /// Who takes messages of the app's queues, if it is this process.
     pub(crate) owner: Option<&'a Arc<Owner>>,
+    /// The names by which its triggers take messages.
+    pub(crate) consumers: &'a Consumers,
+    /// What templates turned out to say, in their order.
+    resolved: RefCell<blake3::Hasher>,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    fn new(
+        (app, backends): (&'a App, &'a Backends),
+        owner: Option<&'a Arc<Owner>>,
+        consumers: &'a Consumers,
+    ) -> Self {
+        Self { app, backends, owner, consumers, resolved: RefCell::default() }
+    }
+
     /// The text of a template, with the values that variables have now.
     pub(crate) fn resolve(&self, template: &Template, what: &str) -> Result<String, ActivateError> {
         let text = starting()?.block_on(self.backends.variables.resolve(template));
-        text.map_err(|error| ActivateError::Event(format!("{what} cannot be known: {error}")))
+        let text =
+            text.map_err(|error| ActivateError::Event(format!("{what} cannot be known: {error}")))?;
+        self.resolved.borrow_mut().update(text.as_bytes()).update(b"\0");
+        Ok(text)
     }
 }
 
@@ -108,66 +119,118 @@ impl Ending {
 
 /// One trigger, ready to run.
 struct Ready {
-    source: Box<dyn Source>,
-    plan: Plan,
-}
-
-/// What its courier is made of.
-struct Plan {
-    trigger: EventTrigger,
     id: Arc<str>,
-    host: Arc<crate::dispatch::ComponentHost>,
-    outlet: Option<Outlet>,
+    source: Box<dyn Source>,
+    /// What tells a source from another: where it is the same, whatever listens there goes on.
+    identity: blake3::Hash,
+    delivery: Delivery,
+    aim: Aim,
     metrics: Arc<TriggerMetrics>,
+    /// What wakes which component, for people.
+    line: String,
+    /// Whether it takes messages of a queue of the app's own.
+    is_of_queue: bool,
 }
 
-/// All event triggers of an app.
-pub(crate) struct EventTriggers {
+/// The event triggers of a release, ready to run.
+#[derive(Default)]
+pub(crate) struct Opened {
     ready: Vec<Ready>,
-    topology: Arc<Topology>,
     owner: Option<Arc<Owner>>,
-    workers: usize,
-    grace: Duration,
     /// Whether events come only from queues and from who sends them, because the app is tested.
     is_rehearsed: bool,
 }
 
-/// Opens the event triggers of an app; `None` if it has none.
-pub(crate) fn open(
-    setting: &Setting<'_>,
-    backends: &Backends,
-) -> Result<Option<EventTriggers>, ActivateError> {
-    let Setting { app, components, topology, config } = *setting;
-    let triggers = event_triggers(app);
-    if triggers.is_empty() {
-        return Ok(None);
+/// What stays of the sources of an app's events, whatever release they are of.
+#[derive(Default)]
+pub(crate) struct Sources {
+    metrics: Mutex<Arc<[Arc<TriggerMetrics>]>>,
+    consumers: Consumers,
+}
+
+impl Sources {
+    /// What is counted of those that there are now.
+    pub(crate) fn now(&self) -> Arc<[Arc<TriggerMetrics>]> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    let owner = own(backends, &triggers)?.map(Arc::new);
-    let opening = Opening { app, backends, owner: owner.as_ref() };
+
+    /// These, from now on.
+    pub(crate) fn set(&self, all: Arc<[Arc<TriggerMetrics>]>) {
+        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) = all;
+    }
+
+    /// What is counted of a trigger, whatever release it is of.
+    fn of(&self, id: &Arc<str>) -> Arc<TriggerMetrics> {
+        let known = self.now().iter().find(|known| known.trigger() == &**id).cloned();
+        known.unwrap_or_else(|| Arc::new(TriggerMetrics::new(id.clone())))
+    }
+}
+
+/// Opens the event triggers of a release. `owner` is who takes messages of the app's queues already, if
+/// this process does.
+pub(crate) fn open(
+    (app, backends): (&App, &Backends),
+    components: &Index<'_>,
+    topology: &Arc<Topology>,
+    (owner, sources): (Option<&Arc<Owner>>, &Sources),
+) -> Result<Opened, ActivateError> {
+    let triggers = event_triggers(app);
+    let is_rehearsed = backends.rehearsal.is_some();
+    if triggers.is_empty() {
+        return Ok(Opened { ready: Vec::new(), owner: owner.cloned(), is_rehearsed });
+    }
+    let owner = match owner {
+        Some(owner) => Some(owner.clone()),
+        None => own(backends, &triggers)?.map(Arc::new),
+    };
     let ready = triggers.into_iter().map(|(id, trigger)| {
-        let outlet = topology.outlet(id);
-        let SourceType { open, .. } = source_type(trigger.source.kind()).ok_or_else(|| {
-            ActivateError::Event(format!("no trigger `{}`", trigger.source.kind()))
-        })?;
-        let source = open(id, &trigger.source, &opening)?;
-        let id: Arc<str> = id.into();
-        let host = components.find(&trigger.component, &Executor::Detected, &[])?;
-        let metrics = Arc::new(TriggerMetrics::new(id.clone()));
-        let plan = Plan { trigger: trigger.clone(), id, host, outlet, metrics };
-        Ok(Ready { source, plan })
+        let EventTrigger { source: listened, component, output, delivery, .. } = trigger;
+        let opening = Opening::new((app, backends), owner.as_ref(), &sources.consumers);
+        let SourceType { open, .. } = source_type(listened.kind())
+            .ok_or_else(|| ActivateError::Event(format!("no trigger `{}`", listened.kind())))?;
+        let source = open(id, listened, &opening)?;
+        let host = components.find(component, &Executor::Detected, &[])?;
+        let output = output.as_ref().map(|output| format!(" -> {output}")).unwrap_or_default();
+        let line = format!("{}  {}{output}", source.describe(), host.name());
+        let mut identity = opening.resolved.into_inner();
+        identity.update(format!("{listened:?} {delivery:?} {}", app.name).as_bytes());
+        let aim = Aim { host, outlet: topology.outlet(id), topology: topology.clone() };
+        let (id, identity): (Arc<str>, _) = (id.into(), identity.finalize());
+        let metrics = sources.of(&id);
+        let is_of_queue = matches!(listened, EventSource::Queue(_));
+        let delivery = delivery.clone();
+        Ok(Ready { id, source, identity, delivery, aim, metrics, line, is_of_queue })
     });
     let ready = ready.collect::<Result<Vec<_>, ActivateError>>()?;
-    if let Some(owner) = &owner {
-        starting()?.block_on(sends::announce(owner, &ready));
+    Ok(Opened { ready, owner, is_rehearsed })
+}
+
+impl Opened {
+    /// Says which triggers there are from now on, for who sends events to them.
+    pub(crate) fn announce(&self) -> Result<(), ActivateError> {
+        match &self.owner {
+            Some(owner) if !self.ready.is_empty() => {
+                starting()?.block_on(sends::announce(owner, &self.ready));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
-    Ok(Some(EventTriggers {
-        ready,
-        topology: topology.clone(),
-        owner,
-        workers: config.http.workers(),
-        grace: config.http.grace,
-        is_rehearsed: backends.rehearsal.is_some(),
-    }))
+
+    /// What is counted of its sources.
+    pub(crate) fn metrics(&self) -> Arc<[Arc<TriggerMetrics>]> {
+        self.ready.iter().map(|ready| ready.metrics.clone()).collect()
+    }
+
+    /// Who takes messages of the app's queues, if this process does.
+    pub(crate) const fn owner(&self) -> Option<&Arc<Owner>> {
+        self.owner.as_ref()
+    }
+
+    /// What wakes which component, a line each, for people.
+    pub(crate) fn describe(&self) -> impl Iterator<Item = &str> {
+        self.ready.iter().map(|ready| &*ready.line)
+    }
 }
 
 fn event_triggers(app: &App) -> Vec<(&str, &EventTrigger)> {
@@ -185,7 +248,8 @@ pub(crate) fn topology(
     backends: &Backends,
     telemetry: Option<Arc<Telemetry>>,
 ) -> Result<Arc<Topology>, ActivateError> {
-    let opening = Opening { app, backends, owner: None };
+    let consumers = Consumers::default();
+    let opening = Opening::new((app, backends), None, &consumers);
     let passes_on = app.triggers.iter().any(|trigger| trigger.kind.output().is_some());
     let servers = match passes_on {
         true => servers(&opening, &event_triggers(app))?,
@@ -274,13 +338,6 @@ fn setting(app: &App, kind: &str, key: &str) -> Option<Template> {
     Template::parse(text).ok()
 }
 
-impl EventTriggers {
-    /// Adds what is counted of them.
-    pub(crate) fn metrics(&self) -> Vec<Arc<TriggerMetrics>> {
-        self.ready.iter().map(|ready| ready.plan.metrics.clone()).collect()
-    }
-}
-
 /// Begins the span of an event's delivery, in the trace that the event is in.
 pub(crate) fn delivery_span(
     telemetry: &Arc<Telemetry>,
@@ -306,96 +363,4 @@ pub(crate) fn delivery_span(
 /// Adds what is counted of triggers.
 pub(crate) fn collect(metrics: &[Arc<TriggerMetrics>], families: &mut Families) {
     metrics.iter().for_each(|metrics| metrics.collect(families));
-}
-
-/// How many events may be under way, and which of them wait for one another or go together.
-fn manner(delivery: &Delivery) -> (usize, Manner, Option<Gathered>) {
-    let concurrency = usize::try_from(delivery.concurrency).unwrap_or(1);
-    if let Some(batch) = delivery.batch {
-        let (gather, gathered) = batch::gather(batch, concurrency);
-        let most = usize::try_from(batch.most).unwrap_or(1);
-        return (concurrency * most, Manner::InBatches(gather), Some(gathered));
-    }
-    match &delivery.order {
-        Order::None | Order::All => (concurrency, Manner::Single, None),
-        key => (concurrency, Manner::ByKey(Lanes::new(key.clone())), None),
-    }
-}
-
-impl Trigger for EventTriggers {
-    fn describe(&self) -> Vec<String> {
-        let line = |Ready { source, plan }: &Ready| {
-            let output = plan.trigger.output.as_ref();
-            let output = output.map(|output| format!(" -> {output}")).unwrap_or_default();
-            format!("{}  {}{output}", source.describe(), plan.host.name())
-        };
-        self.ready.iter().map(line).collect()
-    }
-
-    fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { ready, topology, owner, workers, grace, is_rehearsed } = *self;
-        let (workers, threads) = Workers::start(workers).map_err(ServeError::Start)?;
-        let ending = Ending(shutdown.clone());
-        let mut all = Vec::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(ServeError::Start)?;
-        runtime.block_on(async {
-            let mut sources = tokio::task::JoinSet::new();
-            let mut addressees = HashMap::new();
-            for Ready { source, plan } in ready {
-                let Plan { trigger, id, host, outlet, metrics } = plan;
-                all.push(metrics.clone());
-                let (room, manner, gathered) = manner(&trigger.delivery);
-                let courier = Arc::new(Courier {
-                    trigger: id,
-                    host,
-                    delivery: trigger.delivery,
-                    outlet,
-                    topology: topology.clone(),
-                    metrics,
-                    room: Arc::new(Semaphore::new(room)),
-                    manner,
-                    workers: workers.clone(),
-                    ending: ending.clone(),
-                });
-                if let Some(gathered) = gathered {
-                    // Dropped in the end, when nothing is under way any more.
-                    tokio::spawn(gathered.run(courier.clone()));
-                }
-                if let Some(owner) = &owner {
-                    sources.spawn(replays::run(owner.clone(), courier.clone()));
-                }
-                let addressee = Addressee { courier: courier.clone(), sample: source.sample() };
-                addressees.insert(addressee.courier.trigger().to_string(), addressee);
-                if !is_rehearsed || matches!(trigger.source, EventSource::Queue(_)) {
-                    sources.spawn(source.run(courier));
-                }
-            }
-            if let Some(owner) = owner {
-                sources.spawn(sends::run(owner, addressees));
-            }
-            let mut watch = shutdown.watch();
-            watch.reached(Phase::Draining).await;
-            let drained = async {
-                while sources.join_next().await.is_some() {}
-                while all.iter().any(|metrics| metrics.under_way() > 0) {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            };
-            tokio::select! {
-                () = drained => {}
-                () = tokio::time::sleep(grace) => {}
-                () = watch.reached(Phase::Ending) => {}
-            }
-        });
-        // A look-up of a name may hang.
-        runtime.shutdown_background();
-        workers.end();
-        for thread in threads {
-            thread.join().map_err(|_| ServeError::Thread)?;
-        }
-        let unfinished: u64 = all.iter().map(|metrics| metrics.under_way()).sum();
-        let unfinished = usize::try_from(unfinished).unwrap_or(usize::MAX);
-        Ok(Outcome { unfinished, status: 0 })
-    }
 }

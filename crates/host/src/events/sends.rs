@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dayfly_capabilities::queue::{Announced, Content, Outcome, Owner, Sent};
 
-use super::{Courier, Event, Ready};
+use super::{Courier, Ending, Event, Ready};
 
 /// How often is looked for them.
 const LOOK: Duration = Duration::from_millis(500);
@@ -18,10 +18,10 @@ const TOGETHER: u32 = 16;
 
 /// Says which triggers there are.
 pub(super) async fn announce(owner: &Owner, ready: &[Ready]) {
-    let announced = |Ready { source, plan }: &Ready| Announced {
-        id: plan.id.to_string(),
-        component: plan.host.name().to_owned(),
-        source: source.describe(),
+    let announced = |ready: &Ready| Announced {
+        id: ready.id.to_string(),
+        component: ready.aim.host.name().to_owned(),
+        source: ready.source.describe(),
     };
     if let Err(error) = owner.announce(ready.iter().map(announced).collect()).await {
         tracing::warn!(%error, "nobody can send events to this app");
@@ -29,14 +29,18 @@ pub(super) async fn announce(owner: &Owner, ready: &[Ready]) {
 }
 
 /// A trigger that events are sent to, and how its events look.
+#[derive(Clone)]
 pub(super) struct Addressee {
     pub(super) courier: Arc<Courier>,
     pub(super) sample: Event,
 }
 
 /// Delivers what is sent until the end is asked for.
-pub(super) async fn run(owner: Arc<Owner>, addressees: HashMap<String, Addressee>) {
-    let Some(ending) = addressees.values().next().map(|it| it.courier.ending()) else { return };
+pub(super) async fn run(
+    owner: Arc<Owner>,
+    addressees: HashMap<Arc<str>, Addressee>,
+    ending: Ending,
+) {
     let mut sends = owner.sends();
     loop {
         tokio::select! {
@@ -52,7 +56,7 @@ pub(super) async fn run(owner: Arc<Owner>, addressees: HashMap<String, Addressee
             }
         };
         for sent in sent {
-            match addressees.get(&sent.trigger) {
+            match addressees.get(&*sent.trigger) {
                 // A trigger that has no room must not keep the others from theirs.
                 Some(addressee) => drop(tokio::spawn(deliver(
                     owner.clone(),

@@ -1,5 +1,5 @@
-//! The threads that events are handled on: one runtime a core, as the HTTP server has them, because
-//! guests run in the task of what they handle.
+//! The threads that the events of all apps are taken in and handled on: one for sources, and for handlers
+//! one runtime a core, as the HTTP server has them, because guests run in the task of what they handle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,31 +10,40 @@ use tokio::sync::watch;
 
 /// Threads that run what is given to them.
 pub(crate) struct Workers {
+    sources: Handle,
     handles: Vec<Handle>,
     next: AtomicUsize,
     end: watch::Sender<bool>,
 }
 
 impl Workers {
-    /// Starts so many threads.
+    /// Starts the thread of sources, and so many for handlers.
     pub(super) fn start(count: usize) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let (end, ended) = watch::channel(false);
-        let mut handles = Vec::new();
         let mut threads = Vec::new();
-        for index in 0..count.max(1) {
+        let mut start = |name: String| {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            handles.push(runtime.handle().clone());
+            let handle = runtime.handle().clone();
             let mut ended = ended.clone();
-            let thread = std::thread::Builder::new().name(format!("dayfly-events-{index}"));
-            threads.push(thread.spawn(move || {
+            threads.push(std::thread::Builder::new().name(name).spawn(move || {
                 runtime.block_on(async {
                     // Nobody can ask for anything any more if the sender is gone.
                     let _ = ended.wait_for(|ended| *ended).await;
                 });
+                // A look-up of a name may hang.
                 runtime.shutdown_background();
             })?);
-        }
-        Ok((Arc::new(Self { handles, next: AtomicUsize::new(0), end }), threads))
+            std::io::Result::Ok(handle)
+        };
+        let sources = start("dayfly-sources".to_owned())?;
+        let handles = (0..count.max(1)).map(|index| start(format!("dayfly-events-{index}")));
+        let handles = handles.collect::<std::io::Result<_>>()?;
+        Ok((Arc::new(Self { sources, handles, next: AtomicUsize::new(0), end }), threads))
+    }
+
+    /// Where sources run.
+    pub(super) const fn sources(&self) -> &Handle {
+        &self.sources
     }
 
     /// Runs a task on the next thread.

@@ -21,6 +21,8 @@ pub struct Connection {
     pub protocol: Protocol,
     /// The number of the worker that serves the connection, from 0, one a core.
     pub worker: usize,
+    /// The host that the client named when it began with TLS, in lower case, if it named one.
+    pub server_name: Option<Box<str>>,
     peer_header: OnceLock<HeaderValue>,
 }
 
@@ -33,7 +35,15 @@ impl Connection {
         protocol: Protocol,
         worker: usize,
     ) -> Self {
-        Self { peer, local, scheme, protocol, worker, peer_header: OnceLock::new() }
+        Self {
+            peer,
+            local,
+            scheme,
+            protocol,
+            worker,
+            server_name: None,
+            peer_header: OnceLock::new(),
+        }
     }
 
     /// [`Self::peer`] as the value of a header, made once a connection.

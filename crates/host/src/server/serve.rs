@@ -42,7 +42,8 @@ pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted
     let Some((transport, scheme)) = secure(&worker, socket, tls, activity).await else { return };
     let mut wire = Wire::new(transport, activity.clone());
     let Some(Ok(Some(protocol))) = obey(activity, wire.protocol()).await else { return };
-    let connection = Connection::new(peer, local, scheme, protocol, worker.index);
+    let mut connection = Connection::new(peer, local, scheme, protocol, worker.index);
+    connection.server_name = wire.server_name();
     let session = Session {
         worker: worker.clone(),
         connection: Arc::new(connection),

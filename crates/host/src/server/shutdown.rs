@@ -56,6 +56,11 @@ impl Shutdown {
         *self.phase.borrow() != Phase::Serving
     }
 
+    /// Whether the end is to be at once.
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.phase.borrow() == Phase::Ending
+    }
+
     pub(crate) fn watch(&self) -> Watch {
         Watch(self.phase.subscribe())
     }

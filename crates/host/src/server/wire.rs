@@ -80,6 +80,12 @@ impl Wire {
         Ok(Some(protocol))
     }
 
+    /// The host that the client named when it began with TLS, in lower case.
+    pub(super) fn server_name(&self) -> Option<Box<str>> {
+        let Transport::Tls(tls) = &self.transport else { return None };
+        tls.get_ref().1.server_name().map(|name| name.to_ascii_lowercase().into())
+    }
+
     /// Writes our words instead of hyper's, where hyper refuses a request by itself: that is when
     /// something was heard that did not become a request, and no answer is under way.
     fn poll_refuse(

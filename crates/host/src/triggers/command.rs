@@ -4,21 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dayfly_model::TriggerKind;
+use dayfly_model::{App, TriggerKind};
 
-use super::{Setting, Trigger, TriggerType};
-use crate::dispatch::{ActivateError, ComponentHost, Ended};
+use crate::dispatch::{ActivateError, ComponentHost, Ended, Index};
 use crate::server::shutdown::Phase;
 use crate::{Outcome, ServeError, Shutdown};
 
-/// This trigger's line in the registry.
-pub(super) const TRIGGER: TriggerType = TriggerType { name: "command", start };
+/// Its name behind `trigger.` in the manifest.
+pub(super) const NAME: &str = "command";
 
 /// What the process ends with when a command trapped or was stopped at a limit, as `dayfly run` has
 /// it: what a shell says of a process that aborted.
 const STOPPED: u8 = 134;
 
-struct Commands {
+/// The commands of an app, ready to run.
+pub(crate) struct Commands {
     commands: Vec<Command>,
     grace: Duration,
 }
@@ -29,31 +29,29 @@ struct Command {
     arguments: Vec<String>,
 }
 
-fn start(setting: &Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateError> {
-    let Setting { app, components, config, .. } = *setting;
-    let commands = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
-        TriggerKind::Command(command) => Some(command),
-        _ => None,
-    });
-    let commands = commands.map(|command| {
-        let host = components.find(&command.component, &command.executor, &[])?;
-        let name = std::iter::once(&command.component.0);
-        let arguments = name.chain(&command.arguments).chain(&config.arguments).cloned().collect();
-        Ok(Command { host, arguments })
-    });
-    let commands = commands.collect::<Result<Vec<_>, ActivateError>>()?;
-    let grace = config.http.grace;
-    let is_there = !commands.is_empty();
-    Ok(is_there.then(|| Box::new(Commands { commands, grace }) as Box<dyn Trigger>))
-}
-
-impl Trigger for Commands {
-    /// Nothing: standard output is the commands'.
-    fn describe(&self) -> Vec<String> {
-        Vec::new()
+impl Commands {
+    /// The commands of an app, behind whose own arguments come `arguments`; `None` if it has none.
+    pub(crate) fn of(
+        app: &App,
+        components: &Index<'_>,
+        (arguments, grace): (&[String], Duration),
+    ) -> Result<Option<Self>, ActivateError> {
+        let commands = app.triggers.iter().filter_map(|trigger| match &trigger.kind {
+            TriggerKind::Command(command) => Some(command),
+            _ => None,
+        });
+        let commands = commands.map(|command| {
+            let host = components.find(&command.component, &command.executor, &[])?;
+            let name = std::iter::once(&command.component.0);
+            let arguments = name.chain(&command.arguments).chain(arguments).cloned().collect();
+            Ok(Command { host, arguments })
+        });
+        let commands = commands.collect::<Result<Vec<_>, ActivateError>>()?;
+        Ok((!commands.is_empty()).then_some(Self { commands, grace }))
     }
 
-    fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
+    /// Runs them until the last has ended or the shutdown is over; the calling thread waits.
+    pub(crate) fn run(self, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
         // A guest that computes comes back at each tick: what waits for time must be looked at then.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build();
@@ -65,7 +63,7 @@ impl Trigger for Commands {
                 let _ = tokio::time::timeout(self.grace, watch.reached(Phase::Ending)).await;
             };
             tokio::select! {
-                status = self.in_turn(&shutdown) => Outcome { unfinished: 0, status },
+                status = self.in_turn(shutdown) => Outcome { unfinished: 0, status },
                 () = stopped => Outcome { unfinished: 1, status: STOPPED },
             }
         });
@@ -73,9 +71,7 @@ impl Trigger for Commands {
         runtime.shutdown_background();
         Ok(outcome)
     }
-}
 
-impl Commands {
     /// Runs the commands one after the other; what the last ended with.
     async fn in_turn(&self, shutdown: &Shutdown) -> u8 {
         for Command { host, arguments } in &self.commands {

@@ -1,9 +1,12 @@
 //! The name by which this process takes messages. It outlives the process: who is started again finds
-//! what it has left. Of several processes with the same state folder each has its own.
+//! what it has left. Of several processes with the same state folder each has its own; a trigger keeps
+//! its own when a release of the app follows another.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::dispatch::ActivateError;
 use crate::events::Opening;
@@ -12,20 +15,30 @@ use crate::events::Opening;
 const MOST: u32 = 1000;
 
 /// A name that no other process has.
-pub(super) struct Consumer {
+pub(crate) struct Consumer {
     pub(super) name: String,
     note: PathBuf,
     /// Unlocked when this process ends, however it does.
     _lock: File,
 }
 
+/// The names that the triggers of one app have.
+#[derive(Default)]
+pub(crate) struct Consumers(Mutex<HashMap<String, Weak<Consumer>>>);
+
 impl Consumer {
-    /// Takes a name for a trigger.
-    pub(super) fn of(opening: &Opening<'_>, trigger: &str) -> Result<Self, ActivateError> {
+    /// The name of a trigger: the one that it has, or a new one.
+    pub(super) fn of(opening: &Opening<'_>, trigger: &str) -> Result<Arc<Self>, ActivateError> {
+        let mut known = opening.consumers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(consumer) = known.get(trigger).and_then(Weak::upgrade) {
+            return Ok(consumer);
+        }
         let folder = opening.backends.state.join("consumers").join(trigger);
-        Self::take(&folder).map_err(|error| {
+        let consumer = Self::take(&folder).map(Arc::new).map_err(|error| {
             ActivateError::Event(format!("failed to write to `{}`: {error}", folder.display()))
-        })
+        })?;
+        known.insert(trigger.to_owned(), Arc::downgrade(&consumer));
+        Ok(consumer)
     }
 
     /// Takes the first name in a folder that nobody has.

@@ -75,12 +75,11 @@ impl Source for Cron {
 
 impl Cron {
     async fn keep_time(&self, courier: &Arc<Courier>) {
-        let now = Utc::now();
-        let mut last = now;
+        let mut last = DateTime::<Utc>::from(courier.since());
         if self.source.makes_up {
             match self.notes.noted() {
                 Some(noted) => last = noted,
-                None => self.notes.note(now),
+                None => self.notes.note(last),
             }
         }
         // Events of this trigger that are under way, if they may not overlap.

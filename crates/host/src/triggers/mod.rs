@@ -1,4 +1,5 @@
-//! What wakes components: one file or folder a trigger, one list of them all.
+//! What wakes components: one file or folder a trigger. Requests and commands are answered as they come;
+//! events are brought to handlers one by one, and one list has all kinds of their sources.
 
 mod command;
 mod consumer;
@@ -13,24 +14,19 @@ mod redis;
 use std::sync::Arc;
 
 use dayfly_model::{App, EventSource};
+use dayfly_telemetry::Telemetry;
 
 use crate::dispatch::{ActivateError, Index};
-use crate::events::{Opening, Source, Topology};
-use crate::host::HostConfig;
-use crate::{Outcome, ServeError, Shutdown};
+use crate::events::{Opening, Source, Sources, Topology};
+pub(crate) use command::Commands;
+pub(crate) use consumer::Consumers;
+pub(crate) use http::Router;
+pub(crate) use http::headers::host as host_of;
 pub(crate) use mqtt::broker as mqtt_broker;
 pub(crate) use nats::server as nats_server;
 pub(crate) use redis::server as redis_server;
 
-/// One kind of trigger, as the rest of Dayfly sees it.
-pub struct TriggerType {
-    /// Its name behind `trigger.` in the manifest.
-    pub name: &'static str,
-    /// Makes the app's triggers of this kind ready, all of them together; `None` if it has none.
-    pub(crate) start: Start,
-}
-
-/// What triggers are made ready with.
+/// What an app's triggers are made ready with.
 pub(crate) struct Setting<'a> {
     /// The app.
     pub(crate) app: &'a App,
@@ -38,14 +34,15 @@ pub(crate) struct Setting<'a> {
     pub(crate) components: &'a Index<'a>,
     /// Where answers go.
     pub(crate) topology: &'a Arc<Topology>,
-    /// What the host was told.
-    pub(crate) config: &'a HostConfig,
+    /// What is exported, if anything.
+    pub(crate) telemetry: Option<&'a Arc<Telemetry>>,
+    /// The sources of the app's events.
+    pub(crate) sources: &'a Arc<Sources>,
+    /// Which of the node's activations this is.
+    pub(crate) activation: u64,
+    /// Where its routes are reached, as far as that is one place.
+    pub(crate) url: Option<&'a str>,
 }
-
-type Start = fn(&Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateError>;
-
-/// Every kind of trigger that answers by itself: what a new one adds is one line here.
-pub const TRIGGERS: &[TriggerType] = &[http::TRIGGER, command::TRIGGER];
 
 /// One kind of trigger whose events are brought to handlers one by one (`events`).
 pub(crate) struct SourceType {
@@ -68,19 +65,5 @@ pub(crate) fn source_type(name: &str) -> Option<&'static SourceType> {
 
 /// Whether this build serves the trigger of that name.
 pub fn serves(name: &str) -> bool {
-    TRIGGERS.iter().any(|trigger| trigger.name == name) || source_type(name).is_some()
-}
-
-/// An app's triggers of one kind, ready to wake its components.
-pub(crate) trait Trigger: Send {
-    /// What wakes which component, a line each, for people.
-    fn describe(&self) -> Vec<String>;
-
-    /// The URL that its routes are under, if it has any.
-    fn url(&self) -> Option<String> {
-        None
-    }
-
-    /// Wakes components until the shutdown is over, on threads of its own; the calling one waits.
-    fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError>;
+    name == http::NAME || name == command::NAME || source_type(name).is_some()
 }

@@ -31,7 +31,7 @@ struct Mqtt {
     broker: Broker,
     topic: String,
     quality: u8,
-    consumer: Consumer,
+    consumer: Arc<Consumer>,
     session: Arc<Mutex<Session>>,
 }
 

@@ -82,7 +82,11 @@ pub struct Family {
 
 /// Families of samples, in the order in which they came.
 #[derive(Debug, Default)]
-pub struct Families(Vec<Family>);
+pub struct Families {
+    all: Vec<Family>,
+    /// Labels that every sample gets beside its own.
+    common: Labels,
+}
 
 impl Metric {
     pub(super) const fn new(
@@ -98,17 +102,25 @@ impl Metric {
 impl Families {
     /// Adds a sample.
     pub fn add(&mut self, metric: &'static Metric, labels: &[(&'static str, &str)], value: Value) {
-        let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned().into()));
-        let sample = Sample { labels: labels.collect(), value };
+        let own = labels.iter().map(|(name, value)| (*name, (*value).to_owned().into()));
+        let sample = Sample { labels: self.common.iter().cloned().chain(own).collect(), value };
         // There are a few dozen families.
-        match self.0.iter_mut().find(|family| std::ptr::eq(family.metric, metric)) {
+        match self.all.iter_mut().find(|family| std::ptr::eq(family.metric, metric)) {
             Some(family) => family.samples.push(sample),
-            None => self.0.push(Family { metric, samples: vec![sample] }),
+            None => self.all.push(Family { metric, samples: vec![sample] }),
         }
+    }
+
+    /// Lets `source` add its samples, each with these labels beside its own.
+    pub fn add_with(&mut self, labels: &[(&'static str, &str)], source: impl FnOnce(&mut Self)) {
+        let common = labels.iter().map(|(name, value)| (*name, (*value).to_owned().into()));
+        let former = std::mem::replace(&mut self.common, common.collect());
+        source(self);
+        self.common = former;
     }
 
     /// Every family.
     pub fn iter(&self) -> impl Iterator<Item = &Family> {
-        self.0.iter()
+        self.all.iter()
     }
 }

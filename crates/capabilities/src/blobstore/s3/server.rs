@@ -118,15 +118,15 @@ impl Server {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&store.bucket)
             .with_region(region)
-            .with_access_key_id(credentials.access_key_id.0)
-            .with_secret_access_key(credentials.secret_access_key.0)
+            .with_access_key_id(&credentials.access_key_id.0)
+            .with_secret_access_key(&credentials.secret_access_key.0)
             .with_virtual_hosted_style_request(!path_style)
             .with_allow_http(in_the_clear)
             // TLS sees to it that a payload arrives as it was sent.
             .with_unsigned_payload(!in_the_clear)
             .with_retry(retries())
             .with_http_connector(Client::new(in_the_clear));
-        if let Some(Secret(token)) = credentials.session_token {
+        if let Some(Secret(token)) = &credentials.session_token {
             builder = builder.with_token(token);
         }
         if let Some(url) = &endpoint {

@@ -10,17 +10,17 @@ use crate::building::{self, Built, Outcome, Word, Work};
 use crate::report;
 
 /// The exit status of what a user interrupted, as a shell has it.
-pub(super) const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// What a shell ends with if it finds no program of a name.
 const NOT_FOUND: i32 = 127;
 
 /// What came of an app's commands.
 #[derive(Debug, Default)]
-pub(super) struct Ran {
-    pub(super) works: Vec<(Work, Built)>,
+pub(crate) struct Ran {
+    pub(crate) works: Vec<(Work, Built)>,
     /// Whether the user ended it before they did.
-    pub(super) interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
 /// Runs the commands of those components that are wanted. What is wrong is told; that something failed
@@ -28,7 +28,7 @@ pub(super) struct Ran {
 ///
 /// # Errors
 /// If the system denies what is needed to run anything.
-pub(super) fn run(
+pub(crate) fn run(
     app: &App,
     wanted: impl Fn(&ComponentId) -> bool,
     jobs: Option<NonZeroUsize>,

@@ -43,7 +43,7 @@ fn app(triggers: &str, guests: &[&str]) -> App {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until something is so.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(found) = look().await {
@@ -62,7 +62,7 @@ fn out(state: &Path) -> Vec<String> {
 }
 
 /// Waits for as many messages.
-async fn heard(state: &Path, count: usize) -> Vec<String> {
+pub(crate) async fn heard(state: &Path, count: usize) -> Vec<String> {
     until("messages", async || Some(out(state)).filter(|heard| heard.len() >= count)).await
 }
 
@@ -89,16 +89,16 @@ async fn is_given_up_that_never_answers(trigger: &str, told: &str) {
 }
 
 /// A client of a Redis server.
-struct Client(MultiplexedConnection);
+pub(crate) struct Client(MultiplexedConnection);
 
 impl Client {
-    async fn of(redis: &Redis) -> Self {
+    pub(crate) async fn of(redis: &Redis) -> Self {
         let client = ::redis::Client::open(redis.url()).unwrap();
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
         Self(client.get_multiplexed_async_connection_with_config(&patient).await.unwrap())
     }
 
-    async fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+    pub(crate) async fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
         let mut command = ::redis::cmd(words[0]);
         for word in &words[1..] {
             command.arg(*word);
@@ -114,7 +114,7 @@ impl Client {
     }
 
     /// Waits until a list has so many messages.
-    async fn wait_for(&mut self, key: &str, count: usize) -> Vec<String> {
+    pub(crate) async fn wait_for(&mut self, key: &str, count: usize) -> Vec<String> {
         until(key, async || Some(self.list(key).await).filter(|list| list.len() >= count)).await
     }
 }

@@ -74,7 +74,7 @@ impl Calls {
     }
 
     /// Lets requests to the app itself go to its routes. `url` is where others reach them.
-    pub(super) fn lead_to(&mut self, router: &Arc<Router>, url: Option<String>) {
+    pub(super) fn lead_to(&mut self, router: &Arc<Router>, url: Option<&str>) {
         self.router = Arc::downgrade(router);
         let uri = url.and_then(|url| url.parse::<Uri>().ok());
         let host = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());

@@ -1,4 +1,4 @@
-//! The HTTP trigger: a server, and the routes that lead its requests to components, or into queues.
+//! The HTTP trigger: the routes that lead an app's requests to components, or into queues.
 
 mod calls;
 mod enqueue;
@@ -18,89 +18,21 @@ use dayfly_telemetry::trace::Span;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 
-use super::{Setting, Trigger, TriggerType};
+use super::Setting;
 use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody};
 use crate::events::vouched;
-use crate::{
-    Answered, Body, Connection, EdgeError, Handler, Outcome, Problem, ServeError, Server, Shutdown,
-    error,
-};
+use crate::{Answered, Body, Connection, EdgeError, Problem, error};
 use calls::Calls;
 use enqueue::Enqueue;
 use headers::RouteHeaders;
 use websocket::Websockets;
 use well_known::AppFacts;
 
-/// This trigger's line in the registry.
-pub(super) const TRIGGER: TriggerType = TriggerType { name: "http", start };
+/// Its name behind `trigger.` in the manifest.
+pub(super) const NAME: &str = "http";
 
-/// Listens and builds the route table.
-fn start(setting: &Setting<'_>) -> Result<Option<Box<dyn Trigger>>, ActivateError> {
-    let Setting { app, components, config, .. } = *setting;
-    components.websockets().bound(config.http.max_websockets());
-    let mut routes = Vec::new();
-    for trigger in &app.triggers {
-        let TriggerKind::Http(http) = &trigger.kind else { continue };
-        // A private one has no route: only other components reach it.
-        if let Some(route) = &http.route {
-            routes.push((route.clone(), Target::new((&trigger.id, http), route, setting)?));
-        }
-    }
-    let is_private = routes.is_empty();
-    let routes = RouteTable::new(routes)
-        .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
-    let facts = AppFacts {
-        name: app.name.clone(),
-        version: app.version.clone(),
-        sources: components.sources(),
-    };
-    let router = {
-        let telemetry = config.telemetry.clone();
-        Arc::new(Router { app: facts, routes, telemetry })
-    };
-    let mut calls = Calls::new(app, components, config.telemetry.clone())?;
-    if is_private {
-        components.internal().connect(Arc::new(calls));
-        return Ok(None);
-    }
-    let server = Server::bind(config.http.clone())?;
-    calls.lead_to(&router, server.urls().next());
-    components.internal().connect(Arc::new(calls));
-    Ok(Some(Box::new(Http { server, router })))
-}
-
-struct Http {
-    server: Server,
-    router: Arc<Router>,
-}
-
-impl Trigger for Http {
-    fn describe(&self) -> Vec<String> {
-        let line = |url: &str, route: &Route, target: &Target| {
-            let path = route.full();
-            let path = if path.is_empty() { "/" } else { &path };
-            format!("{url}{path}  {}", target.name())
-        };
-        self.server
-            .urls()
-            .flat_map(|url| {
-                self.router.routes.iter().map(move |(route, target)| line(&url, route, target))
-            })
-            .collect()
-    }
-
-    fn url(&self) -> Option<String> {
-        self.server.urls().find(|url| url.starts_with("http"))
-    }
-
-    fn run(self: Box<Self>, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { server, router } = *self;
-        server.run(router, shutdown)
-    }
-}
-
-/// Leads requests to what answers them.
-struct Router {
+/// Leads an app's requests to what answers them.
+pub(crate) struct Router {
     app: AppFacts,
     routes: RouteTable<Target>,
     telemetry: Option<Arc<Telemetry>>,
@@ -120,7 +52,7 @@ impl Target {
         route: &Route,
         setting: &Setting<'_>,
     ) -> Result<Self, ActivateError> {
-        let Setting { components, topology, config, .. } = *setting;
+        let Setting { components, topology, telemetry, activation, .. } = *setting;
         let headers = RouteHeaders::new(route);
         Ok(match &trigger.target {
             HttpTarget::Static(response) => Self::Static(response.clone()),
@@ -134,8 +66,14 @@ impl Target {
                     return Ok(Self::Component { host, executor: executor.clone(), headers });
                 };
                 let (hub, topology) = (components.websockets().clone(), topology.clone());
-                let (outlet, telemetry) = (topology.outlet(id), config.telemetry.clone());
-                let route = Websockets::new(websocket, host, (hub, topology), outlet, telemetry);
+                let (outlet, telemetry) = (topology.outlet(id), telemetry.cloned());
+                let route = Websockets::new(
+                    websocket,
+                    host,
+                    (hub, activation),
+                    (topology, outlet),
+                    telemetry,
+                );
                 Self::Websockets { route: Arc::new(route), headers }
             }
         })
@@ -152,6 +90,66 @@ impl Target {
 }
 
 impl Router {
+    /// Builds the route table of an app; `None` if it has no route that clients reach. Its components
+    /// reach one another from now on.
+    pub(crate) fn new(setting: &Setting<'_>) -> Result<Option<Arc<Self>>, ActivateError> {
+        let Setting { app, components, telemetry, .. } = *setting;
+        let mut routes = Vec::new();
+        for trigger in &app.triggers {
+            let TriggerKind::Http(http) = &trigger.kind else { continue };
+            // A private one has no route: only other components reach it.
+            if let Some(route) = &http.route {
+                routes.push((route.clone(), Target::new((&trigger.id, http), route, setting)?));
+            }
+        }
+        let is_private = routes.is_empty();
+        let routes = RouteTable::new(routes)
+            .map_err(|duplicate| ActivateError::DuplicateRoute(duplicate.to_string()))?;
+        let facts = AppFacts {
+            name: app.name.clone(),
+            version: app.version.clone(),
+            sources: setting.sources.clone(),
+        };
+        let telemetry = telemetry.cloned();
+        let router = Arc::new(Self { app: facts, routes, telemetry: telemetry.clone() });
+        let mut calls = Calls::new(app, components, telemetry)?;
+        if !is_private {
+            calls.lead_to(&router, setting.url);
+        }
+        components.internal().connect(Arc::new(calls));
+        Ok((!is_private).then_some(router))
+    }
+
+    /// Which route leads where under a URL, a line each, for people.
+    pub(crate) fn describe(&self, url: &str) -> impl Iterator<Item = String> {
+        self.routes.iter().map(move |(route, target)| {
+            let path = route.full();
+            let path = if path.is_empty() { "/" } else { &path };
+            format!("{url}{path}  {}", target.name())
+        })
+    }
+
+    /// How many WebSockets there are.
+    pub(crate) fn websockets(&self) -> usize {
+        let open = |(_, target): (&Route, &Target)| match target {
+            Target::Websockets { route, .. } => route.open(),
+            _ => 0,
+        };
+        self.routes.iter().map(open).sum()
+    }
+
+    /// Answers a client's request.
+    pub(crate) async fn receive(
+        &self,
+        mut request: http::Request<Incoming>,
+        connection: &Connection,
+    ) -> http::Response<Body> {
+        headers::hide_internal_host(request.headers_mut());
+        // What comes back from an output of ours goes on counting.
+        let hops = vouched(request.headers_mut());
+        self.answer(request, connection, Behind { depth: 0, hops }).await
+    }
+
     /// Begins a request's span, if anything is exported. `to` is its route and component.
     fn span<B>(
         &self,
@@ -219,17 +217,4 @@ fn counted(answer: http::Response<Body>) -> http::Response<Body> {
         edge::count(answer.status().as_u16(), None);
     }
     answer
-}
-
-impl Handler for Router {
-    async fn handle(
-        &self,
-        mut request: http::Request<Incoming>,
-        connection: &Arc<Connection>,
-    ) -> http::Response<Body> {
-        headers::hide_internal_host(request.headers_mut());
-        // What comes back from an output of ours goes on counting.
-        let hops = vouched(request.headers_mut());
-        self.answer(request, connection, Behind { depth: 0, hops }).await
-    }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, header};
 
-use crate::events::TriggerMetrics;
+use crate::events::Sources;
 use crate::{Body, error};
 
 /// What the host tells about the app that it serves.
 pub(super) struct AppFacts {
     pub(super) name: String,
     pub(super) version: String,
-    pub(super) sources: Arc<[Arc<TriggerMetrics>]>,
+    pub(super) sources: Arc<Sources>,
 }
 
 /// The answer to a reserved path; `None` for every other.
@@ -38,7 +38,7 @@ pub(super) fn answer(app: &AppFacts, path: &str) -> Option<Response<Body>> {
 /// again by themselves: starting the app again would not help, so this is no failure.
 fn health(app: &AppFacts) -> String {
     let mut text = "OK".to_owned();
-    for source in app.sources.iter().filter(|source| !source.is_connected()) {
+    for source in app.sources.now().iter().filter(|source| !source.is_connected()) {
         let _ = write!(text, "\nnot connected: {}", source.trigger());
     }
     text

@@ -69,7 +69,7 @@ const BACK: &str = "
 pub(super) struct Queue {
     server: Server,
     key: String,
-    consumer: Consumer,
+    consumer: Arc<Consumer>,
     under_way: Arc<UnderWay>,
 }
 
@@ -135,7 +135,7 @@ impl Source for Queue {
 }
 
 impl Queue {
-    pub(super) fn new(server: Server, key: String, consumer: Consumer) -> Self {
+    pub(super) fn new(server: Server, key: String, consumer: Arc<Consumer>) -> Self {
         Self { server, key, consumer, under_way: Arc::default() }
     }
 

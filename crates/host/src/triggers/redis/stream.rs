@@ -59,7 +59,7 @@ pub(super) struct Stream {
     key: String,
     group: String,
     from_start: bool,
-    consumer: Consumer,
+    consumer: Arc<Consumer>,
     under_way: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -99,7 +99,7 @@ impl Stream {
         server: Server,
         key: String,
         (group, from_start): (String, bool),
-        consumer: Consumer,
+        consumer: Arc<Consumer>,
     ) -> Self {
         let together = AtomicUsize::new(TOGETHER);
         Self { together, server, key, group, from_start, consumer, under_way: Arc::default() }

@@ -28,6 +28,8 @@ pub(super) struct Websockets {
     settings: Websocket,
     host: Arc<ComponentHost>,
     hub: Arc<Hub>,
+    /// Which of the node's activations it is of.
+    activation: u64,
     topology: Arc<Topology>,
     outlet: Option<Outlet>,
     telemetry: Option<Arc<Telemetry>>,
@@ -48,15 +50,21 @@ impl Websockets {
     pub(super) fn new(
         settings: Websocket,
         host: Arc<ComponentHost>,
-        (hub, topology): (Arc<Hub>, Arc<Topology>),
-        outlet: Option<Outlet>,
+        (hub, activation): (Arc<Hub>, u64),
+        (topology, outlet): (Arc<Topology>, Option<Outlet>),
         telemetry: Option<Arc<Telemetry>>,
     ) -> Self {
-        Self { settings, host, hub, topology, outlet, telemetry, open: AtomicUsize::new(0) }
+        let open = AtomicUsize::new(0);
+        Self { settings, host, hub, activation, topology, outlet, telemetry, open }
     }
 
     pub(super) fn host(&self) -> &Arc<ComponentHost> {
         &self.host
+    }
+
+    /// How many connections there are.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Relaxed)
     }
 
     /// Answers the request that is to become a connection.
@@ -76,6 +84,7 @@ impl Websockets {
         let terms = Terms {
             queue_bytes: usize::try_from(self.settings.queue_bytes).unwrap_or(usize::MAX),
             topics: self.settings.topics as usize,
+            activation: self.activation,
         };
         let Some(seat) = self.seat() else {
             return EdgeError::new(Problem::TenantBusy).respond();

@@ -1,0 +1,180 @@
+//! `dayfly prepare`: makes one uploaded release ready, as a process of its own that gives up everything
+//! else first. `dayfly serve` starts it for each upload; it is hidden because nobody else needs it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::Args;
+use dayfly_control::Ready;
+use dayfly_engine::Engine;
+use dayfly_forge::fetch::Fetched;
+use dayfly_forge::package;
+use dayfly_host::ImageSource as _;
+use dayfly_model::App;
+use dayfly_model::platform::{AppName, Grants, ReleaseId, ReleaseManifest};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{self, targets};
+use crate::engine::EngineArgs;
+use crate::harden::{Harden, Needs};
+use crate::source::Source;
+use crate::{logging, oneshot, output, report};
+
+/// Make a release ready
+#[derive(Args)]
+#[command(hide = true)]
+pub(crate) struct Prepare {
+    /// The platform's folder; only its blobs are read, and its releases written
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+
+    /// The app, which a package of one component is called by
+    #[arg(long, value_name = "NAME")]
+    app: AppName,
+
+    /// The release, whose manifest comes by standard input
+    #[arg(long, value_name = "DIGEST")]
+    release: ReleaseId,
+
+    /// The most memory that it may take, in bytes
+    #[arg(long, value_name = "BYTES")]
+    memory: u64,
+
+    /// The most CPU time that it may take, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    cpu: u64,
+
+    #[arg(long, value_enum, default_value_t = Harden::Auto, value_name = "WHEN")]
+    harden: Harden,
+
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// What it says on standard output, if it comes to that.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Said {
+    /// The release is ready.
+    Ready(Ready),
+    /// It cannot be served, for this reason.
+    Unservable(String),
+}
+
+/// The largest file that it writes, in bytes: a layer unpacked, an artifact, an image of memory.
+const FILE_BYTES: u64 = 4 << 30;
+
+/// How many files it has open.
+const FILES: u64 = 1024;
+
+impl Prepare {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        self.bound()?;
+        logging::start_quietly();
+        let mut manifest = Vec::new();
+        let most = ReleaseManifest::MAX_BYTES as u64;
+        std::io::stdin().lock().take(most).read_to_end(&mut manifest)?;
+        let engine = self.engine.build(oneshot::INSTANCES, 0, [])?;
+        let (blobs, releases) = (self.state.join("blobs"), self.state.join("releases"));
+        let mut needs = Needs { read: vec![blobs.clone()], ..Needs::default() };
+        needs.write = vec![releases.clone()];
+        needs.write.extend(engine.config().cache_dir.clone());
+        self.harden.apply(&needs)?;
+        let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(&releases)?;
+        let folder = scratch.path().join("app");
+        let said = match self.prepare(&engine, &manifest, &blobs, &folder) {
+            Ok(ready) => {
+                self.put(&folder, &releases)?;
+                Said::Ready(ready)
+            }
+            // Whoever made the release learns nothing of where it lies here.
+            Err(error) => {
+                Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), "."))
+            }
+        };
+        output::json(&serde_json::to_value(&said)?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Bounds what this process takes, before it reads anything of a stranger's.
+    fn bound(&self) -> Result<()> {
+        // Nobody would bound its time.
+        #[cfg(target_os = "linux")]
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        let bounds = [
+            (Resource::Data, self.memory),
+            (Resource::Cpu, self.cpu),
+            (Resource::Fsize, FILE_BYTES),
+            (Resource::Nofile, FILES),
+            (Resource::Core, 0),
+        ];
+        for (resource, most) in bounds {
+            let bound = Rlimit { current: Some(most), maximum: Some(most) };
+            setrlimit(resource, bound).with_context(|| format!("failed to bound {resource:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn prepare(
+        &self,
+        engine: &Engine,
+        manifest: &[u8],
+        blobs: &Path,
+        folder: &Path,
+    ) -> Result<Ready> {
+        let find = |digits: &str| {
+            let path = blobs.join("sha256").join(digits);
+            path.is_file().then_some(path)
+        };
+        package::unpack(manifest, self.app.as_str(), find, folder)?;
+        let app = Arc::new(app::read(folder, None)?);
+        app::refuse_unserved(&app)?;
+        if app.triggers.is_empty() {
+            return Err(anyhow!("the app has no trigger, so nothing would ever wake it"));
+        }
+        let (mut components, mut component_bytes) = (BTreeSet::new(), 0);
+        let fetched = Arc::new(Fetched::default());
+        for target in targets(&app) {
+            let of = || format!("component `{}`", target.component);
+            let source = Source::find(&app, target, &fetched, folder).with_context(of)?;
+            let prepared = source.prepare(engine).map_err(|error| anyhow!(error));
+            let prepared = prepared.with_context(of)?;
+            let counted = counts(&app, target.component);
+            let load = if counted { Engine::load_counted } else { Engine::load };
+            load(engine, &prepared.wasm).with_context(of)?;
+            if components.insert(target.component) {
+                component_bytes += prepared.wasm.len() as u64;
+            }
+        }
+        Ok(Ready {
+            version: app.version.clone(),
+            grants: Grants::of(&app),
+            components: u32::try_from(components.len())?,
+            component_bytes,
+        })
+    }
+
+    /// Gives the folder its name, once all of it is on the disk.
+    fn put(&self, folder: &Path, releases: &Path) -> Result<()> {
+        rustix::fs::syncfs(File::open(folder)?)?;
+        let place = releases.join(self.release.digits());
+        match std::fs::rename(folder, &place) {
+            // Another process was faster.
+            Err(_) if place.is_dir() => {}
+            renamed => renamed?,
+        }
+        Ok(File::open(releases)?.sync_all()?)
+    }
+}
+
+/// Whether a component's code counts its instructions.
+fn counts(app: &App, component: &dayfly_model::ComponentId) -> bool {
+    let component = app.components.get(component);
+    component.is_some_and(|component| component.limits.instructions.is_some())
+}

@@ -1,0 +1,261 @@
+//! `dayfly serve`: a platform of one's own, of this binary's processes.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use dayfly_control::ControlConfig;
+use dayfly_host::Apps;
+use dayfly_model::Limits;
+use dayfly_model::manifest::{parse_duration, parse_size};
+use dayfly_model::platform::DomainName;
+use dayfly_telemetry::export::Service;
+
+use crate::clients::ClientArgs;
+use crate::engine::EngineArgs;
+use crate::harden::{Harden, Needs};
+use crate::logging::LogArgs;
+use crate::node::{NodeArgs, Purpose};
+use crate::residency::ResidencyArgs;
+use crate::serve::supervisor::Supervisor;
+use crate::serve::worker::{Bounds, Workers};
+use crate::serve::{StoreArgs, control, node};
+use crate::telemetry;
+
+/// Serve the apps of many owners, who deploy them by `dayfly deploy`
+///
+/// A supervisor starts two processes, and starts one again that dies: the node serves apps, and the
+/// control plane takes them by the admin API. What is uploaded is compiled in processes of their own,
+/// which are bounded.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  dayfly serve\n  dayfly serve --listen :80 --base-domain apps.example.com --state-dir /var/lib/dayfly"
+)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    store: StoreArgs,
+
+    #[command(flatten)]
+    node: NodeArgs,
+
+    /// Where the admin API listens: this machine itself, unless something in front of it encrypts
+    #[arg(
+        long,
+        env = "DAYFLY_ADMIN_LISTEN",
+        default_value = "127.0.0.1:3001",
+        value_name = "ADDRESS"
+    )]
+    admin_listen: SocketAddr,
+
+    /// The domain below which apps have their addresses: `APP.DOMAIN` those of tenant `default`,
+    /// `APP.TENANT.DOMAIN` others'
+    #[arg(
+        long,
+        env = "DAYFLY_BASE_DOMAIN",
+        default_value = "localhost",
+        value_name = "DOMAIN",
+        value_parser = base_domain
+    )]
+    base_domain: String,
+
+    /// How clients reach the node, where something stands in front of it [default: as it listens]
+    #[arg(long, env = "DAYFLY_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    /// How many uploads are compiled at once
+    #[arg(long, env = "DAYFLY_WORKERS", default_value_t = 2, value_name = "N")]
+    workers: usize,
+
+    /// The memory that compiling one upload may take
+    #[arg(long, env = "DAYFLY_WORKER_MEMORY", default_value = "2GiB", value_name = "SIZE",
+          value_parser = parse_size)]
+    worker_memory: u64,
+
+    /// The CPU time that compiling one upload may take
+    #[arg(long, env = "DAYFLY_WORKER_CPU", default_value = "5m", value_name = "TIME",
+          value_parser = parse_duration)]
+    worker_cpu: Duration,
+
+    /// How long compiling one upload may take in all
+    #[arg(long, env = "DAYFLY_WORKER_TIME", default_value = "10m", value_name = "TIME",
+          value_parser = parse_duration)]
+    worker_time: Duration,
+
+    /// Whether the node and the workers give up everything that they do not need: new privileges,
+    /// files (Landlock), system calls (seccomp)
+    #[arg(long, env = "DAYFLY_HARDEN", value_enum, default_value_t = Harden::Auto, value_name = "WHEN")]
+    harden: Harden,
+
+    /// Print no addresses
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Which of its processes this is.
+    #[arg(long, hide = true, value_enum)]
+    role: Option<Role>,
+
+    /// How the node is reached, as it says itself.
+    #[arg(long, hide = true)]
+    reached_by: Option<String>,
+
+    #[command(flatten)]
+    engine: EngineArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
+
+    #[command(flatten)]
+    residency: ResidencyArgs,
+
+    #[command(flatten)]
+    clients: ClientArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    Node,
+    Control,
+}
+
+/// The stack of every guest, so that an interpreter's fits.
+const STACK_BYTES: u64 = 8 << 20;
+
+impl Serve {
+    pub(crate) fn run(mut self) -> Result<ExitCode> {
+        self.log.start()?;
+        self.engine.keep_in(&self.store.folder()?);
+        match self.role {
+            None => self.supervise(),
+            Some(Role::Node) => {
+                end_with_parent()?;
+                self.serve()
+            }
+            Some(Role::Control) => {
+                end_with_parent()?;
+                self.control()
+            }
+        }
+    }
+
+    fn supervise(self) -> Result<ExitCode> {
+        let supervisor = Supervisor {
+            program: std::env::current_exe().context("failed to find this program")?,
+            arguments: std::env::args_os().skip(1).collect(),
+            grace: self.node.grace(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let quiet = self.quiet;
+        runtime.block_on(supervisor.run(|said| {
+            if !quiet {
+                tell(said);
+            }
+        }))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn serve(self) -> Result<ExitCode> {
+        let store = self.store.open()?;
+        let limits = Limits { stack_bytes: STACK_BYTES, ..Limits::default() };
+        let (most, kept) = (self.node.max_instances, self.node.kept(true));
+        let engine = self.engine.build(most, kept, [&limits])?;
+        let mut needs = Needs::default();
+        self.node.needs(&mut needs);
+        let telemetry = telemetry::build_for(service(), &mut needs)?;
+        let config = self.node.config(
+            (&self.clients, &self.residency),
+            Purpose { apps: Apps::Many, components: 0, telemetry, arguments: &[] },
+        );
+        let (harden, base_domain) = (self.harden, self.base_domain);
+        let status = node::run(node::Parts { store, engine, config, needs, harden, base_domain })?;
+        Ok(ExitCode::from(status))
+    }
+
+    fn control(self) -> Result<ExitCode> {
+        let store = self.store.open()?;
+        let reached_by = self.public_url.as_deref().or(self.reached_by.as_deref());
+        let config = ControlConfig {
+            base_domain: self.base_domain.clone(),
+            reached_by: reached_by.and_then(reached),
+            workers: self.workers,
+        };
+        let workers = Workers {
+            program: std::env::current_exe().context("failed to find this program")?,
+            state: store.folder().to_owned(),
+            flags: self.worker_flags(),
+            bounds: Bounds {
+                memory_bytes: self.worker_memory,
+                cpu_seconds: self.worker_cpu.as_secs().max(1),
+                wall: self.worker_time,
+            },
+        };
+        control::run(store, self.admin_listen, config, workers)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What makes a worker's code the node's.
+    fn worker_flags(&self) -> Vec<OsString> {
+        let mut flags = self.engine.flags(STACK_BYTES);
+        let harden = self.harden.to_possible_value();
+        let harden = harden.map(|value| value.get_name().to_owned()).unwrap_or_default();
+        flags.extend(["--harden".into(), harden.into()]);
+        flags
+    }
+}
+
+/// What exports call a node.
+fn service() -> Service {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Service { name: "dayfly".to_owned(), version }
+}
+
+fn tell(said: &[String]) {
+    let [node @ .., admin, token] = said else { return };
+    for url in node {
+        anstream::println!("Apps        {url}");
+    }
+    anstream::println!("Admin API   {admin}");
+    if std::path::Path::new(token).exists() {
+        anstream::println!("Token       in {token}");
+    }
+}
+
+/// Ends this process where whoever started it ends, however that is.
+fn end_with_parent() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    Ok(())
+}
+
+/// The scheme and the port of a URL.
+fn reached(url: &str) -> Option<(String, Option<u16>)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let usual = if scheme == "https" { 443 } else { 80 };
+    Some((scheme.to_owned(), port.filter(|port| *port != usual)))
+}
+
+fn base_domain(text: &str) -> Result<String, String> {
+    if text == "localhost" {
+        return Ok(text.to_owned());
+    }
+    let domain: DomainName = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(domain.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_how_apps_are_reached() {
+        let of = |text| reached(text).unwrap();
+        assert_eq!(of("http://127.0.0.1:3000"), ("http".to_owned(), Some(3000)));
+        assert_eq!(of("https://apps.example.com/"), ("https".to_owned(), None));
+        assert_eq!(of("https://[::1]:443"), ("https".to_owned(), None));
+        assert!(reached("unix:/x").is_none());
+    }
+}

@@ -1,0 +1,187 @@
+//! `dayfly tenants`: who owns apps on a platform, and how much each may take. Only its operator makes
+//! and changes them.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use dayfly_api::{ChangeTenant, Client, GrantPolicy, NewTenant, Quotas, Tenant, TenantId};
+use dayfly_model::manifest::parse_size;
+use serde_json::{Value, json};
+
+use crate::output::{self, Size};
+use crate::platform::{PlatformArgs, failed, time};
+use crate::{logging, report};
+
+/// List, make, change and remove tenants of a platform
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB\n  dayfly tenants list"
+)]
+pub(crate) struct Tenants {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
+    #[command(flatten)]
+    platform: PlatformArgs,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// List them: name, apps, storage
+    List,
+    /// Show one with its quotas
+    Show {
+        /// What it is called
+        name: TenantId,
+    },
+    /// Make one
+    Make {
+        /// What it is called: part of its apps' hosts
+        name: TenantId,
+        #[command(flatten)]
+        terms: Terms,
+    },
+    /// Change its quotas, or what happens to releases that ask for more
+    Change {
+        /// What it is called
+        name: TenantId,
+        #[command(flatten)]
+        terms: Terms,
+    },
+    /// Remove one that has no apps
+    Remove {
+        /// What it is called
+        name: TenantId,
+    },
+}
+
+#[derive(Args)]
+struct Terms {
+    /// A quota, such as `apps=10` or `storage_bytes=1GiB`; docs/serve.md has the names
+    #[arg(long = "quota", value_name = "NAME=VALUE", value_parser = quota)]
+    quotas: Vec<(String, u64)>,
+
+    /// Whether a release that asks for more than the active one is refused unless that is accepted
+    #[arg(long, value_name = "WHAT")]
+    grants: Option<Policy>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Policy {
+    Ask,
+    Accept,
+}
+
+fn quota(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = crate::app::pair(text)?;
+    let count = value.parse().or_else(|_| parse_size(&value));
+    Ok((name, count.map_err(|_| format!("`{value}` is neither a number nor a size"))?))
+}
+
+impl Terms {
+    /// Quotas with those that the user named instead of what they were.
+    fn over(&self, quotas: Quotas) -> Result<Option<Quotas>> {
+        if self.quotas.is_empty() {
+            return Ok(None);
+        }
+        let mut all = serde_json::to_value(quotas)?;
+        for (name, value) in &self.quotas {
+            let Some(place) = all.get_mut(name) else {
+                let known: Vec<_> =
+                    all.as_object().into_iter().flatten().map(|it| &**it.0).collect();
+                let hint = format!("there are {}", known.join(", "));
+                return Err(report::hint(anyhow!("there is no quota `{name}`"), Some(hint)));
+            };
+            *place = (*value).into();
+        }
+        Ok(Some(serde_json::from_value(all)?))
+    }
+
+    fn policy(&self) -> Option<GrantPolicy> {
+        self.grants.map(|policy| match policy {
+            Policy::Ask => GrantPolicy::Ask,
+            Policy::Accept => GrantPolicy::Accept,
+        })
+    }
+}
+
+impl Tenants {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        logging::start_quietly();
+        let (client, platform) = (self.platform.open()?.client, &self.platform);
+        match self.verb.unwrap_or(Verb::List) {
+            Verb::List => {
+                let found = client.tenants().map_err(|error| failed(error, "list tenants"))?;
+                platform.list(&found, ["TENANT", "APPS", "STORAGE", "SINCE"], row)?;
+            }
+            Verb::Show { name } => show(&found(&client, &name)?, platform.json)?,
+            Verb::Make { name, terms } => {
+                let quotas = terms.over(Quotas::default())?;
+                let grants = terms.policy().unwrap_or_default();
+                let made = client.make_tenant(&NewTenant { name: name.clone(), quotas, grants });
+                let made = made.map_err(|error| failed(error, format!("make tenant `{name}`")))?;
+                platform.tell(&made, "Made", format_args!("tenant `{name}`"))?;
+            }
+            Verb::Change { name, terms } => {
+                let quotas = terms.over(found(&client, &name)?.quotas)?;
+                let change = ChangeTenant { quotas, grants: terms.policy() };
+                let changed = client.change_tenant(&name, &change);
+                let changed =
+                    changed.map_err(|error| failed(error, format!("change tenant `{name}`")))?;
+                platform.tell(&changed, "Changed", format_args!("tenant `{name}`"))?;
+            }
+            Verb::Remove { name } => {
+                let removed = client.remove_tenant(&name);
+                removed.map_err(|error| failed(error, format!("remove tenant `{name}`")))?;
+                platform.tell(
+                    &json!({ "removed": name }),
+                    "Removed",
+                    format_args!("tenant `{name}`"),
+                )?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn found(client: &Client, name: &TenantId) -> Result<Tenant> {
+    client.tenant(name).map_err(|error| failed(error, format!("show tenant `{name}`")))
+}
+
+fn show(tenant: &Tenant, json: bool) -> Result<()> {
+    let all = serde_json::to_value(tenant)?;
+    if json {
+        return output::json(&all);
+    }
+    let line = |name: &str, value: &Value| match value.as_u64().filter(|_| name.ends_with("_bytes"))
+    {
+        Some(bytes) => output::line(format_args!("{name:<20}  {}", Size(bytes))),
+        None => output::line(format_args!("{name:<20}  {}", value.to_string().trim_matches('"'))),
+    };
+    let quotas = all.get("quotas").and_then(Value::as_object);
+    let own = all.as_object().into_iter().flatten().filter(|it| it.0 != "quotas");
+    own.chain(quotas.into_iter().flatten()).try_for_each(|(name, value)| line(name, value))
+}
+
+fn row(tenant: &Tenant) -> [String; 4] {
+    let (name, apps) = (tenant.name.to_string(), tenant.apps.to_string());
+    [name, apps, Size(tenant.storage_bytes).to_string(), time(&tenant.created_at)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_numbers_or_sizes_and_have_names() {
+        assert_eq!(quota("apps=10"), Ok(("apps".to_owned(), 10)));
+        assert_eq!(quota("storage_bytes=1GiB"), Ok(("storage_bytes".to_owned(), 1 << 30)));
+        assert!(quota("apps").is_err() && quota("apps=many").is_err());
+        let terms = |name: &str| Terms { quotas: vec![(name.to_owned(), 3)], grants: None };
+        let quotas = terms("apps").over(Quotas::default()).unwrap().unwrap();
+        assert_eq!(quotas, Quotas { apps: 3, ..Quotas::default() });
+        let error = crate::report::text(&terms("appz").over(Quotas::default()).unwrap_err());
+        assert!(error.contains("`appz`") && error.contains("storage_bytes"), "{error}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The process of the control plane.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use dayfly_control::{Control, ControlConfig};
+use dayfly_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::READY;
+use super::worker::Workers;
+
+/// The file that the operator's first token is written to.
+const TOKEN: &str = "operator-token";
+
+/// Serves the admin API until the process is told to end.
+pub(crate) fn run(
+    store: Store,
+    listen: SocketAddr,
+    config: ControlConfig,
+    workers: Workers,
+) -> Result<()> {
+    let token = store.folder().join(TOKEN);
+    if let Some(text) = Control::begin(&store, token.exists())? {
+        write(&token, text.as_str())
+            .with_context(|| format!("failed to write `{}`", token.display()))?;
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.with_context(|| format!("failed to listen on `{listen}`"))?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        println!("http://{}", listener.local_addr()?);
+        println!("{}", token.display());
+        println!("{READY}");
+        let control = Control::new(Arc::new(store), Arc::new(workers), config);
+        tokio::select! {
+            served = control.serve(listener) => served?,
+            _ = terminate.recv() => {}
+        }
+        anyhow::Ok(())
+    })?;
+    // A release that is being made ready is made again by whoever asks again.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Writes a token where only this user reads it: it is there whole or not at all.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}

@@ -1,0 +1,52 @@
+//! The process of the node: it serves what is active, and gives up everything else.
+
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Result, anyhow};
+use dayfly_engine::Engine;
+use dayfly_host::{HostConfig, Node, Shutdown};
+use dayfly_store::Store;
+
+use super::READY;
+use super::reconciler::Reconciler;
+use crate::harden::{Harden, Needs};
+
+/// What a node is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) config: HostConfig,
+    /// What is opened while serving, beside the store.
+    pub(crate) needs: Needs,
+    pub(crate) harden: Harden,
+    pub(crate) base_domain: String,
+}
+
+/// Serves until the process is told to end; how it ended.
+pub(crate) fn run(parts: Parts) -> Result<u8> {
+    let Parts { store, engine, config, mut needs, harden, base_domain } = parts;
+    let node = Node::bind(&engine, &config)?;
+    needs.write.push(store.folder().to_owned());
+    needs.write.extend(engine.config().cache_dir.clone());
+    // Tenants' grants come and go.
+    needs.outbound = true;
+    harden.apply(&needs)?;
+    let shutdown = Shutdown::on_signals()?;
+    let mut reconciler = Reconciler::new(Arc::new(store), node.plane().clone(), base_domain);
+    // Before anybody is served: whoever asks for an app that is active finds it.
+    reconciler.look();
+    for url in node.urls() {
+        println!("{url}");
+    }
+    println!("{READY}");
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| node.run(&shutdown).inspect_err(|_| shutdown.start()));
+        reconciler.follow(&shutdown);
+        let outcome = serving.join().map_err(|_| anyhow!("a thread of the node failed"))??;
+        if !outcome.is_clean() {
+            tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
+        }
+        Ok(outcome.status)
+    })
+}

@@ -1,0 +1,142 @@
+//! From what is active of an app to what the node serves of it.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use dayfly_capabilities::Backends;
+use dayfly_capabilities::variables::{Providers, VariableError, Variables};
+use dayfly_forge::fetch::Fetched;
+use dayfly_host::{GuestLog, Image, Part, Release, Rollout};
+use dayfly_model::platform::{Activation, Quotas, ReleaseId};
+use dayfly_model::{App, Component, RuntimeConfig};
+
+use crate::app::{self, kept, targets};
+use crate::report;
+use crate::source::Source;
+
+/// What is around an activation.
+pub(super) struct Around<'a> {
+    /// Where a release is laid out.
+    pub(super) folder: &'a dyn Fn(&ReleaseId) -> PathBuf,
+    /// What the app keeps.
+    pub(super) state: PathBuf,
+    /// The ids of what is served of it now.
+    pub(super) there: &'a [Arc<str>],
+    /// What stands behind that.
+    pub(super) former: Option<&'a Backends>,
+}
+
+/// What the node is to serve.
+///
+/// # Errors
+/// If a release cannot be read, or lacks a variable.
+pub(super) fn rollout(
+    activation: &Activation,
+    hosts: Vec<String>,
+    around: Around<'_>,
+) -> Result<Rollout> {
+    let surroundings = surroundings(activation);
+    let parts = activation.shares.iter().map(|share| {
+        let id: Arc<str> = format!("{} {surroundings:016x}", share.release).into();
+        let release = match around.there.contains(&id) {
+            true => None,
+            false => Some(release(activation, &share.release, &around)?),
+        };
+        Ok(Part { id, percent: share.percent.into(), release })
+    });
+    Ok(Rollout { hosts, releases: parts.collect::<Result<_>>()?, preload: false })
+}
+
+/// What tells one surrounding of a release from another, within this process.
+fn surroundings(activation: &Activation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (name, setting) in &activation.settings {
+        (name, &setting.value.0).hash(&mut hasher);
+    }
+    let Quotas { memory_bytes, cpu_ms, concurrency, .. } = activation.quotas;
+    (memory_bytes, cpu_ms, concurrency).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Result<Release> {
+    let folder = (around.folder)(id);
+    if !folder.is_dir() {
+        return Err(anyhow!("release `{id}` is not laid out"));
+    }
+    // Whoever reads why learns nothing of where it lies here.
+    let hidden = |error: anyhow::Error| {
+        let text = report::text(&error).replace(&*folder.to_string_lossy(), ".");
+        anyhow!(text)
+    };
+    let app = read(activation, &folder, &around.state).map_err(hidden)?;
+    made(activation, Arc::new(app), around).map_err(hidden)
+}
+
+/// Reads the app, with what its tenant sets and may have.
+fn read(activation: &Activation, folder: &Path, state: &Path) -> Result<App> {
+    let mut app = app::read(folder, None)?;
+    app::refuse_unserved(&app)?;
+    let environment: BTreeMap<String, String> = activation
+        .settings
+        .iter()
+        .filter(|(name, _)| !app.variables.contains_key(name.as_str()))
+        .map(|(name, setting)| (name.to_string(), setting.value.0.clone()))
+        .collect();
+    for component in app.components.values_mut() {
+        component.environment.extend(environment.clone());
+        bound(component, &activation.quotas);
+    }
+    kept::writable(&mut app, state)?;
+    Ok(app)
+}
+
+/// Bounds a component by its tenant's quotas, which may have become smaller since it was uploaded.
+fn bound(component: &mut Component, quotas: &Quotas) {
+    let limits = &mut component.limits;
+    limits.memory_bytes = limits.memory_bytes.min(quotas.memory_bytes);
+    limits.cpu = limits.cpu.min(Duration::from_millis(quotas.cpu_ms));
+    limits.concurrency = limits.concurrency.min(quotas.concurrency);
+}
+
+fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<Release> {
+    let state = around.state.clone();
+    let logs = state.join("logs");
+    std::fs::create_dir_all(&logs)
+        .with_context(|| format!("failed to create `{}`", logs.display()))?;
+    let variables = variables(activation, &app)?;
+    let fetched = Arc::new(Fetched::default());
+    let images = targets(&app).into_iter().map(|target| {
+        Ok(Image {
+            component: target.component.clone(),
+            executor: target.executor.clone(),
+            middleware: target.middleware.to_vec(),
+            source: Box::new(Source::find(&app, target, &fetched, &state)?),
+            log: Arc::new(GuestLog::new(&target.component.0, Some(&logs))),
+        })
+    });
+    let images = report::all(images)?;
+    let config = RuntimeConfig::default();
+    let backends = match around.former {
+        Some(former) => Backends::after(former, &app, variables, config)?,
+        None => Backends::new(&app, variables, state, config)?,
+    };
+    let missing = backends.missing(&app).into_iter().map(|error| Err::<(), _>(error.into()));
+    report::all(missing)?;
+    Ok(Release { app, images, backends: Arc::new(backends) })
+}
+
+fn variables(activation: &Activation, app: &App) -> Result<Variables> {
+    let values = activation.settings.iter();
+    let values = values
+        .filter(|(name, _)| app.variables.contains_key(name.as_str()))
+        .map(|(name, setting)| (name.to_string(), setting.value.0.clone()));
+    Providers::given(values.collect()).resolve(app).map_err(|error| {
+        let hint = "set it by `dayfly env` or `dayfly secrets`";
+        let is_missing = matches!(error, VariableError::Missing(_));
+        report::hint(error, is_missing.then_some(hint))
+    })
+}

@@ -1,0 +1,167 @@
+//! The store's records as the API has them.
+
+use axum::response::{IntoResponse, Response};
+use dayfly_api as api;
+use dayfly_store as store;
+use dayfly_store::{Active, Serving};
+use http::header::{CONTENT_TYPE, ETAG};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::caller::scope_of;
+use crate::clock::text;
+use crate::path::Wanted;
+use crate::shared::Inner;
+
+/// An answer in JSON.
+#[derive(Debug)]
+pub(crate) struct Answer<T>(pub(crate) StatusCode, pub(crate) T);
+
+/// An answer in JSON with a generation as its ETag.
+#[derive(Debug)]
+pub(crate) struct Tagged(pub(crate) api::Activation);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer of what was asked for.
+pub(crate) fn ok<T>(value: T) -> Answer<T> {
+    Answer(StatusCode::OK, value)
+}
+
+/// An answer of what was made.
+pub(crate) fn made<T>(value: T) -> Answer<T> {
+    Answer(StatusCode::CREATED, value)
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        let Self(status, value) = self;
+        match serde_json::to_vec(&value) {
+            Ok(text) => (status, [(CONTENT_TYPE, JSON)], text).into_response(),
+            Err(error) => crate::failure::Failure::internal(&error).into_response(),
+        }
+    }
+}
+
+impl IntoResponse for Tagged {
+    fn into_response(self) -> Response {
+        let tag = format!("\"{}\"", self.0.generation);
+        let mut response = ok(self.0).into_response();
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
+    }
+}
+
+/// A page of a list of which one more than was wanted was asked for.
+pub(crate) fn page<R, T>(
+    wanted: &Wanted,
+    mut records: Vec<R>,
+    cursor: impl Fn(&R) -> String,
+    answer: impl Fn(R) -> T,
+) -> Answer<api::Page<T>> {
+    let limit = wanted.limit as usize;
+    let more = records.len() > limit;
+    records.truncate(limit);
+    let next = records.last().filter(|_| more).map(cursor);
+    ok(api::Page { items: records.into_iter().map(answer).collect(), next })
+}
+
+pub(crate) fn tenant(tenant: store::Tenant) -> api::Tenant {
+    api::Tenant {
+        name: tenant.name,
+        created_at: text(tenant.created_ms),
+        quotas: tenant.quotas,
+        grants: match tenant.accepts_grants {
+            true => api::GrantPolicy::Accept,
+            false => api::GrantPolicy::Ask,
+        },
+        apps: tenant.apps,
+        storage_bytes: tenant.storage_bytes,
+    }
+}
+
+pub(crate) fn token(token: store::Token) -> api::Token {
+    api::Token {
+        id: token.id,
+        name: token.name,
+        scope: scope_of(token.scope),
+        created_at: text(token.created_ms),
+        expires_at: token.expires_ms.map(text),
+        last_used_at: token.used_ms.map(text),
+    }
+}
+
+pub(crate) fn app(shared: &Inner, app: store::App) -> api::App {
+    let host = shared.host(&app.id);
+    api::App {
+        name: app.id.app,
+        created_at: text(app.created_ms),
+        url: shared.config.url_of(&host),
+        host,
+        active: activation(app.active),
+    }
+}
+
+pub(crate) fn activation(active: Active) -> api::Activation {
+    let (state, error) = match active.serving {
+        _ if active.shares.is_empty() => (api::ServingState::Idle, None),
+        Serving::Pending => (api::ServingState::Pending, None),
+        Serving::Yes => (api::ServingState::Serving, None),
+        Serving::Failed(error) => (api::ServingState::Failed, Some(error)),
+    };
+    let shares = active.shares.into_iter();
+    api::Activation {
+        generation: active.generation.0,
+        shares: shares.map(|it| api::Share { release: it.release, percent: it.percent }).collect(),
+        activated_at: active.activated_ms.map(text),
+        state,
+        error,
+    }
+}
+
+pub(crate) fn release(active: &Active, release: store::Release) -> api::Release {
+    let share = active.shares.iter().find(|share| share.release == release.id);
+    api::Release {
+        percent: share.map_or(0, |share| share.percent),
+        id: release.id,
+        created_at: text(release.created_ms),
+        created_by: release.created_by,
+        bytes: release.bytes,
+        version: release.version,
+        grants: release.grants,
+        prepared: api::Prepared {
+            components: release.prepared.components,
+            component_bytes: release.prepared.component_bytes,
+            took_ms: release.prepared.took_ms,
+        },
+    }
+}
+
+pub(crate) fn setting(setting: store::SettingView) -> api::Setting {
+    api::Setting {
+        name: setting.name,
+        secret: setting.value.is_none(),
+        value: setting.value,
+        set_at: Some(text(setting.set_ms)),
+    }
+}
+
+pub(crate) fn domain(domain: store::Domain) -> api::Domain {
+    api::Domain { name: domain.name, created_at: text(domain.created_ms) }
+}
+
+pub(crate) fn entry(entry: store::AuditEntry) -> api::AuditEntry {
+    api::AuditEntry {
+        id: u64::try_from(entry.id).unwrap_or_default(),
+        at: text(entry.at_ms),
+        token: entry.by.token,
+        token_name: entry.by.name,
+        from: entry.by.source,
+        tenant: entry.tenant.and_then(|tenant| tenant.parse().ok()),
+        action: entry.action,
+        object: entry.object,
+        detail: entry.detail,
+    }
+}

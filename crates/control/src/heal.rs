@@ -1,0 +1,56 @@
+//! What is done without being asked: garbage is collected, and releases that are active and not laid
+//! out (after a restore, or on a disk that lost them) are made ready again.
+
+use std::time::Duration;
+
+use dayfly_model::platform::{AppName, ArtifactStore as _, ReleaseId};
+
+use crate::failure::Failure;
+use crate::shared::Shared;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// For how long nobody must have touched what is collected.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Does it as long as the process runs.
+pub(crate) async fn run(shared: Shared) {
+    loop {
+        if let Err(failure) = lay_out(&shared).await {
+            tracing::warn!(problem = %failure.problem, "active releases could not be laid out");
+        }
+        match shared.ask(|store| store.collect(IDLE)).await {
+            Ok(collected) if collected != dayfly_store::Collected::default() => {
+                tracing::info!(?collected, "collected garbage");
+            }
+            Ok(_) => {}
+            Err(failure) => tracing::warn!(problem = %failure.problem, "garbage was not collected"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn lay_out(shared: &Shared) -> Result<(), Failure> {
+    let missing = shared.ask(|store| {
+        let active = store.active_releases()?;
+        Ok(active.into_iter().filter(|id| !store.release_folder(id).is_dir()).collect::<Vec<_>>())
+    });
+    for release in missing.await? {
+        if let Err(failure) = one(shared, release.clone()).await {
+            let problem = failure.problem;
+            tracing::warn!(%release, %problem, "an active release cannot be laid out");
+        }
+    }
+    Ok(())
+}
+
+async fn one(shared: &Shared, release: ReleaseId) -> Result<(), Failure> {
+    let id = release.clone();
+    let manifest = shared.ask(move |store| store.manifest(&id)).await?;
+    let preparer = shared.preparer.clone();
+    let name: AppName = "app".parse().map_err(|error| Failure::internal(&error))?;
+    let work = move || preparer.prepare(&name, &release, &manifest);
+    let ready = tokio::task::spawn_blocking(work).await;
+    ready.map_err(|error| Failure::internal(&error))?.map(drop).map_err(Failure::from)
+}

@@ -1,0 +1,22 @@
+//! The control plane: tenants, tokens, apps and releases, by an admin API. It meets the node in the
+//! store only; guests are served whether it runs or not. It compiles nothing itself: what is uploaded
+//! is made ready by a [`Preparer`], in a process of its own.
+#![deny(missing_docs)]
+
+mod answer;
+mod body;
+mod caller;
+mod clock;
+mod failure;
+mod guesses;
+mod heal;
+mod idempotency;
+mod path;
+mod prepare;
+mod routes;
+mod serve;
+mod shared;
+
+pub use prepare::{PrepareError, Preparer, Ready};
+pub use routes::openapi;
+pub use serve::{Control, ControlConfig, ServeError};

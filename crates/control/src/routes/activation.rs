@@ -1,0 +1,86 @@
+//! What is active of an app.
+
+use axum::extract::State;
+use dayfly_api::{Activate, Activation, AppId, AppName, Problem, Rollback, Scope, TenantId};
+use dayfly_model::platform::Generation;
+use http::HeaderMap;
+use http::header::IF_MATCH;
+
+use crate::answer::{self, Tagged};
+use crate::body::Json;
+use crate::caller::Caller;
+use crate::failure::{Failure, Result};
+use crate::path::Path;
+use crate::shared::Shared;
+
+/// What is active of an app.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/apps/{app}/activation", tag = "apps",
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path)),
+    responses((status = 200, description = "what is active; its ETag is the generation", body = Activation),
+        (status = 404, description = "there is no such app", body = Problem)))]
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path((tenant, app)): Path<(TenantId, AppName)>,
+) -> Result<Tagged> {
+    caller.of(&tenant, Scope::Read)?;
+    let found = shared.ask(move |store| store.app(&AppId { tenant, app })).await?;
+    Ok(Tagged(answer::activation(found.active)))
+}
+
+/// Activates a release, or gives it a share of the traffic. With `If-Match`, only at that generation.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/apps/{app}/activation", tag = "apps",
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("if-match" = Option<String>, Header)),
+    request_body = Activate,
+    responses((status = 200, description = "what is active", body = Activation),
+        (status = 404, description = "there is no such release", body = Problem),
+        (status = 409, description = "it asks for more than what is active", body = Problem),
+        (status = 412, description = "the app has changed", body = Problem)))]
+pub(super) async fn activate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path((tenant, app)): Path<(TenantId, AppName)>,
+    headers: HeaderMap,
+    Json(activate): Json<Activate>,
+) -> Result<Tagged> {
+    caller.of(&tenant, Scope::Deploy)?;
+    let expected = expected(&headers)?;
+    let id = AppId { tenant, app };
+    let done = shared.change(&caller, move |store, by| {
+        let Activate { release, percent, accept } = activate;
+        store.activate(by, &id, &release, percent, accept, expected)
+    });
+    Ok(Tagged(answer::activation(done.await?)))
+}
+
+/// Activates the release that was active before, or one that was. With `If-Match`, only at that
+/// generation.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/apps/{app}/rollback", tag = "apps",
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("if-match" = Option<String>, Header)),
+    request_body = Rollback,
+    responses((status = 200, description = "what is active", body = Activation),
+        (status = 404, description = "nothing was active before", body = Problem),
+        (status = 412, description = "the app has changed", body = Problem)))]
+pub(super) async fn roll_back(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path((tenant, app)): Path<(TenantId, AppName)>,
+    headers: HeaderMap,
+    Json(rollback): Json<Rollback>,
+) -> Result<Tagged> {
+    caller.of(&tenant, Scope::Deploy)?;
+    let expected = expected(&headers)?;
+    let id = AppId { tenant, app };
+    let done = shared
+        .change(&caller, move |store, by| store.roll_back(by, &id, rollback.to.as_ref(), expected));
+    Ok(Tagged(answer::activation(done.await?)))
+}
+
+/// The generation that a client has seen.
+fn expected(headers: &HeaderMap) -> Result<Option<Generation>> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let tag = value.to_str().ok().filter(|it| *it != "*");
+    let number = tag.and_then(|it| it.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    let odd = || Failure::invalid("`If-Match` is one ETag of the app's activation");
+    number.map(|number| Some(Generation(number))).ok_or_else(odd)
+}

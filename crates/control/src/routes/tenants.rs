@@ -1,0 +1,95 @@
+//! Tenants.
+
+use axum::extract::State;
+use dayfly_api::{
+    ChangeTenant, GrantPolicy, NewTenant, Page, PageQuery, Problem, Scope, Tenant, TenantId,
+};
+use http::StatusCode;
+
+use crate::answer::{self, Answer, made, ok, page};
+use crate::body::Json;
+use crate::caller::Caller;
+use crate::failure::Result;
+use crate::path::{Path, Wanted};
+use crate::shared::Shared;
+
+/// The tenants that the token may see.
+#[utoipa::path(get, path = "/v1/tenants", tag = "tenants", params(PageQuery),
+    responses((status = 200, description = "tenants by name", body = Page<Tenant>)))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    wanted: Wanted,
+) -> Result<Answer<Page<Tenant>>> {
+    let (after, limit) = (wanted.cursor.clone(), wanted.limit + 1);
+    let own = caller.token.tenant.clone();
+    let found = shared.ask(move |store| match own {
+        Some(own) => Ok(vec![store.tenant(&own)?]),
+        None => store.tenants(after.as_deref(), limit),
+    });
+    Ok(page(&wanted, found.await?, |it| it.name.to_string(), answer::tenant))
+}
+
+/// Makes a tenant.
+#[utoipa::path(post, path = "/v1/tenants", tag = "tenants", request_body = NewTenant,
+    responses((status = 201, description = "the tenant", body = Tenant),
+        (status = 409, description = "the name is taken", body = Problem)))]
+pub(super) async fn make(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Json(new): Json<NewTenant>,
+) -> Result<Answer<Tenant>> {
+    caller.operator(Scope::Admin)?;
+    let accepts = new.grants == GrantPolicy::Accept;
+    let quotas = new.quotas.unwrap_or_default();
+    let done =
+        shared.change(&caller, move |store, by| store.make_tenant(by, &new.name, &quotas, accepts));
+    Ok(made(answer::tenant(done.await?)))
+}
+
+/// A tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+    responses((status = 200, description = "the tenant", body = Tenant),
+        (status = 404, description = "there is none", body = Problem)))]
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(tenant): Path<TenantId>,
+) -> Result<Answer<Tenant>> {
+    caller.of(&tenant, Scope::Read)?;
+    Ok(ok(answer::tenant(shared.ask(move |store| store.tenant(&tenant)).await?)))
+}
+
+/// Changes a tenant's quotas or policy.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+    request_body = ChangeTenant,
+    responses((status = 200, description = "the tenant", body = Tenant),
+        (status = 404, description = "there is none", body = Problem)))]
+pub(super) async fn change(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(tenant): Path<TenantId>,
+    Json(change): Json<ChangeTenant>,
+) -> Result<Answer<Tenant>> {
+    caller.operator(Scope::Admin)?;
+    let accepts = change.grants.map(|grants| grants == GrantPolicy::Accept);
+    let done = shared.change(&caller, move |store, by| {
+        store.change_tenant(by, &tenant, change.quotas.as_ref(), accepts)
+    });
+    Ok(ok(answer::tenant(done.await?)))
+}
+
+/// Removes a tenant that has no apps.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+    responses((status = 204, description = "it is gone"),
+        (status = 404, description = "there is none", body = Problem),
+        (status = 409, description = "it has apps", body = Problem)))]
+pub(super) async fn remove(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(tenant): Path<TenantId>,
+) -> Result<StatusCode> {
+    caller.operator(Scope::Admin)?;
+    shared.change(&caller, move |store, by| store.remove_tenant(by, &tenant)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

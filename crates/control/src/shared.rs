@@ -1,0 +1,88 @@
+//! What all requests share.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use dayfly_model::platform::{AppId, TenantId};
+use dayfly_store::{Actor, Store, StoreError};
+use tokio::sync::Semaphore;
+use tokio::task;
+
+use crate::caller::Caller;
+use crate::failure::{Failure, Result};
+use crate::guesses::Guesses;
+use crate::prepare::{Preparer, Workers};
+use crate::serve::ControlConfig;
+
+/// How many blobs are taken at once.
+const UPLOADS: usize = 32;
+
+/// What requests share.
+pub(crate) struct Inner {
+    pub(crate) store: Arc<Store>,
+    pub(crate) preparer: Arc<dyn Preparer>,
+    pub(crate) config: ControlConfig,
+    pub(crate) workers: Workers,
+    pub(crate) uploads: Semaphore,
+    pub(crate) guesses: Mutex<Guesses>,
+    /// Keys of requests that are under way.
+    pub(crate) under_way: Mutex<HashSet<(String, String)>>,
+}
+
+/// A handle on it.
+pub(crate) type Shared = Arc<Inner>;
+
+impl Inner {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        preparer: Arc<dyn Preparer>,
+        config: ControlConfig,
+    ) -> Shared {
+        Arc::new(Self {
+            store,
+            preparer,
+            workers: Workers::new(config.workers),
+            config,
+            uploads: Semaphore::new(UPLOADS),
+            guesses: Mutex::default(),
+            under_way: Mutex::default(),
+        })
+    }
+
+    /// Asks the store, on a thread that may wait for the disk.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> std::result::Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.store.clone();
+        let done = task::spawn_blocking(move || work(&store)).await;
+        done.map_err(|error| Failure::internal(&error))?.map_err(Failure::from)
+    }
+
+    /// The same for a change that somebody makes.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        work: impl FnOnce(&Store, &Actor) -> std::result::Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        let by = caller.actor();
+        self.ask(move |store| work(store, &by)).await
+    }
+
+    /// Where an app is reached.
+    pub(crate) fn host(&self, app: &AppId) -> String {
+        app.host(&self.config.base_domain)
+    }
+
+    /// Whether a host is the platform's own to give.
+    pub(crate) fn is_own(&self, host: &str) -> bool {
+        let base = &self.config.base_domain;
+        host == base || host.strip_suffix(&**base).is_some_and(|front| front.ends_with('.'))
+    }
+
+    /// Whether a tenant is there, for those who may see all.
+    pub(crate) async fn is_tenant(&self, tenant: &TenantId) -> Result<()> {
+        let tenant = tenant.clone();
+        self.ask(move |store| store.tenant(&tenant)).await.map(drop)
+    }
+}

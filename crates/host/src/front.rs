@@ -1,0 +1,182 @@
+//! Leads requests to apps by the hosts that they are for, and to one of an app's releases where two share
+//! its requests. The table of hosts is replaced as a whole: a request finds the one from before or the one
+//! after, and cores read it without writing to anything that they share.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::notice::Notice;
+use crate::stay::Stay;
+use crate::triggers::host_of;
+use crate::{Body, Connection, EdgeError, Handler, Problem};
+
+/// Where a node's requests come in.
+pub(crate) struct Front {
+    table: ArcSwap<Table>,
+    /// Whether its apps are told apart by their hosts, and must not be mistaken for one another.
+    is_shared: bool,
+}
+
+/// What answers which host.
+#[derive(Default)]
+pub(crate) struct Table {
+    /// What answers hosts that are not in the list.
+    pub(crate) any: Option<Arc<Door>>,
+    pub(crate) hosts: HashMap<Arc<str>, Arc<Door>>,
+}
+
+/// The way into one app.
+pub(crate) enum Door {
+    /// To its releases, by core.
+    Releases(Box<[Core]>),
+    /// To none: this is said instead.
+    Closed(Notice),
+}
+
+/// What one core has of it: requests count themselves where no other core writes.
+#[repr(align(128))]
+pub(crate) struct Core {
+    turn: AtomicU32,
+    /// Up to which of a hundred requests each release gets those that are left.
+    releases: Vec<(u32, Arc<Stay>)>,
+}
+
+impl Door {
+    /// A way into releases that share an app's requests in percent, with a stay of each for each core.
+    pub(crate) fn new(releases: &[(u32, &[Arc<Stay>])], cores: usize) -> Arc<Self> {
+        let core = |core| {
+            let mut upto = 0;
+            let releases = releases.iter().filter_map(|(percent, stays)| {
+                upto += percent;
+                // One without routes has none, and its part goes unanswered.
+                Some((upto, Arc::clone(stays.get(core)?)))
+            });
+            Core { turn: AtomicU32::new(0), releases: releases.collect() }
+        };
+        Arc::new(Self::Releases((0..cores).map(core).collect()))
+    }
+
+    /// Who answers the next request on a core.
+    fn next(&self, core: usize) -> Option<Found> {
+        let core = match self {
+            Self::Releases(cores) => cores.get(core)?,
+            Self::Closed(notice) => return Some(Found::Notice(notice.clone())),
+        };
+        if let [(100, only)] = &*core.releases {
+            return Some(Found::Stay(only.clone()));
+        }
+        let turn = mixed(core.turn.fetch_add(1, Relaxed));
+        let found = core.releases.iter().find(|(upto, _)| turn < *upto);
+        found.map(|(_, stay)| Found::Stay(stay.clone()))
+    }
+}
+
+/// Who answers a request.
+enum Found {
+    Stay(Arc<Stay>),
+    Notice(Notice),
+}
+
+/// The numbers below a hundred, each once in a hundred turns, in an order that spreads them.
+const fn mixed(turn: u32) -> u32 {
+    turn % 100 * 37 % 100
+}
+
+impl Front {
+    pub(crate) fn new(is_shared: bool) -> Arc<Self> {
+        Arc::new(Self { table: ArcSwap::default(), is_shared })
+    }
+
+    /// Lets requests find other doors from now on.
+    pub(crate) fn set(&self, table: Table) {
+        self.table.store(Arc::new(table));
+    }
+
+    /// Finds who is to answer a request.
+    fn find(&self, request: &Request<Incoming>, connection: &Connection) -> Result<Found, Problem> {
+        let table = self.table.load();
+        if !self.is_shared {
+            let door = table.any.as_ref();
+            let found = door.and_then(|door| door.next(connection.worker));
+            return found.ok_or(Problem::UnknownRoute);
+        }
+        let host = host_of(request);
+        let host = name(&host);
+        // Else the certificate that the client checked would be another app's than the answer.
+        if connection.server_name.as_deref().is_some_and(|named| name(named) != host) {
+            return Err(Problem::Misdirected);
+        }
+        let door = table.hosts.get(&*host).or(table.any.as_ref());
+        door.and_then(|door| door.next(connection.worker)).ok_or(Problem::UnknownHost)
+    }
+}
+
+impl Handler for Front {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> Response<Body> {
+        match self.find(&request, connection) {
+            Ok(Found::Stay(stay)) => stay.answer(request, connection).await,
+            Ok(Found::Notice(notice)) => notice.respond(request.headers()),
+            // Whoever looks after the node asks it by its address.
+            Err(Problem::UnknownHost) if request.uri().path() == HEALTH => {
+                Response::new(Body::from("OK"))
+            }
+            Err(problem) => EdgeError::new(problem).respond(),
+        }
+    }
+}
+
+/// Where the node tells that it serves.
+const HEALTH: &str = "/.well-known/dayfly/health";
+
+/// A host without its port, in lower case, and without the dot that may end a name.
+pub(crate) fn name(host: &str) -> Cow<'_, str> {
+    let end = match host.starts_with('[') {
+        true => host.find(']').map_or(host.len(), |end| end + 1),
+        false => host.find(':').unwrap_or(host.len()),
+    };
+    let name = &host[..end];
+    let name = name.strip_suffix('.').unwrap_or(name);
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_compared_as_names() {
+        for (host, expected) in [
+            ("a.example", "a.example"),
+            ("A.Example:8080", "a.example"),
+            ("a.example.", "a.example"),
+            ("a.example.:80", "a.example"),
+            ("[::1]:3000", "[::1]"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("", ""),
+        ] {
+            assert_eq!(name(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_turns_have_each_number_once() {
+        let mut turns: Vec<u32> = (0..100).map(mixed).collect();
+        let tenth = turns[..10].iter().filter(|turn| **turn < 50).count();
+        assert!((4..=6).contains(&tenth), "{turns:?}");
+        turns.sort_unstable();
+        assert_eq!(turns, (0..100).collect::<Vec<_>>());
+    }
+}

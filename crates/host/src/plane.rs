@@ -1,0 +1,429 @@
+//! The apps of a node: they come, one release follows another, and they go, while requests and events
+//! come in. Whatever cannot be activated changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dayfly_capabilities::Backends;
+use dayfly_capabilities::queue::Owner;
+use dayfly_engine::Engine;
+use dayfly_telemetry::metrics::Families;
+use dayfly_telemetry::{Source, Telemetry};
+
+use crate::activation::{Activation, Surroundings};
+use crate::dispatch::{self, ActivateError, Lasting, Loaded, Resources};
+use crate::drain::{Drains, Leaving};
+use crate::events::{self, AppEvents, Crew, Opened, Sources};
+use crate::front::{self, Door, Front};
+use crate::host::{Apps, HostConfig};
+use crate::notice::Notice;
+use crate::rollout::{AppKey, Part, Rollout};
+use crate::routing::Routing;
+use crate::triggers::Commands;
+use crate::{ServeError, Shutdown};
+
+/// How often is looked whether all events are settled.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The apps of a node. Clones are the same.
+#[derive(Clone)]
+pub struct Plane(Arc<Inner>);
+
+struct Inner {
+    resources: Arc<Resources>,
+    front: Arc<Front>,
+    routing: Mutex<Routing>,
+    crew: Crew,
+    drains: Drains,
+    telemetry: Option<Arc<Telemetry>>,
+    apps: Mutex<BTreeMap<AppKey, Arc<Slot>>>,
+    is_shared: bool,
+    /// Whether events are taken in; before, they wait for [`Plane::begin`].
+    has_begun: AtomicBool,
+    activations: AtomicU64,
+    url: Option<String>,
+    max_websockets: usize,
+    cores: usize,
+}
+
+/// One app.
+#[derive(Default)]
+struct Slot {
+    /// Held while what is served changes: one change comes after the other.
+    changing: Mutex<Lasting>,
+    sources: Arc<Sources>,
+    served: Mutex<Served>,
+}
+
+/// What is served of an app.
+#[derive(Default)]
+struct Served {
+    releases: Vec<Placed>,
+    events: AppEvents,
+    /// Event triggers that wait until the node begins.
+    waiting: Option<Opened>,
+}
+
+/// A release and its part of the requests.
+struct Placed {
+    id: Arc<str>,
+    percent: u32,
+    activation: Arc<Activation>,
+}
+
+/// What came of a change.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// The components that were loaded before, if that was asked for.
+    pub loaded: Vec<Loaded>,
+}
+
+impl Plane {
+    /// A plane without apps. `url` is where routes are reached, as far as that is one place.
+    pub(crate) fn new(engine: &Engine, config: &HostConfig, url: Option<String>) -> Self {
+        let is_shared = matches!(config.apps, Apps::Many);
+        let front = Front::new(is_shared);
+        Self(Arc::new(Inner {
+            resources: Resources::new(engine, config),
+            routing: Mutex::new(Routing::new(front.clone())),
+            front,
+            crew: Crew::new(config.http.workers(), config.http.grace),
+            drains: Drains::new(config.http.grace),
+            telemetry: config.telemetry.clone(),
+            apps: Mutex::default(),
+            is_shared,
+            has_begun: AtomicBool::new(false),
+            activations: AtomicU64::new(0),
+            url,
+            max_websockets: config.http.max_websockets(),
+            cores: config.http.workers(),
+        }))
+    }
+
+    /// Serves an app from now on as `rollout` says, instead of how it was served before. Requests that
+    /// have come end in the release that they came to, those that come after this has returned find the
+    /// new one, and none is dropped; an answer that is still being written when the grace is over is cut
+    /// off. Events go on: see `events`. WebSockets are asked to come again (1012). It blocks, and must
+    /// not be called on a thread of an asynchronous runtime.
+    ///
+    /// # Errors
+    /// If a release cannot be activated; then nothing has changed.
+    pub fn put(&self, key: &AppKey, rollout: Rollout) -> Result<Changed, ActivateError> {
+        let slot = self.lock().entry(key.clone()).or_default().clone();
+        let changed = self.change(key, &slot, rollout);
+        if changed.is_err() {
+            // It may have come with this.
+            let mut apps = self.lock();
+            if slot.served().releases.is_empty() && Arc::strong_count(&slot) == 2 {
+                apps.remove(key);
+            }
+        }
+        changed
+    }
+
+    fn change(
+        &self,
+        key: &AppKey,
+        slot: &Slot,
+        rollout: Rollout,
+    ) -> Result<Changed, ActivateError> {
+        let inner = &*self.0;
+        let hosts = rollout.hosts()?;
+        if inner.is_shared && hosts.is_empty() {
+            return Err(ActivateError::Rollout("the app has no host"));
+        }
+        let mut lasting = slot.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.routing().check(key, &hosts)?;
+        let mut loaded = Vec::new();
+        let preload = rollout.preload;
+        let url = inner.url.clone().or_else(|| Some(format!("http://{}", hosts.first()?)));
+        let mut releases = Vec::new();
+        for Part { id, percent, release } in rollout.releases {
+            let activation = match release {
+                Some(release) => {
+                    let activation = inner.activate(release, &mut lasting, slot, url.as_deref())?;
+                    if preload {
+                        let all = activation.components().preload(|_| {}).into_iter();
+                        loaded.extend(all.collect::<Result<Vec<_>, _>>()?);
+                    }
+                    Arc::new(activation)
+                }
+                None => {
+                    slot.find(&id).ok_or_else(|| ActivateError::UnknownRelease(id.to_string()))?
+                }
+            };
+            releases.push(Placed { id, percent, activation });
+        }
+        let owner = slot.served().owner();
+        let first = releases.first().map(|placed| &placed.activation);
+        let opened = match first {
+            Some(first) => first.open_events(owner.as_ref(), &slot.sources)?,
+            None => Opened::default(),
+        };
+        opened.announce()?;
+        inner.switch(key, slot, (hosts, releases, opened))?;
+        Ok(Changed { loaded })
+    }
+
+    /// Serves an app no longer; what runs in it may end. Whether it was there.
+    ///
+    /// # Errors
+    /// If the system denies what ending its events takes.
+    pub fn remove(&self, key: &AppKey) -> Result<bool, ActivateError> {
+        let Some(slot) = self.lock().get(key).cloned() else { return Ok(false) };
+        let _changing = slot.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.switch(key, &slot, (Vec::new(), Vec::new(), Opened::default()))?;
+        self.lock().remove(key);
+        Ok(true)
+    }
+
+    /// Says this instead of all answers of an app, until something is put in its place. What runs may
+    /// end, and events go on.
+    pub fn close(&self, key: &AppKey, hosts: &[String], notice: Notice) {
+        let hosts = hosts.iter().map(|host| front::name(host).into()).collect();
+        self.0.routing().set(key, hosts, Some(Arc::new(Door::Closed(notice))));
+    }
+
+    /// The apps that are served, with the ids of their releases.
+    pub fn apps(&self) -> Vec<(AppKey, Vec<Arc<str>>)> {
+        let ids = |slot: &Slot| slot.served().releases.iter().map(|it| it.id.clone()).collect();
+        self.lock().iter().map(|(key, slot)| (key.clone(), ids(slot))).collect()
+    }
+
+    /// What stands behind an app now, from which [`Backends::after`] makes what stands behind its next
+    /// release.
+    pub fn backends(&self, key: &AppKey) -> Option<Arc<Backends>> {
+        let slot = self.lock().get(key).cloned()?;
+        let served = slot.served();
+        served.releases.first().map(|it| it.activation.components().backends().clone())
+    }
+
+    /// How many releases are being left, by requests or events that came before another one followed.
+    pub fn draining(&self) -> usize {
+        self.0.drains.count()
+    }
+
+    /// Loads every component of an app now, and tells about each before it starts.
+    pub(crate) fn preload(
+        &self,
+        key: &AppKey,
+        mut starting: impl FnMut(&str),
+    ) -> Vec<Result<Loaded, ActivateError>> {
+        let activations = self.activations(key).into_iter();
+        activations.flat_map(|it| it.components().preload(&mut starting)).collect()
+    }
+
+    /// The commands of an app.
+    pub(crate) fn commands(
+        &self,
+        key: &AppKey,
+        (arguments, grace): (&[String], Duration),
+    ) -> Result<Option<Commands>, ActivateError> {
+        let activations = self.activations(key);
+        let Some(first) = activations.first() else { return Ok(None) };
+        let components = first.components();
+        Commands::of(components.app(), &components.index(), (arguments, grace))
+    }
+
+    /// What wakes which component of an app, for people: its routes, under each of these URLs, and its
+    /// events.
+    pub fn describe(&self, key: &AppKey, urls: &[String]) -> Vec<String> {
+        let Some(slot) = self.lock().get(key).cloned() else { return Vec::new() };
+        let served = slot.served();
+        let routers = || served.releases.iter().filter_map(|it| it.activation.router());
+        let routes = urls.iter().flat_map(|url| routers().flat_map(|router| router.describe(url)));
+        let waiting = served.waiting.iter().flat_map(Opened::describe);
+        routes.chain(waiting.chain(served.events.describe()).map(str::to_owned)).collect()
+    }
+
+    /// Where requests come in.
+    pub(crate) fn front(&self) -> &Arc<Front> {
+        &self.0.front
+    }
+
+    /// What is exported, if anything.
+    pub(crate) fn telemetry(&self) -> Option<&Arc<Telemetry>> {
+        self.0.telemetry.as_ref()
+    }
+
+    /// Whether any app has event triggers.
+    pub(crate) fn has_events(&self) -> bool {
+        self.lock().values().any(|slot| !slot.sources.now().is_empty())
+    }
+
+    /// Begins to take events in.
+    pub(crate) fn begin(&self) -> Result<(), ServeError> {
+        let slots: Vec<_> = self.lock().values().cloned().collect();
+        self.0.has_begun.store(true, Relaxed);
+        for slot in slots {
+            let _changing = slot.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            let served = &mut *slot.served();
+            if let Some(opened) = served.waiting.take() {
+                served.events.take_over(opened, &self.0.crew)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all event triggers, within the grace; how many events are not done then.
+    pub(crate) fn end_events(
+        &self,
+        shutdown: &Shutdown,
+        grace: Duration,
+    ) -> Result<u64, ServeError> {
+        let slots: Vec<_> = self.lock().values().cloned().collect();
+        slots.iter().for_each(|slot| slot.served().events.start_end());
+        let began = Instant::now();
+        let settled = || {
+            slots.iter().all(|slot| slot.served().events.is_settled()) && self.0.crew.is_settled()
+        };
+        while !settled() && began.elapsed() < grace && !shutdown.is_ending() {
+            std::thread::sleep(LOOK);
+        }
+        self.0.crew.end()?;
+        Ok(slots.iter().map(|slot| slot.served().events.under_way()).sum())
+    }
+
+    /// Looks after what leaves memory, on threads that wait for this.
+    pub(crate) fn keep<'scope>(&'scope self, scope: &'scope std::thread::Scope<'scope, '_>) {
+        scope.spawn(|| self.0.resources.keep());
+        scope.spawn(|| self.0.drains.keep());
+    }
+
+    /// Lets the threads of [`Self::keep`] end.
+    pub(crate) fn end(&self) {
+        self.0.resources.end();
+        self.0.drains.end();
+    }
+
+    fn activations(&self, key: &AppKey) -> Vec<Arc<Activation>> {
+        let Some(slot) = self.lock().get(key).cloned() else { return Vec::new() };
+        let served = slot.served();
+        served.releases.iter().map(|placed| placed.activation.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AppKey, Arc<Slot>>> {
+        self.0.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn routing(&self) -> MutexGuard<'_, Routing> {
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn activate(
+        &self,
+        release: crate::Release,
+        lasting: &mut Lasting,
+        slot: &Slot,
+        url: Option<&str>,
+    ) -> Result<Activation, ActivateError> {
+        if self.is_shared && release.app.runs_commands() {
+            return Err(ActivateError::Rollout("commands that run once are run by `dayfly up`"));
+        }
+        Activation::new(
+            release,
+            Surroundings {
+                resources: &self.resources,
+                lasting,
+                sources: &slot.sources,
+                telemetry: self.telemetry.as_ref(),
+                number: self.activations.fetch_add(1, Relaxed),
+                url,
+                max_websockets: self.max_websockets,
+                cores: self.cores,
+            },
+        )
+    }
+
+    /// Lets releases take the place of those of an app that are served: first its events, then its
+    /// requests.
+    fn switch(
+        &self,
+        key: &AppKey,
+        slot: &Slot,
+        (hosts, releases, opened): (Vec<Arc<str>>, Vec<Placed>, Opened),
+    ) -> Result<(), ActivateError> {
+        let doors: Vec<_> = releases.iter().map(|it| (it.percent, it.activation.stays())).collect();
+        let door = doors.iter().any(|(_, stays)| !stays.is_empty());
+        let door = door.then(|| Door::new(&doors, self.cores));
+        let mut routing = self.routing();
+        routing.check(key, &hosts)?;
+        let mut served = slot.served();
+        let metrics = opened.metrics();
+        let aims = match self.has_begun.load(Relaxed) {
+            true => served.events.take_over(opened, &self.crew)?,
+            false => {
+                served.waiting = Some(opened);
+                Vec::new()
+            }
+        };
+        slot.sources.set(metrics);
+        routing.set(key, hosts, door);
+        drop(routing);
+        let former = std::mem::replace(&mut served.releases, releases);
+        let stays = |it: &Placed| {
+            served.releases.iter().any(|new| Arc::ptr_eq(&new.activation, &it.activation))
+        };
+        // Events were the first one's.
+        let mut aims = Some(aims);
+        let gone: Vec<_> = former.into_iter().map(|it| (stays(&it), it, aims.take())).collect();
+        drop(served);
+        for (_, Placed { activation, .. }, aims) in gone.into_iter().filter(|(stays, ..)| !stays) {
+            let (app, since) = (key.to_string().into(), Instant::now());
+            self.drains.add(Leaving { activation, aims: aims.unwrap_or_default(), since, app });
+        }
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn served(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<Activation>> {
+        let served = self.served();
+        let found = served.releases.iter().find(|placed| &*placed.id == id);
+        found.map(|placed| placed.activation.clone())
+    }
+}
+
+impl Served {
+    /// Who takes messages of the app's queues, if this process does.
+    fn owner(&self) -> Option<Arc<Owner>> {
+        let waiting = self.waiting.as_ref().and_then(Opened::owner);
+        self.events.owner().or(waiting).cloned()
+    }
+}
+
+impl Source for Plane {
+    fn collect(&self, families: &mut Families) {
+        let slots: Vec<_> =
+            self.lock().iter().map(|(key, slot)| (key.clone(), slot.clone())).collect();
+        for (key, slot) in slots {
+            let labels = [("tenant", &*key.tenant), ("app", &*key.app)];
+            let labels: &[_] = if self.0.is_shared { &labels } else { &[] };
+            families.add_with(labels, |families| slot.collect(families));
+        }
+        self.0.resources.collect(families);
+        if let Some(telemetry) = &self.0.telemetry {
+            telemetry.collect(families);
+        }
+    }
+}
+
+impl Slot {
+    fn collect(&self, families: &mut Families) {
+        let activations: Vec<_> =
+            self.served().releases.iter().map(|placed| placed.activation.clone()).collect();
+        dispatch::collect(activations.iter().map(|it| it.components()), families);
+        events::collect(&self.sources.now(), families);
+        if let Some(first) = activations.first() {
+            first.components().backends().websockets.collect(families);
+        }
+    }
+}

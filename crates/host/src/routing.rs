@@ -1,0 +1,57 @@
+//! Which app has which hosts, from which the table of the front is made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::dispatch::ActivateError;
+use crate::front::{Door, Front, Table};
+use crate::rollout::AppKey;
+
+/// The hosts of a node's apps.
+pub(crate) struct Routing {
+    front: Arc<Front>,
+    apps: HashMap<AppKey, Entry>,
+    owners: HashMap<Arc<str>, AppKey>,
+}
+
+struct Entry {
+    hosts: Vec<Arc<str>>,
+    door: Arc<Door>,
+}
+
+impl Routing {
+    pub(crate) fn new(front: Arc<Front>) -> Self {
+        Self { front, apps: HashMap::new(), owners: HashMap::new() }
+    }
+
+    /// Whether an app may have these hosts.
+    ///
+    /// # Errors
+    /// If another app has one of them.
+    pub(crate) fn check(&self, key: &AppKey, hosts: &[Arc<str>]) -> Result<(), ActivateError> {
+        let is_taken = |host: &&Arc<str>| self.owners.get(*host).is_some_and(|owner| owner != key);
+        match hosts.iter().find(is_taken) {
+            Some(host) => Err(ActivateError::HostTaken(host.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a door answer for an app from now on. No host may be another app's.
+    pub(crate) fn set(&mut self, key: &AppKey, hosts: Vec<Arc<str>>, door: Option<Arc<Door>>) {
+        if let Some(former) = self.apps.remove(key) {
+            former.hosts.iter().for_each(|host| drop(self.owners.remove(host)));
+        }
+        if let Some(door) = door {
+            self.owners.extend(hosts.iter().map(|host| (host.clone(), key.clone())));
+            self.apps.insert(key.clone(), Entry { hosts, door });
+        }
+        let mut table = Table::default();
+        for Entry { hosts, door } in self.apps.values() {
+            if hosts.is_empty() {
+                table.any = Some(door.clone());
+            }
+            table.hosts.extend(hosts.iter().map(|host| (host.clone(), door.clone())));
+        }
+        self.front.set(table);
+    }
+}

@@ -1,0 +1,185 @@
+//! Copies of a store that runs, and a store from a copy. A copy has the records as they were at one
+//! moment, every blob that they name, what apps keep, and releases as they are laid out. The key is
+//! not in it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use dayfly_model::platform::BlobDigest;
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::blobs::{digest_of_file, entries, sync};
+use crate::{DATABASE, Result, Store, StoreError, private};
+
+/// The first bytes of a database of SQLite's.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// Pages of a database that are copied before others may write again.
+const PAGES: i32 = 1024;
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Blobs.
+    pub blobs: u64,
+    /// Files of releases and of apps.
+    pub files: u64,
+}
+
+impl Store {
+    /// Copies the store into a folder that is not there, while it is in use. Blobs are linked where
+    /// the folder lies on the same disk.
+    ///
+    /// # Errors
+    /// If the folder is there, or cannot be written, or the store fails.
+    pub fn backup(&self, to: &Path) -> Result<Copied> {
+        free(to)?;
+        // Nothing is collected meanwhile.
+        let lock = self.files_lock()?;
+        lock.lock_shared().map_err(StoreError::io(self.folder()))?;
+        private(&to.join("blobs/sha256"))?;
+        let file = to.join(DATABASE);
+        copy_database(&self.folder().join(DATABASE), &file)?;
+        let mut copied = Copied::default();
+        for digest in named(&file)? {
+            let copy = to.join("blobs/sha256").join(digest.digits());
+            link(&self.blob_path(&digest), &copy)?;
+            copied.blobs += 1;
+        }
+        for name in ["releases", "apps"] {
+            copy_folder(
+                &self.folder().join(name),
+                &to.join(name),
+                name == "releases",
+                &mut copied,
+            )?;
+        }
+        sync(&to.join("blobs/sha256"))?;
+        sync(to)?;
+        Ok(copied)
+    }
+}
+
+/// Makes a store in a folder that is not there from a copy; every blob is checked by its digest.
+///
+/// # Errors
+/// If the folder is there, the copy is damaged, or something cannot be written.
+pub fn restore(from: &Path, to: &Path) -> Result<Copied> {
+    free(to)?;
+    private(&to.join("blobs/sha256"))?;
+    let mut copied = Copied::default();
+    for digest in named(&from.join(DATABASE))? {
+        let copy = to.join("blobs/sha256").join(digest.digits());
+        copy_file(&from.join("blobs/sha256").join(digest.digits()), &copy)?;
+        let actual = digest_of_file(&copy)?;
+        if actual != digest {
+            return Err(StoreError::Digest { expected: digest, actual });
+        }
+        copied.blobs += 1;
+    }
+    for name in ["releases", "apps"] {
+        copy_folder(&from.join(name), &to.join(name), false, &mut copied)?;
+    }
+    sync(&to.join("blobs/sha256"))?;
+    // It is a store from here on.
+    copy_database(&from.join(DATABASE), &to.join(DATABASE))?;
+    sync(to)?;
+    Ok(copied)
+}
+
+fn free(folder: &Path) -> Result<()> {
+    let is_free = match folder.read_dir() {
+        Ok(entries) => entries.count() == 0,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    match is_free {
+        true => Ok(()),
+        false => Err(StoreError::Taken(format!("the folder `{}`", folder.display()))),
+    }
+}
+
+/// The blobs that a database names, if it is whole.
+fn named(file: &Path) -> Result<Vec<BlobDigest>> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let sound: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(StoreError::record(format!("`{}` is damaged: {sound}", file.display())));
+    }
+    let mut all = db.prepare("SELECT DISTINCT digest FROM blobs")?;
+    let rows = all.query_and_then([], |row| {
+        row.get::<_, String>(0)?.parse::<BlobDigest>().map_err(StoreError::record)
+    })?;
+    rows.collect()
+}
+
+/// Copies a database as it is at one moment.
+fn copy_database(from: &Path, to: &Path) -> Result<()> {
+    // Its log is part of it, which only those read that may write.
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    source.busy_timeout(crate::BUSY)?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    made.map_err(StoreError::io(to))?;
+    let mut target = Connection::open(to)?;
+    Backup::new(&source, &mut target)?.run_to_completion(PAGES, Duration::ZERO, None)?;
+    target.pragma_update(None, "journal_mode", "DELETE")?;
+    drop(target);
+    File::open(to).and_then(|file| file.sync_all()).map_err(StoreError::io(to))
+}
+
+/// Copies a folder; databases as such, what never changes by links where that is possible.
+fn copy_folder(from: &Path, to: &Path, links: bool, copied: &mut Copied) -> Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    private(to)?;
+    for (name, path) in entries(from)? {
+        let target = to.join(&name);
+        let kind = path.symlink_metadata().map_err(StoreError::io(&path))?.file_type();
+        if kind.is_dir() {
+            copy_folder(&path, &target, links, copied)?;
+        } else if kind.is_file() && links {
+            link(&path, &target)?;
+        } else if kind.is_file() && is_log(&name, from) {
+            // Part of the database that it belongs to.
+            continue;
+        } else if kind.is_file() {
+            match is_database(&path) {
+                true => copy_database(&path, &target)?,
+                false => copy_file(&path, &target)?,
+            }
+        } else {
+            continue;
+        }
+        copied.files += 1;
+    }
+    sync(to)
+}
+
+fn is_database(path: &Path) -> bool {
+    let mut head = [0; SQLITE.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *SQLITE
+}
+
+fn is_log(name: &str, folder: &Path) -> bool {
+    let of = ["-wal", "-shm", "-journal"].into_iter().find_map(|end| name.strip_suffix(end));
+    of.is_some_and(|database| is_database(&folder.join(database)))
+}
+
+fn link(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to).or_else(|_| copy(from, to)).map_err(StoreError::io(from))
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    copy(from, to).map_err(StoreError::io(from))
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.sync_all()
+}

@@ -1,0 +1,157 @@
+//! Garbage: blobs that no release names, folders of releases and apps that are gone, and what was
+//! left of uploads. What is young stays, because a release may be about to name it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use dayfly_model::platform::{ArtifactStore as _, BlobDigest, ReleaseId};
+use rusqlite::{OptionalExtension as _, params};
+
+use crate::blobs::entries;
+use crate::{Result, Store, StoreError, now_ms};
+
+/// What was collected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs.
+    pub blobs: u64,
+    /// What they came to.
+    pub bytes: u64,
+    /// Folders of releases and of apps, and files of uploads that broke off.
+    pub others: u64,
+}
+
+impl Store {
+    /// Collects what nobody names and nobody has touched for so long. Nothing is done while another
+    /// process does it, or copies.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn collect(&self, idle: Duration) -> Result<Collected> {
+        let lock = self.files_lock()?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Collected::default()),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(self.folder())(error)),
+        }
+        let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+        self.forget_blobs(idle_ms)?;
+        let mut collected = Collected::default();
+        self.collect_blobs(idle, &mut collected)?;
+        self.collect_releases(idle, &mut collected)?;
+        self.collect_apps(idle_ms, &mut collected)?;
+        for (_, path) in entries(&self.incoming())? {
+            if is_idle(&path, idle) {
+                remove(&path)?;
+                collected.others += 1;
+            }
+        }
+        Ok(collected)
+    }
+
+    /// The file that is locked by whoever takes files away, or relies on none going.
+    pub(crate) fn files_lock(&self) -> Result<File> {
+        let path = self.folder().join("files.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        file.map_err(StoreError::io(&path))
+    }
+
+    /// Forgets who has sent blobs that no release of theirs names.
+    fn forget_blobs(&self, idle_ms: i64) -> Result<()> {
+        self.write(|db| {
+            db.execute(
+                "DELETE FROM blobs WHERE touched_ms <= ?1 AND NOT EXISTS (
+                   SELECT 1 FROM release_blobs
+                   JOIN releases ON releases.id = release_blobs.release
+                   JOIN apps ON apps.number = releases.app
+                   WHERE release_blobs.digest = blobs.digest AND apps.tenant = blobs.tenant)",
+                [now_ms() - idle_ms],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn collect_blobs(&self, idle: Duration, collected: &mut Collected) -> Result<()> {
+        for (name, path) in entries(&self.folder().join("blobs/sha256"))? {
+            let is_known = match format!("sha256:{name}").parse::<BlobDigest>() {
+                Ok(digest) => self.is_sent(&digest)?,
+                Err(_) => false,
+            };
+            if !is_known && is_idle(&path, idle) {
+                collected.bytes += path.metadata().map_or(0, |it| it.len());
+                collected.blobs += 1;
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn collect_releases(&self, idle: Duration, collected: &mut Collected) -> Result<()> {
+        for (name, path) in entries(&self.folder().join("releases"))? {
+            let is_known = match format!("sha256:{name}").parse::<ReleaseId>() {
+                Ok(digest) => self.is_release(&digest)?,
+                Err(_) => false,
+            };
+            if !is_known && is_idle(&path, idle) {
+                remove(&path)?;
+                collected.others += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what apps kept that were removed so long ago that no node serves them any more.
+    fn collect_apps(&self, idle_ms: i64, collected: &mut Collected) -> Result<()> {
+        let gone = self.read(|db| {
+            let mut all = db.prepare("SELECT number FROM removed_apps WHERE removed_ms <= ?1")?;
+            let rows = all.query_map([now_ms() - idle_ms], |row| row.get::<_, u64>(0))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+        })?;
+        for number in gone {
+            let folder = self.state_folder(number);
+            if folder.exists() {
+                remove(&folder)?;
+                collected.others += 1;
+            }
+            self.write(|db| {
+                db.execute("DELETE FROM removed_apps WHERE number = ?1", params![number])?;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn is_release(&self, digest: &ReleaseId) -> Result<bool> {
+        match self.manifest(digest) {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_sent(&self, digest: &BlobDigest) -> Result<bool> {
+        self.read(|db| {
+            let mut find = db.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 LIMIT 1")?;
+            Ok(find.query_row([digest.as_str()], |_| Ok(())).optional()?.is_some())
+        })
+    }
+}
+
+fn is_idle(path: &Path, idle: Duration) -> bool {
+    let changed = path.symlink_metadata().and_then(|it| it.modified());
+    // Where the clock was set back, it is young.
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age >= idle))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = match path.symlink_metadata().map(|it| it.is_dir()) {
+        Ok(true) => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,123 @@
+//! What a platform keeps on a local disk: records in SQLite, files by their digests. Whatever a
+//! function acknowledges is on the disk; every change and its line in the audit log are one
+//! transaction. Several processes may open one folder at a time.
+#![deny(missing_docs)]
+
+mod activations;
+mod answers;
+mod apps;
+mod audit;
+mod backup;
+mod blobs;
+mod collect;
+mod domains;
+mod error;
+mod key;
+mod ports;
+mod releases;
+mod schema;
+mod settings;
+mod tenants;
+mod tokens;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use activations::{Active, Serving, Shared};
+pub use answers::Answered;
+pub use apps::App;
+pub use audit::{Actor, AuditEntry};
+pub use backup::{Copied, restore};
+pub use blobs::{Incoming, MAX_BLOB_BYTES, digest_of};
+pub use collect::Collected;
+pub use domains::Domain;
+pub use error::{Result, StoreError};
+pub use key::{Key, KeyError};
+pub use releases::{NewRelease, Prepared, Release};
+pub use settings::{MAX_VALUE_BYTES, SettingView};
+pub use tenants::Tenant;
+pub use tokens::{Token, TokenScope, TokenText};
+
+/// The database's name in the folder.
+pub const DATABASE: &str = "platform.sqlite";
+
+/// How long one process waits for another's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The store of one platform.
+pub struct Store {
+    folder: PathBuf,
+    connection: Mutex<Connection>,
+    key: Key,
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made if it is not there, readable by this user alone.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is of a newer version, or was encrypted with another key.
+    pub fn open(folder: &Path, key: Key) -> Result<Self> {
+        let folder = std::path::absolute(folder).map_err(StoreError::io(folder))?;
+        for name in ["", "blobs/sha256", "incoming", "releases", "apps"] {
+            private(&folder.join(name))?;
+        }
+        let file = folder.join(DATABASE);
+        let connection = schema::open(&file)?;
+        let readable = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&file, readable).map_err(StoreError::io(&file))?;
+        let store = Self { folder, connection: Mutex::new(connection), key };
+        store.check_key()?;
+        Ok(store)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn check(&self) -> Result<()> {
+        Ok(self.lock().query_row("SELECT generation FROM clock", [], |_| Ok(()))?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic left is rolled back as it was dropped.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads within one state of the database.
+    fn read<T>(&self, read: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.lock();
+        read(&connection.transaction()?)
+    }
+
+    /// Writes, all of it or nothing; what is acknowledged is on the disk.
+    fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let written = write(&transaction)?;
+        transaction.commit()?;
+        Ok(written)
+    }
+}
+
+/// The time, in milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Makes a folder that only this user reads.
+fn private(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(StoreError::io(folder))
+}

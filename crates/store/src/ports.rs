@@ -1,0 +1,107 @@
+//! The model's ports: how a node reads what is active.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dayfly_model::platform::{
+    Activation, AppId, ArtifactStore, BlobDigest, Generation, ReleaseId, ReleaseStore, Share,
+    StoreFailure,
+};
+use rusqlite::{Transaction, params};
+
+use crate::apps::app;
+use crate::tenants::{parsed, tenant};
+use crate::{Result, Store, StoreError};
+
+impl ReleaseStore for Store {
+    fn generation(&self) -> std::result::Result<Generation, StoreFailure> {
+        let read = self.read(|db| {
+            let mut find = db.prepare_cached("SELECT generation FROM clock")?;
+            Ok(Generation(find.query_row([], |row| row.get(0))?))
+        });
+        Ok(read?)
+    }
+
+    fn stamps(&self) -> std::result::Result<BTreeMap<AppId, Generation>, StoreFailure> {
+        Ok(self.read(stamps)?)
+    }
+
+    fn activation(&self, id: &AppId) -> std::result::Result<Option<Activation>, StoreFailure> {
+        match self.read(|db| self.activation_of(db, id)) {
+            Err(StoreError::NotFound(_)) => Ok(None),
+            read => Ok(read?),
+        }
+    }
+
+    fn note(
+        &self,
+        id: &AppId,
+        generation: Generation,
+        outcome: std::result::Result<(), &str>,
+    ) -> std::result::Result<(), StoreFailure> {
+        let noted = self.write(|db| {
+            let number = app(db, id)?.number;
+            db.execute(
+                "UPDATE apps SET noted_generation = ?2, noted_error = ?3
+                 WHERE number = ?1 AND coalesce(noted_generation, 0) <= ?2",
+                params![number, generation.0, outcome.err()],
+            )?;
+            Ok(())
+        });
+        match noted {
+            // It was removed meanwhile.
+            Err(StoreError::NotFound(_)) => Ok(()),
+            noted => Ok(noted?),
+        }
+    }
+}
+
+impl ArtifactStore for Store {
+    fn blob(&self, digest: &BlobDigest) -> std::result::Result<Option<PathBuf>, StoreFailure> {
+        Ok(Some(self.blob_path(digest)).filter(|path| path.is_file()))
+    }
+
+    fn release_folder(&self, release: &ReleaseId) -> PathBuf {
+        self.folder().join("releases").join(release.digits())
+    }
+
+    fn state_folder(&self, number: u64) -> PathBuf {
+        self.folder().join("apps").join(number.to_string())
+    }
+}
+
+impl Store {
+    fn activation_of(&self, db: &Transaction<'_>, id: &AppId) -> Result<Option<Activation>> {
+        let found = app(db, id)?;
+        if found.active.shares.is_empty() {
+            return Ok(None);
+        }
+        let shares = found.active.shares.iter();
+        let shares = shares
+            .map(|share| Share { release: share.release.clone(), percent: share.percent })
+            .collect();
+        let mut all = db.prepare_cached("SELECT name FROM domains WHERE app = ?1")?;
+        let domains = all.query_and_then([found.number], |row| parsed(row.get(0)?))?;
+        Ok(Some(Activation {
+            app: id.clone(),
+            number: u64::try_from(found.number).map_err(StoreError::record)?,
+            generation: found.active.generation,
+            shares,
+            domains: domains.collect::<Result<_>>()?,
+            settings: self.told(db, found.number)?,
+            quotas: tenant(db, &id.tenant)?.quotas,
+        }))
+    }
+}
+
+fn stamps(db: &Transaction<'_>) -> Result<BTreeMap<AppId, Generation>> {
+    let mut all = db.prepare_cached(
+        "SELECT tenants.name, apps.name, generation FROM apps JOIN tenants ON tenants.id = tenant
+         WHERE EXISTS (SELECT 1 FROM shares WHERE shares.app = number)",
+    )?;
+    let rows = all.query_and_then([], |row| {
+        let id = AppId { tenant: parsed(row.get(0)?)?, app: parsed(row.get(1)?)? };
+        Ok((id, Generation(row.get(2)?)))
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,266 @@
+//! Releases: what was uploaded of an app, and never changes.
+
+use std::collections::BTreeSet;
+
+use dayfly_model::platform::{AppId, BlobDigest, Grants, ReleaseId, ReleaseManifest, TenantId};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use crate::apps::{app, change};
+use crate::audit::Actor;
+use crate::tenants::{Tenant, json, parsed, tenant};
+use crate::{Result, Store, StoreError, now_ms};
+
+/// A release.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The digest of its manifest.
+    pub id: ReleaseId,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// What the token was called by which it was made.
+    pub created_by: String,
+    /// What all its blobs come to.
+    pub bytes: u64,
+    /// The app's version, as its manifest states it.
+    pub version: String,
+    /// What it asks for.
+    pub grants: Grants,
+    /// What making it ready came to.
+    pub prepared: Prepared,
+    /// Its number, by which pages of releases follow one another.
+    pub number: i64,
+}
+
+/// A release that is to be made.
+#[derive(Debug)]
+pub struct NewRelease<'a> {
+    /// The digest of its manifest.
+    pub id: &'a ReleaseId,
+    /// Its manifest's text.
+    pub text: &'a [u8],
+    /// Its manifest.
+    pub manifest: &'a ReleaseManifest,
+    /// The app's version.
+    pub version: &'a str,
+    /// What it asks for.
+    pub grants: &'a Grants,
+    /// What making it ready came to.
+    pub prepared: &'a Prepared,
+}
+
+/// What making a release ready came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// How many components were compiled.
+    pub components: u32,
+    /// What they come to, in bytes, before they were compiled.
+    pub component_bytes: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+const COLUMNS: &str = "SELECT digest, created_ms, created_by, bytes, version, grants, prepared, id
+    FROM releases";
+
+impl Store {
+    /// Which of these blobs a tenant has yet to send. Those that it has stay for a while, so that a
+    /// release can name them.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or the store fails.
+    pub fn missing(&self, owner: &TenantId, blobs: &[BlobDigest]) -> Result<Vec<BlobDigest>> {
+        self.write(|db| {
+            let owner = tenant(db, owner)?;
+            missing(db, &owner, blobs)
+        })
+    }
+
+    /// Checks what can be checked of a release before it is made ready: what it names was sent, and is
+    /// not too much.
+    ///
+    /// # Errors
+    /// If it may not be made, or the store fails.
+    pub fn check_release(&self, id: &AppId, manifest: &ReleaseManifest) -> Result<()> {
+        self.write(|db| {
+            app(db, id)?;
+            check(db, &tenant(db, &id.tenant)?, manifest).map(drop)
+        })
+    }
+
+    /// Makes a release that is ready, unless it is there. The app's oldest ones leave where it has
+    /// more than it may.
+    ///
+    /// # Errors
+    /// If a blob is missing, or it is too large, or the store fails.
+    pub fn make_release(&self, by: &Actor, id: &AppId, new: &NewRelease<'_>) -> Result<Release> {
+        self.write(|db| {
+            let app = app(db, id)?;
+            let owner = tenant(db, &id.tenant)?;
+            if let Some(found) = find(db, app.number, new.id)? {
+                return Ok(found);
+            }
+            let bytes = check(db, &owner, new.manifest)?;
+            leave_room(db, app.number, owner.quotas.releases)?;
+            let created_by = by.name.as_deref().unwrap_or_default();
+            db.execute(
+                "INSERT INTO releases (app, digest, created_ms, created_by, bytes, version, grants,
+                   prepared, manifest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                params![
+                    app.number,
+                    new.id.as_str(),
+                    now_ms(),
+                    created_by,
+                    bytes,
+                    new.version,
+                    json(new.grants)?,
+                    json(new.prepared)?,
+                    new.text
+                ],
+            )?;
+            let number = db.last_insert_rowid();
+            let mut name = db.prepare_cached("INSERT INTO release_blobs VALUES (?1, ?2)")?;
+            for digest in new.manifest.blobs().keys() {
+                name.execute(params![number, digest.as_str()])?;
+            }
+            by.did(db, change(id, "release.make", Some(new.id.to_string())))?;
+            release(db, app.number, new.id)
+        })
+    }
+
+    /// A release of an app.
+    ///
+    /// # Errors
+    /// If there is none, or the store fails.
+    pub fn release(&self, id: &AppId, digest: &ReleaseId) -> Result<Release> {
+        self.read(|db| release(db, app(db, id)?.number, digest))
+    }
+
+    /// A release's manifest.
+    ///
+    /// # Errors
+    /// If there is none, or the store fails.
+    pub fn manifest(&self, digest: &ReleaseId) -> Result<Vec<u8>> {
+        self.read(|db| {
+            let found = db.query_row(
+                "SELECT manifest FROM releases WHERE digest = ?1 LIMIT 1",
+                [digest.as_str()],
+                |row| row.get(0),
+            );
+            found.optional()?.ok_or_else(|| none(digest))
+        })
+    }
+
+    /// The releases that have traffic, of all apps.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn active_releases(&self) -> Result<BTreeSet<ReleaseId>> {
+        self.read(|db| {
+            let mut all = db.prepare_cached(
+                "SELECT DISTINCT digest FROM shares JOIN releases ON releases.id = release",
+            )?;
+            let rows = all.query_and_then([], |row| parsed(row.get(0)?))?;
+            rows.collect()
+        })
+    }
+
+    /// An app's releases, the latest first, those before one.
+    ///
+    /// # Errors
+    /// If there is no such app, or the store fails.
+    pub fn releases(&self, id: &AppId, before: Option<i64>, limit: u32) -> Result<Vec<Release>> {
+        self.read(|db| {
+            let number = app(db, id)?.number;
+            let text = format!("{COLUMNS} WHERE app = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3");
+            let mut all = db.prepare_cached(&text)?;
+            let before = before.unwrap_or(i64::MAX);
+            let rows = all.query_and_then(params![number, before, limit], of_row)?;
+            rows.collect()
+        })
+    }
+}
+
+/// A release of an app, or the error that there is none.
+pub(crate) fn release(db: &Transaction<'_>, app: i64, digest: &ReleaseId) -> Result<Release> {
+    find(db, app, digest)?.ok_or_else(|| none(digest))
+}
+
+fn find(db: &Transaction<'_>, app: i64, digest: &ReleaseId) -> Result<Option<Release>> {
+    let mut find = db.prepare_cached(&format!("{COLUMNS} WHERE app = ?1 AND digest = ?2"))?;
+    let found = find.query_row(params![app, digest.as_str()], |row| Ok(of_row(row)));
+    found.optional()?.transpose()
+}
+
+fn none(digest: &ReleaseId) -> StoreError {
+    StoreError::NotFound(format!("release `{digest}`"))
+}
+
+fn of_row(row: &Row<'_>) -> Result<Release> {
+    let (grants, prepared): (String, String) = (row.get(5)?, row.get(6)?);
+    Ok(Release {
+        id: parsed(row.get(0)?)?,
+        created_ms: row.get(1)?,
+        created_by: row.get(2)?,
+        bytes: row.get(3)?,
+        version: row.get(4)?,
+        grants: serde_json::from_str(&grants).map_err(StoreError::record)?,
+        prepared: serde_json::from_str(&prepared).map_err(StoreError::record)?,
+        number: row.get(7)?,
+    })
+}
+
+/// What the blobs of a manifest come to, if the tenant has sent them all, with the sizes that it
+/// states, and they are not too much.
+fn check(db: &Transaction<'_>, owner: &Tenant, manifest: &ReleaseManifest) -> Result<u64> {
+    let blobs = manifest.blobs();
+    let needed = blobs.values().fold(0_u64, |all, size| all.saturating_add(*size));
+    let limit = owner.quotas.package_bytes;
+    if needed > limit {
+        return Err(StoreError::Quota { quota: "package_bytes", limit, needed });
+    }
+    let digests: Vec<_> = blobs.keys().map(|&digest| digest.clone()).collect();
+    let missing = missing(db, owner, &digests)?;
+    if !missing.is_empty() {
+        return Err(StoreError::Missing(missing));
+    }
+    let mut size =
+        db.prepare_cached("SELECT bytes FROM blobs WHERE tenant = ?1 AND digest = ?2")?;
+    for (digest, stated) in blobs {
+        let actual: u64 = size.query_row(params![owner.id, digest.as_str()], |row| row.get(0))?;
+        if actual != stated {
+            let text =
+                format!("blob `{digest}` has {actual} bytes, and the manifest says {stated}");
+            return Err(StoreError::Invalid(text));
+        }
+    }
+    Ok(needed)
+}
+
+fn missing(db: &Transaction<'_>, owner: &Tenant, blobs: &[BlobDigest]) -> Result<Vec<BlobDigest>> {
+    let mut touch =
+        db.prepare_cached("UPDATE blobs SET touched_ms = ?3 WHERE tenant = ?1 AND digest = ?2")?;
+    let (mut missing, now) = (Vec::new(), now_ms());
+    for digest in blobs {
+        if touch.execute(params![owner.id, digest.as_str(), now])? == 0 {
+            missing.push(digest.clone());
+        }
+    }
+    Ok(missing)
+}
+
+/// Has the oldest releases without traffic leave, so that there is room for one more.
+fn leave_room(db: &Transaction<'_>, app: i64, most: u32) -> Result<()> {
+    let count: u32 =
+        db.query_row("SELECT count(*) FROM releases WHERE app = ?1", [app], |row| row.get(0))?;
+    // The one that had the traffic before is what a rollback goes to.
+    db.execute(
+        "DELETE FROM releases WHERE id IN (
+           SELECT id FROM releases WHERE app = ?1
+             AND id NOT IN (SELECT release FROM shares WHERE app = ?1)
+             AND id NOT IN (SELECT release FROM history WHERE app = ?1 ORDER BY id DESC LIMIT 2)
+           ORDER BY id LIMIT ?2)",
+        params![app, (count + 1).saturating_sub(most.max(1))],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Tenants.
+
+use dayfly_model::platform::{Quotas, TenantId};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+
+use crate::activations::next_generation;
+use crate::audit::{Actor, Change};
+use crate::{Result, Store, StoreError, now_ms};
+
+/// A tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its name.
+    pub name: TenantId,
+    /// Since when, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// What it may take.
+    pub quotas: Quotas,
+    /// Whether its releases get whatever they ask for.
+    pub accepts_grants: bool,
+    /// How many apps it has.
+    pub apps: u64,
+    /// What all its blobs come to.
+    pub storage_bytes: u64,
+    pub(crate) id: i64,
+}
+
+const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants,
+    (SELECT count(*) FROM apps WHERE apps.tenant = tenants.id),
+    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id) FROM tenants";
+
+impl Store {
+    /// Makes a tenant.
+    ///
+    /// # Errors
+    /// If its name is taken, or the store fails.
+    pub fn make_tenant(
+        &self,
+        by: &Actor,
+        name: &TenantId,
+        quotas: &Quotas,
+        accepts_grants: bool,
+    ) -> Result<Tenant> {
+        self.write(|db| {
+            if find(db, name)?.is_some() {
+                return Err(StoreError::Taken(format!("the name `{name}`")));
+            }
+            db.execute(
+                "INSERT INTO tenants (name, created_ms, quotas, accepts_grants)
+                 VALUES (?1, ?2, ?3, ?4)",
+                params![name.as_str(), now_ms(), json(quotas)?, accepts_grants],
+            )?;
+            by.did(db, change(name, "tenant.make", None))?;
+            tenant(db, name)
+        })
+    }
+
+    /// A tenant.
+    ///
+    /// # Errors
+    /// If there is none, or the store fails.
+    pub fn tenant(&self, name: &TenantId) -> Result<Tenant> {
+        self.read(|db| tenant(db, name))
+    }
+
+    /// Tenants by name, those behind one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn tenants(&self, after: Option<&str>, limit: u32) -> Result<Vec<Tenant>> {
+        self.read(|db| {
+            let text = format!("{COLUMNS} WHERE name > ?1 ORDER BY name LIMIT ?2");
+            let mut all = db.prepare_cached(&text)?;
+            let rows = all.query_and_then(params![after.unwrap_or(""), limit], of_row)?;
+            rows.collect()
+        })
+    }
+
+    /// Changes a tenant's quotas or policy; what is not stated stays.
+    ///
+    /// # Errors
+    /// If there is none, or the store fails.
+    pub fn change_tenant(
+        &self,
+        by: &Actor,
+        name: &TenantId,
+        quotas: Option<&Quotas>,
+        accepts_grants: Option<bool>,
+    ) -> Result<Tenant> {
+        self.write(|db| {
+            let before = tenant(db, name)?;
+            let quotas = json(quotas.unwrap_or(&before.quotas))?;
+            let accepts = accepts_grants.unwrap_or(before.accepts_grants);
+            db.execute(
+                "UPDATE tenants SET quotas = ?2, accepts_grants = ?3 WHERE id = ?1",
+                params![before.id, quotas, accepts],
+            )?;
+            // The node has the quotas with each app.
+            let generation = next_generation(db)?;
+            db.execute(
+                "UPDATE apps SET generation = ?2 WHERE tenant = ?1",
+                params![before.id, generation],
+            )?;
+            by.did(db, change(name, "tenant.change", Some(quotas)))?;
+            tenant(db, name)
+        })
+    }
+
+    /// Removes a tenant, and its tokens.
+    ///
+    /// # Errors
+    /// If it has apps, or there is none, or the store fails.
+    pub fn remove_tenant(&self, by: &Actor, name: &TenantId) -> Result<()> {
+        self.write(|db| {
+            let found = tenant(db, name)?;
+            if found.apps > 0 {
+                let count = found.apps;
+                return Err(StoreError::InUse(format!("tenant `{name}` has {count} apps still")));
+            }
+            db.execute("DELETE FROM tenants WHERE id = ?1", [found.id])?;
+            by.did(db, change(name, "tenant.remove", None))
+        })
+    }
+}
+
+/// A tenant, or the error that there is none.
+pub(crate) fn tenant(db: &Transaction<'_>, name: &TenantId) -> Result<Tenant> {
+    find(db, name)?.ok_or_else(|| StoreError::NotFound(format!("tenant `{name}`")))
+}
+
+fn find(db: &Transaction<'_>, name: &TenantId) -> Result<Option<Tenant>> {
+    let mut find = db.prepare_cached(&format!("{COLUMNS} WHERE name = ?1"))?;
+    let found = find.query_row([name.as_str()], |row| Ok(of_row(row)));
+    found.optional()?.transpose()
+}
+
+fn of_row(row: &Row<'_>) -> Result<Tenant> {
+    let quotas: String = row.get(3)?;
+    Ok(Tenant {
+        id: row.get(0)?,
+        name: parsed(row.get(1)?)?,
+        created_ms: row.get(2)?,
+        quotas: serde_json::from_str(&quotas).map_err(StoreError::record)?,
+        accepts_grants: row.get(4)?,
+        apps: row.get(5)?,
+        storage_bytes: row.get(6)?,
+    })
+}
+
+fn change<'a>(name: &'a TenantId, action: &'static str, detail: Option<String>) -> Change<'a> {
+    Change { tenant: Some(name.as_str()), action, object: name.as_str(), detail }
+}
+
+/// A record as JSON.
+pub(crate) fn json(record: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(record).map_err(StoreError::record)
+}
+
+/// A name that was legal when it was written.
+pub(crate) fn parsed<T>(text: String) -> Result<T>
+where
+    T: TryFrom<String>,
+    T::Error: std::fmt::Display,
+{
+    T::try_from(text).map_err(StoreError::record)
+}

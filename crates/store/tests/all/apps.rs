@@ -1,0 +1,186 @@
+//! Apps, releases, and what is active.
+
+use dayfly_model::platform::{Generation, ReleaseStore as _};
+use dayfly_store::{Serving, StoreError};
+
+use crate::{Fixture, app, by, record, release, tenant};
+
+#[test]
+fn a_release_is_activated_as_one_and_rolled_back() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    assert!(it.store.stamps().unwrap().is_empty() && it.store.activation(&id).unwrap().is_none());
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    assert_eq!(release(&it.store, &id, "one", &[]).unwrap().number, one.number);
+    let two = release(&it.store, &id, "two", &[]).unwrap();
+    let activate =
+        |digest, percent| it.store.activate(&by(), &id, digest, percent, false, None).unwrap();
+    let first = activate(&one.id, 100);
+    assert_eq!((first.shares.len(), &first.shares[0].release), (1, &one.id));
+    assert_eq!(it.store.generation().unwrap(), first.generation);
+    // The same again changes nothing.
+    assert_eq!(activate(&one.id, 100).generation, first.generation);
+
+    let split = activate(&two.id, 10);
+    let shares: Vec<_> = split.shares.iter().map(|it| (&it.release, it.percent)).collect();
+    assert_eq!(shares, [(&one.id, 90), (&two.id, 10)]);
+    let most = activate(&two.id, 60);
+    let shares: Vec<_> = most.shares.iter().map(|it| (&it.release, it.percent)).collect();
+    assert_eq!(shares, [(&two.id, 60), (&one.id, 40)]);
+    activate(&two.id, 100);
+    let read = it.store.activation(&id).unwrap().unwrap();
+    assert_eq!((read.shares.len(), read.shares[0].percent), (1, 100));
+    assert_eq!(it.store.stamps().unwrap()[&id], read.generation);
+
+    let back = it.store.roll_back(&by(), &id, None, None).unwrap();
+    assert_eq!(back.shares[0].release, one.id);
+    let forth = it.store.roll_back(&by(), &id, Some(&two.id), None).unwrap();
+    assert_eq!(forth.shares[0].release, two.id);
+}
+
+#[test]
+fn nothing_to_roll_back_to_is_said() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let two = release(&it.store, &id, "two", &[]).unwrap();
+    for to in [None, Some(&two.id)] {
+        let refused = it.store.roll_back(&by(), &id, to, None);
+        assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn whoever_saw_an_older_generation_changes_nothing() {
+    let it = Fixture::new();
+    let id = app("shop");
+    let seen = it.store.make_app(&by(), &id).unwrap().active.generation;
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    let two = release(&it.store, &id, "two", &[]).unwrap();
+    let now = it.store.activate(&by(), &id, &one.id, 100, false, Some(seen)).unwrap().generation;
+    let late = it.store.activate(&by(), &id, &two.id, 100, false, Some(seen));
+    assert!(
+        matches!(late, Err(StoreError::Changed { expected, actual }) if expected == seen && actual == now)
+    );
+    assert_eq!(it.store.app(&id).unwrap().active.shares[0].release, one.id);
+}
+
+#[test]
+fn more_is_refused_unless_it_is_accepted() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &["https://a.example"]).unwrap();
+    let two = release(&it.store, &id, "two", &["https://a.example", "https://b.example"]).unwrap();
+    // The first one asks nobody.
+    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let (against, asks) = it.store.difference(&id, &two.id).unwrap();
+    assert_eq!((against, asks.len()), (Some(one.id.clone()), 1));
+    let refused = it.store.activate(&by(), &id, &two.id, 100, false, None);
+    let Err(StoreError::Grants(asks)) = refused else { panic!("{refused:?}") };
+    assert_eq!((&*asks[0].kind, &*asks[0].name), ("host", "https://b.example"));
+    // Neither is a small share of the traffic.
+    assert!(it.store.activate(&by(), &id, &two.id, 1, false, None).is_err());
+    it.store.activate(&by(), &id, &two.id, 100, true, None).unwrap();
+    // Less is nothing to accept.
+    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    // Where the tenant's policy says so, more is none either.
+    it.store.change_tenant(&by(), &tenant("acme"), None, Some(true)).unwrap();
+    it.store.activate(&by(), &id, &two.id, 100, false, None).unwrap();
+}
+
+#[test]
+fn a_share_needs_somebody_for_the_rest() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    for percent in [0, 50, 101] {
+        let refused = it.store.activate(&by(), &id, &one.id, percent, false, None);
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{percent}");
+    }
+}
+
+#[test]
+fn what_the_node_notes_holds_for_its_generation() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    let active = it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    assert_eq!(active.serving, Serving::Pending);
+    let serving = || it.store.app(&id).unwrap().active.serving;
+    it.store.note(&id, active.generation, Err("it has no room")).unwrap();
+    assert_eq!(serving(), Serving::Failed("it has no room".to_owned()));
+    // A note of an older one comes too late.
+    it.store.note(&id, Generation(active.generation.0 - 1), Ok(())).unwrap();
+    assert_eq!(serving(), Serving::Failed("it has no room".to_owned()));
+    it.store.note(&id, active.generation, Ok(())).unwrap();
+    assert_eq!(serving(), Serving::Yes);
+    it.store.note(&app("gone"), active.generation, Ok(())).unwrap();
+}
+
+#[test]
+fn a_release_of_blobs_that_others_sent_is_none() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    crate::send(&it.store, "other", b"theirs").unwrap();
+    let refused = record(&it.store, &id, "theirs", &[]);
+    assert!(matches!(refused, Err(StoreError::Missing(missing)) if missing.len() == 1));
+}
+
+#[test]
+fn the_oldest_releases_leave_but_none_that_may_be_needed() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    it.quotas("acme", |quotas| quotas.releases = 3);
+    let make = |text| release(&it.store, &id, text, &[]).unwrap().id;
+    let (one, two) = (make("one"), make("two"));
+    it.store.activate(&by(), &id, &one, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &two, 100, false, None).unwrap();
+    let (_three, four) = (make("three"), make("four"));
+    let left = it.store.releases(&id, None, 10).unwrap().into_iter().map(|it| it.id);
+    assert_eq!(left.collect::<Vec<_>>(), [four, two, one.clone()]);
+    assert_eq!(it.store.roll_back(&by(), &id, None, None).unwrap().shares[0].release, one);
+}
+
+#[test]
+fn an_app_of_the_same_name_finds_nothing_of_a_former_one() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let before = it.store.activation(&id).unwrap().unwrap().number;
+    it.store.remove_app(&by(), &id).unwrap();
+    assert!(it.store.activation(&id).unwrap().is_none() && it.store.stamps().unwrap().is_empty());
+    it.store.make_app(&by(), &id).unwrap();
+    assert!(it.store.releases(&id, None, 10).unwrap().is_empty());
+    record(&it.store, &id, "one", &[]).unwrap();
+    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    assert!(it.store.activation(&id).unwrap().unwrap().number > before);
+}
+
+#[test]
+fn a_domain_has_one_app() {
+    let it = Fixture::new();
+    let (id, domain) = (app("shop"), "www.example.com".parse().unwrap());
+    let theirs =
+        dayfly_model::platform::AppId { tenant: tenant("other"), app: "shop".parse().unwrap() };
+    it.store.make_app(&by(), &id).unwrap();
+    it.store.make_app(&by(), &theirs).unwrap();
+    it.store.add_domain(&by(), &id, &domain).unwrap();
+    it.store.add_domain(&by(), &id, &domain).unwrap();
+    assert!(matches!(it.store.add_domain(&by(), &theirs, &domain), Err(StoreError::Taken(_))));
+    assert!(it.store.remove_domain(&by(), &theirs, &domain).is_err());
+    it.quotas("acme", |quotas| quotas.domains = 1);
+    let another = it.store.add_domain(&by(), &id, &"b.example.com".parse().unwrap());
+    assert!(matches!(another, Err(StoreError::Quota { quota: "domains", .. })));
+    it.store.remove_domain(&by(), &id, &domain).unwrap();
+    it.store.add_domain(&by(), &theirs, &domain).unwrap();
+}

@@ -1,0 +1,73 @@
+//! Copies of a store in use, and a store from a copy.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use dayfly_model::platform::{ArtifactStore as _, ReleaseStore as _};
+use dayfly_store::{StoreError, restore};
+
+use crate::{Fixture, app, by, open, release};
+
+#[test]
+fn a_copy_that_was_made_in_use_is_whole() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let folder = it.store.release_folder(&one.id);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("dayfly.toml"), "dayfly = 1").unwrap();
+    let kept = it.store.state_folder(1);
+    std::fs::create_dir_all(&kept).unwrap();
+    let data = rusqlite::Connection::open(kept.join("data.db")).unwrap();
+    data.pragma_update(None, "journal_mode", "WAL").unwrap();
+    data.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (7)").unwrap();
+    std::fs::write(kept.join("plain.txt"), "text").unwrap();
+
+    let (copy, restored) = (it.folder.path().join("copy"), it.folder.path().join("restored"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                release(&it.store, &id, &format!("more {number}"), &[]).unwrap();
+                if done.load(Relaxed) {
+                    break;
+                }
+            }
+        });
+        it.store.backup(&copy).unwrap();
+        done.store(true, Relaxed);
+    });
+    assert!(matches!(it.store.backup(&copy), Err(StoreError::Taken(_))));
+    restore(&copy, &restored).unwrap();
+    let store = open(&restored);
+    let active = store.activation(&id).unwrap().unwrap();
+    assert_eq!(active.shares[0].release, one.id);
+    let releases = store.releases(&id, None, 1000).unwrap();
+    assert!(releases.iter().any(|release| release.id == one.id));
+    for release in releases {
+        let text = store.manifest(&release.id).unwrap();
+        let manifest = dayfly_model::platform::ReleaseManifest::parse(&text).unwrap();
+        for digest in manifest.blobs().keys() {
+            assert!(store.blob(digest).unwrap().is_some(), "{digest}");
+        }
+    }
+    assert!(store.release_folder(&one.id).join("dayfly.toml").is_file());
+    assert_eq!(std::fs::read(store.state_folder(1).join("plain.txt")).unwrap(), b"text");
+    let copied = rusqlite::Connection::open(store.state_folder(1).join("data.db")).unwrap();
+    let seven: i64 = copied.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(seven, 7);
+}
+
+#[test]
+fn a_damaged_copy_is_refused() {
+    let it = Fixture::new();
+    let digest = crate::send(&it.store, "acme", b"bytes").unwrap();
+    let (copy, restored) = (it.folder.path().join("copy"), it.folder.path().join("restored"));
+    it.store.backup(&copy).unwrap();
+    let blob = copy.join("blobs/sha256").join(digest.digits());
+    // Not through the link, which is the store's own.
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::write(&blob, "other").unwrap();
+    assert!(matches!(restore(&copy, &restored), Err(StoreError::Digest { .. })));
+}

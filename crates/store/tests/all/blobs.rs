@@ -1,0 +1,86 @@
+//! Blobs, and what is collected of them.
+
+use std::time::Duration;
+
+use dayfly_model::platform::{ArtifactStore as _, BlobDigest};
+use dayfly_store::{StoreError, digest_of};
+
+use crate::{Fixture, app, by, release, send, tenant};
+
+#[test]
+fn what_was_sent_is_not_missing_but_for_others() {
+    let it = Fixture::new();
+    let digest = send(&it.store, "acme", b"bytes").unwrap();
+    let missing = |owner| it.store.missing(&tenant(owner), std::slice::from_ref(&digest)).unwrap();
+    assert!(missing("acme").is_empty());
+    assert_eq!(missing("other"), [digest.clone()]);
+    let path = it.store.blob(&digest).unwrap().unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), b"bytes");
+    // Others send it, too, and then they have it.
+    send(&it.store, "other", b"bytes").unwrap();
+    assert!(missing("other").is_empty());
+    assert_eq!(it.store.tenant(&tenant("acme")).unwrap().storage_bytes, 5);
+}
+
+#[test]
+fn what_is_not_what_it_is_called_is_not_kept() {
+    let it = Fixture::new();
+    let digest: BlobDigest = digest_of(b"bytes").parse().unwrap();
+    let mut blob = it.store.take_blob(&tenant("acme"), &digest).unwrap();
+    blob.write(b"other").unwrap();
+    assert!(matches!(it.store.keep_blob(blob), Err(StoreError::Digest { .. })));
+    assert!(it.store.blob(&digest).unwrap().is_none());
+    assert_eq!(std::fs::read_dir(it.store.incoming()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_blob_beyond_the_quota_is_refused_as_it_comes() {
+    let it = Fixture::new();
+    it.quotas("acme", |quotas| quotas.storage_bytes = 8);
+    send(&it.store, "acme", b"bytes").unwrap();
+    let more = send(&it.store, "acme", b"more");
+    assert!(matches!(more, Err(StoreError::TooLarge { limit_bytes: 3 })), "{more:?}");
+    // Two that come at once fit no more than one after the other.
+    let begin = |bytes: &[u8]| {
+        let digest = digest_of(bytes).parse().unwrap();
+        let mut blob = it.store.take_blob(&tenant("acme"), &digest).unwrap();
+        blob.write(bytes).unwrap();
+        blob
+    };
+    let (one, two) = (begin(b"abc"), begin(b"def"));
+    it.store.keep_blob(one).unwrap();
+    let beyond = it.store.keep_blob(two);
+    assert!(matches!(beyond, Err(StoreError::Quota { quota: "storage_bytes", .. })));
+    let full = it.store.take_blob(&tenant("acme"), &digest_of(b"x").parse().unwrap());
+    assert!(matches!(full.map(drop), Err(StoreError::Quota { quota: "storage_bytes", .. })));
+}
+
+#[test]
+fn only_what_nobody_names_is_collected() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    release(&it.store, &id, "named", &[]).unwrap();
+    let named: BlobDigest = digest_of(b"named").parse().unwrap();
+    let loose = send(&it.store, "acme", b"loose").unwrap();
+    // Of what one tenant names, another's own copy is garbage, but the file is not.
+    send(&it.store, "other", b"named").unwrap();
+    let number = 1;
+    std::fs::create_dir_all(it.store.state_folder(number)).unwrap();
+    std::fs::write(it.store.incoming().join("broken"), "x").unwrap();
+    std::fs::create_dir(it.folder.path().join("state/releases/.new-x")).unwrap();
+
+    let nothing = it.store.collect(Duration::from_secs(3600)).unwrap();
+    assert_eq!(nothing, dayfly_store::Collected::default());
+    let collected = it.store.collect(Duration::ZERO).unwrap();
+    assert_eq!((collected.blobs, collected.bytes, collected.others), (1, 5, 2));
+    assert!(it.store.blob(&loose).unwrap().is_none());
+    assert!(it.store.blob(&named).unwrap().is_some());
+    assert_eq!(it.store.missing(&tenant("other"), &[named.clone()]).unwrap().len(), 1);
+    assert!(it.store.state_folder(number).exists());
+
+    it.store.remove_app(&by(), &id).unwrap();
+    it.store.collect(Duration::ZERO).unwrap();
+    assert!(it.store.blob(&named).unwrap().is_none());
+    assert!(!it.store.state_folder(number).exists());
+}

@@ -1,0 +1,85 @@
+//! Settings: what is secret is on the disk in no form that anybody reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dayfly_model::platform::{ReleaseStore as _, Setting, SettingName};
+use dayfly_model::runtime_config::Secret;
+use dayfly_store::{Key, Store, StoreError};
+
+use crate::{Fixture, app, by, release};
+
+const VALUE: &str = "a value that nobody may find";
+
+fn settings(values: &[(&str, &str, bool)]) -> BTreeMap<SettingName, Setting> {
+    let one = |(name, value, is_secret): &(&str, &str, bool)| {
+        let setting = Setting { value: Secret((*value).to_owned()), is_secret: *is_secret };
+        (name.parse().unwrap(), setting)
+    };
+    values.iter().map(one).collect()
+}
+
+#[test]
+fn secrets_are_encrypted_and_only_the_node_reads_them() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    let before = it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let set = settings(&[("TOKEN", VALUE, true), ("level", "debug", false)]);
+    let after = it.store.change_settings(&by(), &id, &set, &BTreeSet::new()).unwrap();
+    assert!(after.generation > before.generation);
+    let told = it.store.activation(&id).unwrap().unwrap().settings;
+    assert_eq!(told, set);
+    let shown = it.store.settings(&id, None, 10).unwrap();
+    let shown: Vec<_> = shown.iter().map(|it| (it.name.as_str(), it.value.as_deref())).collect();
+    assert_eq!(shown, [("TOKEN", None), ("level", Some("debug"))]);
+    let (state, mut files) = (it.folder.path().join("state"), 0);
+    for entry in std::fs::read_dir(&state).unwrap().flatten().filter(|it| it.path().is_file()) {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        assert!(!bytes.windows(VALUE.len()).any(|window| window == VALUE.as_bytes()));
+        files += 1;
+    }
+    assert!(files > 1);
+    assert!(!format!("{told:?}").contains(VALUE));
+    let log = it.store.audit(None, None, 1).unwrap();
+    assert_eq!(log[0].detail.as_deref(), Some("TOKEN=… level=…"));
+    let unset = BTreeSet::from(["TOKEN".parse().unwrap()]);
+    it.store.change_settings(&by(), &id, &BTreeMap::new(), &unset).unwrap();
+    assert_eq!(it.store.settings(&id, None, 10).unwrap().len(), 1);
+}
+
+#[test]
+fn another_key_opens_nothing() {
+    let it = Fixture::new();
+    let other = Key::parse(&"08".repeat(32)).unwrap();
+    let opened = Store::open(&it.folder.path().join("state"), other);
+    assert!(matches!(opened.map(drop), Err(StoreError::Key)));
+}
+
+#[test]
+fn settings_are_bounded() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let change = |set: &BTreeMap<_, _>| it.store.change_settings(&by(), &id, set, &BTreeSet::new());
+    let long = settings(&[("a", &"x".repeat((64 << 10) + 1), false)]);
+    assert!(matches!(change(&long), Err(StoreError::Invalid(_))));
+    it.quotas("acme", |quotas| quotas.settings = 1);
+    let two = settings(&[("a", "1", false), ("b", "2", true)]);
+    assert!(matches!(change(&two), Err(StoreError::Quota { quota: "settings", .. })));
+    assert!(it.store.settings(&id, None, 10).unwrap().is_empty());
+    change(&settings(&[("a", "1", false)])).unwrap();
+    change(&settings(&[("a", "2", false)])).unwrap();
+}
+
+#[test]
+fn the_same_request_again_is_answered_alike() {
+    let it = Fixture::new();
+    assert!(it.store.answered("t", "k", b"request").unwrap().is_none());
+    it.store.keep_answer("t", "k", b"request", VALUE.as_bytes()).unwrap();
+    let found = it.store.answered("t", "k", b"request").unwrap().unwrap();
+    assert_eq!(*found.answer, VALUE.as_bytes());
+    let other = it.store.answered("t", "k", b"another").map(drop);
+    assert!(matches!(other, Err(StoreError::Idempotency)));
+    assert!(it.store.answered("u", "k", b"request").unwrap().is_none());
+}

@@ -1,0 +1,129 @@
+//! Tenants, tokens, and the log of changes.
+
+use dayfly_model::platform::Quotas;
+use dayfly_store::{StoreError, TokenScope, TokenText};
+
+use crate::{Fixture, app, by, open, tenant};
+
+#[test]
+fn a_token_is_valid_until_it_is_revoked_or_expires() {
+    let it = Fixture::new();
+    let owner = tenant("acme");
+    let make = |expires| {
+        it.store.make_token(&by(), Some(&owner), "ci", TokenScope::Deploy, expires).unwrap()
+    };
+    let (token, text) = make(None);
+    let found = it.store.authenticate(&text).unwrap().unwrap();
+    assert_eq!((&found.id, found.tenant.as_ref()), (&token.id, Some(&owner)));
+    assert_eq!(found.scope, TokenScope::Deploy);
+    let (_, expired) = make(Some(1));
+    assert!(it.store.authenticate(&expired).unwrap().is_none());
+    let listed = it.store.tokens(Some(&owner), None, 10).unwrap();
+    assert!(listed.iter().any(|other| other.id == token.id && other.used_ms.is_some()));
+    // Another tenant's, and the operator's, is not there.
+    for other in [Some(&tenant("other")), None] {
+        let removed = it.store.remove_token(&by(), other, &token.id);
+        assert!(matches!(removed, Err(StoreError::NotFound(_))));
+    }
+    it.store.remove_token(&by(), Some(&owner), &token.id).unwrap();
+    assert!(it.store.authenticate(&text).unwrap().is_none());
+}
+
+#[test]
+fn a_wrong_token_is_none_however_it_is_wrong() {
+    let it = Fixture::new();
+    let (_, text) = it.store.make_token(&by(), None, "op", TokenScope::Admin, None).unwrap();
+    let right = text.as_str();
+    let mut last = right.to_owned();
+    let end = if last.ends_with('A') { 'B' } else { 'A' };
+    last.pop();
+    last.push(end);
+    for wrong in ["", "dayfly_", &right[1..], &right.to_uppercase(), &format!("{right}A"), &last] {
+        assert!(it.store.authenticate(&TokenText::new(wrong)).unwrap().is_none(), "{wrong}");
+    }
+    assert!(it.store.authenticate(&TokenText::new(right)).unwrap().is_some());
+}
+
+#[test]
+fn no_token_is_on_the_disk() {
+    let it = Fixture::new();
+    let (token, text) = it.store.make_token(&by(), None, "op", TokenScope::Admin, None).unwrap();
+    let secret = text.as_str().rsplit('_').next().unwrap().as_bytes().to_owned();
+    let (folder, mut found_id) = (it.folder.path().join("state"), false);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = std::fs::read(&path).unwrap();
+            let has = |what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+            assert!(!has(&secret), "{}", path.display());
+            found_id |= has(token.id.as_bytes());
+        }
+    }
+    assert!(found_id, "the test looks at the right files");
+}
+
+#[test]
+fn the_operator_is_never_locked_out() {
+    let it = Fixture::new();
+    assert!(!it.store.has_operator(true).unwrap());
+    let make =
+        |scope, expires| it.store.make_token(&by(), None, "op", scope, expires).unwrap().0.id;
+    let (first, reads) = (make(TokenScope::Admin, None), make(TokenScope::Read, None));
+    make(TokenScope::Admin, Some(i64::MAX));
+    let refused = it.store.remove_token(&by(), None, &first);
+    assert!(matches!(refused, Err(StoreError::InUse(_))));
+    // One that nobody has used may have been lost before anybody saw it.
+    assert!(it.store.has_operator(true).unwrap() && !it.store.has_operator(false).unwrap());
+    it.store.remove_token(&by(), None, &reads).unwrap();
+    make(TokenScope::Admin, None);
+    it.store.remove_token(&by(), None, &first).unwrap();
+}
+
+#[test]
+fn every_quota_says_which_it_is() {
+    let it = Fixture::new();
+    it.quotas("acme", |quotas| {
+        (quotas.apps, quotas.tokens) = (1, 1);
+    });
+    it.store.make_app(&by(), &app("a")).unwrap();
+    it.store.make_app(&by(), &app("a")).unwrap();
+    let beyond = it.store.make_app(&by(), &app("b")).unwrap_err();
+    assert!(matches!(beyond, StoreError::Quota { quota: "apps", limit: 1, needed: 2 }));
+    let token = || it.store.make_token(&by(), Some(&tenant("acme")), "t", TokenScope::Read, None);
+    token().unwrap();
+    assert!(matches!(token(), Err(StoreError::Quota { quota: "tokens", .. })));
+}
+
+#[test]
+fn tenants_come_and_go_and_all_of_it_is_in_the_log() {
+    let it = Fixture::new();
+    let again = it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), true);
+    assert!(matches!(again, Err(StoreError::Taken(_))));
+    it.store.make_app(&by(), &app("a")).unwrap();
+    let in_use = it.store.remove_tenant(&by(), &tenant("acme"));
+    assert!(matches!(in_use, Err(StoreError::InUse(_))));
+    it.store.remove_app(&by(), &app("a")).unwrap();
+    it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
+    let names = it.store.tenants(None, 10).unwrap().into_iter().map(|it| it.name.to_string());
+    assert_eq!(names.collect::<Vec<_>>(), ["other"]);
+
+    let log = it.store.audit(Some(&tenant("acme")), None, 10).unwrap();
+    let said: Vec<_> = log.iter().map(|it| (&*it.action, &*it.object)).collect();
+    assert_eq!(
+        said,
+        [
+            ("tenant.remove", "acme"),
+            ("app.remove", "a"),
+            ("app.make", "a"),
+            ("tenant.make", "acme")
+        ]
+    );
+    let by = &log[0].by;
+    assert_eq!(by.token.as_deref(), Some("t1"));
+    assert_eq!(by.source.as_deref(), Some("192.0.2.1"));
+    let older = it.store.audit(Some(&tenant("acme")), Some(log[1].id), 1).unwrap();
+    assert_eq!(older[0].id, log[2].id);
+    // Opened again, it is all there.
+    let again = open(&it.folder.path().join("state"));
+    assert_eq!(again.audit(None, None, 10).unwrap().len(), 5);
+}

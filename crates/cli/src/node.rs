@@ -12,7 +12,6 @@ use crate::app::folder_of;
 use crate::clients::ClientArgs;
 use crate::descriptors::Descriptors;
 use crate::harden::Needs;
-use crate::report;
 use crate::residency::ResidencyArgs;
 
 /// What guests may hold open, for each instance that may run: few have any files, some have many.

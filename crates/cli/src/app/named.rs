@@ -99,7 +99,7 @@ impl AppSource {
     }
 
     /// The package of a registry that PATH names, if it names no file.
-    fn reference(&self) -> Result<Option<Reference>> {
+    pub(super) fn reference(&self) -> Result<Option<Reference>> {
         let path = self.path();
         let Some(text) = path.to_str().filter(|_| !path.exists()) else { return Ok(None) };
         match text.parse() {

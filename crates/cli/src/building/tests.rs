@@ -143,7 +143,7 @@ fn what_is_no_longer_wanted_is_killed_with_all_that_it_started() {
 
 #[test]
 fn values_of_variables_are_for_no_command() {
-    let removed = |name: &str| VALUES.iter().any(|prefix| name.as_bytes().starts_with(prefix));
+    let removed = |name: &str| SECRETS.iter().any(|prefix| name.as_bytes().starts_with(prefix));
     assert!(removed("DAYFLY_VARIABLE_TOKEN") && removed("SPIN_VARIABLE_TOKEN"));
     assert!(!removed("DAYFLY_CACHE_DIR") && !removed("PATH"));
 }

@@ -175,7 +175,7 @@ impl Scene<'_> {
         let mut backends = Backends::new(&app, values, state.to_owned(), config)?;
         let rehearsal: Arc<dyn Rehearsal> = seen.clone();
         backends.rehearsal = Some(rehearsal);
-        Ok((Release { app, images, backends }, seen))
+        Ok((Release { app, images, backends: Arc::new(backends) }, seen))
     }
 }
 
@@ -203,12 +203,12 @@ impl<'s> Stage<'s> {
             }
         }
         let app = release.app.clone();
-        let host = Host::activate(&company.engine, release, &config()).map_err(report::hinted)?;
+        let host = Host::activate(&company.engine, release, &config(&app)).map_err(report::hinted)?;
         let (url, shutdown) = (host.url(), Shutdown::new());
         let thread = thread::Builder::new().name("tested".to_owned());
         let serving = thread.spawn({
             let shutdown = shutdown.clone();
-            move || host.run(shutdown)
+            move || host.run(&shutdown)
         })?;
         let serving = Some(serving);
         Ok(Self { app, seen, url, key_values, queues, sqlite, shutdown, serving, scene })
@@ -234,7 +234,7 @@ fn run_sql(databases: &Databases, label: &str, statement: &Content) -> Result<()
 }
 
 /// How the host of a test serves: for one client, on one thread.
-fn config() -> HostConfig {
+fn config(app: &App) -> HostConfig {
     let http = ServerConfig {
         listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))],
         threads: 1,
@@ -251,6 +251,7 @@ fn config() -> HostConfig {
         max_descriptors: 4096,
         arguments: Vec::new(),
         residency: ResidencyConfig { bytes: u64::MAX, count: usize::MAX, idle: IDLE },
+        apps: Apps::one(app),
     }
 }
 

@@ -52,7 +52,8 @@ impl StoreArgs {
         let data = || Some(ProjectDirs::from("", "", "dayfly")?.data_local_dir().join("platform"));
         let folder = self.state_dir.clone().or_else(data);
         let folder = folder.context("this system has no folder for data: use `--state-dir`")?;
-        std::path::absolute(&folder).with_context(|| format!("failed to find `{}`", folder.display()))
+        std::path::absolute(&folder)
+            .with_context(|| format!("failed to find `{}`", folder.display()))
     }
 
     /// Opens the store.
@@ -63,9 +64,8 @@ impl StoreArgs {
         let folder = self.folder()?;
         let store = Store::open(&folder, self.key(&folder)?);
         store.map_err(|error| {
-            let hint = matches!(error, dayfly_store::StoreError::Key).then_some(
-                "name the right one by `--secrets-key-file` or `--secrets-key-command`",
-            );
+            let hint = matches!(error, dayfly_store::StoreError::Key)
+                .then_some("name the right one by `--secrets-key-file` or `--secrets-key-command`");
             let error = anyhow::Error::from(error);
             report::hint(error.context(format!("failed to open `{}`", folder.display())), hint)
         })

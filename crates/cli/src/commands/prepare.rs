@@ -94,7 +94,9 @@ impl Prepare {
                 Said::Ready(ready)
             }
             // Whoever made the release learns nothing of where it lies here.
-            Err(error) => Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), ".")),
+            Err(error) => {
+                Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), "."))
+            }
         };
         output::json(&serde_json::to_value(&said)?)?;
         Ok(ExitCode::SUCCESS)

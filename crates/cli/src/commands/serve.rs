@@ -164,12 +164,10 @@ impl Serve {
         let mut needs = Needs::default();
         self.node.needs(&mut needs);
         let telemetry = telemetry::build_for(service(), &mut needs)?;
-        let config = self.node.config((&self.clients, &self.residency), Purpose {
-            apps: Apps::Many,
-            components: 0,
-            telemetry,
-            arguments: &[],
-        });
+        let config = self.node.config(
+            (&self.clients, &self.residency),
+            Purpose { apps: Apps::Many, components: 0, telemetry, arguments: &[] },
+        );
         let (harden, base_domain) = (self.harden, self.base_domain);
         let status = node::run(node::Parts { store, engine, config, needs, harden, base_domain })?;
         Ok(ExitCode::from(status))

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_host::{AppKey, Plane, Shutdown};
-use dayfly_model::platform::{AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure};
+use dayfly_model::platform::{
+    AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
+};
 use dayfly_store::Store;
 
 use super::release;
@@ -102,12 +104,16 @@ impl Reconciler {
         let former = self.plane.backends(&key);
         let hosts = std::iter::once(activation.app.host(&self.base_domain))
             .chain(activation.domains.iter().map(ToString::to_string));
-        let rollout = release::rollout(activation, hosts.collect(), release::Around {
-            folder: &|id| self.store.release_folder(id),
-            state: self.store.state_folder(activation.number),
-            there: &there,
-            former: former.as_deref(),
-        })?;
+        let rollout = release::rollout(
+            activation,
+            hosts.collect(),
+            release::Around {
+                folder: &|id| self.store.release_folder(id),
+                state: self.store.state_folder(activation.number),
+                there: &there,
+                former: former.as_deref(),
+            },
+        )?;
         self.plane.put(&key, rollout).map_err(crate::node::hinted)?;
         Ok(())
     }

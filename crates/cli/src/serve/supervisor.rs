@@ -145,7 +145,12 @@ impl Supervisor {
         *running = None;
         let status = status.map(|status| status.to_string()).unwrap_or_default();
         let pause = watch.dead();
-        tracing::error!(role = role.as_str(), status, ?pause, "a process died, and is started again");
+        tracing::error!(
+            role = role.as_str(),
+            status,
+            ?pause,
+            "a process died, and is started again"
+        );
     }
 
     async fn again(

@@ -209,7 +209,9 @@ pub(crate) fn text(failed: &[NotBuilt]) -> String {
     let mut text = String::new();
     for NotBuilt { components, reason, output } in failed {
         let _ = writeln!(text, "{components}: {reason}");
-        output.lines().for_each(|line| drop(writeln!(text, "  {line}")));
+        for line in output.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     text
 }

@@ -137,7 +137,9 @@ impl Watched {
             let glob =
                 GlobBuilder::new(&format!("{base}/{pattern}")).literal_separator(true).build();
             // The model has checked that it is one.
-            globs.extend(glob.ok());
+            if let Ok(glob) = glob {
+                globs.add(glob);
+            }
         }
         Self { folder, globs: globs.build().ok(), roots }
     }

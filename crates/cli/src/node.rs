@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use dayfly_host::{ActivateError, Apps, HostConfig, ListenAddr, ServerConfig, TlsConfig};
+use dayfly_host::{Apps, HostConfig, ListenAddr, ServerConfig, TlsConfig};
 use dayfly_telemetry::Telemetry;
 
 use crate::app::folder_of;

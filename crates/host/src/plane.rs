@@ -355,7 +355,10 @@ impl Inner {
         let mut served = slot.served();
         let metrics = opened.metrics();
         let aims = match self.has_begun.load(Relaxed) {
-            true => served.events.take_over(opened, &self.crew)?,
+            true => {
+                served.waiting = None;
+                served.events.take_over(opened, &self.crew)?
+            }
             false => {
                 served.waiting = Some(opened);
                 Vec::new()

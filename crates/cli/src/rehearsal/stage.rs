@@ -17,8 +17,8 @@ use dayfly_capabilities::{Backends, Rehearsal};
 use dayfly_engine::Engine;
 use dayfly_forge::fetch::Fetched;
 use dayfly_host::{
-    Host, HostConfig, ListenAddr, Outcome, Release, ResidencyConfig, ServeError, ServerConfig,
-    Shutdown,
+    Apps, Host, HostConfig, ListenAddr, Outcome, Release, ResidencyConfig, ServeError,
+    ServerConfig, Shutdown,
 };
 use dayfly_model::runtime_config::{
     KeyValueStore, LlmApi, LlmCompute, Messaging, MessagingKind, Secret, SqliteDatabase,
@@ -203,7 +203,8 @@ impl<'s> Stage<'s> {
             }
         }
         let app = release.app.clone();
-        let host = Host::activate(&company.engine, release, &config(&app)).map_err(report::hinted)?;
+        let host =
+            Host::activate(&company.engine, release, &config(&app)).map_err(report::hinted)?;
         let (url, shutdown) = (host.url(), Shutdown::new());
         let thread = thread::Builder::new().name("tested".to_owned());
         let serving = thread.spawn({

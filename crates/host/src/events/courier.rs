@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -49,8 +49,8 @@ pub(crate) struct Courier {
     pub(super) manner: Manner,
     pub(super) workers: Arc<Workers>,
     pub(super) ending: Ending,
-    /// Since when its trigger is there; what was due before is not its own.
-    pub(super) since: SystemTime,
+    /// Up to when what was due was brought, by this trigger or by the one in whose place it is.
+    pub(super) reached: Mutex<SystemTime>,
     /// Gives back whatever is still under way.
     pub(super) cut: CancellationToken,
 }
@@ -174,9 +174,15 @@ impl Courier {
         self.aim.load_full()
     }
 
-    /// Since when the trigger is there.
-    pub(crate) const fn since(&self) -> SystemTime {
-        self.since
+    /// Up to when what was due was brought.
+    pub(crate) fn reached(&self) -> SystemTime {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that what was due then needs no other to bring it.
+    pub(crate) fn reach(&self, due: SystemTime) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        *reached = due.max(*reached);
     }
 
     /// The trigger's id.

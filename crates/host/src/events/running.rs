@@ -25,6 +25,9 @@ use super::workers::Workers;
 use super::{Aim, Courier, Ending, Opened, Ready, replays};
 use crate::{ServeError, Shutdown};
 
+/// Of what was due for so long when a trigger ended, it may have brought none.
+const UNREACHED: Duration = Duration::from_secs(2);
+
 /// How long what is cut off may take to be given back to its source.
 const GIVE_BACK: Duration = Duration::from_secs(5);
 
@@ -135,13 +138,16 @@ impl AppEvents {
         }
         stopped.extend(former.into_values());
         left.extend(stopped.iter().map(|running| running.courier.aim()));
-        let since = SystemTime::now();
+        let couriers = stopped.iter().map(|running| &running.courier);
+        let former: HashMap<Arc<str>, Arc<Courier>> =
+            couriers.map(|courier| (courier.trigger().clone(), courier.clone())).collect();
         let freed = self.stop(stopped, crew, &workers);
         for ready in begun {
             let id = ready.id.clone();
             let is_deaf = is_rehearsed && !ready.is_of_queue;
-            let running =
-                Running::begin(ready, &workers, self.owner.as_ref(), (since, &freed, is_deaf));
+            let before = (former.get(&id).cloned(), &freed);
+            let owner = self.owner.as_ref();
+            let running = Running::begin(ready, &workers, owner, before, is_deaf);
             self.running.insert(id, running);
         }
         self.deliver_sends(&workers);
@@ -226,10 +232,11 @@ impl Running {
         ready: Ready,
         workers: &Arc<Workers>,
         owner: Option<&Arc<Owner>>,
-        (since, freed, is_deaf): (SystemTime, &CancellationToken, bool),
+        (former, freed): (Option<Arc<Courier>>, &CancellationToken),
+        is_deaf: bool,
     ) -> Self {
         let Ready { id, source, identity, delivery, aim, metrics, line, .. } = ready;
-        let shutdown = Shutdown::new();
+        let (shutdown, now) = (Shutdown::new(), SystemTime::now());
         let (room, manner, gathered) = manner(&delivery);
         let courier = Arc::new(Courier {
             trigger: id,
@@ -240,7 +247,7 @@ impl Running {
             manner,
             workers: workers.clone(),
             ending: Ending(shutdown.clone()),
-            since,
+            reached: Mutex::new(now),
             cut: CancellationToken::new(),
         });
         let gatherer = gathered
@@ -250,6 +257,10 @@ impl Running {
         let (taker, freed, owner) = (courier.clone(), freed.clone(), owner.cloned());
         let take = async move {
             freed.cancelled().await;
+            if let Some(former) = former {
+                let mut reached = taker.reached.lock().unwrap_or_else(PoisonError::into_inner);
+                *reached = former.reached().max(now - UNREACHED);
+            }
             if taker.ending().is_here() {
                 return;
             }

@@ -75,7 +75,7 @@ impl Source for Cron {
 
 impl Cron {
     async fn keep_time(&self, courier: &Arc<Courier>) {
-        let mut last = DateTime::<Utc>::from(courier.since());
+        let mut last = DateTime::<Utc>::from(courier.reached());
         if self.source.makes_up {
             match self.notes.noted() {
                 Some(noted) => last = noted,
@@ -100,6 +100,7 @@ impl Cron {
                 }
                 Step::Missed(due) => {
                     tracing::warn!(trigger = self.trigger, %due, "a scheduled event was missed");
+                    courier.reach(last.into());
                     continue;
                 }
                 Step::Wake(due) => due,
@@ -111,6 +112,7 @@ impl Cron {
                     Err(_) => {
                         let trigger = &*self.trigger;
                         tracing::warn!(trigger, %due, "skipped: the handler of the last event still runs");
+                        courier.reach(due.into());
                         continue;
                     }
                 },
@@ -137,6 +139,7 @@ impl Cron {
                 return;
             }
             let Some(leave) = courier.leave_to_begin().await else { return };
+            courier.reach(due.into());
             courier.bring(leave, event.into(), async move |settled| {
                 if settled != Settled::Back {
                     notes.note(due);

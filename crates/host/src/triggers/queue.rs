@@ -53,19 +53,14 @@ impl Source for Queue {
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
-        Box::pin(async move {
-            let ending = courier.ending();
-            tokio::select! {
-                () = self.take(&courier) => {}
-                () = ending.came() => {}
-            }
-        })
+        Box::pin(async move { self.take(&courier).await })
     }
 }
 
 impl Queue {
+    /// Takes messages until the end is asked for; none is taken and not brought.
     async fn take(&self, courier: &Arc<Courier>) {
-        let mut puts = self.owner.puts();
+        let (mut puts, ending) = (self.owner.puts(), courier.ending());
         while let Some((leave, most)) = courier.leave_for_some(TOGETHER).await {
             puts.mark_unchanged();
             let most = u32::try_from(most).unwrap_or(1);
@@ -75,14 +70,18 @@ impl Queue {
                     let queue = &*self.name;
                     tracing::error!(queue, %error, "messages cannot be taken");
                     drop(leave);
-                    tokio::time::sleep(FAILED).await;
+                    ending.within(FAILED).await;
                     continue;
                 }
             };
             if messages.is_empty() {
                 drop(leave);
                 let until = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
-                let _ = tokio::time::timeout(until.unwrap_or(LOOK).min(LOOK), puts.changed()).await;
+                let until = until.unwrap_or(LOOK).min(LOOK);
+                tokio::select! {
+                    _ = tokio::time::timeout(until, puts.changed()) => {}
+                    () = ending.came() => {}
+                }
                 continue;
             }
             let mut leave = Some(leave);

@@ -33,7 +33,7 @@ async fn until_answered(server: &Running, path: &str, expected: u16, others: &[u
     let since = Instant::now();
     loop {
         let answer = server.get(path).await;
-        let status = answer.status.as_u16();
+        let status = answer.status;
         if status == expected {
             return;
         }

@@ -56,7 +56,7 @@ mod tests {
         let mut all =
             connection.prepare("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
         let rows = all.as_mut().unwrap().query_map([], |row| row.get(0)).unwrap();
-        rows.map(Result::unwrap).collect()
+        rows.map(|row: rusqlite::Result<String>| row.unwrap()).collect()
     }
 
     #[test]

@@ -140,7 +140,8 @@ impl Company {
         let scene = Scene { company: self, setup, models: None, state: tempfile::tempdir()? };
         let seen = |real| Recorder::new(real, &[]);
         let (release, _) = scene.release(seen)?;
-        let host = Host::activate(&self.engine, release, &config()).map_err(report::hinted)?;
+        let config = config(&release.app);
+        let host = Host::activate(&self.engine, release, &config).map_err(report::hinted)?;
         let loaded = host.preload(starting).into_iter();
         report::all(loaded.map(|loaded| loaded.map(drop).map_err(report::hinted))).map(drop)
     }

@@ -113,16 +113,20 @@ pub(crate) fn put_back(
     now: u64,
 ) -> Result<Activation> {
     let doing = || format!("roll `{}` back", app.app);
-    let mut shares = before.shares.iter();
-    let most = shares.next().map(|share| share.release.clone());
-    let back = session.client.roll_back(app, &Rollback { to: most }, Some(now));
-    let mut back = back.map_err(|error| failed(error, doing()))?;
-    // It had what it asks for, so nothing new is accepted.
-    for share in shares {
-        let (release, percent) = (share.release.clone(), share.percent);
-        let share = Activate { release, percent, accept: true };
-        let done = session.client.activate(app, &share, Some(back.generation));
+    if let [share] = &*before.shares {
+        let to = Rollback { to: Some(share.release.clone()) };
+        let back = session.client.roll_back(app, &to, Some(now));
+        return back.map_err(|error| failed(error, doing()));
+    }
+    // All of the traffic for the first, and then of that the others' shares. They had what they ask
+    // for, so nothing new is accepted.
+    let (mut back, mut generation) = (before.clone(), now);
+    for (index, share) in before.shares.iter().enumerate() {
+        let percent = if index == 0 { 100 } else { share.percent };
+        let share = Activate { release: share.release.clone(), percent, accept: true };
+        let done = session.client.activate(app, &share, Some(generation));
         back = done.map_err(|error| failed(error, doing()))?;
+        generation = back.generation;
     }
     Ok(back)
 }

@@ -58,6 +58,12 @@ async fn what_cannot_be_served_leaves_the_former_release() {
     assert_eq!(platform.release().await, "2");
     let apps = platform.json(&["apps"]).await;
     assert_eq!(apps[0]["active"]["state"], "serving");
+    // To what cannot be served nobody goes back, either.
+    let releases = platform.json(&["releases", "test"]).await;
+    let broken = releases[0]["id"].as_str().unwrap();
+    let said = platform.dayfly(&["rollback", "test", "--to", broken]).ends().await.with(1);
+    assert!(said.contains("what was active before is active again"), "{said}");
+    assert_eq!(platform.release().await, "2");
     // No WebAssembly at all.
     let odd = numbered(4, "", "").file("guest.wasm", "\0asm nothing");
     let said = platform.deploy(&odd, &[]).await.with(1);

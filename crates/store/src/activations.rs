@@ -98,7 +98,7 @@ impl Store {
             let current = app.active.shares.first().map(|share| share.release.as_str());
             let found = db.query_row(
                 "SELECT digest FROM history JOIN releases ON releases.id = release
-                 WHERE history.app = ?1 AND iif(?2 IS NULL, digest IS NOT ?3, digest = ?2)
+                 WHERE history.app = ?1 AND CASE WHEN ?2 IS NULL THEN digest IS NOT ?3 ELSE digest = ?2 END
                  ORDER BY history.id DESC LIMIT 1",
                 params![app.number, to.map(ReleaseId::as_str), current],
                 |row| row.get::<_, String>(0),

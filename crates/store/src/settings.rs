@@ -89,7 +89,7 @@ impl Store {
     ) -> Result<Vec<SettingView>> {
         self.read(|db| {
             let mut all = db.prepare_cached(
-                "SELECT name, iif(is_secret, NULL, value), set_ms FROM settings
+                "SELECT name, CASE WHEN is_secret THEN NULL ELSE value END, set_ms FROM settings
                  WHERE app = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
             )?;
             let number = app(db, id)?.number;

@@ -57,13 +57,14 @@ impl Env {
             value: Some(value),
             set_at: None,
         });
-        let count = set.len() + self.unset.len();
         let change = ChangeSettings { set: set.collect(), unset: self.unset };
         let active = session.client.change_settings(&app, &change);
         let active =
             active.map_err(|error| failed(error, format!("change variables of `{name}`")))?;
         let active = rollout::settle(&session, &app, active)?;
-        let text = format!("{count} variables of `{name}`");
+        let names = change.set.iter().map(|it| &it.name).chain(&change.unset);
+        let names: Vec<_> = names.map(|it| format!("`{it}`")).collect();
+        let text = format!("{} of `{name}`", names.join(", "));
         self.platform.tell(&active, "Changed", text)?;
         Ok(ExitCode::SUCCESS)
     }

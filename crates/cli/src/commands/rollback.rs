@@ -46,7 +46,7 @@ impl Rollback {
         let to = self.to.as_deref().map(|to| session.release(&app, to)).transpose()?;
         let active = session.client.roll_back(&app, &To { to }, Some(seen.generation));
         let active = active.map_err(|error| failed(error, doing()))?;
-        let active = rollout::wait(&session, &app, active, self.timeout)?.served(&app)?;
+        let active = rollout::take_effect(&session, &app, active, &seen, self.timeout)?;
         let text = format!("`{name}` to release {}", shares(&active));
         self.platform.tell(&active, "Rolled back", text)?;
         Ok(ExitCode::SUCCESS)

@@ -67,7 +67,8 @@ impl Secrets {
                 (ChangeSettings { set, unset: Vec::new() }, "Set", text)
             }
             Verb::Unset { names } => {
-                let text = format!("{} secrets of `{name}`", names.len());
+                let all: Vec<_> = names.iter().map(|it| format!("`{it}`")).collect();
+                let text = format!("{} of `{name}`", all.join(", "));
                 (ChangeSettings { set: Vec::new(), unset: names }, "Took away", text)
             }
         };

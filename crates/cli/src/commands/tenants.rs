@@ -154,14 +154,17 @@ fn show(tenant: &Tenant, json: bool) -> Result<()> {
     if json {
         return output::json(&all);
     }
-    let line = |name: &str, value: &Value| match value.as_u64().filter(|_| name.ends_with("_bytes"))
-    {
-        Some(bytes) => output::line(format_args!("{name:<20}  {}", Size(bytes))),
-        None => output::line(format_args!("{name:<20}  {}", value.to_string().trim_matches('"'))),
+    let line = |name: String, value: &Value| match value.as_u64() {
+        Some(bytes) if name.ends_with("_bytes") => {
+            output::line(format_args!("{name:<26}  {}", Size(bytes)))
+        }
+        _ => output::line(format_args!("{name:<26}  {}", value.to_string().trim_matches('"'))),
     };
-    let quotas = all.get("quotas").and_then(Value::as_object);
+    let quotas = all.get("quotas").and_then(Value::as_object).into_iter().flatten();
+    let quotas = quotas.map(|(name, value)| (format!("quota {name}"), value));
     let own = all.as_object().into_iter().flatten().filter(|it| it.0 != "quotas");
-    own.chain(quotas.into_iter().flatten()).try_for_each(|(name, value)| line(name, value))
+    let own = own.map(|(name, value)| (name.clone(), value));
+    own.chain(quotas).try_for_each(|(name, value)| line(name, value))
 }
 
 fn row(tenant: &Tenant) -> [String; 4] {

@@ -18,7 +18,7 @@ const SLOWEST: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(60);
 
 /// How a wait ended.
-pub(crate) enum Outcome {
+enum Outcome {
     /// It is served.
     Serving(Activation),
     /// It cannot be, for this reason.
@@ -33,7 +33,7 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// If the platform cannot be asked.
-pub(crate) fn wait(
+fn wait(
     session: &Session,
     app: &AppId,
     activation: Activation,
@@ -70,7 +70,7 @@ impl Outcome {
     ///
     /// # Errors
     /// If it is not served.
-    pub(crate) fn served(self, app: &AppId) -> Result<Activation> {
+    fn served(self, app: &AppId) -> Result<Activation> {
         let name = &app.app;
         match self {
             Self::Serving(activation) => Ok(activation),
@@ -85,6 +85,57 @@ impl Outcome {
                 anyhow!("somebody else has activated another release of `{name}` meanwhile"),
                 Some(format!("`dayfly releases {name}` shows what is active")),
             )),
+        }
+    }
+}
+
+/// Waits until what is active is served; if that does not come, what was active before is again.
+///
+/// # Errors
+/// If it is not served, with what came of that, or the platform cannot be asked.
+pub(crate) fn take_effect(
+    session: &Session,
+    app: &AppId,
+    active: Activation,
+    before: &Activation,
+    patience: Duration,
+) -> Result<Activation> {
+    let now = active.generation;
+    let outcome = wait(session, app, active, patience)?;
+    let does_not = matches!(outcome, Outcome::Failed(_) | Outcome::Late(_));
+    match outcome.served(app) {
+        Err(error) if does_not && now != before.generation => {
+            Err(undone(session, app, before, now, error))
+        }
+        served => served,
+    }
+}
+
+/// Puts back what was active before; the error with what came of that.
+fn undone(
+    session: &Session,
+    app: &AppId,
+    before: &Activation,
+    now: u64,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    let name = &app.app;
+    if before.shares.is_empty() {
+        let hint = format!(
+            "no release of `{name}` was active before, so this one stays, and is tried again when \
+             anything changes: `dayfly env {name}` and `dayfly secrets {name}` set what it may lack"
+        );
+        return report::hint(error, Some(hint));
+    }
+    match put_back(session, app, before, now) {
+        Ok(_) => {
+            let text = format!("`{name}` was rolled back: what was active before is active again");
+            error.context(text)
+        }
+        Err(failure) => {
+            report::print(&failure);
+            let hint = format!("`dayfly rollback {name}` activates the former release");
+            report::hint(error.context(format!("`{name}` could not be rolled back")), Some(hint))
         }
     }
 }
@@ -106,23 +157,22 @@ pub(crate) fn settle(session: &Session, app: &AppId, activation: Activation) -> 
 ///
 /// # Errors
 /// If the platform does not.
-pub(crate) fn put_back(
-    session: &Session,
-    app: &AppId,
-    before: &Activation,
-    now: u64,
-) -> Result<Activation> {
+fn put_back(session: &Session, app: &AppId, before: &Activation, now: u64) -> Result<Activation> {
     let doing = || format!("roll `{}` back", app.app);
-    let mut shares = before.shares.iter();
-    let most = shares.next().map(|share| share.release.clone());
-    let back = session.client.roll_back(app, &Rollback { to: most }, Some(now));
-    let mut back = back.map_err(|error| failed(error, doing()))?;
-    // It had what it asks for, so nothing new is accepted.
-    for share in shares {
-        let (release, percent) = (share.release.clone(), share.percent);
-        let share = Activate { release, percent, accept: true };
-        let done = session.client.activate(app, &share, Some(back.generation));
+    if let [share] = &*before.shares {
+        let to = Rollback { to: Some(share.release.clone()) };
+        let back = session.client.roll_back(app, &to, Some(now));
+        return back.map_err(|error| failed(error, doing()));
+    }
+    // All of the traffic for the first, and then of that the others' shares. They had what they ask
+    // for, so nothing new is accepted.
+    let (mut back, mut generation) = (before.clone(), now);
+    for (index, share) in before.shares.iter().enumerate() {
+        let percent = if index == 0 { 100 } else { share.percent };
+        let share = Activate { release: share.release.clone(), percent, accept: true };
+        let done = session.client.activate(app, &share, Some(generation));
         back = done.map_err(|error| failed(error, doing()))?;
+        generation = back.generation;
     }
     Ok(back)
 }

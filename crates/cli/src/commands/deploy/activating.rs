@@ -6,8 +6,7 @@ use dayfly_host::printable;
 
 use super::Deploy;
 use crate::output::Size;
-use crate::platform::rollout::{self, Outcome};
-use crate::platform::{Session, failed};
+use crate::platform::{Session, failed, rollout};
 use crate::report;
 
 impl Deploy {
@@ -31,45 +30,7 @@ impl Deploy {
             Activate { release: release.id.clone(), percent: self.percent, accept: self.accept };
         let active = session.client.activate(app, &activate, Some(before.generation));
         let active = active.map_err(|error| refused(error, app))?;
-        let generation = active.generation;
-        let outcome = rollout::wait(session, app, active, self.timeout)?;
-        let is_ours = matches!(outcome, Outcome::Failed(_) | Outcome::Late(_));
-        let served = outcome.served(app);
-        match served {
-            Err(error) if is_ours && generation != before.generation => {
-                Err(roll_back(session, app, before, generation, error))
-            }
-            served => served,
-        }
-    }
-}
-
-/// Puts back what was active before; the error with what came of that.
-fn roll_back(
-    session: &Session,
-    app: &AppId,
-    before: &Activation,
-    generation: u64,
-    error: anyhow::Error,
-) -> anyhow::Error {
-    let name = &app.app;
-    if before.shares.is_empty() {
-        let hint = format!(
-            "no release of `{name}` was active before, so this one stays, and is tried again when \
-             anything changes: `dayfly env {name}` and `dayfly secrets {name}` set what it may lack"
-        );
-        return report::hint(error, Some(hint));
-    }
-    match rollout::put_back(session, app, before, generation) {
-        Ok(_) => {
-            let text = format!("`{name}` was rolled back: its former release is active again");
-            error.context(text)
-        }
-        Err(failure) => {
-            report::print(&failure);
-            let hint = format!("`dayfly rollback {name}` activates the former release");
-            report::hint(error.context(format!("`{name}` could not be rolled back")), Some(hint))
-        }
+        rollout::take_effect(session, app, active, before, self.timeout)
     }
 }
 

@@ -58,18 +58,26 @@ async fn what_cannot_be_served_leaves_the_former_release() {
     assert_eq!(platform.release().await, "2");
     let apps = platform.json(&["apps"]).await;
     assert_eq!(apps[0]["active"]["state"], "serving");
+    // To what cannot be served nobody goes back, either.
+    let releases = platform.json(&["releases", "test"]).await;
+    let broken = releases[0]["id"].as_str().unwrap();
+    let said = platform.dayfly(&["rollback", "test", "--to", broken]).ends().await.with(1);
+    assert!(said.contains("what was active before is active again"), "{said}");
+    assert_eq!(platform.release().await, "2");
     // No WebAssembly at all.
     let odd = numbered(4, "", "").file("guest.wasm", "\0asm nothing");
     let said = platform.deploy(&odd, &[]).await.with(1);
     assert!(said.contains("error"), "{said}");
     assert_eq!(platform.release().await, "2");
-    platform.done(&["rollback", "test"]).await;
     let releases = platform.json(&["releases", "test"]).await;
     assert_eq!(releases.as_array().unwrap().len(), 3, "{releases}");
+    assert_eq!(releases[1]["percent"], 100, "{releases}");
     // By the first digits of its digest.
     let first = releases[2]["id"].as_str().unwrap();
     platform.done(&["rollback", "test", "--to", &first[7..17]]).await;
     assert_eq!(platform.release().await, "1");
+    platform.done(&["rollback", "test"]).await;
+    assert_eq!(platform.release().await, "2");
     let said = platform.dayfly(&["rollback", "test", "--to", "000000"]).ends().await.with(1);
     assert!(said.contains("no release `000000`") && said.contains("dayfly releases"), "{said}");
     let said = platform.dayfly(&["rollback", "nothing"]).ends().await.with(1);
@@ -95,7 +103,7 @@ async fn what_asks_for_more_has_to_be_accepted() {
     let more = "allowed_outbound_hosts = [\"https://b.example\"]\nlimits = { memory = \"300MiB\" }";
     let app = numbered(2, more, "");
     let said = platform.deploy(&app, &[]).await.with(1);
-    for word in ["to reach `https://b.example:443`", "limit `memory` 300 MiB", "`--accept`"] {
+    for word in ["to reach `https://b.example`", "limit `memory` 300 MiB", "`--accept`"] {
         assert!(said.contains(word), "{said}");
     }
     assert_eq!(platform.release().await, "1");

@@ -122,28 +122,40 @@ async fn pull() {
 #[tokio::test]
 async fn login() {
     insta::assert_snapshot!(help("login").await, @r##"
-    Keep credentials for a registry, once it has accepted them
+    Keep credentials for a registry, or a token for a platform, once it has accepted them
 
-    They are kept where `docker login` keeps them and every tool of registries looks: in `config.json`
-    of `$DOCKER_CONFIG` or `~/.docker`, readable by the user alone.
+    Those for a registry are kept where `docker login` keeps them and every tool of registries looks: in
+    `config.json` of `$DOCKER_CONFIG` or `~/.docker`. Tokens for platforms (`dayfly serve`) are in
+    `dayfly/platforms.json` of the user's configuration folder. Either is readable by the user alone.
 
-    Usage: dayfly login --user <NAME> --password-stdin <REGISTRY>
+    Usage: dayfly login [OPTIONS] <REGISTRY|URL>
 
     Arguments:
-      <REGISTRY>
-              The registry's host, with a port if it is not the usual one
+      <REGISTRY|URL>
+              The registry's host, with a port if it is not the usual one; or the URL of a platform's
+              admin API
 
     Options:
       -u, --user <NAME>
-              The user's name there
+              The user's name at the registry
 
           --password-stdin
               Read the password, or a token, from standard input: on a command line others could see it
+
+          --token-stdin
+              Read the platform's token from standard input [default: DAYFLY_TOKEN, or what is entered]
+
+          --tenant <NAME>
+              Whose apps commands mean that do not say so [default: those of the token's tenant, or of
+              `default`]
+
+              [env: DAYFLY_TENANT=]
 
       -h, --help
               Print help (see a summary with '-h')
 
     Example:
       dayfly login ghcr.io -u me --password-stdin < token.txt
+      dayfly login https://admin.apps.example.com
     "##);
 }

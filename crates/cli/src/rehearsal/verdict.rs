@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(differing("a\nb\nc\nd\n", "a\nb\nx\nd\n"), ["  b", "- c", "+ x", "  d"]);
         assert_eq!(differing("a", "a\nb"), ["  a", "+ b"]);
         assert_eq!(differing("a\na", "a"), ["  a", "- a"]);
-        assert_eq!(differing("hello\n", "hello"), ["- \"hello\"", "+ \"hello\""]);
+        assert_eq!(differing("hello\n", "hello"), ["- \"hello\\n\"", "+ \"hello\""]);
     }
 }

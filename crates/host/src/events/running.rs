@@ -38,10 +38,13 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) struct Crew {
     count: usize,
     grace: Duration,
-    started: Mutex<Option<(Arc<Workers>, Vec<JoinHandle<()>>)>>,
+    started: Mutex<Option<Started>>,
     /// How many triggers end before others begin.
     winding_up: Arc<AtomicUsize>,
 }
+
+/// The threads, and what ends them.
+type Started = (Arc<Workers>, Vec<JoinHandle<()>>);
 
 /// The event triggers of one app.
 #[derive(Default)]

@@ -208,7 +208,7 @@ mod tests {
              [[trigger.http]]\nroute = \"/c\"\ncomponent = \"c\"\n\
              [component.a]\nsource = \"rust/target/a.wasm\"\n\
              build = { command = \"make\", workdir = \"rust\", \
-             watch = [\"src/**/*.rs\", \"../shared/*.txt\", \"Cargo.toml\"] }\n\
+             watch = [\"src/**/*.rs\", \"Cargo.toml\"] }\n\
              [component.b]\nsource = \"b/b.wasm\"\nbuild = { command = \"make\", workdir = \"b\" }\n\
              [component.c]\nsource = \"scripts/c.py\"\n",
         )
@@ -233,7 +233,7 @@ mod tests {
             ("rust/src/lib.rs", build("a")),
             ("rust/src/deep/er.rs", build("a")),
             ("rust/Cargo.toml", build("a")),
-            ("shared/x.txt", build("a")),
+            ("shared/x.txt", Changes::default()),
             ("rust/other/lib.rs", Changes::default()),
             ("rust/target/a.wasm", source()),
             ("rust/target/other", Changes::default()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use dayfly_engine::Digest;
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::inputs::is_passed_over;
@@ -162,16 +162,21 @@ impl Watcher {
         if is_read {
             return Ok(());
         }
+        let is_gone = matches!(
+            event.kind,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+        );
         for path in event.paths {
             let is_deep =
                 path.parent().is_some_and(|folder| self.folders.get(folder) == Some(&true));
             let is_shown = path.file_name().is_some_and(|name| !is_passed_over(name));
-            if is_deep && is_shown && path.is_dir() && !self.folders.contains_key(&path) {
-                self.look_in_new(&path, touched, matter)?;
-            } else if self.folders.remove(&path).is_some() {
-                // It is looked at anew if one of its name comes.
+            // Another of its name may be there already.
+            if (is_gone || !path.is_dir()) && self.folders.remove(&path).is_some() {
                 let _ = self.notify.unwatch(&path);
                 touched.extend(self.known.keys().filter(|known| known.starts_with(&path)).cloned());
+            }
+            if is_deep && is_shown && path.is_dir() && !self.folders.contains_key(&path) {
+                self.look_in_new(&path, touched, matter)?;
             }
             touched.insert(path);
         }

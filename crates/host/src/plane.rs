@@ -97,7 +97,11 @@ impl Plane {
             has_begun: AtomicBool::new(false),
             activations: AtomicU64::new(0),
             url,
-            max_websockets: config.http.max_websockets(),
+            // Of an app: many leave one another some.
+            max_websockets: match config.apps {
+                Apps::One { .. } => config.http.max_websockets(),
+                Apps::Many => config.http.max_websockets().div_ceil(4),
+            },
             cores: config.http.workers(),
         }))
     }

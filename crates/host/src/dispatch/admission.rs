@@ -31,6 +31,7 @@ pub(super) struct Node {
     /// By depth: those of requests from outside first. At least one.
     running: Vec<Arc<Semaphore>>,
     instances: u32,
+    outside: u32,
 }
 
 impl Node {
@@ -58,7 +59,13 @@ impl Node {
         Arc::new(Self {
             running: shares.iter().map(running).collect(),
             instances: shares.iter().sum(),
+            outside: shares.first().copied().unwrap_or(0),
         })
+    }
+
+    /// How many places there are for requests from outside.
+    pub(super) const fn outside(&self) -> u32 {
+        self.outside
     }
 
     /// The places of a depth.

@@ -30,7 +30,6 @@ pub(crate) struct Resources {
     pub(super) max_wait: Duration,
     node: Arc<Node>,
     descriptors: Arc<Descriptors>,
-    max_instances: u32,
     apps: Apps,
 }
 
@@ -53,17 +52,20 @@ impl Resources {
             max_wait: config.http.max_lag,
             node,
             descriptors: Descriptors::new(config.max_descriptors),
-            max_instances: config.max_instances,
             apps: config.apps,
         })
     }
 
     /// The bounds of a component of an app that has so many.
     pub(super) fn admission(&self, concurrency: u32, components: usize) -> Admission {
-        let is_alone = components == 1 && matches!(self.apps, Apps::One { .. });
-        // One of several leaves the others a quarter.
-        let share = self.max_instances.saturating_mul(3).div_ceil(4);
-        let most = if is_alone { u32::MAX } else { share };
+        let places = self.node.outside();
+        let most = match self.apps {
+            Apps::One { .. } if components == 1 => u32::MAX,
+            // One of several leaves the others a quarter.
+            Apps::One { .. } => places.saturating_mul(3).div_ceil(4),
+            // Among the apps of strangers it has no more than that.
+            Apps::Many => places.div_ceil(4),
+        };
         Admission::new(concurrency.min(most), self.node.clone())
     }
 

@@ -15,8 +15,8 @@ use crate::process::Process;
 use crate::running::Running;
 use crate::tree::shared_cache;
 
-/// How long a command may take that is to end by itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command may take that is to end by itself: interpreters may have to be compiled first.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A command line of the binary. It listens on a free port, keeps its state in a folder of its
 /// own, compiles ahead of time, and shares the tests' artifact cache, unless told otherwise.

@@ -1,7 +1,5 @@
 //! `dayfly check`: what it says of apps that run, and of those that do not.
 
-use std::time::Duration;
-
 use dayfly_testing::App;
 use serde_json::Value;
 
@@ -133,9 +131,7 @@ async fn what_does_not_compile_is_told_when_asked() {
 async fn the_examples_can_run() {
     for example in std::fs::read_dir(dayfly_testing::workspace().join("examples")).unwrap() {
         let path = example.unwrap().path();
-        // Interpreters that no cache knows are compiled.
-        let check = with_interpreters().args(["check", "--compile"]).arg(&path);
-        let ended = check.patience(Duration::from_secs(400)).ends().await;
+        let ended = with_interpreters().args(["check", "--compile"]).arg(&path).ends().await;
         assert_eq!(ended.code, Some(0), "{}: {ended:#?}", path.display());
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_host::{AppKey, Plane, Shutdown};
+use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
     AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
 };
@@ -27,6 +28,7 @@ pub(super) struct Reconciler {
     store: Arc<Store>,
     plane: Plane,
     base_domain: String,
+    surroundings: RuntimeConfig,
     seen: Option<Generation>,
     served: BTreeMap<AppId, State>,
 }
@@ -39,8 +41,13 @@ struct State {
 }
 
 impl Reconciler {
-    pub(super) fn new(store: Arc<Store>, plane: Plane, base_domain: String) -> Self {
-        Self { store, plane, base_domain, seen: None, served: BTreeMap::new() }
+    pub(super) fn new(
+        store: Arc<Store>,
+        plane: Plane,
+        base_domain: String,
+        surroundings: RuntimeConfig,
+    ) -> Self {
+        Self { store, plane, base_domain, surroundings, seen: None, served: BTreeMap::new() }
     }
 
     /// Looks again and again, until the end is asked for.
@@ -112,6 +119,7 @@ impl Reconciler {
                 state: self.store.state_folder(activation.number),
                 there: &there,
                 former: former.as_deref(),
+                config: &self.surroundings,
             },
         )?;
         self.plane.put(&key, rollout).map_err(crate::report::hinted)?;

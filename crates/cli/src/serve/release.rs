@@ -28,6 +28,8 @@ pub(super) struct Around<'a> {
     pub(super) there: &'a [Arc<str>],
     /// What stands behind that.
     pub(super) former: Option<&'a Backends>,
+    /// What the operator says of every app's surroundings.
+    pub(super) config: &'a RuntimeConfig,
 }
 
 /// What the node is to serve.
@@ -67,13 +69,8 @@ fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Resu
     if !folder.is_dir() {
         return Err(anyhow!("release `{id}` is not laid out"));
     }
-    // Whoever reads why learns nothing of where it lies here.
-    let hidden = |error: anyhow::Error| {
-        let text = report::text(&error).replace(&*folder.to_string_lossy(), ".");
-        anyhow!(text)
-    };
-    let app = read(activation, &folder, &around.state).map_err(hidden)?;
-    made(activation, Arc::new(app), around).map_err(hidden)
+    let app = read(activation, &folder, &around.state)?;
+    made(activation, Arc::new(app), around)
 }
 
 /// Reads the app, with what its tenant sets and may have.
@@ -149,7 +146,7 @@ fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<R
         })
     });
     let images = report::all(images)?;
-    let config = RuntimeConfig::default();
+    let config = around.config.clone();
     let backends = match around.former {
         Some(former) => Backends::after(former, &app, variables, config)?,
         None => Backends::new(&app, variables, state, config)?,

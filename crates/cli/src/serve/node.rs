@@ -45,12 +45,27 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     }
     println!("{READY}");
     thread::scope(|scope| {
-        let serving = scope.spawn(|| node.run(&shutdown).inspect_err(|_| shutdown.start()));
-        reconciler.follow(&shutdown);
+        let serving = scope.spawn(|| {
+            let _end = EndOf(&shutdown);
+            node.run(&shutdown)
+        });
+        {
+            let _end = EndOf(&shutdown);
+            reconciler.follow(&shutdown);
+        }
         let outcome = serving.join().map_err(|_| anyhow!("a thread of the node failed"))??;
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }
         Ok(outcome.status)
     })
+}
+
+/// Ends the node where a thread of it ends, by a panic too: the supervisor starts it again.
+struct EndOf<'a>(&'a Shutdown);
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        self.0.start();
+    }
 }

@@ -91,6 +91,54 @@ impl Limits {
         }
     }
 
+    /// Lowers every limit to what `most` says, at most; one that it does not count stays.
+    pub fn lower_to(&mut self, most: &Self) {
+        // Each by its name, so that a new one is not forgotten.
+        let Self {
+            memory_bytes,
+            table_elements,
+            stack_bytes,
+            cpu,
+            instructions,
+            time,
+            concurrency,
+            body_bytes,
+            output_bytes,
+            header_bytes,
+            log_bytes,
+            log_rate_bytes,
+            files,
+            sockets,
+            outbound,
+            depth,
+            resources,
+            database_bytes,
+        } = most;
+        *self = Self {
+            memory_bytes: self.memory_bytes.min(*memory_bytes),
+            table_elements: self.table_elements.min(*table_elements),
+            stack_bytes: self.stack_bytes.min(*stack_bytes),
+            cpu: self.cpu.min(*cpu),
+            instructions: match (self.instructions, *instructions) {
+                (Some(own), Some(most)) => Some(own.min(most)),
+                (own, most) => own.or(most),
+            },
+            time: self.time.min(*time),
+            concurrency: self.concurrency.min(*concurrency),
+            body_bytes: self.body_bytes.min(*body_bytes),
+            output_bytes: self.output_bytes.min(*output_bytes),
+            header_bytes: self.header_bytes.min(*header_bytes),
+            log_bytes: self.log_bytes.min(*log_bytes),
+            log_rate_bytes: self.log_rate_bytes.min(*log_rate_bytes),
+            files: self.files.min(*files),
+            sockets: self.sockets.min(*sockets),
+            outbound: self.outbound.min(*outbound),
+            depth: self.depth.min(*depth),
+            resources: self.resources.min(*resources),
+            database_bytes: self.database_bytes.min(*database_bytes),
+        };
+    }
+
     /// The names of all limits, as a manifest spells them.
     pub const NAMES: [&'static str; 18] = [
         "memory",
@@ -171,6 +219,23 @@ mod tests {
             assert!(set && !seen.contains(&limits), "{name}");
             seen.push(limits);
         }
+    }
+
+    #[test]
+    fn every_limit_is_lowered() {
+        let usual = Limits::default();
+        for name in Limits::NAMES {
+            let mut limits = Limits::default();
+            let large = ["64MiB", "4000GiB", "4000000000", "5h"];
+            // Of a stack that is as large as may be, and of all else.
+            let set = large.iter().rev().any(|text| limits.set(name, text).is_ok());
+            assert!(set && limits != usual, "{name}");
+            limits.lower_to(&Limits { instructions: Some(1), ..usual.clone() });
+            assert_eq!(limits, Limits { instructions: Some(1), ..usual.clone() }, "{name}");
+        }
+        let mut small = Limits { files: 1, ..usual.clone() };
+        small.lower_to(&usual);
+        assert_eq!(small, Limits { files: 1, ..usual });
     }
 
     #[test]

@@ -42,7 +42,10 @@ pub(crate) fn writable(app: &mut App, state: &Path) -> Result<()> {
 
 /// A path as the name of one folder.
 fn one_name(path: &str) -> String {
-    path.replace('%', "%25").replace('/', "%2F")
+    match path {
+        "." | ".." => path.replace('.', "%2E"),
+        _ => path.replace('%', "%25").replace('/', "%2F"),
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +56,7 @@ mod tests {
     fn nothing_lies_within_another() {
         assert_eq!(one_name("me/app"), "me%2Fapp");
         assert_eq!(one_name("/"), "%2F");
+        assert_eq!(one_name(".."), "%2E%2E");
         assert_ne!(one_name("/a%2Fb"), one_name("/a/b"));
         let folder = |text: &str| folder(&text.parse().unwrap()).unwrap();
         assert!(!folder("a.example/me/app/logs").starts_with(folder("a.example/me/app")));

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use dayfly_control::ControlConfig;
 use dayfly_host::Apps;
-use dayfly_model::Limits;
 use dayfly_model::manifest::{parse_duration, parse_size};
 use dayfly_model::platform::DomainName;
+use dayfly_model::runtime_config::OutboundNetworking;
+use dayfly_model::{Limits, RuntimeConfig};
 use dayfly_telemetry::export::Service;
 
 use crate::clients::ClientArgs;
@@ -64,6 +66,12 @@ pub(crate) struct Serve {
     /// How clients reach the node, where something stands in front of it [default: as it listens]
     #[arg(long, env = "DAYFLY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+
+    /// Let apps reach this machine and private networks, as far as their manifests name them; without
+    /// it they reach public addresses only. For those who trust all their tenants: the admin API, and
+    /// what a cloud tells its machines, are there too
+    #[arg(long, env = "DAYFLY_ALLOW_PRIVATE_NETWORKS", value_parser = BoolishValueParser::new())]
+    allow_private_networks: bool,
 
     /// How many uploads are compiled at once
     #[arg(long, env = "DAYFLY_WORKERS", default_value_t = 2, value_name = "N")]
@@ -168,8 +176,10 @@ impl Serve {
             (&self.clients, &self.residency),
             Purpose { apps: Apps::Many, components: 0, telemetry, arguments: &[] },
         );
+        let surroundings = surroundings(self.allow_private_networks);
         let (harden, base_domain) = (self.harden, self.base_domain);
-        let status = node::run(node::Parts { store, engine, config, needs, harden, base_domain })?;
+        let parts = node::Parts { store, engine, config, needs, harden, base_domain, surroundings };
+        let status = node::run(parts)?;
         Ok(ExitCode::from(status))
     }
 
@@ -203,6 +213,13 @@ impl Serve {
         flags.extend(["--harden".into(), harden.into()]);
         flags
     }
+}
+
+/// What stands behind every app's grants.
+fn surroundings(allows_private_networks: bool) -> RuntimeConfig {
+    let block_private = !allows_private_networks;
+    let outbound_networking = OutboundNetworking { block_private, ..OutboundNetworking::default() };
+    RuntimeConfig { outbound_networking, ..RuntimeConfig::default() }
 }
 
 /// What exports call a node.
@@ -249,6 +266,17 @@ fn base_domain(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tenants_reach_public_addresses_only() {
+        let blocks = |allows, address: &str| {
+            surroundings(allows).outbound_networking.blocks(address.parse().unwrap())
+        };
+        for private in ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "::ffff:192.168.0.1"] {
+            assert!(blocks(false, private) && !blocks(true, private), "{private}");
+        }
+        assert!(!blocks(false, "1.1.1.1"));
+    }
 
     #[test]
     fn a_url_says_how_apps_are_reached() {

@@ -6,6 +6,7 @@ use std::thread;
 use anyhow::{Result, anyhow};
 use dayfly_engine::Engine;
 use dayfly_host::{HostConfig, Node, Shutdown};
+use dayfly_model::RuntimeConfig;
 use dayfly_store::Store;
 
 use super::READY;
@@ -21,11 +22,13 @@ pub(crate) struct Parts {
     pub(crate) needs: Needs,
     pub(crate) harden: Harden,
     pub(crate) base_domain: String,
+    /// What the operator says of every app's surroundings.
+    pub(crate) surroundings: RuntimeConfig,
 }
 
 /// Serves until the process is told to end; how it ended.
 pub(crate) fn run(parts: Parts) -> Result<u8> {
-    let Parts { store, engine, config, mut needs, harden, base_domain } = parts;
+    let Parts { store, engine, config, mut needs, harden, base_domain, surroundings } = parts;
     let node = Node::bind(&engine, &config)?;
     needs.write.push(store.folder().to_owned());
     needs.write.extend(engine.config().cache_dir.clone());
@@ -33,7 +36,8 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     needs.outbound = true;
     harden.apply(&needs)?;
     let shutdown = Shutdown::on_signals()?;
-    let mut reconciler = Reconciler::new(Arc::new(store), node.plane().clone(), base_domain);
+    let plane = node.plane().clone();
+    let mut reconciler = Reconciler::new(Arc::new(store), plane, base_domain, surroundings);
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
     for url in node.urls() {
@@ -41,12 +45,27 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     }
     println!("{READY}");
     thread::scope(|scope| {
-        let serving = scope.spawn(|| node.run(&shutdown).inspect_err(|_| shutdown.start()));
-        reconciler.follow(&shutdown);
+        let serving = scope.spawn(|| {
+            let _end = EndOf(&shutdown);
+            node.run(&shutdown)
+        });
+        {
+            let _end = EndOf(&shutdown);
+            reconciler.follow(&shutdown);
+        }
         let outcome = serving.join().map_err(|_| anyhow!("a thread of the node failed"))??;
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }
         Ok(outcome.status)
     })
+}
+
+/// Ends the node where a thread of it ends, by a panic too: the supervisor starts it again.
+struct EndOf<'a>(&'a Shutdown);
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        self.0.start();
+    }
 }

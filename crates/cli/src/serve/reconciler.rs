@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dayfly_host::{AppKey, Plane, Shutdown};
+use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
+use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
-    AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
+    Activation, AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
 };
 use dayfly_store::Store;
 
@@ -22,11 +23,15 @@ const PACE: Duration = Duration::from_millis(100);
 /// come since, or a server that it needs.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// The same, where it was the store that failed.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Follows a store.
 pub(super) struct Reconciler {
     store: Arc<Store>,
     plane: Plane,
     base_domain: String,
+    surroundings: RuntimeConfig,
     seen: Option<Generation>,
     served: BTreeMap<AppId, State>,
 }
@@ -34,13 +39,34 @@ pub(super) struct Reconciler {
 /// What the node did with an app.
 struct State {
     generation: Generation,
+    /// The [number](Activation::number) of the app that is served, or was to be; nothing where the
+    /// store never said.
+    number: Option<u64>,
     /// When it is tried again, if it could not be served.
     retry: Option<Instant>,
 }
 
+/// Why an app is not served as it is to be.
+struct Unserved {
+    error: anyhow::Error,
+    /// Whether another app has one of its hosts.
+    is_host_taken: bool,
+}
+
+impl From<anyhow::Error> for Unserved {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, is_host_taken: false }
+    }
+}
+
 impl Reconciler {
-    pub(super) fn new(store: Arc<Store>, plane: Plane, base_domain: String) -> Self {
-        Self { store, plane, base_domain, seen: None, served: BTreeMap::new() }
+    pub(super) fn new(
+        store: Arc<Store>,
+        plane: Plane,
+        base_domain: String,
+        surroundings: RuntimeConfig,
+    ) -> Self {
+        Self { store, plane, base_domain, surroundings, seen: None, served: BTreeMap::new() }
     }
 
     /// Looks again and again, until the end is asked for.
@@ -73,31 +99,88 @@ impl Reconciler {
         for app in gone {
             self.remove(&app);
         }
+        let mut waiting = Vec::new();
         for (app, generation) in stamps {
             let is_done = |state: &State| state.generation == generation && !is_due(state);
             if !self.served.get(&app).is_some_and(is_done) {
-                self.bring(&app)?;
+                waiting.extend(self.bring(&app, generation));
             }
+        }
+        // Whoever had their hosts may have given them up since.
+        for activation in waiting {
+            let served = self.put(&activation);
+            self.settle(&activation, served);
         }
         self.seen = Some(generation);
         Ok(())
     }
 
-    fn bring(&mut self, app: &AppId) -> Result<(), StoreFailure> {
-        let Some(activation) = self.store.activation(app)? else { return Ok(()) };
-        let generation = activation.generation;
-        let served = self.put(&activation);
-        let text = served.as_ref().err().map(report::text);
+    /// Serves what is active of an app; that, if it waits for a host that another app has. No failure
+    /// keeps those behind it from being served.
+    fn bring(&mut self, app: &AppId, generation: Generation) -> Option<Activation> {
+        let number = self.served.get(app).and_then(|state| state.number);
+        let retry = Some(Instant::now() + AGAIN);
+        let activation = match self.store.activation(app) {
+            Ok(activation) => activation?,
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::warn!(app = %app, "what is active of an app cannot be read: {error:#}");
+                self.served.insert(app.clone(), State { generation, number, retry });
+                return None;
+            }
+        };
+        // One of the same name that was made since has nothing of the former one's.
+        if number.is_some_and(|number| number != activation.number) && !self.remove(app) {
+            self.served.insert(app.clone(), State { generation, number, retry });
+            return None;
+        }
+        match self.put(&activation) {
+            Err(Unserved { is_host_taken: true, .. }) => Some(activation),
+            served => {
+                self.settle(&activation, served);
+                None
+            }
+        }
+    }
+
+    /// Remembers and notes what became of an activation.
+    fn settle(&mut self, activation: &Activation, served: Result<(), Unserved>) {
+        let Activation { app, generation, .. } = activation;
+        let text = served.err().map(|unserved| report::text(&unserved.error));
+        let retry = text.is_some().then(|| Instant::now() + RETRY);
+        let number = Some(activation.number);
+        self.served.insert(app.clone(), State { generation: *generation, number, retry });
         if let Some(text) = &text {
             tracing::warn!(app = %app, "a release cannot be served: {text}");
         }
-        self.store.note(app, generation, text.as_deref().map_or(Ok(()), Err))?;
-        let retry = text.is_some().then(|| Instant::now() + RETRY);
-        self.served.insert(app.clone(), State { generation, retry });
-        Ok(())
+        let text = text.map(|text| self.hidden(activation, text));
+        let noted = self.store.note(app, *generation, text.as_deref().map_or(Ok(()), Err));
+        if let Err(error) = noted {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(app = %app, "what became of a release cannot be noted: {error:#}");
+            if let Some(state) = self.served.get_mut(app) {
+                state.retry = Some(Instant::now() + AGAIN);
+            }
+        }
     }
 
-    fn put(&self, activation: &dayfly_model::platform::Activation) -> anyhow::Result<()> {
+    /// An error's text for the app's tenant, who learns nothing of where things lie here.
+    fn hidden(&self, activation: &Activation, text: String) -> String {
+        let releases = activation.shares.iter();
+        let releases = releases.map(|share| (self.store.release_folder(&share.release), "."));
+        let state = (self.store.state_folder(activation.number), "state");
+        let platform = (self.store.folder().to_owned(), "platform");
+        releases.chain([state, platform]).fold(text, |text, (place, word)| {
+            // Some errors name it as it is found behind links.
+            let text = match place.canonicalize() {
+                Ok(real) => text.replace(&*real.to_string_lossy(), word),
+                Err(_) => text,
+            };
+            text.replace(&*place.to_string_lossy(), word)
+        })
+    }
+
+    fn put(&self, activation: &Activation) -> Result<(), Unserved> {
         let key = key(&activation.app);
         let there = self.plane.apps().into_iter().find(|(app, _)| *app == key);
         let there = there.map(|(_, ids)| ids).unwrap_or_default();
@@ -112,17 +195,24 @@ impl Reconciler {
                 state: self.store.state_folder(activation.number),
                 there: &there,
                 former: former.as_deref(),
+                config: &self.surroundings,
             },
         )?;
-        self.plane.put(&key, rollout).map_err(crate::report::hinted)?;
-        Ok(())
+        let put = self.plane.put(&key, rollout);
+        put.map(drop).map_err(|error| {
+            let is_host_taken = matches!(error, ActivateError::HostTaken(_));
+            Unserved { error: report::hinted(error), is_host_taken }
+        })
     }
 
-    fn remove(&mut self, app: &AppId) {
-        match self.plane.remove(&key(app)) {
+    /// Serves an app no longer; whether that could be done.
+    fn remove(&mut self, app: &AppId) -> bool {
+        let removed = self.plane.remove(&key(app));
+        match &removed {
             Ok(_) => drop(self.served.remove(app)),
             Err(error) => tracing::warn!(app = %app, %error, "an app could not be taken away"),
         }
+        removed.is_ok()
     }
 }
 

@@ -12,7 +12,7 @@ use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_forge::fetch::Fetched;
 use dayfly_host::{GuestLog, Image, Part, Release, Rollout};
 use dayfly_model::platform::{Activation, Quotas, ReleaseId};
-use dayfly_model::{App, Component, RuntimeConfig};
+use dayfly_model::{App, Component, Limits, RuntimeConfig};
 
 use crate::app::{self, kept, targets};
 use crate::report;
@@ -28,6 +28,8 @@ pub(super) struct Around<'a> {
     pub(super) there: &'a [Arc<str>],
     /// What stands behind that.
     pub(super) former: Option<&'a Backends>,
+    /// What the operator says of every app's surroundings.
+    pub(super) config: &'a RuntimeConfig,
 }
 
 /// What the node is to serve.
@@ -67,13 +69,8 @@ fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Resu
     if !folder.is_dir() {
         return Err(anyhow!("release `{id}` is not laid out"));
     }
-    // Whoever reads why learns nothing of where it lies here.
-    let hidden = |error: anyhow::Error| {
-        let text = report::text(&error).replace(&*folder.to_string_lossy(), ".");
-        anyhow!(text)
-    };
-    let app = read(activation, &folder, &around.state).map_err(hidden)?;
-    made(activation, Arc::new(app), around).map_err(hidden)
+    let app = read(activation, &folder, &around.state)?;
+    made(activation, Arc::new(app), around)
 }
 
 /// Reads the app, with what its tenant sets and may have.
@@ -94,12 +91,42 @@ fn read(activation: &Activation, folder: &Path, state: &Path) -> Result<App> {
     Ok(app)
 }
 
+/// How many times its default a limit may be that has no quota.
+const MORE: u32 = 4;
+
+/// The longest that a request of a tenant may take, unless the default is more.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// Bounds a component by its tenant's quotas, which may have become smaller since it was uploaded.
 fn bound(component: &mut Component, quotas: &Quotas) {
-    let limits = &mut component.limits;
-    limits.memory_bytes = limits.memory_bytes.min(quotas.memory_bytes);
-    limits.cpu = limits.cpu.min(Duration::from_millis(quotas.cpu_ms));
-    limits.concurrency = limits.concurrency.min(quotas.concurrency);
+    let most = most(&Limits::of_source(&component.source), quotas);
+    component.limits.lower_to(&most);
+}
+
+/// The limits that no manifest of a tenant raises further.
+fn most(usual: &Limits, quotas: &Quotas) -> Limits {
+    let more = u64::from(MORE);
+    Limits {
+        memory_bytes: quotas.memory_bytes,
+        table_elements: usual.table_elements * more,
+        stack_bytes: usual.stack_bytes * more,
+        cpu: Duration::from_millis(quotas.cpu_ms),
+        // Whoever counts them has the CPU time as well.
+        instructions: None,
+        time: usual.time.max(LONGEST),
+        concurrency: quotas.concurrency,
+        body_bytes: usual.body_bytes * more,
+        output_bytes: usual.output_bytes * more,
+        header_bytes: usual.header_bytes * more,
+        log_bytes: usual.log_bytes * more,
+        log_rate_bytes: usual.log_rate_bytes * more,
+        files: usual.files * MORE,
+        sockets: usual.sockets * MORE,
+        outbound: usual.outbound * MORE,
+        depth: usual.depth * MORE,
+        resources: usual.resources * MORE,
+        database_bytes: usual.database_bytes * more,
+    }
 }
 
 fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<Release> {
@@ -119,7 +146,7 @@ fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<R
         })
     });
     let images = report::all(images)?;
-    let config = RuntimeConfig::default();
+    let config = around.config.clone();
     let backends = match around.former {
         Some(former) => Backends::after(former, &app, variables, config)?,
         None => Backends::new(&app, variables, state, config)?,
@@ -139,4 +166,23 @@ fn variables(activation: &Activation, app: &App) -> Result<Variables> {
         let is_missing = matches!(error, VariableError::Missing(_));
         report::hint(error, is_missing.then_some(hint))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_raises_no_limit_as_it_likes() {
+        let usual = Limits::default();
+        let quotas = Quotas::default();
+        let mut limits = Limits { time: Duration::from_secs(86_400), ..usual.clone() };
+        (limits.header_bytes, limits.resources, limits.concurrency) = (1 << 40, u32::MAX, u32::MAX);
+        limits.log_rate_bytes = 2 * usual.log_rate_bytes;
+        limits.lower_to(&most(&usual, &quotas));
+        assert_eq!(limits.time, LONGEST);
+        assert_eq!((limits.header_bytes, limits.resources), (512 << 10, 40_000));
+        assert_eq!(limits.concurrency, quotas.concurrency);
+        assert_eq!(limits.log_rate_bytes, 2 * usual.log_rate_bytes, "within what is allowed");
+    }
 }

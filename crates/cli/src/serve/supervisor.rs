@@ -40,6 +40,14 @@ struct Running {
     _rest: Lines<BufReader<ChildStdout>>,
 }
 
+/// All processes, when they are ready.
+struct Begun {
+    running: [Option<Running>; 2],
+    said: Vec<String>,
+    /// The flags that tell the control plane how the node is reached.
+    reached: Vec<OsString>,
+}
+
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -71,6 +79,52 @@ impl Supervisor {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
             _ => return Err(anyhow!("failed to listen to signals")),
         };
+        let begun = tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            begun = self.begin() => begun?,
+        };
+        told(&begun.said);
+        let Begun { mut running, reached, .. } = begun;
+        let mut watches = Role::ALL.map(|_| Watch::new());
+        loop {
+            let [node, control] = &mut running;
+            let due = tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                status = ended(node) => {
+                    self.died(Role::Node, status, node, &mut watches[0]);
+                    continue;
+                }
+                status = ended(control) => {
+                    self.died(Role::Control, status, control, &mut watches[1]);
+                    continue;
+                }
+                () = watches[0].due() => Role::Node,
+                () = watches[1].due() => Role::Control,
+            };
+            let [node_watch, control_watch] = &mut watches;
+            let more: &[OsString] = match due {
+                Role::Node => &[],
+                Role::Control => &reached,
+            };
+            let (running, watch) = match due {
+                Role::Node => (node, node_watch),
+                Role::Control => (control, control_watch),
+            };
+            // It may take minutes; one that is not ready yet ends with this.
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = self.again(due, more, running, watch) => {}
+            }
+        }
+        self.end(&mut running).await;
+        Ok(())
+    }
+
+    /// Starts all of them the first time.
+    async fn begin(&self) -> Result<Begun> {
         let node = self.start(Role::Node, &[]).await?;
         let mut said = node.said.clone();
         // Apps are told where they are reached, by which the node has found out.
@@ -78,32 +132,16 @@ impl Supervisor {
             Some(url) => vec!["--reached-by".into(), url.into()],
             None => Vec::new(),
         };
-        let mut control = match self.start(Role::Control, &reached).await {
-            Ok(control) => control,
+        match self.start(Role::Control, &reached).await {
+            Ok(mut control) => {
+                said.append(&mut control.said);
+                Ok(Begun { running: [Some(node), Some(control)], said, reached })
+            }
             Err(error) => {
                 self.end(&mut [Some(node), None]).await;
-                return Err(error);
-            }
-        };
-        said.append(&mut control.said);
-        told(&said);
-        let mut running = [Some(node), Some(control)];
-        let mut watches = Role::ALL.map(|_| Watch::new());
-        loop {
-            let [node, control] = &mut running;
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                status = ended(node) => self.died(Role::Node, status, node, &mut watches[0]),
-                status = ended(control) => self.died(Role::Control, status, control, &mut watches[1]),
-                () = watches[0].due() => self.again(Role::Node, &[], node, &mut watches[0]).await,
-                () = watches[1].due() => {
-                    self.again(Role::Control, &reached, control, &mut watches[1]).await;
-                }
+                Err(error)
             }
         }
-        self.end(&mut running).await;
-        Ok(())
     }
 
     async fn start(&self, role: Role, more: &[OsString]) -> Result<Running> {

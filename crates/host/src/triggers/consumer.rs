@@ -14,6 +14,9 @@ use crate::events::Opening;
 /// How many processes there may be.
 const MOST: u32 = 1000;
 
+/// The longest name of a folder that file systems take, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// A name that no other process has.
 pub(crate) struct Consumer {
     pub(super) name: String,
@@ -33,7 +36,7 @@ impl Consumer {
         if let Some(consumer) = known.get(trigger).and_then(Weak::upgrade) {
             return Ok(consumer);
         }
-        let folder = opening.backends.state.join("consumers").join(trigger);
+        let folder = opening.backends.state.join("consumers").join(folder_name(trigger));
         let consumer = Self::take(&folder).map(Arc::new).map_err(|error| {
             ActivateError::Event(format!("failed to write to `{}`: {error}", folder.display()))
         })?;
@@ -75,6 +78,24 @@ impl Consumer {
     }
 }
 
+/// A trigger's id, which may be any text, as the name of one folder: its own, as far as that leads
+/// nowhere else.
+fn folder_name(id: &str) -> String {
+    let mut name = String::new();
+    for c in id.chars() {
+        match c {
+            '/' | '\\' | '%' | '\0'..='\x1f' => name.push_str(&format!("%{:02X}", u32::from(c))),
+            _ => name.push(c),
+        }
+    }
+    match name.as_str() {
+        "" | "." | ".." => name.replace('.', "%2E") + "%",
+        // No other name has this after a `%`.
+        _ if name.len() > LONGEST_NAME => format!("%h{}", blake3::hash(id.as_bytes()).to_hex()),
+        _ => name,
+    }
+}
+
 /// The name that a file holds, or a new one.
 fn name(file: &mut File) -> io::Result<String> {
     let mut text = String::new();
@@ -92,7 +113,28 @@ fn name(file: &mut File) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Component;
+
     use super::*;
+
+    #[test]
+    fn an_id_is_one_folder_whatever_it_says() {
+        for plain in ["orders", "a.b", "guest-redis-trigger", "mqtt_1", "Größe 7", "..."] {
+            assert_eq!(folder_name(plain), plain);
+        }
+        let long = "x".repeat(1000);
+        let strange =
+            ["", ".", "..", "/", "../../7/x", "..%2Fx", "../x", "/etc", "a\\b", "a\0b", "%"];
+        let strange: Vec<&str> = strange.into_iter().chain([long.as_str()]).collect();
+        let names: BTreeSet<_> = strange.iter().map(|id| folder_name(id)).collect();
+        assert_eq!(names.len(), strange.len());
+        for name in names {
+            let parts: Vec<_> = Path::new(&name).components().collect();
+            assert!(matches!(parts[..], [Component::Normal(_)]), "{name}");
+            assert!(name.len() <= LONGEST_NAME && !name.contains('\0'), "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_found_again_and_never_shared() {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ impl Store {
     /// The file that is locked by whoever takes files away, or relies on none going.
     pub(crate) fn files_lock(&self) -> Result<File> {
         let path = self.folder().join("files.lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         file.map_err(StoreError::io(&path))
     }
 

@@ -209,6 +209,26 @@ fn an_app_of_the_same_name_finds_nothing_of_a_former_one() {
 }
 
 #[test]
+fn an_active_release_has_the_name_of_the_app_that_had_it_first() {
+    let it = Fixture::new();
+    let (shop, mirror, idle) = (app("shop"), app("mirror"), app("idle"));
+    let one = [&shop, &mirror, &idle].map(|id| {
+        it.store.make_app(&by(), id).unwrap();
+        release(&it.store, id, "one", &[]).unwrap().id
+    });
+    let two = release(&it.store, &idle, "two", &[]).unwrap().id;
+    assert!(it.store.active_releases().unwrap().is_empty());
+    it.store.activate(&by(), &mirror, &one[0], 100, false, None).unwrap();
+    let active = || it.store.active_releases().unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(active(), [(one[0].clone(), shop.app.clone())]);
+    it.store.activate(&by(), &idle, &two, 100, false, None).unwrap();
+    assert!(active().contains(&(two, idle.app.clone())) && active().len() == 2);
+    // What that one left, the next one has.
+    it.store.remove_app(&by(), &shop).unwrap();
+    assert!(active().contains(&(one[0].clone(), mirror.app.clone())));
+}
+
+#[test]
 fn a_domain_has_one_app() {
     let it = Fixture::new();
     let (id, domain) = (app("shop"), "www.example.com".parse().unwrap());

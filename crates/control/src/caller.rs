@@ -1,6 +1,6 @@
 //! Who asks, and what they may.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -52,20 +52,25 @@ pub(crate) async fn authenticate(
 }
 
 async fn known(shared: &Shared, headers: &HeaderMap, address: SocketAddr) -> Result<Caller> {
-    let guesses = || shared.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(wait) = guesses().wait(address.ip(), Instant::now()) {
-        let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
-        return Err(Failure::limited("too many wrong tokens came from this address", seconds));
-    }
     let text = bearer(headers).ok_or_else(|| {
         Failure::new(Code::Unauthenticated, "the request has no `Authorization: Bearer` token")
     })?;
     let found = shared.ask(move |store| store.authenticate(&text)).await?;
-    let Some(token) = found else {
-        guesses().wrong(address.ip(), Instant::now());
-        return Err(Failure::new(Code::Unauthenticated, "the token is not valid, or has expired"));
-    };
+    // A valid token passes whatever else its address sent: others may share that.
+    let token = found.ok_or_else(|| wrong(shared, address.ip()))?;
     Ok(Caller { token, source: address.ip().to_canonical().to_string() })
+}
+
+/// What a wrong token is answered; it is noted where its address may still send some.
+fn wrong(shared: &Shared, address: IpAddr) -> Failure {
+    let mut guesses = shared.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    if let Some(wait) = guesses.wait(address, now) {
+        let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+        return Failure::limited("too many wrong tokens came from this address", seconds);
+    }
+    guesses.wrong(address, now);
+    Failure::new(Code::Unauthenticated, "the token is not valid, or has expired")
 }
 
 fn bearer(headers: &HeaderMap) -> Option<TokenText> {

@@ -34,10 +34,11 @@ pub(crate) async fn run(shared: Shared) {
 async fn lay_out(shared: &Shared) -> Result<(), Failure> {
     let missing = shared.ask(|store| {
         let active = store.active_releases()?;
-        Ok(active.into_iter().filter(|id| !store.release_folder(id).is_dir()).collect::<Vec<_>>())
+        let missing = active.into_iter().filter(|(id, _)| !store.release_folder(id).is_dir());
+        Ok(missing.collect::<Vec<_>>())
     });
-    for release in missing.await? {
-        if let Err(failure) = one(shared, release.clone()).await {
+    for (release, name) in missing.await? {
+        if let Err(failure) = one(shared, release.clone(), name).await {
             let problem = failure.problem;
             tracing::warn!(%release, %problem, "an active release cannot be laid out");
         }
@@ -45,11 +46,12 @@ async fn lay_out(shared: &Shared) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn one(shared: &Shared, release: ReleaseId) -> Result<(), Failure> {
+/// Makes a release ready again, as the app of this name had it: a component that comes alone is named
+/// after that.
+async fn one(shared: &Shared, release: ReleaseId, name: AppName) -> Result<(), Failure> {
     let id = release.clone();
     let manifest = shared.ask(move |store| store.manifest(&id)).await?;
     let preparer = shared.preparer.clone();
-    let name: AppName = "app".parse().map_err(|error| Failure::internal(&error))?;
     let work = move || preparer.prepare(&name, &release, &manifest);
     let ready = tokio::task::spawn_blocking(work).await;
     ready.map_err(|error| Failure::internal(&error))?.map(drop).map_err(Failure::from)

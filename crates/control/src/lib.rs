@@ -12,6 +12,7 @@ mod guesses;
 mod heal;
 mod idempotency;
 mod path;
+mod places;
 mod prepare;
 mod routes;
 mod serve;

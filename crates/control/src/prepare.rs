@@ -1,13 +1,13 @@
 //! Making a release ready: laid out, read, prepared and compiled, by somebody who is bounded.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dayfly_model::platform::{AppName, Grants, ReleaseId, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
+use crate::places::{Each, Place, Places};
 
 /// Makes releases ready. What is uploaded is hostile: whoever implements this does it in a process of
 /// its own, with bounds to its memory, time and files, and ends that process at these.
@@ -55,19 +55,22 @@ pub enum PrepareError {
 /// How many releases are made ready at once, and how many wait.
 pub(crate) struct Workers {
     running: Arc<Semaphore>,
-    tenants: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
-    waiting: Arc<Semaphore>,
+    lines: Each,
+    waiting: Places,
 }
 
 /// The right to make one release ready.
 pub(crate) struct Turn {
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     _tenant: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
 }
 
-/// How many releases wait at most.
+/// How many releases wait at most, with those that are made ready.
 const WAITING: usize = 256;
+
+/// How many of them of one tenant.
+const WAITING_EACH: usize = 8;
 
 /// How many releases of one tenant are made ready at once; the others' wait for none of its.
 const EACH: usize = 1;
@@ -76,25 +79,54 @@ impl Workers {
     pub(crate) fn new(running: usize) -> Self {
         Self {
             running: Arc::new(Semaphore::new(running.max(1))),
-            tenants: Mutex::default(),
-            waiting: Arc::new(Semaphore::new(WAITING)),
+            lines: Each::new(EACH),
+            waiting: Places::new(WAITING_EACH, WAITING),
         }
     }
 
     /// Waits for a turn: a tenant's releases one after the other, and all behind what runs.
     pub(crate) async fn turn(&self, tenant: &TenantId) -> Result<Turn, Failure> {
-        let busy = || Failure::unavailable("too many releases wait to be made ready");
-        let place = self.waiting.clone().try_acquire_owned().map_err(|_| busy())?;
-        let own = self.of(tenant);
-        let of_tenant = own.acquire_owned().await.map_err(|_| busy())?;
+        let place = self.waiting.take(tenant, "releases wait to be made ready")?;
+        let busy = || Failure::unavailable("no release is made ready any more");
+        let of_tenant = self.lines.of(tenant).acquire_owned().await.map_err(|_| busy())?;
         let running = self.running.clone().acquire_owned().await.map_err(|_| busy())?;
         Ok(Turn { _place: place, _tenant: of_tenant, _running: running })
     }
+}
 
-    fn of(&self, tenant: &TenantId) -> Arc<Semaphore> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody waits for are forgotten.
-        tenants.retain(|_, it| Arc::strong_count(it) > 1);
-        tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Semaphore::new(EACH))).clone()
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use dayfly_api::Code;
+
+    use super::*;
+
+    /// What a future gives without waiting.
+    fn now<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn one_tenant_fills_no_other_ones_line() {
+        let (acme, other): (TenantId, TenantId) =
+            ("acme".parse().unwrap(), "other".parse().unwrap());
+        let workers = Workers::new(2);
+        let mut line: Vec<_> = (0..WAITING_EACH).map(|_| Box::pin(workers.turn(&acme))).collect();
+        let turns: Vec<_> = line.iter_mut().map(|turn| now(turn.as_mut())).collect();
+        // One runs, and the others wait.
+        assert_eq!(turns.iter().filter(|turn| turn.is_some()).count(), 1);
+        let mut beyond = Box::pin(workers.turn(&acme));
+        let refused = now(beyond.as_mut()).unwrap().err().unwrap();
+        assert_eq!(refused.problem.code, Code::RateLimited);
+        let mut others = Box::pin(workers.turn(&other));
+        assert!(now(others.as_mut()).unwrap().is_ok());
+        // The next one runs when the first one is done.
+        drop(turns);
+        assert!(now(line[1].as_mut()).unwrap().is_ok());
     }
 }

@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 
 use dayfly_model::platform::{AppId, TenantId};
 use dayfly_store::{Actor, Store, StoreError};
-use tokio::sync::Semaphore;
 use tokio::task;
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::guesses::Guesses;
+use crate::places::Places;
 use crate::prepare::{Preparer, Workers};
 use crate::serve::ControlConfig;
 
 /// How many blobs are taken at once.
 const UPLOADS: usize = 32;
+
+/// How many of them of one tenant.
+const UPLOADS_EACH: usize = 4;
 
 /// What requests share.
 pub(crate) struct Inner {
@@ -23,7 +26,7 @@ pub(crate) struct Inner {
     pub(crate) preparer: Arc<dyn Preparer>,
     pub(crate) config: ControlConfig,
     pub(crate) workers: Workers,
-    pub(crate) uploads: Semaphore,
+    pub(crate) uploads: Places,
     pub(crate) guesses: Mutex<Guesses>,
     /// Keys of requests that are under way.
     pub(crate) under_way: Mutex<HashSet<(String, String)>>,
@@ -43,7 +46,7 @@ impl Inner {
             preparer,
             workers: Workers::new(config.workers),
             config,
-            uploads: Semaphore::new(UPLOADS),
+            uploads: Places::new(UPLOADS_EACH, UPLOADS),
             guesses: Mutex::default(),
             under_way: Mutex::default(),
         })

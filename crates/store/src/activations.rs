@@ -14,7 +14,8 @@ use crate::{Result, Store, StoreError, now_ms};
 pub struct Active {
     /// Of the latest change.
     pub generation: Generation,
-    /// Releases with their percents, the one with most first.
+    /// Releases with their percents, the one with most first; of two halves, the one that had most
+    /// before.
     pub shares: Vec<Shared>,
     /// When those were changed last, in milliseconds since 1970.
     pub activated_ms: Option<i64>,
@@ -62,8 +63,7 @@ impl Store {
             let app = app(db, id)?;
             is_expected(&app, expected)?;
             let new = release(db, app.number, digest)?;
-            let most = app.active.shares.iter().find(|share| share.release != *digest);
-            let shares = shared(digest, percent, most)?;
+            let shares = shared(&app.active, digest, percent)?;
             if shares == app.active.shares {
                 return Ok(app.active);
             }
@@ -114,7 +114,7 @@ impl Store {
                     return Err(StoreError::NotFound("release that was active before".to_owned()));
                 }
             };
-            let shares = shared(&found, 100, None)?;
+            let shares = shared(&app.active, &found, 100)?;
             if shares == app.active.shares {
                 return Ok(app.active);
             }
@@ -171,8 +171,11 @@ pub(crate) fn active(db: &Transaction<'_>, number: i64) -> Result<Active> {
         (true, Some(error)) => Serving::Failed(error),
     };
     let mut all = db.prepare_cached(
-        "SELECT digest, percent FROM shares JOIN releases ON releases.id = release
-         WHERE shares.app = ?1 ORDER BY percent DESC, release DESC",
+        "SELECT digest, percent FROM shares JOIN releases ON releases.id = shares.release
+         WHERE shares.app = ?1
+         ORDER BY percent DESC, shares.release = (
+           SELECT history.release FROM history WHERE history.app = ?1
+           ORDER BY history.id DESC LIMIT 1) DESC",
     )?;
     let shares = all.query_and_then([number], |row| -> Result<Shared> {
         Ok(Shared { release: parsed(row.get(0)?)?, percent: row.get(1)? })
@@ -189,9 +192,12 @@ fn is_expected(app: &App, expected: Option<Generation>) -> Result<()> {
     }
 }
 
-/// The shares where a release gets some percent, the one with most first.
-fn shared(digest: &ReleaseId, percent: u8, rest: Option<&Shared>) -> Result<Vec<Shared>> {
+/// The shares where a release gets some percent and another one that is active the rest: the one with
+/// most first, and of two halves the one that is first now, as [`active`] has them.
+fn shared(active: &Active, digest: &ReleaseId, percent: u8) -> Result<Vec<Shared>> {
     let new = Shared { release: digest.clone(), percent };
+    let is_first = active.shares.first().is_some_and(|share| share.release == *digest);
+    let rest = active.shares.iter().find(|share| share.release != *digest);
     let mut shares = match (percent, rest) {
         (100, _) => vec![new],
         (1..100, Some(rest)) => vec![Shared { percent: 100 - percent, ..rest.clone() }, new],
@@ -202,7 +208,7 @@ fn shared(digest: &ReleaseId, percent: u8, rest: Option<&Shared>) -> Result<Vec<
         _ => return Err(StoreError::Invalid("a share is 1 to 100 percent".to_owned())),
     };
     if let [rest, new] = &mut *shares
-        && new.percent > rest.percent
+        && (new.percent > rest.percent || new.percent == rest.percent && is_first)
     {
         std::mem::swap(rest, new);
     }
@@ -215,6 +221,8 @@ fn granted(db: &Transaction<'_>, app: &App) -> Result<Option<Grants>> {
     most.map(|most| Ok(release(db, app.number, &most.release)?.grants)).transpose()
 }
 
+/// Sets an app's shares. A release that comes to have most of the traffic has its line in the history,
+/// whose last one is the first of the shares at all times.
 fn set(db: &Transaction<'_>, app: &App, shares: &[Shared]) -> Result<Active> {
     let number = app.number;
     db.execute("DELETE FROM shares WHERE app = ?1", [number])?;

@@ -64,9 +64,6 @@ impl Store {
         }
         file.as_file().sync_all().map_err(StoreError::io(file.path()))?;
         let place = self.blob_path(&expected);
-        // Also where it is there already: what is new is not collected before it has its record.
-        file.persist(&place).map_err(|error| StoreError::io(&place)(error.error))?;
-        sync(&self.folder().join("blobs/sha256"))?;
         self.write(|db| {
             let owner = tenant(db, &owner)?;
             db.execute(
@@ -80,10 +77,13 @@ impl Store {
                 |row| row.get(0),
             )?;
             let limit = owner.quotas.storage_bytes;
-            match needed > limit {
-                true => Err(StoreError::Quota { quota: "storage_bytes", limit, needed }),
-                false => Ok(()),
+            if needed > limit {
+                return Err(StoreError::Quota { quota: "storage_bytes", limit, needed });
             }
+            // Within the transaction: what is refused takes no room, and nothing is collected between
+            // its coming and its record. Also where it is there already, which may be about to go.
+            file.persist(&place).map_err(|error| StoreError::io(&place)(error.error))?;
+            sync(&self.folder().join("blobs/sha256"))
         })
     }
 

@@ -3,11 +3,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use dayfly_model::platform::{ArtifactStore as _, BlobDigest, ReleaseId};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::blobs::entries;
 use crate::{Result, Store, StoreError, now_ms};
@@ -54,7 +55,7 @@ impl Store {
     /// The file that is locked by whoever takes files away, or relies on none going.
     pub(crate) fn files_lock(&self) -> Result<File> {
         let path = self.folder().join("files.lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         file.map_err(StoreError::io(&path))
     }
 
@@ -75,14 +76,29 @@ impl Store {
 
     fn collect_blobs(&self, idle: Duration, collected: &mut Collected) -> Result<()> {
         for (name, path) in entries(&self.folder().join("blobs/sha256"))? {
-            let is_known = match format!("sha256:{name}").parse::<BlobDigest>() {
-                Ok(digest) => self.is_sent(&digest)?,
-                Err(_) => false,
+            let digest = format!("sha256:{name}").parse::<BlobDigest>().ok();
+            let is_garbage = |db: &Transaction<'_>| -> Result<bool> {
+                let is_known = match &digest {
+                    Some(digest) => is_sent(db, digest)?,
+                    None => false,
+                };
+                Ok(!is_known && is_idle(&path, idle))
             };
-            if !is_known && is_idle(&path, idle) {
-                collected.bytes += path.metadata().map_or(0, |it| it.len());
-                collected.blobs += 1;
+            if !self.read(is_garbage)? {
+                continue;
+            }
+            // Once more where nobody keeps one at the same time: it may have come meanwhile.
+            let removed = self.write(|db| {
+                if !is_garbage(db)? {
+                    return Ok(None);
+                }
+                let bytes = path.metadata().map_or(0, |it| it.len());
                 remove(&path)?;
+                Ok(Some(bytes))
+            });
+            if let Some(bytes) = removed? {
+                collected.bytes += bytes;
+                collected.blobs += 1;
             }
         }
         Ok(())
@@ -130,13 +146,12 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
 
-    fn is_sent(&self, digest: &BlobDigest) -> Result<bool> {
-        self.read(|db| {
-            let mut find = db.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 LIMIT 1")?;
-            Ok(find.query_row([digest.as_str()], |_| Ok(())).optional()?.is_some())
-        })
-    }
+fn is_sent(db: &Transaction<'_>, digest: &BlobDigest) -> Result<bool> {
+    let mut find = db.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 LIMIT 1")?;
+    let found = find.query_row([digest.as_str()], |_| Ok(()));
+    Ok(found.optional()?.is_some())
 }
 
 fn is_idle(path: &Path, idle: Duration) -> bool {

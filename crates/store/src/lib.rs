@@ -21,6 +21,7 @@ mod tenants;
 mod tokens;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,9 +68,11 @@ impl Store {
             private(&folder.join(name))?;
         }
         let file = folder.join(DATABASE);
+        // Those of an earlier version may be wider.
+        for end in ["", "-wal", "-shm"] {
+            narrow(&folder.join(format!("{DATABASE}{end}")))?;
+        }
         let connection = schema::open(&file)?;
-        let readable = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(&file, readable).map_err(StoreError::io(&file))?;
         let store = Self { folder, connection: Mutex::new(connection), key };
         store.check_key()?;
         Ok(store)
@@ -114,6 +117,14 @@ impl Store {
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Has only this user read a file, if it is there.
+fn narrow(file: &Path) -> Result<()> {
+    match fs::set_permissions(file, fs::Permissions::from_mode(0o600)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(file)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a folder that only this user reads.

@@ -1,8 +1,10 @@
 //! Releases: what was uploaded of an app, and never changes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use dayfly_model::platform::{AppId, BlobDigest, Grants, ReleaseId, ReleaseManifest, TenantId};
+use dayfly_model::platform::{
+    AppId, AppName, BlobDigest, Grants, ReleaseId, ReleaseManifest, TenantId,
+};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
@@ -151,16 +153,25 @@ impl Store {
         })
     }
 
-    /// The releases that have traffic, of all apps.
+    /// The releases that have traffic, of all apps, each with the name of the app that it was made
+    /// ready for: of several that have it, the first.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn active_releases(&self) -> Result<BTreeSet<ReleaseId>> {
+    pub fn active_releases(&self) -> Result<BTreeMap<ReleaseId, AppName>> {
         self.read(|db| {
+            // Of rows in one group SQLite shows the one that has the least id.
             let mut all = db.prepare_cached(
-                "SELECT DISTINCT digest FROM shares JOIN releases ON releases.id = release",
+                "SELECT releases.digest, apps.name, min(releases.id)
+                 FROM releases JOIN apps ON apps.number = releases.app
+                 WHERE releases.digest IN (
+                   SELECT active.digest FROM shares
+                   JOIN releases AS active ON active.id = shares.release)
+                 GROUP BY releases.digest",
             )?;
-            let rows = all.query_and_then([], |row| parsed(row.get(0)?))?;
+            let rows = all.query_and_then([], |row| -> Result<(ReleaseId, AppName)> {
+                Ok((parsed(row.get(0)?)?, parsed(row.get(1)?)?))
+            })?;
             rows.collect()
         })
     }

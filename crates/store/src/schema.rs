@@ -1,17 +1,20 @@
 //! The database's form: numbered steps, each from one version to the next. A step that was released
 //! is never changed.
 
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
+use tempfile::NamedTempFile;
 
 use crate::{BUSY, Result, StoreError};
 
 /// The steps. Version n has had the first n.
 const STEPS: [&str; 1] = [include_str!("migrations/0001.sql")];
 
-/// Opens a database, and brings it to the latest version.
+/// Opens a database that only this user reads, and brings it to the latest version.
 pub(crate) fn open(file: &Path) -> Result<Connection> {
+    reserve(file)?;
     let mut connection = Connection::open(file)?;
     connection.busy_timeout(BUSY)?;
     // What is acknowledged survives a power cut; readers and a writer go on beside each other.
@@ -23,6 +26,24 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection, file)?;
     Ok(connection)
+}
+
+/// Makes the file, unless it is there. SQLite would make it as the umask has it, and gives its log and
+/// its index the permissions of the file.
+fn reserve(file: &Path) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let folder = file.parent().unwrap_or(file);
+    // Under its name it is opened by SQLite alone: another handle that is closed would take the locks
+    // along that this process has on it.
+    let empty = NamedTempFile::new_in(folder).map_err(StoreError::io(folder))?.into_temp_path();
+    match empty.persist_noclobber(file) {
+        Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io(file)(failed.error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn migrate(connection: &mut Connection, file: &Path) -> Result<()> {

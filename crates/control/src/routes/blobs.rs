@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use dayfly_api::{BlobDigest, BlobList, Problem, Scope, TenantId};
+use dayfly_store::Store;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
@@ -50,8 +51,7 @@ pub(super) async fn send(
     request: Request,
 ) -> Result<StatusCode> {
     caller.of(&tenant, Scope::Deploy)?;
-    let busy = |_| Failure::unavailable("too many blobs are being sent");
-    let _one = shared.uploads.try_acquire().map_err(busy)?;
+    let place = shared.uploads.take(&tenant, "blobs are being sent")?;
     let stated =
         request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     let mut blob = shared.ask(move |store| store.take_blob(&tenant, &digest)).await?;
@@ -76,6 +76,11 @@ pub(super) async fn send(
             break;
         }
     }
-    shared.ask(move |store| store.keep_blob(blob)).await?;
+    let keep = move |store: &Store| {
+        // Whoever sent it may leave: the place is free when the disk has it.
+        let _place = place;
+        store.keep_blob(blob)
+    };
+    shared.ask(keep).await?;
     Ok(StatusCode::NO_CONTENT)
 }

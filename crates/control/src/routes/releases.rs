@@ -65,10 +65,13 @@ pub(super) async fn make(
     let began = Instant::now();
     let (preparer, name) = (shared.preparer.clone(), id.app.clone());
     let (bytes, digest) = (text.clone(), release.clone());
-    let work = move || preparer.prepare(&name, &digest, &bytes);
+    let work = move || {
+        // Whoever asked may leave: the turn ends with the work, which goes on.
+        let _turn = turn;
+        preparer.prepare(&name, &digest, &bytes)
+    };
     let ready = tokio::task::spawn_blocking(work).await;
     let ready = ready.map_err(|error| Failure::internal(&error))??;
-    drop(turn);
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let Ready { version, grants, components, component_bytes } = ready;
     let tenant = id.tenant.clone();

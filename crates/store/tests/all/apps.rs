@@ -54,6 +54,48 @@ fn nothing_to_roll_back_to_is_said() {
 }
 
 #[test]
+fn a_release_that_came_by_halves_is_rolled_back_to() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|text| release(&it.store, &id, text, &[]).unwrap().id);
+    let activate =
+        |digest, percent| it.store.activate(&by(), &id, digest, percent, false, None).unwrap();
+    activate(&a, 100);
+    let half = activate(&b, 50);
+    // What was first stays first, and is read so.
+    assert_eq!(half.shares.iter().map(|it| &it.release).collect::<Vec<_>>(), [&a, &b]);
+    assert_eq!(it.store.app(&id).unwrap().active.shares, half.shares);
+    // The same again changes nothing, of whichever half.
+    assert_eq!(activate(&b, 50).generation, half.generation);
+    assert_eq!(activate(&a, 50).generation, half.generation);
+    activate(&b, 100);
+    activate(&c, 100);
+    let back = |to| it.store.roll_back(&by(), &id, to, None).unwrap().shares[0].release.clone();
+    assert_eq!(back(None), b);
+    assert_eq!(back(Some(&c)), c);
+    assert_eq!(back(Some(&b)), b);
+    assert_eq!(back(Some(&a)), a);
+}
+
+#[test]
+fn a_half_that_had_most_stays_first() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let [a, b] = ["a", "b"].map(|text| release(&it.store, &id, text, &[]).unwrap().id);
+    let activate =
+        |digest, percent| it.store.activate(&by(), &id, digest, percent, false, None).unwrap();
+    activate(&a, 100);
+    activate(&b, 60);
+    for half in [activate(&a, 50), activate(&b, 50), it.store.app(&id).unwrap().active] {
+        assert_eq!(half.shares.iter().map(|it| &it.release).collect::<Vec<_>>(), [&b, &a]);
+    }
+    activate(&b, 100);
+    assert_eq!(it.store.roll_back(&by(), &id, None, None).unwrap().shares[0].release, a);
+}
+
+#[test]
 fn whoever_saw_an_older_generation_changes_nothing() {
     let it = Fixture::new();
     let id = app("shop");
@@ -164,6 +206,26 @@ fn an_app_of_the_same_name_finds_nothing_of_a_former_one() {
     record(&it.store, &id, "one", &[]).unwrap();
     it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
     assert!(it.store.activation(&id).unwrap().unwrap().number > before);
+}
+
+#[test]
+fn an_active_release_has_the_name_of_the_app_that_had_it_first() {
+    let it = Fixture::new();
+    let (shop, mirror, idle) = (app("shop"), app("mirror"), app("idle"));
+    let one = [&shop, &mirror, &idle].map(|id| {
+        it.store.make_app(&by(), id).unwrap();
+        release(&it.store, id, "one", &[]).unwrap().id
+    });
+    let two = release(&it.store, &idle, "two", &[]).unwrap().id;
+    assert!(it.store.active_releases().unwrap().is_empty());
+    it.store.activate(&by(), &mirror, &one[0], 100, false, None).unwrap();
+    let active = || it.store.active_releases().unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(active(), [(one[0].clone(), shop.app.clone())]);
+    it.store.activate(&by(), &idle, &two, 100, false, None).unwrap();
+    assert!(active().contains(&(two, idle.app.clone())) && active().len() == 2);
+    // What that one left, the next one has.
+    it.store.remove_app(&by(), &shop).unwrap();
+    assert!(active().contains(&(one[0].clone(), mirror.app.clone())));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dayfly_model::platform::{ArtifactStore as _, BlobDigest};
 use dayfly_store::{StoreError, digest_of};
 
-use crate::{Fixture, app, by, release, send, tenant};
+use crate::{Fixture, app, by, open, release, send, tenant};
 
 #[test]
 fn what_was_sent_is_not_missing_but_for_others() {
@@ -51,6 +51,9 @@ fn a_blob_beyond_the_quota_is_refused_as_it_comes() {
     it.store.keep_blob(one).unwrap();
     let beyond = it.store.keep_blob(two);
     assert!(matches!(beyond, Err(StoreError::Quota { quota: "storage_bytes", .. })));
+    // What was refused takes no room on the disk.
+    assert!(it.store.blob(&digest_of(b"def").parse().unwrap()).unwrap().is_none());
+    assert_eq!(std::fs::read_dir(it.store.incoming()).unwrap().count(), 0);
     let full = it.store.take_blob(&tenant("acme"), &digest_of(b"x").parse().unwrap());
     assert!(matches!(full.map(drop), Err(StoreError::Quota { quota: "storage_bytes", .. })));
 }
@@ -83,4 +86,32 @@ fn only_what_nobody_names_is_collected() {
     it.store.collect(Duration::ZERO).unwrap();
     assert!(it.store.blob(&named).unwrap().is_none());
     assert!(!it.store.state_folder(number).exists());
+}
+
+#[test]
+fn what_comes_while_an_old_file_of_it_is_collected_stays() {
+    let it = Fixture::new();
+    let state = it.folder.path().join("state");
+    let hour = Duration::from_secs(3600);
+    let digests: Vec<BlobDigest> =
+        (0..50).map(|number| digest_of(format!("{number}").as_bytes()).parse().unwrap()).collect();
+    for digest in &digests {
+        let old = std::fs::File::create(state.join("blobs/sha256").join(digest.digits())).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * hour).unwrap();
+    }
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            for number in 0..digests.len() {
+                send(&it.store, "acme", format!("{number}").as_bytes()).unwrap();
+            }
+        });
+        let collector = open(&state);
+        while !sender.is_finished() {
+            collector.collect(hour).unwrap();
+        }
+    });
+    assert!(it.store.missing(&tenant("acme"), &digests).unwrap().is_empty());
+    for digest in &digests {
+        assert!(it.store.blob(digest).unwrap().is_some(), "{digest}");
+    }
 }

@@ -1,12 +1,13 @@
 //! Settings: what is secret is on the disk in no form that anybody reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 use dayfly_model::platform::{ReleaseStore as _, Setting, SettingName};
 use dayfly_model::runtime_config::Secret;
-use dayfly_store::{Key, Store, StoreError};
+use dayfly_store::{DATABASE, Key, Store, StoreError};
 
-use crate::{Fixture, app, by, release};
+use crate::{Fixture, app, by, open, release};
 
 const VALUE: &str = "a value that nobody may find";
 
@@ -46,6 +47,24 @@ fn secrets_are_encrypted_and_only_the_node_reads_them() {
     let unset = BTreeSet::from(["TOKEN".parse().unwrap()]);
     it.store.change_settings(&by(), &id, &BTreeMap::new(), &unset).unwrap();
     assert_eq!(it.store.settings(&id, None, 10).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_in_a_folder_that_others_read_is_not_theirs_to_read() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("state");
+    std::fs::DirBuilder::new().mode(0o755).create(&folder).unwrap();
+    let store = open(&folder);
+    store.collect(std::time::Duration::ZERO).unwrap();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        names.push(entry.file_name().into_string().unwrap());
+        assert_eq!(mode & 0o077, 0, "{names:?}");
+    }
+    for end in ["", "-wal", "-shm"] {
+        assert!(names.contains(&format!("{DATABASE}{end}")), "{names:?}");
+    }
 }
 
 #[test]

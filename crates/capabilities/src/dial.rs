@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dayfly_model::outbound::OutboundHosts;
+use dayfly_model::runtime_config::OutboundNetworking;
 use hyper::Uri;
 use hyper_util::client::legacy::connect;
 use hyper_util::rt::TokioIo;
@@ -76,6 +77,12 @@ impl Dialer {
     /// One that reaches what the operator names, whatever guests are granted.
     pub(crate) fn of_operator(hosts: OutboundHosts) -> Self {
         Self::new(Arc::new(Names::new(Arc::new(hosts))), Share::unbounded())
+    }
+
+    /// The same, but for the addresses that nobody reaches.
+    pub(crate) fn outside(self, networking: &OutboundNetworking) -> Self {
+        let names = Names::new(Arc::new(self.names.hosts().clone())).within(networking.clone());
+        Self { names: Arc::new(names), ..self }
     }
 
     /// The same, within what the app's components may have open together.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_model::outbound::OutboundHosts;
+use dayfly_model::runtime_config::OutboundNetworking;
 use percent_encoding::percent_decode_str;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{ConnAck, Connect, Packet, Subscribe, SubscribeReasonCode};
@@ -79,12 +80,17 @@ pub(super) fn quality(number: u8) -> QoS {
 }
 
 impl Broker {
-    /// The broker at an address, `mqtt://…` or `mqtts://…`; nothing is connected yet. `keep_alive` is
-    /// how long a connection may be silent, in seconds.
+    /// The broker at an address, `mqtt://…` or `mqtts://…`, unless nobody reaches that; nothing is
+    /// connected yet. `keep_alive` is how long a connection may be silent, in seconds.
     ///
     /// # Errors
     /// If the text is no address. It may hold a secret, so it is not in the error.
-    pub fn new(address: &str, credentials: Credentials, keep_alive: u16) -> Result<Self, String> {
+    pub fn new(
+        address: &str,
+        credentials: Credentials,
+        keep_alive: u16,
+        networking: &OutboundNetworking,
+    ) -> Result<Self, String> {
         const FORM: &str = "not an address of the form `mqtt://USER:PASSWORD@HOST:PORT`";
         let endpoint = Endpoint::parse(address, ["mqtt", "mqtts"]).ok_or(FORM)?;
         let Endpoint { url, host, secure, port } = endpoint;
@@ -112,7 +118,8 @@ impl Broker {
             login.port
         );
         let hosts = OutboundHosts::parse([pattern]).map_err(|_| FORM)?;
-        let opener = Opener::new(Dialer::of_operator(hosts), Clients::default());
+        let dialer = Dialer::of_operator(hosts).outside(networking);
+        let opener = Opener::new(dialer, Clients::default());
         Ok(Self(Arc::new(Shared { login, opener, link: Mutex::default() })))
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use dayfly_model::outbound::OutboundHosts;
+use dayfly_model::runtime_config::OutboundNetworking;
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use thiserror::Error as ThisError;
@@ -55,6 +56,11 @@ impl Address {
         let pattern = format!("nats://{open}{host}{close}:{port}");
         let dialer = Dialer::of_operator(OutboundHosts::parse([pattern]).ok()?);
         Some(Self { dialer, secure, host, port, username, password })
+    }
+
+    /// The same, unless nobody reaches it.
+    pub(super) fn outside(self, networking: &OutboundNetworking) -> Self {
+        Self { dialer: self.dialer.outside(networking), ..self }
     }
 
     /// Connects and logs in, however long that takes. Messages of up to `most` bytes are taken, with

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dayfly_model::runtime_config::OutboundNetworking;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -42,13 +43,14 @@ impl Drop for Publisher {
 }
 
 impl Server {
-    /// The server at an address, `nats://…` or `tls://…`; nothing is connected yet.
+    /// The server at an address, `nats://…` or `tls://…`, unless nobody reaches that; nothing is
+    /// connected yet.
     ///
     /// # Errors
     /// If the text is no address. It may hold a secret, so it is not in the error.
-    pub fn new(address: &str) -> Result<Self, String> {
+    pub fn new(address: &str, networking: &OutboundNetworking) -> Result<Self, String> {
         const FORM: &str = "not an address of the form `nats://USER:PASSWORD@HOST:PORT`";
-        let address = Address::parse(address).ok_or(FORM)?;
+        let address = Address::parse(address).ok_or(FORM)?.outside(networking);
         Ok(Self(Arc::new(Shared { address, publisher: Mutex::default() })))
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dayfly_model::outbound::OutboundHosts;
+use dayfly_model::runtime_config::OutboundNetworking;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, ServerError, Value};
 use thiserror::Error;
@@ -17,9 +18,7 @@ use tokio::time::timeout;
 use super::address::{Address, InvalidAddress};
 use super::connection::{Broken, Connection, Reply};
 use super::frame::{FrameError, Largest};
-use crate::descriptors::Share;
 use crate::dial::{DialError, Dialer};
-use crate::names::Names;
 use crate::stream::{OpenError, Opener, Stream};
 use crate::tls::Clients;
 use crate::under_way::UnderWay;
@@ -137,10 +136,21 @@ impl Client {
     /// # Errors
     /// If the text is no address.
     pub(crate) fn of_operator(address: &str) -> Result<Self, InvalidAddress> {
+        Self::of_manifest(address, &OutboundNetworking::default())
+    }
+
+    /// A client of a server that the app's manifest names, whatever guests are granted, unless nobody
+    /// reaches it. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// If the text is no address.
+    pub(super) fn of_manifest(
+        address: &str,
+        networking: &OutboundNetworking,
+    ) -> Result<Self, InvalidAddress> {
         let address = Address::parse(address)?;
         let hosts = OutboundHosts::parse([address.origin()]).map_err(|_| InvalidAddress)?;
-        let names = Arc::new(Names::new(Arc::new(hosts)));
-        let dialer = Dialer::new(names, Share::unbounded());
+        let dialer = Dialer::of_operator(hosts).outside(networking);
         let bounds = Bounds {
             command_bytes: 40 << 20,
             reply: Largest { bytes: 40 << 20, parts: 1 << 20 },

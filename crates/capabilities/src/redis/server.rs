@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use dayfly_model::runtime_config::OutboundNetworking;
 use redis::{Cmd, Value};
 use thiserror::Error;
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -73,12 +74,12 @@ pub struct Published {
 }
 
 impl Server {
-    /// The server at an address, `redis://…`; nothing is connected yet.
+    /// The server at an address, `redis://…`, unless nobody reaches that; nothing is connected yet.
     ///
     /// # Errors
     /// If the text is no address. It may hold a secret, so it is not in the error.
-    pub fn new(address: &str) -> Result<Self, String> {
-        Client::of_operator(address).map(Self).map_err(|error| error.to_string())
+    pub fn new(address: &str, networking: &OutboundNetworking) -> Result<Self, String> {
+        Client::of_manifest(address, networking).map(Self).map_err(|error| error.to_string())
     }
 
     /// Its host and port, for people.

@@ -25,6 +25,7 @@ use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_model::events::Delivery;
+use dayfly_model::runtime_config::OutboundNetworking;
 use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
 };
@@ -84,6 +85,11 @@ impl<'a> Opening<'a> {
         consumers: &'a Consumers,
     ) -> Self {
         Self { app, backends, owner, consumers, resolved: RefCell::default() }
+    }
+
+    /// Which addresses nobody reaches.
+    pub(crate) fn networking(&self) -> &'a OutboundNetworking {
+        &self.backends.config.outbound_networking
     }
 
     /// The text of a template, with the values that variables have now.
@@ -293,7 +299,7 @@ fn servers(
     opening: &Opening<'_>,
     triggers: &[(&str, &EventTrigger)],
 ) -> Result<Servers, ActivateError> {
-    let mut servers = Servers::default();
+    let mut servers = Servers { networking: opening.networking().clone(), ..Servers::default() };
     for (id, trigger) in triggers {
         match &trigger.source {
             EventSource::Redis(source) if servers.redis.is_none() => {
@@ -322,11 +328,11 @@ fn servers(
 fn of_settings<S>(
     opening: &Opening<'_>,
     kind: &str,
-    server: impl FnOnce(&str) -> Result<S, String>,
+    server: impl FnOnce(&str, &OutboundNetworking) -> Result<S, String>,
 ) -> Result<Option<S>, ActivateError> {
     let Some(address) = setting(opening.app, kind, "address") else { return Ok(None) };
     let address = opening.resolve(&address, "the address of a server")?;
-    let server = server(&address).map_err(|error| {
+    let server = server(&address, opening.networking()).map_err(|error| {
         ActivateError::Event(format!("the address of `application.trigger.{kind}` is {error}"))
     });
     server.map(Some)

@@ -13,6 +13,7 @@ use dayfly_capabilities::redis::server::Server;
 use dayfly_capabilities::websocket::{Error as NotSent, Hub, Message};
 use dayfly_capabilities::{Backends, Rehearsal};
 use dayfly_model::events::{Output, RedisPlace};
+use dayfly_model::runtime_config::OutboundNetworking;
 use dayfly_model::{App, ComponentId, Executor};
 use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::{Context, Span};
@@ -101,12 +102,13 @@ pub(crate) enum Outlet {
     Http(String),
 }
 
-/// The servers of outputs that name none.
+/// The servers of outputs that name none, and which addresses nobody reaches.
 #[derive(Default)]
 pub(super) struct Servers {
     pub(super) redis: Option<Server>,
     pub(super) broker: Option<Broker>,
     pub(super) nats: Option<Nats>,
+    pub(super) networking: OutboundNetworking,
 }
 
 impl Topology {
@@ -403,6 +405,7 @@ impl Outlet {
         };
         let wrong =
             |error| ActivateError::Event(format!("the server of the output {output} is {error}"));
+        let networking = &servers.networking;
         Ok(match output {
             Output::Component(id) => Self::Component(id.clone()),
             Output::Queue(name) => Self::Queue(name.clone()),
@@ -410,14 +413,14 @@ impl Outlet {
             Output::Websocket(topic) => Self::Websocket(topic.clone()),
             Output::Redis { address, to } => {
                 let server = match address {
-                    Some(address) => Server::new(address).map_err(wrong)?,
+                    Some(address) => Server::new(address, networking).map_err(wrong)?,
                     None => servers.redis.clone().ok_or_else(unnamed)?,
                 };
                 Self::Redis(server, to.clone())
             }
             Output::Nats { address, subject, is_kept } => {
                 let server = match address {
-                    Some(address) => Nats::new(address).map_err(wrong)?,
+                    Some(address) => Nats::new(address, networking).map_err(wrong)?,
                     None => servers.nats.clone().ok_or_else(unnamed)?,
                 };
                 Self::Nats(server, subject.clone(), *is_kept)
@@ -425,7 +428,8 @@ impl Outlet {
             Output::Mqtt { address, topic } => {
                 let broker = match address {
                     Some(address) => {
-                        Broker::new(address, Credentials::default(), KEEP_ALIVE).map_err(wrong)?
+                        let credentials = Credentials::default();
+                        Broker::new(address, credentials, KEEP_ALIVE, networking).map_err(wrong)?
                     }
                     None => servers.broker.clone().ok_or_else(unnamed)?,
                 };

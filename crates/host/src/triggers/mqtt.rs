@@ -66,7 +66,8 @@ pub(crate) fn broker(
     let address = opening.resolve(&source.address, "the address of a broker")?;
     let username = opening.resolve(&source.username, "the user of a broker")?;
     let password = opening.resolve(&source.password, "the password of a broker")?;
-    let broker = Broker::new(&address, Credentials { username, password }, source.keep_alive);
+    let credentials = Credentials { username, password };
+    let broker = Broker::new(&address, credentials, source.keep_alive, opening.networking());
     broker
         .map_err(|error| ActivateError::Event(format!("the address of trigger `{id}` is {error}")))
 }

@@ -245,4 +245,9 @@ fn a_domain_has_one_app() {
     assert!(matches!(another, Err(StoreError::Quota { quota: "domains", .. })));
     it.store.remove_domain(&by(), &id, &domain).unwrap();
     it.store.add_domain(&by(), &theirs, &domain).unwrap();
+    // Whoever may have none gets none.
+    it.quotas("acme", |quotas| quotas.domains = 0);
+    let none = it.store.add_domain(&by(), &id, &"c.example.com".parse().unwrap());
+    let refused = StoreError::Quota { quota: "domains", limit: 0, needed: 1 };
+    assert_eq!(none.unwrap_err().to_string(), refused.to_string());
 }

@@ -74,7 +74,7 @@ pub(crate) fn server(
     opening: &Opening<'_>,
 ) -> Result<Server, ActivateError> {
     let address = opening.resolve(&source.address, "the address of a NATS server")?;
-    Server::new(&address)
+    Server::new(&address, opening.networking())
         .map_err(|error| ActivateError::Event(format!("the address of trigger `{id}` is {error}")))
 }
 

@@ -79,6 +79,7 @@ pub(crate) struct Topology {
     queues: Arc<Store>,
     websockets: Arc<Hub>,
     telemetry: Option<Arc<Telemetry>>,
+    networking: OutboundNetworking,
     poster: OnceLock<Poster>,
     rehearsal: Option<Arc<dyn Rehearsal>>,
 }
@@ -142,6 +143,7 @@ impl Topology {
             queues: backends.queues.clone(),
             telemetry,
             websockets: backends.websockets.clone(),
+            networking: backends.config.outbound_networking.clone(),
             poster: OnceLock::new(),
             rehearsal: backends.rehearsal.clone(),
         })
@@ -296,7 +298,7 @@ impl Topology {
     }
 
     async fn to_server(&self, url: &str, answer: &Event) -> Result<(), NotPassed> {
-        let poster = self.poster.get_or_init(Poster::new);
+        let poster = self.poster.get_or_init(|| Poster::new(self.networking.clone()));
         let sent = tokio::time::timeout(HTTP_PATIENCE, poster.post(url, answer, false)).await;
         let response = match sent {
             Ok(Ok(response)) => response,

@@ -1,11 +1,15 @@
 //! Events for whoever answers HTTP: a POST in the binary mode of CloudEvents' HTTP binding.
 
-use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use dayfly_capabilities::queue::{Content, MESSAGE_BYTES};
+use dayfly_model::runtime_config::OutboundNetworking;
 use http::header::CONTENT_TYPE;
 use http::uri::Scheme;
 use http::{Request, Response};
@@ -13,8 +17,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
+use tower_service::Service;
 
 use super::Event;
 use super::vouch::vouch;
@@ -26,9 +32,41 @@ const SOURCE: &str = "/send";
 
 /// Sends events.
 pub(super) struct Poster {
-    plain: Client<HttpConnector, Full<Bytes>>,
+    networking: OutboundNetworking,
+    plain: Client<Connector, Full<Bytes>>,
     /// Made when it is needed first: without any authorities there is none.
-    secure: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    secure: OnceLock<Client<HttpsConnector<Connector>, Full<Bytes>>>,
+}
+
+type Connector = HttpConnector<Addresses>;
+
+/// The addresses of names, but for those that nobody reaches.
+#[derive(Clone)]
+struct Addresses {
+    all: GaiResolver,
+    networking: OutboundNetworking,
+}
+
+impl Service<Name> for Addresses {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.all.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (found, networking) = (self.all.call(name), self.networking.clone());
+        Box::pin(async move {
+            let is_free = |address: &SocketAddr| !networking.blocks(address.ip());
+            let addresses: Vec<SocketAddr> = found.await?.filter(is_free).collect();
+            match addresses.is_empty() {
+                true => Err(io::Error::other("it has no address that may be reached")),
+                false => Ok(addresses.into_iter()),
+            }
+        })
+    }
 }
 
 /// Why an event was not sent.
@@ -52,21 +90,23 @@ impl fmt::Display for NotPosted {
 }
 
 impl Poster {
-    /// One that trusts the platform's authorities.
-    pub(super) fn new() -> Self {
-        let plain = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { plain, secure: OnceLock::new() }
+    /// One that trusts the platform's authorities, and reaches none of the addresses that nobody does.
+    pub(super) fn new(networking: OutboundNetworking) -> Self {
+        let plain = Client::builder(TokioExecutor::new()).build(connector(&networking));
+        Self { networking, plain, secure: OnceLock::new() }
     }
 
-    fn secure(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, rustls::Error> {
+    fn secure(&self) -> Result<&Client<HttpsConnector<Connector>, Full<Bytes>>, rustls::Error> {
         if let Some(secure) = self.secure.get() {
             return Ok(secure);
         }
+        let mut tcp = connector(&self.networking);
+        tcp.enforce_http(false);
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .try_with_platform_verifier()?
             .https_only()
             .enable_all_versions()
-            .build();
+            .wrap_connector(tcp);
         let made = Client::builder(TokioExecutor::new()).build(connector);
         Ok(self.secure.get_or_init(|| made))
     }
@@ -82,6 +122,11 @@ impl Poster {
         let request = Request::post(url).body(body);
         let mut request =
             request.map_err(|error| NotPosted::Url(format!("`{url}` is no URL: {error}")))?;
+        // Whoever writes an address asks for none.
+        let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']);
+        if host.parse::<IpAddr>().is_ok_and(|address| self.networking.blocks(address)) {
+            return Err(NotPosted::Url(format!("`{host}` may not be reached")));
+        }
         let headers = request.headers_mut();
         let mut own = event.own_headers();
         match plain {
@@ -100,6 +145,11 @@ impl Poster {
     }
 }
 
+fn connector(networking: &OutboundNetworking) -> Connector {
+    let all = GaiResolver::new();
+    HttpConnector::new_with_resolver(Addresses { all, networking: networking.clone() })
+}
+
 /// Sends an event to a URL as somebody does who tries a route, and waits for the answer. What the content's
 /// attributes leave open is made up; of a `plain` one only the data is sent, with its media type.
 ///
@@ -113,8 +163,8 @@ pub async fn send(
 ) -> Result<Content, String> {
     let event = Event::of_content(content, Event::new(SOURCE, "dayfly.test", Bytes::new()));
     let exchange = async {
-        let response =
-            Poster::new().post(url, &event, plain).await.map_err(|error| error.to_string())?;
+        let poster = Poster::new(OutboundNetworking::default());
+        let response = poster.post(url, &event, plain).await.map_err(|error| error.to_string())?;
         let (head, body) = response.into_parts();
         let data = Limited::new(body, MESSAGE_BYTES).collect().await;
         let data = data.map_err(|error| format!("its answer broke off: {error}"))?.to_bytes();

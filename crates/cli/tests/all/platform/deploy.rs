@@ -1,8 +1,9 @@
 //! Deploying: what is sent, what is served then, what is refused, and what goes on answering.
 
-use dayfly_testing::{App, workspace};
+use dayfly_testing::{App, Upstream, workspace};
 
 use super::{Platform, numbered};
+use crate::dayfly;
 
 #[tokio::test]
 async fn an_app_is_served_when_its_url_is_printed() {
@@ -111,6 +112,23 @@ async fn what_asks_for_more_has_to_be_accepted() {
     assert!(said.contains("Accepted") && said.contains("b.example"), "{said}");
     assert_eq!(platform.release().await, "2");
     platform.stop().await;
+}
+
+#[tokio::test]
+async fn private_networks_are_reached_where_the_operator_allows_it() {
+    let upstream = Upstream::start().await;
+    let granted = format!("allowed_outbound_hosts = [\"{}\"]", upstream.url());
+    let path = format!("/fetch?url={}", upstream.url());
+    for (value, is_reached) in [("0", false), ("1", true)] {
+        let serving = dayfly().env("DAYFLY_ALLOW_PRIVATE_NETWORKS", value);
+        let platform = Platform::start_with(serving).await;
+        platform.deploy(&numbered(1, &granted, ""), &["--accept"]).await.with(0);
+        let answer = platform.get("test.localhost", &path).await;
+        let text = answer.text();
+        assert_eq!(answer.status == 200, is_reached, "{text}");
+        assert!(is_reached || text.contains("Prohibited"), "{text}");
+        platform.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -26,7 +26,12 @@ struct Platform {
 impl Platform {
     /// A platform, and its operator logged in.
     async fn start() -> Self {
-        let platform = Self::start_logged_out().await;
+        Self::start_with(dayfly()).await
+    }
+
+    /// The same, started by a command line of one's own.
+    async fn start_with(dayfly: Dayfly) -> Self {
+        let platform = Self::serve(dayfly).await;
         let words = ["login", &platform.admin, "--token-stdin"];
         let said = platform.dayfly(&words).input(&platform.token()).ends().await.with(0);
         assert!(said.contains("Logged in") && !said.contains(platform.token().trim()), "{said}");

@@ -199,7 +199,9 @@ mod tests {
         let after = grants(
             "allowed_outbound_hosts = [\"https://a.example\", \"https://b.example\"]\n\
              limits = { memory = \"300MiB\", cpu = \"1s\" }",
-            &format!("{HTTP}\n[[trigger.cron]]\ncron = \"* * * * *\"\ncomponent = \"a\""),
+            &format!(
+                "{HTTP}\n[[trigger.cron]]\ncron_expression = \"* * * * *\"\ncomponent = \"a\""
+            ),
         );
         let said: Vec<_> = after.beyond(&before).into_iter().map(|it| (it.kind, it.name)).collect();
         let said: Vec<_> = said.iter().map(|(kind, name)| (&**kind, &**name)).collect();

@@ -1,5 +1,7 @@
 //! Deploying: what is sent, what is served then, what is refused, and what goes on answering.
 
+use std::time::{Duration, Instant};
+
 use dayfly_testing::{App, Upstream, workspace};
 
 use super::{Platform, numbered};
@@ -57,8 +59,12 @@ async fn what_cannot_be_served_leaves_the_former_release() {
     let said = said.with(1);
     assert!(said.contains("was rolled back") && said.contains("key"), "{said}");
     assert_eq!(platform.release().await, "2");
-    let apps = platform.json(&["apps"]).await;
-    assert_eq!(apps[0]["active"]["state"], "serving");
+    let since = Instant::now();
+    // The node notes it when it has looked.
+    while platform.json(&["apps"]).await[0]["active"]["state"] != "serving" {
+        assert!(since.elapsed() < Duration::from_secs(30), "it is not served again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // To what cannot be served nobody goes back, either.
     let releases = platform.json(&["releases", "test"]).await;
     let broken = releases[0]["id"].as_str().unwrap();
@@ -181,7 +187,7 @@ async fn builds_run_first_and_do_not_see_the_token() {
     assert!(app.text("seen").contains("PATH=") && !app.text("seen").contains("DAYFLY_TOKEN"));
     assert_eq!(platform.release().await, "1");
     let said = platform.deploy(&build("echo what is wrong; exit 3"), &[]).await.with(1);
-    assert!(said.contains("what is wrong") && said.contains("status 3"), "{said}");
+    assert!(said.contains("what is wrong") && said.contains("status: 3"), "{said}");
     assert_eq!(platform.release().await, "1");
     platform.stop().await;
 }

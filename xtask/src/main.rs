@@ -110,10 +110,7 @@ fn ci(tree: &Tree) -> Result<()> {
     timed("setup", || setup::run(tree))?;
     timed("checks and guests", || {
         std::thread::scope(|scope| {
-            let guests = scope.spawn(|| {
-                guests::build(tree, &[], false)?;
-                whiskers::run(tree, true)
-            });
+            let guests = scope.spawn(|| guests::build(tree, &[], false));
             checks::run(tree)?;
             guests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })

@@ -74,7 +74,8 @@ async fn redis_messages_are_handled_once() {
     assert!(number > 10, "{number} releases");
     once(client.wait_for("done", MESSAGES).await, MESSAGES);
     let mut heard = client.wait_for("heard", MESSAGES + 1).await;
-    assert_eq!(heard.remove(0), "first");
+    let first = heard.iter().position(|it| it == "first").expect("the first was heard");
+    heard.remove(first);
     once(heard, MESSAGES);
     served.drained().await;
     assert_eq!(served.stop().await, 0);

@@ -108,8 +108,8 @@ async fn websockets_that_are_not_granted() {
         ),
         (
             "app.rb",
-            "run ->(env) {\n  Dayfly::WebSocket.publish('news', 'x')\nrescue Dayfly::Error => error\n  \
-            [200, {}, [error.kind]]\n}\n",
+            "run ->(env) {\n  begin\n    Dayfly::WebSocket.publish('news', 'x')\n  \
+            rescue Dayfly::Error => error\n    [200, {}, [error.kind]]\n  end\n}\n",
         ),
         (
             "app.js",

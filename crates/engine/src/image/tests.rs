@@ -26,6 +26,7 @@ fn what_is_kept_of_a_freeze_is_what_the_frozen_component_splits_into() {
     let page = PAGE_BYTES as usize;
     let mut memory = vec![0; 4 * page];
     memory[8..22].copy_from_slice(b"has become\0it!");
+    memory[100..108].copy_from_slice(b"and this");
     memory[page + 5000..page + 5003].copy_from_slice(b"and");
     memory[3 * page - 1] = 1;
     memory[3 * page..3 * page + 4].copy_from_slice(&7_u32.to_le_bytes());

@@ -2,8 +2,10 @@
 //! the apps see what comes of that.
 
 mod deploy;
+mod fair;
 mod login;
 mod operator;
+mod quotas;
 mod settings;
 
 use std::path::Path;

@@ -309,13 +309,22 @@ impl ComponentHost {
         let lane = if arrival.behind.depth == 0 { Some(lane) } else { None };
         let guest = Guest::new(running, limits.cpu, lane, (permit, resident), trace);
         let answered = guest::run(guest, receiver, limits.time).await;
-        if matches!(answered, Err(Failure::Slow)) {
-            self.admission.warn_of_slowness(self.name());
-        }
+        let answered = answered.map_err(|failure| match failure {
+            Failure::Slow => self.too_slow(),
+            failure => failure,
+        });
         if bound.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
         guest::respond(answered?, terms, meter)
+    }
+}
+
+impl ComponentHost {
+    /// What it means that its requests wait for too long: a tenant's wait for one another.
+    fn too_slow(&self) -> Failure {
+        self.admission.warn_of_slowness(self.name());
+        if self.account().is_some() { Failure::ShareSlow } else { Failure::Slow }
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) enum Failure {
     Slow,
     #[error("the tenant already runs as many instances as are its share of this node")]
     ShareFull,
+    #[error("the tenant's requests wait too long for its share of a processor")]
+    ShareSlow,
     #[error("the tenant already runs as many instances as its quota says")]
     TenantFull,
     #[error(transparent)]
@@ -113,7 +115,7 @@ impl Failure {
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
             Self::ComponentFull => Problem::TenantBusy,
             Self::NodeFull | Self::Slow | Self::Loading => Problem::NodeBusy,
-            Self::ShareFull => Problem::ShareBusy,
+            Self::ShareFull | Self::ShareSlow => Problem::ShareBusy,
             Self::TenantFull => Problem::OverQuota(Quota::Concurrency),
             Self::Over(over) => Problem::OverQuota(over.quota),
         }

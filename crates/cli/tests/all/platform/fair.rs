@@ -86,7 +86,7 @@ async fn latencies(platform: &Platform, times: usize) -> Vec<Duration> {
 
 #[tokio::test]
 async fn loops_on_every_core_and_a_flood_hold_no_other_tenant_up() {
-    let platform = both(dayfly().args(["--max-instances", "64"])).await;
+    let platform = both(dayfly().env("DAYFLY_MAX_INSTANCES", "64")).await;
     let base = platform.apps.base().to_owned();
     let looping = |_| {
         let client = Client::http1(&base);
@@ -111,10 +111,10 @@ async fn loops_on_every_core_and_a_flood_hold_no_other_tenant_up() {
         "beside loops and a flood: median {:?}, 99th percentile {p99:?}",
         took[took.len() / 2]
     );
-    assert!(p99 < Duration::from_millis(700), "{took:?}");
+    assert!(p99 < Duration::from_secs(1), "{took:?}");
     let [served, refused, others] = counted(clients).await;
     println!("the flood: {served} served, {refused} refused by its own bounds, {others} else");
-    assert!(refused > 0);
+    assert!(refused > 0 && others == 0);
     loops.iter().for_each(JoinHandle::abort);
     platform.stop().await;
 }
@@ -127,16 +127,17 @@ async fn short_requests_by_the_thousand_hold_no_other_tenant_up() {
     let took = latencies(&platform, 200).await;
     let p99 = took[took.len() * 99 / 100];
     println!("beside short requests: median {:?}, 99th percentile {p99:?}", took[took.len() / 2]);
-    assert!(p99 < Duration::from_millis(700), "{took:?}");
+    assert!(p99 < Duration::from_secs(1), "{took:?}");
     let [served, refused, others] = counted(clients).await;
     println!("the flood: {served} served, {refused} refused by its own bounds, {others} else");
     assert!(served > 1000, "it had what nobody else needed: {served}");
+    assert_eq!(others, 0, "what is refused is told why");
     platform.stop().await;
 }
 
 #[tokio::test]
 async fn one_guest_of_a_tenant_has_as_much_of_a_core_as_ten_of_another() {
-    let platform = both(dayfly().args(["--threads", "1"])).await;
+    let platform = both(dayfly().env("DAYFLY_THREADS", "1")).await;
     let work = "/work?rounds=1500000000";
     let (status, alone) = quiet(&platform, work, "quiet").await;
     assert_eq!(status, 200);

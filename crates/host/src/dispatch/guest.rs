@@ -91,7 +91,7 @@ impl Guest {
     ) -> Self {
         let work = Metered::new(cpu, work);
         let place = lane.map_or(Place::Free, Place::Fresh);
-        let share = permit.account().map_or(Share::WHOLE, |account| Share::of(account));
+        let share = permit.account().map_or(Share::WHOLE, Share::of);
         let (answered, gave_way, charged) = Default::default();
         Self { work, place, answered, gave_way, resident, permit, share, charged, trace }
     }

@@ -11,8 +11,8 @@ pub use grants::{Ask, ComponentGrants, Grants};
 pub use names::{
     AppId, AppName, BlobDigest, DomainName, NameError, ReleaseId, SettingName, TenantId,
 };
-pub use ports::{ArtifactStore, ReleaseStore, StoreFailure};
-pub use quotas::Quotas;
+pub use ports::{ArtifactStore, ReleaseStore, StoreFailure, UsedStore};
+pub use quotas::{Quota, Quotas, Used};
 pub use release::{
     Activation, Blob, Generation, ReleaseManifest, ReleaseManifestError, Setting, Share,
 };

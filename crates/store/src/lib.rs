@@ -19,6 +19,7 @@ mod schema;
 mod settings;
 mod tenants;
 mod tokens;
+mod used;
 
 use std::fs;
 use std::io;

@@ -37,23 +37,30 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     harden.apply(&needs)?;
     let shutdown = Shutdown::on_signals()?;
     let plane = node.plane().clone();
-    let mut reconciler = Reconciler::new(Arc::new(store), plane, base_domain, surroundings);
+    let store = Arc::new(store);
+    let mut reconciler = Reconciler::new(store.clone(), plane, base_domain, surroundings);
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
     for url in node.urls() {
         println!("{url}");
     }
     println!("{READY}");
+    let accounts = reconciler.accounts().clone();
     thread::scope(|scope| {
         let serving = scope.spawn(|| {
             let _end = EndOf(&shutdown);
             node.run(&shutdown)
+        });
+        scope.spawn(|| {
+            let _end = EndOf(&shutdown);
+            accounts.measure(&shutdown);
         });
         {
             let _end = EndOf(&shutdown);
             reconciler.follow(&shutdown);
         }
         let outcome = serving.join().map_err(|_| anyhow!("a thread of the node failed"))??;
+        accounts.keep(&*store);
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }

@@ -16,6 +16,8 @@ mod loading;
 mod message;
 mod meter;
 mod once;
+mod places;
+mod quota;
 mod residency;
 mod resources;
 mod runner;
@@ -41,6 +43,7 @@ pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
 use loading::Shared;
 pub(crate) use once::Ended;
+pub(crate) use quota::admit;
 pub use residency::ResidencyConfig;
 pub(crate) use resources::{Lasting, Resources, calls};
 
@@ -66,7 +69,7 @@ impl Components {
     ) -> Result<Self, ActivateError> {
         let Release { app, images, backends } = release;
         let shared = Arc::new(Shared { resources: resources.clone(), app, backends });
-        let count = images.len();
+        let (count, ground) = (images.len(), resources.ground(shared.backends.account.as_ref()));
         let hosts = images.into_iter().map(|image| {
             let component = shared
                 .app
@@ -74,8 +77,8 @@ impl Components {
                 .get(&image.component)
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
             let limits = component.limits.clone();
-            let admission = resources.admission(limits.concurrency, count);
-            let (descriptors, metrics) = resources.lasting(lasting, &image.component);
+            let admission = resources.admission(limits.concurrency, count, &ground);
+            let (descriptors, metrics) = resources.lasting(lasting, &image.component, &ground);
             let bounds = Bounds { limits, admission, max_wait: resources.max_wait, descriptors };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics)))
         });

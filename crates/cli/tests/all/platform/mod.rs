@@ -5,10 +5,12 @@ mod bombs;
 mod clock;
 mod crowd;
 mod deploy;
+mod fair;
 mod full;
 mod killed;
 mod login;
 mod operator;
+mod quotas;
 mod settings;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ mod well_known;
 
 use std::sync::Arc;
 
-use dayfly_capabilities::Behind;
+use dayfly_capabilities::{Account, Behind};
 use dayfly_model::route::{Route, RouteTable};
 use dayfly_model::{Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
 use dayfly_telemetry::Telemetry;
@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::ext::Protocol;
 
 use super::Setting;
-use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody};
+use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody, admit};
 use crate::events::vouched;
 use crate::{Answered, Body, Connection, EdgeError, Problem, error};
 use calls::Calls;
@@ -36,6 +36,8 @@ pub(crate) struct Router {
     app: AppFacts,
     routes: RouteTable<Target>,
     telemetry: Option<Arc<Telemetry>>,
+    /// What its tenant may take, where there are several.
+    account: Option<Arc<Account>>,
 }
 
 /// What answers on a route.
@@ -111,7 +113,9 @@ impl Router {
             sources: setting.sources.clone(),
         };
         let telemetry = telemetry.cloned();
-        let router = Arc::new(Self { app: facts, routes, telemetry: telemetry.clone() });
+        let account = components.backends().account.clone();
+        let router = Self { app: facts, routes, telemetry: telemetry.clone(), account };
+        let router = Arc::new(router);
         let mut calls = Calls::new(app, components, telemetry)?;
         if !is_private {
             calls.lead_to(&router, setting.url);
@@ -144,6 +148,9 @@ impl Router {
         mut request: http::Request<Incoming>,
         connection: &Connection,
     ) -> http::Response<Body> {
+        if let Err(over) = admit(self.account.as_ref()) {
+            return EdgeError::over(&over).respond();
+        }
         headers::hide_internal_host(request.headers_mut());
         // What comes back from an output of ours goes on counting.
         let hops = vouched(request.headers_mut());

@@ -218,6 +218,10 @@ fn all(output: &Path) -> Result<()> {
         "websocket",
         "overload",
         "neighbours",
+        "scripts",
+        "saved",
+        "optimise",
+        "platform",
     ];
     for word in std::iter::once(None).chain(words.map(Some)) {
         let mut bench = Command::new(std::env::current_exe()?);

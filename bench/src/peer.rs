@@ -47,7 +47,20 @@ impl Peer {
                 home: None,
             },
             Self::wasmtime(root, "target/guests/rust-hello.wasm", "")?,
+            Self::workerd(root)?,
         ])
+    }
+
+    /// `workerd` with a worker that says hello. Its requests share an isolate: no instance is fresh.
+    pub(crate) fn workerd(root: &Path) -> Result<Self> {
+        let folder = "target/tools/npm-bench/node_modules/@cloudflare/workerd-linux-64/bin/workerd";
+        let program = found(root, folder, "cargo xtask bench")?;
+        let config = root.join("target/bench/workerd.capnp");
+        fs::create_dir_all(root.join("target/bench"))?;
+        fs::write(&config, include_str!("workerd.capnp"))?;
+        let line = format!("serve {} --socket-addr=http=127.0.0.1:{PORT}", config.display());
+        let arguments = line.split(' ').map(str::to_owned).collect();
+        Ok(Self { name: "workerd", program, arguments, home: None })
     }
 
     /// The native server that does nothing but answer.

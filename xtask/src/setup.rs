@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use crate::tree::Tree;
 
-pub use node::node_folder;
+pub use node::{install_peers, node_folder};
 
 pub fn run(tree: &Tree) -> Result<()> {
     let started = Instant::now();

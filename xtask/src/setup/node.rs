@@ -1,4 +1,4 @@
-//! The npm packages under `target/tools/npm`, and a Node.js where the machine has none that
+//! The npm packages under `target/tools`, and a Node.js where the machine has none that
 //! is new enough: Debian 12's is not.
 
 use std::fs;
@@ -13,18 +13,28 @@ use crate::tree::{Tree, create_folder, read_or_empty, write_atomically};
 
 const OLDEST_NODE: u32 = 20;
 
+/// What guests and tests need.
 pub fn install(tree: &Tree) -> Result<()> {
+    install_pinned(tree, "npm")
+}
+
+/// What only benchmarks need: the peers that Dayfly is measured beside.
+pub fn install_peers(tree: &Tree) -> Result<()> {
+    install_pinned(tree, "npm-bench")
+}
+
+fn install_pinned(tree: &Tree, name: &str) -> Result<()> {
     if installed_node().is_none() {
         python::environment(tree, "venv-node", "node.txt")?;
     }
-    let folder = tree.tools().join("npm");
+    let folder = tree.tools().join(name);
     let stamp = folder.join("installed.json");
-    let pins = tree.tool_pins().join("npm");
+    let pins = tree.tool_pins().join(name);
     let wanted = read_or_empty(&pins.join("package-lock.json"));
     if read_or_empty(&stamp) == wanted {
         return Ok(());
     }
-    progress("installing npm packages");
+    progress(&format!("installing npm packages ({name})"));
     create_folder(&folder)?;
     for name in ["package.json", "package-lock.json"] {
         fs::copy(pins.join(name), folder.join(name))

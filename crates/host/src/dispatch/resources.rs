@@ -12,7 +12,7 @@ use dayfly_model::{App, Component, ComponentId};
 use dayfly_telemetry::ComponentMetrics;
 use dayfly_telemetry::metrics::Families;
 
-use super::admission::{Admission, Ground, Node, by_depth};
+use super::admission::{Admission, Ground, Node, PATIENCE, by_depth};
 use super::keep::Room;
 use super::places::{Places, Tenant};
 use super::residency::Residency;
@@ -27,8 +27,8 @@ pub(crate) struct Resources {
     pub(super) residency: Arc<Residency>,
     /// For instances that wait for another request.
     pub(super) room: Arc<Room>,
-    /// How long what is ready may wait for a core.
-    pub(super) max_wait: Duration,
+    /// How long what is ready may wait for a core of one owner's.
+    max_wait: Duration,
     shares: Shares,
     descriptors: Arc<Descriptors>,
     apps: Apps,
@@ -86,6 +86,15 @@ impl Resources {
                     tenant
                 }))
             }
+        }
+    }
+
+    /// How long what is ready may wait for a core. Of a tenant no more wait than it has places, each for
+    /// the others; they may as well wait as long as those that have none yet.
+    pub(super) fn max_wait(&self, ground: &Ground) -> Duration {
+        match ground {
+            Ground::Own(_) => self.max_wait,
+            Ground::Shared(_) => self.max_wait.max(PATIENCE),
         }
     }
 

@@ -10,7 +10,7 @@ use dayfly_capabilities::{Account, Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{App, Component, ComponentId};
 use dayfly_telemetry::ComponentMetrics;
-use dayfly_telemetry::metrics::Families;
+use dayfly_telemetry::metrics::{self, Families, Value};
 
 use super::admission::{Admission, Ground, Node, PATIENCE, by_depth};
 use super::keep::Room;
@@ -148,6 +148,15 @@ impl Resources {
     /// Adds what is counted of all apps together.
     pub(crate) fn collect(&self, families: &mut Families) {
         self.residency.collect(families);
+        let Shares::Tenants { here, .. } = &self.shares else { return };
+        let here = here.lock().unwrap_or_else(PoisonError::into_inner);
+        for tenant in here.iter().filter_map(Weak::upgrade) {
+            let account = tenant.account();
+            for (quota, refused) in account.refusals().filter(|(_, refused)| *refused > 0) {
+                let labels = [("tenant", &**account.tenant()), ("quota", quota.name())];
+                families.add(&metrics::QUOTA_REFUSALS, &labels, Value::Integer(refused));
+            }
+        }
     }
 }
 

@@ -70,13 +70,25 @@ fn is_over(answer: &Answer, quota: &str) {
 async fn requests_beyond_a_rate_are_told_so_and_a_change_holds_at_once() {
     let guest = app("test", "rust-http", "");
     let quotas = ["requests_per_second=5"];
-    let platform = Platform::with_acme(dayfly(), &quotas, &guest).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listening = dayfly().env("DAYFLY_METRICS_LISTEN", free.to_string());
+    let platform = Platform::with_acme(listening, &quotas, &guest).await;
     platform.deploy(&guest, &[]).await.with(0);
     let answers = join_all((0..40).map(|_| platform.acme("/hello"))).await;
     let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
     assert!((4..=10).contains(&served.len()), "{}", served.len());
     refused.iter().for_each(|answer| is_over(answer, "requests_per_second"));
     platform.server.stderr().containing("quota=\"requests_per_second\"").await;
+    let metrics = Client::http1(&format!("http://{free}")).text("/metrics").await;
+    let mut counted =
+        metrics.lines().filter(|line| line.starts_with("dayfly_quota_refusals_total"));
+    let counted = counted.next().expect("refusals are counted");
+    assert!(
+        counted.contains("\"acme\"") && counted.contains("\"requests_per_second\""),
+        "{counted}"
+    );
+    let number: f64 = counted.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(number >= refused.len() as f64, "{counted}");
     // What is no component's answer counts, too, and another tenant is not concerned.
     is_over(&platform.acme("/.well-known/dayfly/health").await, "requests_per_second");
     for answer in join_all((0..40).map(|_| platform.get("test.localhost", "/hello"))).await {

@@ -43,7 +43,8 @@ pub struct Account {
     log_told: AtomicU32,
     kept: Kept,
     websockets: AtomicUsize,
-    refused: [Paced; Quota::COUNT],
+    /// What was refused for each quota, and what the log says of it.
+    refused: [(AtomicU64, Paced); Quota::COUNT],
 }
 
 /// Leave for one WebSocket; given back when dropped.
@@ -109,7 +110,7 @@ impl Account {
             log_told: AtomicU32::default(),
             kept: Kept::default(),
             websockets: AtomicUsize::default(),
-            refused: std::array::from_fn(|_| Paced::default()),
+            refused: Default::default(),
         };
         account.change(quotas);
         Arc::new(account)
@@ -212,6 +213,7 @@ impl Account {
         if self.log.add_within(day, bytes, self.log_day_bytes.load(Relaxed)) {
             return Room::Yes;
         }
+        let _ = self.over(Quota::LogDayBytes, Duration::ZERO);
         // No day that anything is logged on is the first of all.
         let is_first = self.log_told.swap(day.into(), Relaxed) != u32::from(day);
         if is_first { Room::Ended } else { Room::No }
@@ -274,9 +276,17 @@ impl Account {
         self.log.restore(used.day, used.log_bytes);
     }
 
+    /// How often something was refused for each quota.
+    pub fn refusals(&self) -> impl Iterator<Item = (Quota, u64)> {
+        let count = |quota: Quota| self.refused[quota as usize].0.load(Relaxed);
+        Quota::ALL.into_iter().map(move |quota| (quota, count(quota)))
+    }
+
     /// Says that a quota is used up, for so long.
     pub fn over(&self, quota: Quota, wait: Duration) -> Over {
-        if let Some(times) = self.refused[quota as usize].note() {
+        let (refused, paced) = &self.refused[quota as usize];
+        refused.fetch_add(1, Relaxed);
+        if let Some(times) = paced.note() {
             tracing::warn!(tenant = %self.tenant, quota = quota.name(), times, "refused: over quota");
         }
         Over { quota, wait, renews: None }
@@ -348,6 +358,9 @@ mod tests {
         assert!(over.wait <= Duration::from_millis(500) && over.wait > Duration::ZERO);
         assert!(account.spend_outbound().is_ok());
         assert_eq!(account.spend_outbound().unwrap_err().quota, Quota::OutboundPerSecond);
+        let refused = account.refusals().filter(|(_, count)| *count > 0);
+        let expected = [(Quota::RequestsPerSecond, 1), (Quota::OutboundPerSecond, 1)];
+        assert_eq!(refused.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -25,8 +25,6 @@ impl DayLimited {
             Room::Yes => true,
             Room::No => false,
             Room::Ended => {
-                let tenant = self.account.tenant();
-                tracing::warn!(%tenant, quota = "log_day_bytes", "over quota: lines are dropped");
                 let said = "[the tenant's quota `log_day_bytes` is used up: the rest of the day (UTC) \
                             is dropped]";
                 self.sink.line(kind, said);

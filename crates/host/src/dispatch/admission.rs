@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::places::{self, Tenant};
 
 /// How long a request waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a call between components waits.
 const PATIENCE_OF_CALLS: Duration = Duration::from_secs(1);

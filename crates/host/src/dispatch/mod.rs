@@ -79,7 +79,8 @@ impl Components {
             let limits = component.limits.clone();
             let admission = resources.admission(limits.concurrency, count, &ground);
             let (descriptors, metrics) = resources.lasting(lasting, &image.component, &ground);
-            let bounds = Bounds { limits, admission, max_wait: resources.max_wait, descriptors };
+            let bounds =
+                Bounds { limits, admission, max_wait: resources.max_wait(&ground), descriptors };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics)))
         });
         let hosts = hosts.collect::<Result<_, ActivateError>>()?;

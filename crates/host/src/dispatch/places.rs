@@ -1,4 +1,4 @@
-//! The places of a node in which instances run, shared out among tenants. Each has its share for itself, by
+//! The places of a node in which instances run, shared out among tenants. Each takes up to its share, by
 //! its weight among those of all tenants that have apps here; beyond it, a tenant takes a place only while
 //! more places are free than it has, so that whoever comes next finds some. A place that becomes free is for
 //! whoever waits and has the fewest for its weight.

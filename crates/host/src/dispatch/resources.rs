@@ -10,9 +10,9 @@ use dayfly_capabilities::{Account, Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{App, Component, ComponentId};
 use dayfly_telemetry::ComponentMetrics;
-use dayfly_telemetry::metrics::Families;
+use dayfly_telemetry::metrics::{self, Families, Value};
 
-use super::admission::{Admission, Ground, Node, by_depth};
+use super::admission::{Admission, Ground, Node, PATIENCE, by_depth};
 use super::keep::Room;
 use super::places::{Places, Tenant};
 use super::residency::Residency;
@@ -27,8 +27,8 @@ pub(crate) struct Resources {
     pub(super) residency: Arc<Residency>,
     /// For instances that wait for another request.
     pub(super) room: Arc<Room>,
-    /// How long what is ready may wait for a core.
-    pub(super) max_wait: Duration,
+    /// How long what is ready may wait for a core of one owner's.
+    max_wait: Duration,
     shares: Shares,
     descriptors: Arc<Descriptors>,
     apps: Apps,
@@ -89,6 +89,15 @@ impl Resources {
         }
     }
 
+    /// How long what is ready may wait for a core. Of a tenant no more wait than it has places, each for
+    /// the others; they may as well wait as long as those that have none yet.
+    pub(super) fn max_wait(&self, ground: &Ground) -> Duration {
+        match ground {
+            Ground::Own(_) => self.max_wait,
+            Ground::Shared(_) => self.max_wait.max(PATIENCE),
+        }
+    }
+
     /// The bounds of a component of an app that has so many.
     pub(super) fn admission(
         &self,
@@ -139,6 +148,15 @@ impl Resources {
     /// Adds what is counted of all apps together.
     pub(crate) fn collect(&self, families: &mut Families) {
         self.residency.collect(families);
+        let Shares::Tenants { here, .. } = &self.shares else { return };
+        let here = here.lock().unwrap_or_else(PoisonError::into_inner);
+        for tenant in here.iter().filter_map(Weak::upgrade) {
+            let account = tenant.account();
+            for (quota, refused) in account.refusals().filter(|(_, refused)| *refused > 0) {
+                let labels = [("tenant", &**account.tenant()), ("quota", quota.name())];
+                families.add(&metrics::QUOTA_REFUSALS, &labels, Value::Integer(refused));
+            }
+        }
     }
 }
 

@@ -64,6 +64,16 @@ impl Quota {
     /// How many there are.
     pub const COUNT: usize = Self::StateBytes as usize + 1;
 
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::RequestsPerSecond,
+        Self::Concurrency,
+        Self::CpuMonthSeconds,
+        Self::OutboundPerSecond,
+        Self::LogDayBytes,
+        Self::StateBytes,
+    ];
+
     /// Its name among the [`Quotas`].
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -131,21 +141,9 @@ mod tests {
 
     #[test]
     fn the_node_s_quotas_are_called_as_they_are_changed() {
-        use Quota::{
-            Concurrency, CpuMonthSeconds, LogDayBytes, OutboundPerSecond, RequestsPerSecond,
-            StateBytes,
-        };
         let all = serde_json::to_value(Quotas::default()).unwrap();
-        let named = [
-            RequestsPerSecond,
-            Concurrency,
-            CpuMonthSeconds,
-            OutboundPerSecond,
-            LogDayBytes,
-            StateBytes,
-        ];
-        assert_eq!(named.len(), Quota::COUNT);
-        for quota in named {
+        for (number, quota) in Quota::ALL.into_iter().enumerate() {
+            assert_eq!(quota as usize, number);
             assert!(all.get(quota.name()).is_some(), "{quota}");
         }
     }

@@ -59,6 +59,8 @@ metrics! {
         "Memory that resident components take while no instance runs.";
     EVICTIONS = Counter "dayfly.evictions" in Unit::Of("{component}"),
         "Components that were sent out of memory.";
+    QUOTA_REFUSALS = Counter "dayfly.quota.refusals" in Unit::Of("{refusal}"),
+        "What was refused because a tenant's quota was used up.";
     BUILD_INFO = Gauge "dayfly.build_info" in Unit::Of("1"),
         "Always 1; its label is the version that runs.";
     EXPORTED = Counter "dayfly.telemetry.exported" in Unit::Of("{item}"),

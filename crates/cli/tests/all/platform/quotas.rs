@@ -70,13 +70,25 @@ fn is_over(answer: &Answer, quota: &str) {
 async fn requests_beyond_a_rate_are_told_so_and_a_change_holds_at_once() {
     let guest = app("test", "rust-http", "");
     let quotas = ["requests_per_second=5"];
-    let platform = Platform::with_acme(dayfly(), &quotas, &guest).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listening = dayfly().env("DAYFLY_METRICS_LISTEN", free.to_string());
+    let platform = Platform::with_acme(listening, &quotas, &guest).await;
     platform.deploy(&guest, &[]).await.with(0);
     let answers = join_all((0..40).map(|_| platform.acme("/hello"))).await;
     let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
     assert!((4..=10).contains(&served.len()), "{}", served.len());
     refused.iter().for_each(|answer| is_over(answer, "requests_per_second"));
     platform.server.stderr().containing("quota=\"requests_per_second\"").await;
+    let metrics = Client::http1(&format!("http://{free}")).text("/metrics").await;
+    let mut counted =
+        metrics.lines().filter(|line| line.starts_with("dayfly_quota_refusals_total"));
+    let counted = counted.next().expect("refusals are counted");
+    assert!(
+        counted.contains("\"acme\"") && counted.contains("\"requests_per_second\""),
+        "{counted}"
+    );
+    let number: f64 = counted.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(number >= refused.len() as f64, "{counted}");
     // What is no component's answer counts, too, and another tenant is not concerned.
     is_over(&platform.acme("/.well-known/dayfly/health").await, "requests_per_second");
     for answer in join_all((0..40).map(|_| platform.get("test.localhost", "/hello"))).await {
@@ -235,7 +247,8 @@ async fn what_apps_keep_is_bounded_however_they_keep_it() {
     platform.server.stderr().containing("quota=\"state_bytes\"").await;
     // Whatever else would grow does not, once it is known how much there is.
     let full = write("/write?path=/data/c", 4 << 20).await.text();
-    assert!(full.contains("o space left"), "{full}");
+    // As it is opened, or as it is written.
+    assert!(full.contains("Quota exceeded") || full.contains("o space left"), "{full}");
     let fill = "INSERT INTO t SELECT zeroblob(1000000)\n".repeat(8);
     let said = platform.post_to_acme("/sqlite/default", fill).await.text();
     assert!(said.to_lowercase().contains("full"), "{said}");
@@ -247,5 +260,38 @@ async fn what_apps_keep_is_bounded_however_they_keep_it() {
     }
     let more = platform.post_to_acme("/kv/set?key=more", vec![b'x'; 256 << 10]).await;
     assert_eq!(more.status, 200, "{}", more.text());
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn events_beyond_a_rate_wait_and_none_is_lost() {
+    const MESSAGES: usize = 8;
+    let guest = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/jobs\"\nqueue = \"in\"\n\
+         [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"guest\"\noutput = \"queue:out\"\n\
+         [component.guest]\nsource = \"guest.wasm\"\n",
+    )
+    .file("guest.wasm", dayfly_testing::Guest::bytes("rust-command"));
+    let platform = Platform::with_acme(dayfly(), &["requests_per_second=4"], &guest).await;
+    let began = Instant::now();
+    let mut put = 0;
+    while put < MESSAGES {
+        match platform.post_to_acme("/jobs", format!("word {put}")).await.status {
+            200..300 => put += 1,
+            429 => tokio::time::sleep(Duration::from_millis(50)).await,
+            status => panic!("{status}"),
+        }
+        assert!(began.elapsed() < Duration::from_secs(60));
+    }
+    let apps = std::fs::read_dir(platform.server.state("apps")).unwrap();
+    let state = apps.last().unwrap().unwrap().path();
+    let mut heard = crate::events::heard(&state, MESSAGES).await;
+    heard.sort();
+    let all: Vec<_> = (0..MESSAGES).map(|number| format!("WORD {number}")).collect();
+    assert_eq!(heard, all);
+    // Each was taken in twice, and four of those at once.
+    let least = Duration::from_secs_f64((2 * MESSAGES - 4) as f64 / 4.0);
+    assert!(began.elapsed() > least.mul_f64(0.9), "{:?}", began.elapsed());
     platform.stop().await;
 }

@@ -2,10 +2,12 @@
 //! releases, and a worker for each of these. They meet in the store only.
 
 pub(crate) mod control;
+mod log;
 pub(crate) mod node;
 mod reconciler;
 mod release;
 pub(crate) mod supervisor;
+mod usage;
 pub(crate) mod worker;
 
 use std::path::{Path, PathBuf};

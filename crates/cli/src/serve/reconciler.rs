@@ -13,7 +13,9 @@ use dayfly_model::platform::{
 };
 use dayfly_store::Store;
 
+use super::log::Logs;
 use super::release;
+use super::usage::Counting;
 use crate::report;
 
 /// How often it looks.
@@ -32,6 +34,8 @@ pub(super) struct Reconciler {
     plane: Plane,
     base_domain: String,
     surroundings: RuntimeConfig,
+    logs: Logs,
+    counting: Arc<Counting>,
     seen: Option<Generation>,
     served: BTreeMap<AppId, State>,
 }
@@ -65,8 +69,18 @@ impl Reconciler {
         plane: Plane,
         base_domain: String,
         surroundings: RuntimeConfig,
+        counting: Arc<Counting>,
     ) -> Self {
-        Self { store, plane, base_domain, surroundings, seen: None, served: BTreeMap::new() }
+        Self {
+            store,
+            plane,
+            base_domain,
+            surroundings,
+            logs: Logs::default(),
+            counting,
+            seen: None,
+            served: BTreeMap::new(),
+        }
     }
 
     /// Looks again and again, until the end is asked for.
@@ -196,6 +210,8 @@ impl Reconciler {
                 there: &there,
                 former: former.as_deref(),
                 config: &self.surroundings,
+                logs: &self.logs,
+                counting: &self.counting,
             },
         )?;
         let put = self.plane.put(&key, rollout);

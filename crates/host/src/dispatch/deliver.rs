@@ -49,7 +49,7 @@ impl ComponentHost {
         event: &Event,
         span: Option<Span>,
     ) -> Result<Reply, Undelivered> {
-        let mut meter = Meter::begin(&self.metrics, span);
+        let mut meter = Meter::begin(self, true, span);
         let executor = Executor::Detected;
         let arrival = Arrival {
             connection: &NO_CONNECTION,

@@ -10,6 +10,7 @@ mod failure;
 mod guest;
 mod http02;
 mod http03;
+mod intake;
 mod keep;
 mod known;
 mod loading;
@@ -29,9 +30,11 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::websocket::Hub;
 use dayfly_model::{App, ComponentId, Executor, Middleware};
+use dayfly_telemetry::UsageCounters;
 use dayfly_telemetry::metrics::{self, Families, Value};
 
 use crate::release::Release;
+use crate::rollout::AppKey;
 use admission::Admission;
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
@@ -62,10 +65,17 @@ impl Components {
     pub(crate) fn new(
         resources: &Arc<Resources>,
         release: Release,
+        owner: Option<&AppKey>,
         lasting: &mut Lasting,
     ) -> Result<Self, ActivateError> {
-        let Release { app, images, backends } = release;
-        let shared = Arc::new(Shared { resources: resources.clone(), app, backends });
+        let Release { app, images, backends, usage } = release;
+        let shared = Arc::new(Shared {
+            resources: resources.clone(),
+            app,
+            backends,
+            usage,
+            owner: owner.cloned(),
+        });
         let count = images.len();
         let hosts = images.into_iter().map(|image| {
             let component = shared
@@ -91,6 +101,16 @@ impl Components {
     /// What stands behind the app.
     pub(crate) fn backends(&self) -> &Arc<Backends> {
         &self.shared.backends
+    }
+
+    /// Where requests are counted that none of them gets.
+    pub(crate) fn usage(&self) -> Option<&Arc<UsageCounters>> {
+        self.shared.usage.as_ref()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.hosts.len()
     }
 
     /// For those who look for many of them.
@@ -147,17 +167,28 @@ impl Index<'_> {
     }
 }
 
-/// Of an app with more components, those that were never asked for are left out of what is told:
-/// there may be tens of thousands.
-const FEW_COMPONENTS: usize = 256;
+/// Where an app, or a node, has more components, those that were never asked for are left out of what
+/// is told: there may be tens of thousands.
+pub(crate) const FEW_COMPONENTS: usize = 256;
+
+/// Which components are told of.
+pub(crate) struct Telling {
+    /// Whether those are, too, that were never asked for.
+    pub(crate) untouched: bool,
+    /// How many more may be.
+    pub(crate) room: usize,
+    /// How many are left out for want of room.
+    pub(crate) left_out: u64,
+}
 
 /// Adds what is counted of an app's components, of whichever of its releases they are.
 pub(crate) fn collect<'a>(
     releases: impl IntoIterator<Item = &'a Components>,
+    telling: &mut Telling,
     families: &mut Families,
 ) {
     let mut hosts: Vec<&Arc<ComponentHost>> = Vec::new();
-    let mut few = true;
+    let mut few = telling.untouched;
     for components in releases {
         few &= components.hosts.len() <= FEW_COMPONENTS;
         hosts.extend(&components.hosts);
@@ -168,6 +199,13 @@ pub(crate) fn collect<'a>(
         let metrics = &hosts[0].metrics;
         if !few && !metrics.is_touched() {
             continue;
+        }
+        match telling.room.checked_sub(1) {
+            Some(room) => telling.room = room,
+            None => {
+                telling.left_out += 1;
+                continue;
+            }
         }
         metrics.collect(families);
         let sum = |of: fn(&Admission) -> u32| {

@@ -2,9 +2,12 @@
 //! the apps see what comes of that.
 
 mod deploy;
+mod labels;
 mod login;
+mod logs;
 mod operator;
 mod settings;
+mod usage;
 
 use std::path::Path;
 
@@ -31,7 +34,17 @@ impl Platform {
 
     /// The same, started by a command line of one's own.
     async fn start_with(dayfly: Dayfly) -> Self {
-        let platform = Self::serve(dayfly).await;
+        Self::serve(dayfly, "127.0.0.1:0").await.logged_in().await
+    }
+
+    /// The same, whose processes listen where they did when they are started again.
+    async fn start_anchored() -> Self {
+        let (apps, admin) = (free().await, free().await);
+        Self::serve(dayfly().env("DAYFLY_LISTEN", apps), &admin).await.logged_in().await
+    }
+
+    async fn logged_in(self) -> Self {
+        let platform = self;
         let words = ["login", &platform.admin, "--token-stdin"];
         let said = platform.dayfly(&words).input(&platform.token()).ends().await.with(0);
         assert!(said.contains("Logged in") && !said.contains(platform.token().trim()), "{said}");
@@ -39,11 +52,11 @@ impl Platform {
     }
 
     async fn start_logged_out() -> Self {
-        Self::serve(dayfly()).await
+        Self::serve(dayfly(), "127.0.0.1:0").await
     }
 
-    async fn serve(dayfly: Dayfly) -> Self {
-        let server = dayfly.args(["serve", "--admin-listen", "127.0.0.1:0"]).serve().await;
+    async fn serve(dayfly: Dayfly, admin: &str) -> Self {
+        let server = dayfly.args(["serve", "--admin-listen", admin]).serve().await;
         let url = |line: &str| line.split_whitespace().last().unwrap_or_default().to_owned();
         let apps = Client::http1(&url(&server.stdout().containing("Apps").await));
         let admin = url(&server.stdout().containing("Admin API").await);
@@ -115,6 +128,12 @@ fn numbered(number: u32, component: &str, more: &str) -> App {
          environment = {{ RELEASE = \"{number}\" }}\n{component}\n"
     ))
     .file("guest.wasm", dayfly_testing::Guest::bytes("rust-http"))
+}
+
+/// An address that is free now.
+async fn free() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 fn is_private(file: &Path) -> bool {

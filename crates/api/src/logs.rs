@@ -30,7 +30,7 @@ pub struct LogQuery {
     /// With this in their text, context or request's id, be it capital letters or not: up to 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
-    /// How many of the last ones: 0 to 1000, 100 unless stated.
+    /// How many of the last ones: 0 to 1000, 100 unless stated; at most 8 MiB of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Whether the answer goes on with lines as they come (`application/x-ndjson`).

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use dayfly_api::{AppId, LogEvent, LogLine, LogNotice, NDJSON, Notice};
-use dayfly_store::{LogBatch, LogFilter, LogFollower};
+use dayfly_store::{LogBatch, LogFilter, LogFollower, StoreError};
 use http::header::CONTENT_TYPE;
 use http_body::Frame;
 use tokio::sync::{Notify, mpsc};
@@ -36,7 +36,7 @@ const SLOW: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
 /// How many pieces may wait for the client.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 
 /// Cuts the connection that a request came by.
 #[derive(Debug, Clone, Default)]
@@ -152,7 +152,10 @@ impl Stream {
 async fn unfollowed(shared: &Shared, token: &str, app: &AppId, state: &std::path::Path) -> Ended {
     let (token, app, state) = (token.to_owned(), app.clone(), state.to_owned());
     let looked = shared.ask(move |store| {
-        let is_there = store.app_folder(&app).is_ok_and(|folder| folder == state);
+        let is_there = match store.app_folder(&app) {
+            Err(StoreError::NotFound(_)) => false,
+            folder => folder? == state,
+        };
         Ok((store.is_token_valid(&token)?, is_there))
     });
     match looked.await {

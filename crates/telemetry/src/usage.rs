@@ -125,8 +125,10 @@ mod tests {
         counters.event(Status::Success, None, Duration::from_micros(1));
         counters.event(Status::ClientError, None, Duration::from_micros(1));
         counters.cpu(Duration::from_nanos(30));
-        (counters.instance(9), counters.instance(4));
-        (counters.taken_in(5), counters.handed_over(6));
+        counters.instance(9);
+        counters.instance(4);
+        counters.taken_in(5);
+        counters.handed_over(6);
         let taken = counters.take();
         assert_eq!(taken.requests, [0, 1, 0, 1, 1]);
         assert_eq!((taken.errors, taken.events, taken.events_failed), (1, 2, 1));

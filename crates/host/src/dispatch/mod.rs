@@ -181,6 +181,16 @@ pub(crate) struct Telling {
     pub(crate) left_out: u64,
 }
 
+impl Telling {
+    /// Takes room for one more, or counts that there is none.
+    fn has_room(&mut self) -> bool {
+        let left = self.room.checked_sub(1);
+        self.left_out += u64::from(left.is_none());
+        self.room = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
 /// Adds what is counted of an app's components, of whichever of its releases they are.
 pub(crate) fn collect<'a>(
     releases: impl IntoIterator<Item = &'a Components>,
@@ -200,12 +210,8 @@ pub(crate) fn collect<'a>(
         if !few && !metrics.is_touched() {
             continue;
         }
-        match telling.room.checked_sub(1) {
-            Some(room) => telling.room = room,
-            None => {
-                telling.left_out += 1;
-                continue;
-            }
+        if !telling.has_room() {
+            continue;
         }
         metrics.collect(families);
         let sum = |of: fn(&Admission) -> u32| {
@@ -216,4 +222,16 @@ pub(crate) fn collect<'a>(
         families.add(&metrics::WAITING, &labels, Value::Integer(sum(Admission::waiting)));
     }
     families.add(&metrics::COMPONENTS, &[], Value::Integer(hosts.len() as u64));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_beyond_the_bound_are_counted_and_not_told_of() {
+        let mut telling = Telling { untouched: true, room: 2, left_out: 0 };
+        assert_eq!((0..5).filter(|_| telling.has_room()).count(), 2);
+        assert_eq!((telling.room, telling.left_out), (0, 3));
+    }
 }

@@ -10,7 +10,10 @@ use super::{LogFilter, folder, numbers, path};
 use crate::{Result, StoreError};
 
 /// How much of a file is read at once by those who follow, in bytes. The longest line is shorter.
-const PIECE_BYTES: u64 = 512 << 10;
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// How much the last lines come to at most that are read, in bytes.
+const TAIL_BYTES: usize = 8 << 20;
 
 /// Reads what comes behind a place.
 #[derive(Debug, Clone)]
@@ -31,8 +34,8 @@ pub struct LogBatch {
     pub has_more: bool,
 }
 
-/// The last lines of the log of what an app keeps, the oldest first, at most so many, and a follower for
-/// what comes behind them.
+/// The last lines of the log of what an app keeps, the oldest first, at most so many and 8 MiB, and a
+/// follower for what comes behind them.
 ///
 /// # Errors
 /// If the disk fails.
@@ -51,7 +54,7 @@ fn tail(
     limit: usize,
 ) -> io::Result<(Vec<LogLine>, LogFollower)> {
     let mut follower = LogFollower { folder: folder.to_owned(), place: None };
-    let mut lines = Vec::new();
+    let (mut lines, mut room) = (Vec::new(), TAIL_BYTES);
     for number in numbers(folder)?.into_iter().rev() {
         let bytes = match fs::read(path(folder, number)) {
             // The writer has gone on meanwhile.
@@ -61,13 +64,14 @@ fn tail(
         let whole = whole(&bytes);
         follower.place.get_or_insert((number, whole.len() as u64));
         let mut is_over = false;
-        for line in whole.rsplit(|byte| *byte == b'\n') {
-            let Ok(line) = serde_json::from_slice::<LogLine>(line) else { continue };
-            is_over = filter.is_over(&line);
+        for text in whole.rsplit(|byte| *byte == b'\n') {
+            let Ok(line) = serde_json::from_slice::<LogLine>(text) else { continue };
+            is_over = filter.is_over(&line) || text.len() > room;
             if is_over || lines.len() >= limit {
                 break;
             }
             if filter.takes(&line) {
+                room -= text.len();
                 lines.push(line);
             }
         }

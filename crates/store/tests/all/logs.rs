@@ -91,6 +91,9 @@ fn a_flood_takes_no_more_than_it_may_and_who_follows_is_told() {
     let on_disk = bytes(&state.join("log"));
     assert!(on_disk <= LOG_FILE_BYTES * LOG_FILES, "{on_disk}");
     assert!(on_disk > LOG_FILE_BYTES * (LOG_FILES - 2), "{on_disk}");
+    // Of the last ones, no more are read than an answer holds.
+    let last = all(state, LogFilter::default(), 1000);
+    assert!((500..512).contains(&last.len()), "{}", last.len());
     let batch = late.read(&LogFilter::default()).unwrap();
     assert!(batch.lines.is_empty() && batch.missed && batch.has_more);
     assert!(!late.read(&LogFilter::default()).unwrap().lines.is_empty());

@@ -42,8 +42,8 @@ pub(super) fn child(server: &Running, role: &str) -> Pid {
             && words
                 .any(|word| word == format!("--role={role}").as_bytes() || word == role.as_bytes())
     };
-    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let found = processes.filter(|folder| is_it(folder)).next();
+    let mut processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let found = processes.find(|folder| is_it(folder));
     let found = found.unwrap_or_else(|| panic!("no process for {role}"));
     let id = found.file_name().unwrap().to_string_lossy().parse().unwrap();
     Pid::from_raw(id).unwrap()

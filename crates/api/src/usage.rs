@@ -131,7 +131,8 @@ pub struct Usage {
     /// Requests that Dayfly answered with an error, or whose answer broke off, by whosever fault but
     /// the client's.
     pub errors: u64,
-    /// Events and messages of WebSockets that were handed to a handler; each attempt is one.
+    /// Events, and openings, messages and ends of WebSockets, that were handed to a handler; each attempt
+    /// is one.
     pub events: u64,
     /// Those of them that were not handled.
     pub events_failed: u64,

@@ -163,7 +163,7 @@ fn whoever_takes_too_little_is_told_and_let_go() {
     for _ in 0..1500 {
         log.append(&line("api", &text)).unwrap();
     }
-    thread::sleep(Duration::from_secs(13));
+    thread::sleep(Duration::from_secs(16));
     told.set_read_timeout(Some(SOON)).unwrap();
     let mut read = String::new();
     let mut piece = vec![0; 1 << 20];

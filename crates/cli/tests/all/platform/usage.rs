@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{App, Running};
+use dayfly_testing::{App, Guest, Running};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -142,6 +142,35 @@ async fn what_no_component_gets_is_counted_too() {
     assert_eq!((&total["status"]["2xx"], &total["status"]["4xx"]), (&2.into(), &1.into()));
     assert_eq!((&total["bytes_out"], &total["errors"]), (&bytes.into(), &0.into()));
     assert!(platform.done(&["usage", "static"]).await.contains("static (none)"));
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn events_are_counted_apart_from_requests() {
+    let platform = Platform::start().await;
+    let app = App::new(
+        "dayfly = 1\n[application]\nname = \"jobs\"\n\
+         [[trigger.http]]\nroute = \"/jobs\"\nqueue = \"in\"\n\
+         [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"guest\"\n\
+         [component.guest]\nsource = \"guest.wasm\"\n",
+    )
+    .file("guest.wasm", Guest::bytes("rust-http"));
+    platform.deploy(&app, &[]).await.with(0);
+    for _ in 0..3 {
+        let answer = platform.apps.post_with("/jobs", &[("host", "jobs.localhost")], "x").await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    let since = Instant::now();
+    let total = loop {
+        let total = settled(&platform, &["jobs", "--by", "total"], 3).await;
+        if total["events"] == 3 {
+            break total;
+        }
+        assert!(since.elapsed() < SOON, "{total}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!((&total["status"]["2xx"], &total["events_failed"]), (&3.into(), &0.into()));
+    assert!(total["duration"]["max_us"].as_u64().unwrap() > 0, "{total}");
     platform.stop().await;
 }
 

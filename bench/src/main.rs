@@ -18,6 +18,7 @@ mod optimise;
 mod overload;
 mod peer;
 mod plain;
+mod platform;
 mod report;
 mod saved;
 mod scripts;
@@ -110,6 +111,14 @@ enum Bench {
         #[arg(long)]
         program: Option<PathBuf>,
     },
+    /// From `dayfly deploy` to an answer, and many apps on one platform
+    Platform {
+        #[command(flatten)]
+        timed: Timed,
+        /// How many apps there are in the end
+        #[arg(long, default_value_t = 2_000)]
+        apps: usize,
+    },
     /// Scripts, frozen, beside the start of their languages' own interpreters
     Scripts(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -170,6 +179,9 @@ fn main() -> Result<()> {
         Some(Bench::Saved { timed, program }) => {
             timed.run(|root, folder, _| saved::run(root, folder, program.as_deref()))
         }
+        Some(Bench::Platform { timed, apps }) => {
+            timed.run_anywhere(|root, folder| platform::run(root, folder, apps))
+        }
         Some(Bench::Scripts(timed)) => timed.run(scripts::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         Some(Bench::All { output }) => all(&output),
@@ -180,12 +192,17 @@ fn main() -> Result<()> {
 impl Timed {
     /// Measures from a core that no server runs on.
     fn run(&self, measure: impl FnOnce(&Path, &Path, u64) -> Result<()>) -> Result<()> {
-        let root = workspace_root()?;
         let process = std::process::id().to_string();
         output(Command::new("taskset").args(["-cp", load::CLIENT_CORE, &process]))?;
+        self.run_anywhere(|root, folder| measure(root, folder, self.seconds))
+    }
+
+    /// Measures on all cores, where the servers are, too.
+    fn run_anywhere(&self, measure: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
+        let root = workspace_root()?;
         let folder = root.join(&self.output);
         std::fs::create_dir_all(&folder)?;
-        measure(&root, &folder, self.seconds)
+        measure(&root, &folder)
     }
 }
 

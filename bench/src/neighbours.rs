@@ -120,11 +120,11 @@ fn spin(server: &Running, loops: usize) -> Result<Vec<TcpStream>> {
     (0..loops).map(start).collect()
 }
 
-/// Measures beside slow clients, which are a process of their own, and a nicer one: what they cost the
-/// client that is measured would be taken for what they cost the server.
+/// Measures beside slow clients, which are a process of their own that runs only when its core has nothing
+/// else to do: what they cost the client that is measured would be taken for what they cost the server.
 fn beside_slow_clients(server: &Running, seconds: u64) -> Result<(Outcome, usize)> {
-    let mut slow = Command::new("nice")
-        .args(["-n", "10"])
+    let mut slow = Command::new("chrt")
+        .args(["--idle", "0"])
         .arg(std::env::current_exe()?)
         .args(["slow-clients", &server.port.to_string()])
         .stdin(Stdio::piped())

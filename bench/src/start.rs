@@ -260,19 +260,24 @@ impl Client {
 
     /// Asks once, and gives how long it took, in milliseconds.
     pub(crate) fn ask(&self, path: &str) -> Result<f64> {
+        self.ask_of("bench", path)
+    }
+
+    /// The same of one of several hosts.
+    pub(crate) fn ask_of(&self, host: &str, path: &str) -> Result<f64> {
         let start = Instant::now();
-        self.body(path)?;
+        self.body(host, path)?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 
     /// Asks once, and gives what was answered.
     pub(crate) fn text(&self, path: &str) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.body(path)?).into_owned())
+        Ok(String::from_utf8_lossy(&self.body("bench", path)?).into_owned())
     }
 
-    fn body(&self, path: &str) -> Result<Bytes> {
+    fn body(&self, host: &str, path: &str) -> Result<Bytes> {
         self.runtime.block_on(async {
-            let request = Request::get(path).header("host", "bench").body(Empty::new())?;
+            let request = Request::get(path).header("host", host).body(Empty::new())?;
             let sent = self.sender.borrow_mut().send_request(request);
             let answer = sent.await?;
             let status = answer.status();

@@ -9,6 +9,7 @@ use dayfly_model::{App, RuntimeConfig};
 use thiserror::Error;
 
 use crate::GrantError;
+use crate::account::Account;
 use crate::blobstore::{Containers, UnusableStore};
 use crate::connections::Connections;
 use crate::http::Internal;
@@ -64,6 +65,8 @@ pub struct Backends {
     pub queues: Arc<queue::Store>,
     /// The test that is running, if one is.
     pub rehearsal: Option<Arc<dyn Rehearsal>>,
+    /// What the app's tenant may take, all its apps together; nothing where there are no others.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Backends {
@@ -139,6 +142,7 @@ impl Backends {
             connections,
             blobs,
             rehearsal: None,
+            account: None,
         })
     }
 

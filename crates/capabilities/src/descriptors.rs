@@ -12,12 +12,18 @@ pub struct Descriptors {
 }
 
 /// One component's share of them: three quarters of what the other components leave, so that there
-/// is always something left for one more.
+/// is always something left for one more. Of a tenant's components that is a part of the tenant's share,
+/// which is three quarters of what the other tenants leave.
 #[derive(Clone)]
 pub struct Share {
     all: Arc<Descriptors>,
     held: Arc<AtomicU64>,
+    tenant: Option<TenantShare>,
 }
+
+/// What the components of one tenant hold together.
+#[derive(Clone, Default)]
+pub struct TenantShare(Arc<AtomicU64>);
 
 /// Leave to hold one; given back when dropped.
 pub(crate) struct Descriptor(Share);
@@ -30,7 +36,12 @@ impl Descriptors {
 
     /// The share of one component. All of its instances need the same, or a clone of it.
     pub fn share(self: &Arc<Self>) -> Share {
-        Share { all: self.clone(), held: Arc::default() }
+        Share { all: self.clone(), held: Arc::default(), tenant: None }
+    }
+
+    /// The same of a tenant's component.
+    pub fn share_of(self: &Arc<Self>, tenant: &TenantShare) -> Share {
+        Share { tenant: Some(tenant.clone()), ..self.share() }
     }
 
     fn held(&self) -> MutexGuard<'_, u64> {
@@ -48,22 +59,43 @@ impl Share {
     pub(crate) fn take(&self) -> Option<Descriptor> {
         let mut all = self.all.held();
         // Only who has the lock changes it.
+        let (mut limit, mut others) = (self.all.limit, *all);
+        if let Some(TenantShare(held)) = &self.tenant {
+            let own = held.load(Relaxed);
+            limit = most(limit, others - own);
+            if own >= limit {
+                return None;
+            }
+            others = own;
+        }
         let own = self.held.load(Relaxed);
-        let left_by_others = self.all.limit - (*all - own);
-        if own >= left_by_others - left_by_others / 4 {
+        if own >= most(limit, others - own) {
             return None;
         }
         *all += 1;
         self.held.store(own + 1, Relaxed);
+        if let Some(TenantShare(held)) = &self.tenant {
+            held.fetch_add(1, Relaxed);
+        }
         Some(Descriptor(self.clone()))
     }
 }
 
+/// Three quarters of what others leave, one at least if there is any.
+fn most(limit: u64, others: u64) -> u64 {
+    let left = limit.saturating_sub(others);
+    left - left / 4
+}
+
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        let Share { all, held } = &self.0;
-        *all.held() -= 1;
+        let Share { all, held, tenant } = &self.0;
+        let mut all = all.held();
+        *all -= 1;
         held.fetch_sub(1, Relaxed);
+        if let Some(TenantShare(held)) = tenant {
+            held.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -84,6 +116,23 @@ mod tests {
         assert!(one.clone().take().is_none(), "a clone is the same share");
         drop(held);
         assert_eq!(all_of(&three).len(), 750);
+    }
+
+    #[test]
+    fn a_tenant_has_no_more_for_having_many_components() {
+        let all = Descriptors::new(1000);
+        let (many, few) = (TenantShare::default(), TenantShare::default());
+        let shares: Vec<_> = (0..20).map(|_| all.share_of(&many)).collect();
+        let held: Vec<_> = shares.iter().flat_map(all_of).collect();
+        assert!((740..=750).contains(&held.len()), "{}", held.len());
+        assert_eq!(
+            all_of(&all.share_of(&few)).len(),
+            141,
+            "three quarters of three quarters of 250"
+        );
+        drop(held);
+        assert_eq!(all_of(&all.share_of(&few)).len(), 563);
+        assert_eq!((*all.held(), many.0.load(Relaxed)), (0, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use dayfly_model::{App, Component, Limits};
 use dayfly_telemetry::{ComponentMetrics, UsageCounters};
 use thiserror::Error;
 
+use crate::account::Account;
 use crate::backends::Backends;
 use crate::connections::{Connections, Leave};
 use crate::descriptors::{Descriptor, Share};
@@ -18,6 +19,7 @@ use crate::names::Names;
 use crate::rdbms::bounds::Bounds;
 use crate::refusals::{Refusal, Refusals};
 use crate::sqlite::UndefinedDatabase;
+use crate::wasi::day::DayLimited;
 use crate::wasi::rate::RateLimited;
 use crate::wasi::stdio::LogSink;
 use crate::{
@@ -124,6 +126,8 @@ pub struct Grants {
     descriptors: Share,
     /// What the log says of what it was refused.
     pub(crate) refusals: Refusals,
+    /// What its tenant may take, all apps together.
+    pub(crate) account: Option<Arc<Account>>,
 }
 
 impl Grants {
@@ -169,7 +173,7 @@ impl Grants {
             component: metrics.component().clone(),
             metrics,
             usage: None,
-            log: Arc::new(RateLimited::new(log, component.limits.log_rate_bytes)),
+            log: logged(log, component, backends.account.as_ref()),
             limits: component.limits.clone(),
             wasi,
             mqtt: mqtt::Grant::new(dialer.clone(), tls.clone()).within(config.mqtt_payload_bytes),
@@ -193,6 +197,7 @@ impl Grants {
             sqlite,
             descriptors,
             refusals: Refusals::default(),
+            account: backends.account.clone(),
         })
     }
 
@@ -236,6 +241,7 @@ impl Grants {
             sqlite: sqlite::Grant::default(),
             descriptors,
             refusals: Refusals::default(),
+            account: None,
         })
     }
 
@@ -270,4 +276,17 @@ impl Grants {
         }
         taken
     }
+}
+
+/// Where a component's lines go, as far as they may be logged.
+fn logged(
+    log: Arc<dyn LogSink>,
+    component: &Component,
+    account: Option<&Arc<Account>>,
+) -> Arc<dyn LogSink> {
+    let log = match account {
+        Some(account) => Arc::new(DayLimited::new(log, account.clone())),
+        None => log,
+    };
+    Arc::new(RateLimited::new(log, component.limits.log_rate_bytes))
 }

@@ -6,6 +6,7 @@
 //! guest first asks for them. What nobody granted is refused by [`refuse`].
 #![deny(missing_docs)]
 
+pub mod account;
 pub mod backends;
 pub mod blobstore;
 mod calls;
@@ -54,8 +55,9 @@ pub mod variables;
 pub mod wasi;
 pub mod websocket;
 
+pub use account::{Account, Over};
 pub use backends::{BackendError, Backends};
-pub use descriptors::{Descriptors, Share};
+pub use descriptors::{Descriptors, Share, TenantShare};
 pub use grants::{GrantError, Grants};
 pub use inherit::opened_by;
 pub use linker::Linkers;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::account::Over;
 use crate::{Grants, Paced};
 
 /// How much of a guest's own words stands in a line, in bytes.
@@ -34,10 +35,12 @@ pub(crate) enum Refusal {
     Descriptor,
     /// A variable whose provider gave no answer.
     Variable,
+    /// What its tenant has no quota left for.
+    Quota,
 }
 
 impl Refusal {
-    const KINDS: usize = Self::Variable as usize + 1;
+    const KINDS: usize = Self::Quota as usize + 1;
 }
 
 /// The refusals of one component.
@@ -55,6 +58,28 @@ impl Refusals {
 }
 
 impl Grants {
+    /// Takes one of the outbound requests and connections that the tenant may make; false if there is
+    /// none now.
+    pub(crate) fn spend_outbound(&self) -> bool {
+        let Some(account) = &self.account else { return true };
+        account.spend_outbound().inspect_err(|over| self.tell_over(over)).is_ok()
+    }
+
+    /// Takes room for what the component is about to keep.
+    ///
+    /// # Errors
+    /// What the guest may be told, if its tenant's apps keep as much as they may.
+    pub(crate) fn keep(&self, bytes: usize) -> Result<(), Over> {
+        let Some(account) = &self.account else { return Ok(()) };
+        account.keep(bytes as u64).inspect_err(|over| self.tell_over(over))
+    }
+
+    /// Says in the component's log which quota its tenant is over; the operator's has it from the
+    /// account.
+    pub(crate) fn tell_over(&self, over: &Over) {
+        self.refusals.note(Refusal::Quota, |_| self.log.host(&format!("refused: {over}")));
+    }
+
     /// Says that `allowed_outbound_hosts` does not grant a destination.
     pub(crate) fn refuse_destination(&self, scheme: &str, host: &str, port: u16) {
         self.refusals.note(Refusal::Destination, |unsaid| {

@@ -28,6 +28,7 @@ use crate::key_value::{self, Seeds};
 use crate::report::{self, Several};
 use crate::source::Source;
 use crate::variables::{self, Argument};
+use named::Brought;
 pub(crate) use named::{AppSource, is_manifest, read};
 
 /// Which app, and what it is told.
@@ -166,15 +167,17 @@ impl AppArgs {
         self.source.fetch(app, quiet)
     }
 
-    /// Fetches the package that PATH names, if it names one, and takes its folder for PATH. What the
-    /// app keeps is kept for its repository, so that the next version finds it.
+    /// Fetches or opens the package that PATH names, if it names one, and takes its folder for PATH. What
+    /// the app keeps is kept for its repository, or beside its file, so that the next version finds it.
     ///
     /// # Errors
     /// If it cannot be had.
     pub(crate) fn bring(&mut self, quiet: bool) -> Result<()> {
-        if let Some(reference) = self.source.bring(self.verify_key.as_deref(), quiet)? {
-            self.state_of_package = Some(kept::folder(&reference)?);
-        }
+        self.state_of_package = match self.source.bring(self.verify_key.as_deref(), quiet)? {
+            Some(Brought::Pulled(reference)) => Some(kept::folder(&reference)?),
+            Some(Brought::Opened(archive)) => Some(kept::beside(&archive)?),
+            None => None,
+        };
         Ok(())
     }
 

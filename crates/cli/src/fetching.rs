@@ -102,6 +102,19 @@ pub(crate) fn package(
     })
 }
 
+/// Lays out the app of a package that is a file in the folder that keeps what was fetched. Gives the
+/// app's folder.
+///
+/// # Errors
+/// If it cannot be read, or holds no app.
+pub(crate) fn archive(file: &Path, cache: PathBuf) -> Result<PathBuf> {
+    package::open(file, &config(cache)?).map_err(|error| {
+        let hint = error.hint();
+        let error = anyhow!(error).context(format!("failed to open package `{}`", file.display()));
+        report::hint(error, hint)
+    })
+}
+
 /// The folder that keeps what was fetched: the one that the user names, or one in the user's cache.
 ///
 /// # Errors

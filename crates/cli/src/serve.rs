@@ -1,7 +1,9 @@
 //! The processes of a platform: a supervisor, the node that serves guests, the control plane that takes
 //! releases, and a worker for each of these. They meet in the store only.
 
+mod accounts;
 pub(crate) mod control;
+mod disk;
 mod log;
 pub(crate) mod node;
 mod reconciler;

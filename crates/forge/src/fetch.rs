@@ -251,7 +251,8 @@ pub(crate) fn hex(digest: &str) -> &str {
 }
 
 /// What a source is called in messages.
-pub(crate) fn described(source: &Source) -> String {
+#[must_use]
+pub fn described(source: &Source) -> String {
     match source {
         Source::File(path) => format!("`{}`", path.display()),
         Source::Url { url, .. } => format!("`{}`", without_secrets(url)),

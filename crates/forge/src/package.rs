@@ -1,4 +1,5 @@
-//! The last phase: an app as a package of a registry, and a package as an app's folder again.
+//! The last phase: an app as a package, of a registry or in a file, and a package as an app's folder
+//! again.
 //!
 //! Packages are Spin's: what it calls the *locked app* (`locked`), and its content in layers. What
 //! Dayfly's manifest says beyond Spin's stands where Spin does not look, so that there is one
@@ -8,6 +9,7 @@
 
 mod archive;
 mod files;
+mod layout;
 mod locked;
 mod manifest;
 mod pack;
@@ -27,6 +29,7 @@ use crate::pipeline::ForgeError;
 use crate::resolve::{MAX_SOURCE_BYTES, ResolveError};
 
 pub use files::Granted;
+pub use layout::{Written, is_archive, open, write};
 pub use pack::Packer;
 pub use pull::{kept, pull, unpack};
 pub use push::{Pushed, push};

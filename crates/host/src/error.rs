@@ -6,6 +6,8 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
+use dayfly_capabilities::Over;
+use dayfly_model::platform::Quota;
 use dayfly_telemetry::metrics::edge;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -44,8 +46,12 @@ pub enum Problem {
     OverMemory,
     /// The guest used up its CPU or wall time before it answered.
     OverTime,
-    /// The tenant's own queue is full.
+    /// The component's own queue is full.
     TenantBusy,
+    /// The tenant has its share of the node.
+    ShareBusy,
+    /// The tenant's quota is used up.
+    OverQuota(Quota),
     /// The node's queue is full.
     NodeBusy,
     /// The component cannot be loaded.
@@ -73,6 +79,10 @@ impl Problem {
             Self::OverMemory => (500, Fault::Guest, "the handler ran out of memory"),
             Self::OverTime => (504, Fault::Guest, "the handler ran out of time"),
             Self::TenantBusy => (429, Fault::Tenant, "too many requests at once"),
+            Self::ShareBusy => {
+                (429, Fault::Tenant, "the tenant's share of this node is taken by its own requests")
+            }
+            Self::OverQuota(quota) => (429, Fault::Tenant, over(quota)),
             Self::NodeBusy => (503, Fault::Platform, "too busy"),
             Self::Unavailable => (503, Fault::Operator, "the handler is not available"),
             Self::ShuttingDown => (503, Fault::Platform, "shutting down"),
@@ -108,9 +118,25 @@ impl Problem {
 
     const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::TenantBusy | Self::NodeBusy | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            Self::TenantBusy
+            | Self::ShareBusy
+            | Self::OverQuota(_)
+            | Self::NodeBusy
+            | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }
+    }
+}
+
+/// What is said where a quota is used up.
+const fn over(quota: Quota) -> &'static str {
+    match quota {
+        Quota::RequestsPerSecond => "the tenant's quota `requests_per_second` is used up",
+        Quota::Concurrency => "the tenant's quota `concurrency` is used up",
+        Quota::CpuMonthSeconds => "the tenant's quota `cpu_month_seconds` is used up",
+        Quota::OutboundPerSecond => "the tenant's quota `outbound_per_second` is used up",
+        Quota::LogDayBytes => "the tenant's quota `log_day_bytes` is used up",
+        Quota::StateBytes => "the tenant's quota `state_bytes` is used up",
     }
 }
 
@@ -126,6 +152,8 @@ impl fmt::Display for Problem {
 pub struct EdgeError {
     problem: Problem,
     component: Option<std::sync::Arc<str>>,
+    /// What the client reads instead of the problem's line.
+    said: Option<String>,
     retry_after: Option<Duration>,
     #[source]
     cause: Option<BoxError>,
@@ -134,7 +162,14 @@ pub struct EdgeError {
 impl EdgeError {
     /// An error whose problem says all there is to say.
     pub const fn new(problem: Problem) -> Self {
-        Self { problem, component: None, retry_after: problem.retry_after(), cause: None }
+        let retry_after = problem.retry_after();
+        Self { problem, component: None, said: None, retry_after, cause: None }
+    }
+
+    /// An error for a quota that is used up: it says when there is more of it.
+    pub fn over(over: &Over) -> Self {
+        let error = Self::new(Problem::OverQuota(over.quota)).retry_after(over.wait);
+        Self { said: over.renews.map(|_| over.to_string()), ..error }
     }
 
     /// What went wrong.
@@ -174,7 +209,8 @@ impl EdgeError {
         if self.component.is_none() {
             edge::count(self.problem.status().as_u16(), Some(self.problem.fault()));
         }
-        let text = format!("{} (error {id})\n", self.problem);
+        let said = self.said.as_deref().unwrap_or(self.problem.line());
+        let text = format!("{said} (error {id})\n");
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.problem.status();
         let headers = response.headers_mut();

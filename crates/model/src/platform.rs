@@ -14,8 +14,8 @@ pub use log_line::{LogLevel, LogLine, LogStream};
 pub use names::{
     AppId, AppName, BlobDigest, DomainName, NameError, ReleaseId, SettingName, TenantId,
 };
-pub use ports::{ArtifactStore, ReleaseStore, StoreFailure};
-pub use quotas::Quotas;
+pub use ports::{ArtifactStore, ReleaseStore, StoreFailure, UsedStore};
+pub use quotas::{Quota, Quotas, Used};
 pub use release::{
     Activation, Blob, Generation, ReleaseManifest, ReleaseManifestError, Setting, Share,
 };

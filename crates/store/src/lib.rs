@@ -21,6 +21,7 @@ mod settings;
 mod tenants;
 mod tokens;
 mod usage;
+mod used;
 
 use std::fs;
 use std::io;

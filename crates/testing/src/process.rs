@@ -54,6 +54,24 @@ impl Process {
         std::fs::write(self.file("clear_refs"), "5").expect("the process is ours");
     }
 
+    /// The processes that it started and that run, by the words of their command lines.
+    pub fn children(self) -> Vec<(Self, String)> {
+        let ids = std::fs::read_to_string(self.file(&format!("task/{}/children", self.id())));
+        let ids = ids.unwrap_or_default();
+        let children = ids.split_whitespace().filter_map(|id| {
+            let child = Self::new(id.parse().ok()?);
+            // It may have ended meanwhile.
+            let words = std::fs::read_to_string(child.file("cmdline")).ok()?;
+            Some((child, words.replace('\0', " ")))
+        });
+        children.collect()
+    }
+
+    /// Sends SIGKILL to a process that may have ended by itself.
+    pub fn kill_if_running(self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+
     fn status(self, field: &str) -> u64 {
         let status = std::fs::read_to_string(self.file("status")).expect("the process runs");
         let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");

@@ -29,8 +29,10 @@ const PACKAGES: &[&str] = &[
     // Clients of the end-to-end tests.
     "chromium",
     "curl",
+    "faketime",
     "nghttp2-client",
     "openssl",
+    "skopeo",
     "wrk",
     // Servers that the end-to-end tests start, each with a folder and a port of its own.
     "docker-registry",

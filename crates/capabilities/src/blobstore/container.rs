@@ -10,6 +10,7 @@ use super::folder::{self, Folder, blocking};
 use super::opened::Opened;
 use super::s3::{self, Part};
 use super::value::OBJECT_BYTES;
+use crate::Grants;
 use crate::under_way::UnderWay;
 
 /// A container, whether it exists or not.
@@ -35,6 +36,8 @@ pub(super) struct Facts {
 pub(super) struct Spool {
     pub(super) folder: PathBuf,
     pub(super) under_way: UnderWay,
+    /// Who pays for what is kept; nobody where there are no tenants.
+    pub(super) keeper: Option<Arc<Grants>>,
 }
 
 impl Container {
@@ -123,6 +126,10 @@ impl Container {
         new_name: String,
         spool: &Spool,
     ) -> Result<(), Error> {
+        if let (Place::Folder(_), Some(keeper)) = (&to.place, &spool.keeper) {
+            let bytes = self.facts(name.clone()).await?.bytes;
+            keeper.keep(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+        }
         match (&self.place, &to.place) {
             (Place::Folder(from), Place::Folder(to)) => {
                 from.clone().copy(name, to.clone(), new_name).await

@@ -8,6 +8,7 @@ use thiserror::Error as ThisError;
 use super::folder::{CONTAINER_BYTES, OBJECTS};
 use super::opened::WHOLE_BYTES;
 use super::value::OBJECT_BYTES;
+use crate::Over;
 use crate::under_way::Busy;
 
 /// Why a call did not do as it was asked.
@@ -40,6 +41,8 @@ pub(super) enum Error {
     TooMany(usize),
     #[error(transparent)]
     Busy(#[from] Busy),
+    #[error(transparent)]
+    Quota(#[from] Over),
     /// Whose reason is for the log alone.
     #[error("the store failed")]
     Failed(#[from] io::Error),
@@ -69,7 +72,8 @@ impl Error {
             | Self::Full
             | Self::TooManyOpen
             | Self::TooMany(_)
-            | Self::Busy(_) => true,
+            | Self::Busy(_)
+            | Self::Quota(_) => true,
             Self::NoContainer
             | Self::ContainerExists
             | Self::NoObject

@@ -10,9 +10,9 @@ use wasmtime::component::{
 };
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
-use super::Error;
 use super::container::{Container, Listing};
 use super::value::{Incoming, Outgoing};
+use super::{Error, Grant};
 use crate::HostState;
 use crate::descriptors::Descriptor;
 
@@ -151,7 +151,7 @@ fn link_types(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()
             let grants = store.data().shared_grants();
             // The interface has no error here.
             let descriptor = descriptor(&mut store)?;
-            let value = Outgoing::new(grants.blobs.spool(), descriptor);
+            let value = Outgoing::new(Grant::spool(&grants), descriptor);
             Ok((push(&mut store, value)?,))
         },
     )?;
@@ -379,7 +379,7 @@ fn link_blobstore(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resul
         Box::pin(async move {
             let source = needed!(named(&store, &from.container));
             let target = needed!(named(&store, &to.container));
-            let spool = store.data().grants().blobs.spool();
+            let spool = Grant::spool(&store.data().shared_grants());
             Ok(source.copy(from.object, &target, to.object, &spool).await)
         })
     })?;
@@ -387,7 +387,7 @@ fn link_blobstore(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resul
         Box::pin(async move {
             let source = needed!(named(&store, &from.container));
             let target = needed!(named(&store, &to.container));
-            let spool = store.data().grants().blobs.spool();
+            let spool = Grant::spool(&store.data().shared_grants());
             Ok(source.rename(from.object, &target, to.object, &spool).await)
         })
     })

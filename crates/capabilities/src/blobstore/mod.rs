@@ -23,6 +23,7 @@ use container::{Container, Spool};
 use error::Error;
 pub use s3::UnusableStore;
 
+use crate::Grants;
 use crate::registry::Capability;
 use crate::under_way::UnderWay;
 
@@ -93,9 +94,11 @@ impl Grant {
         self.containers.get(name).cloned().ok_or(Error::NotGranted)
     }
 
-    /// Where bytes are that are in no container yet.
-    fn spool(&self) -> Spool {
-        let under_way = self.under_way.get_or_init(|| UnderWay::new(UNFINISHED_BYTES)).clone();
-        Spool { folder: self.unfinished.clone(), under_way }
+    /// Where bytes are that are in no container yet, and who pays for them.
+    fn spool(grants: &Arc<Grants>) -> Spool {
+        let Self { unfinished, under_way, .. } = &grants.blobs;
+        let under_way = under_way.get_or_init(|| UnderWay::new(UNFINISHED_BYTES)).clone();
+        let keeper = grants.account.is_some().then(|| grants.clone());
+        Spool { folder: unfinished.clone(), under_way, keeper }
     }
 }

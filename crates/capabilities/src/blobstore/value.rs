@@ -23,6 +23,7 @@ use super::Error;
 use super::container::{Container, Spool};
 use super::folder::blocking;
 use super::opened::Opened;
+use crate::Grants;
 use crate::descriptors::Descriptor;
 use crate::under_way::{Held, UnderWay};
 
@@ -46,7 +47,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// A value whose bytes go to a file in the spool.
     pub(super) fn new(spool: Spool, descriptor: Descriptor) -> Self {
-        let Spool { folder, under_way } = spool;
+        let Spool { folder, under_way, keeper } = spool;
         let writer = Writer {
             folder,
             file: None,
@@ -56,6 +57,7 @@ impl Outgoing {
             bytes: 0,
             under_way,
             held: None,
+            keeper,
         };
         Self {
             writer: Arc::new(Mutex::new(writer)),
@@ -98,6 +100,7 @@ struct Writer {
     bytes: u64,
     under_way: UnderWay,
     held: Option<Held>,
+    keeper: Option<Arc<Grants>>,
 }
 
 impl Writer {
@@ -113,6 +116,9 @@ impl Writer {
                 Some(held) => held.add(more),
                 None => self.held = Some(more),
             }
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(bytes.len())?;
         }
         self.bytes = total;
         self.buffer.extend_from_slice(bytes);
@@ -291,7 +297,8 @@ mod tests {
     fn value(folder: &Path, under_way: usize) -> Outgoing {
         let descriptor = Share::unbounded().take().unwrap();
         let under_way = UnderWay::new(under_way);
-        Outgoing::new(Spool { folder: folder.to_owned(), under_way }, descriptor)
+        let spool = Spool { folder: folder.to_owned(), under_way, keeper: None };
+        Outgoing::new(spool, descriptor)
     }
 
     #[tokio::test]

@@ -87,13 +87,13 @@ impl Outbound {
         let left = self.made < self.grants.limits.outbound;
         if left {
             self.made += 1;
-        } else {
-            self.grants.refusals.note(Refusal::Outbound, |unsaid| {
-                let (component, limit) = (&self.grants.component, self.grants.limits.outbound);
-                tracing::warn!(%component, limit, unsaid, "refused: `limits.outbound`");
-            });
+            return self.grants.spend_outbound();
         }
-        left
+        self.grants.refusals.note(Refusal::Outbound, |unsaid| {
+            let (component, limit) = (&self.grants.component, self.grants.limits.outbound);
+            tracing::warn!(%component, limit, unsaid, "refused: `limits.outbound`");
+        });
+        false
     }
 }
 

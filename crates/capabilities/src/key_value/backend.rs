@@ -161,6 +161,11 @@ fn number(value: Option<&[u8]>) -> Result<i64, BackendError> {
 }
 
 impl Store {
+    /// Whether what is stored is kept on this machine's disk.
+    pub(super) const fn is_kept_here(&self) -> bool {
+        matches!(self.backend, Backend::Database(_))
+    }
+
     /// Says of a call which store it is.
     pub(super) fn described(&self, call: Call) -> Call {
         let system = match &self.backend {

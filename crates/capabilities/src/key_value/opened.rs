@@ -6,7 +6,10 @@ use dayfly_telemetry::Capability;
 
 use super::backend::{KeyPage, Pairs, Store};
 use super::error::Error;
-use crate::Grants;
+use crate::{Grants, Over};
+
+/// What a key takes beside itself and its value, about.
+const ROW_BYTES: usize = 32;
 
 /// A guest's handle of a store.
 #[derive(Clone)]
@@ -46,12 +49,31 @@ impl Opened {
         self.counted("get-many", self.store.get_many(keys)).await
     }
 
+    /// Does what keeps so many bytes, if they may be kept.
+    async fn keeping<T>(
+        &self,
+        function: &'static str,
+        bytes: usize,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let call = async {
+            if self.store.is_kept_here() {
+                let over = |over: Over| Error::Other(over.to_string());
+                self.grants.keep(bytes + ROW_BYTES).map_err(over)?;
+            }
+            call.await
+        };
+        self.counted(function, call).await
+    }
+
     pub(super) async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Error> {
-        self.counted("set", self.store.set(key, value)).await
+        let bytes = key.len() + value.len();
+        self.keeping("set", bytes, self.store.set(key, value)).await
     }
 
     pub(super) async fn set_many(&self, pairs: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
-        self.counted("set-many", self.store.set_many(pairs)).await
+        let bytes = pairs.iter().map(|(key, value)| key.len() + value.len() + ROW_BYTES).sum();
+        self.keeping("set-many", bytes, self.store.set_many(pairs)).await
     }
 
     pub(super) async fn delete(&self, key: String) -> Result<(), Error> {
@@ -63,7 +85,7 @@ impl Opened {
     }
 
     pub(super) async fn increment(&self, key: String, delta: i64) -> Result<i64, Error> {
-        self.counted("increment", self.store.increment(key, delta)).await
+        self.keeping("increment", key.len(), self.store.increment(key, delta)).await
     }
 
     pub(super) async fn swap(
@@ -72,6 +94,7 @@ impl Opened {
         seen: Option<Vec<u8>>,
         value: Vec<u8>,
     ) -> Result<bool, Error> {
-        self.counted("swap", self.store.swap(key, seen, value)).await
+        let bytes = key.len() + value.len();
+        self.keeping("swap", bytes, self.store.swap(key, seen, value)).await
     }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::Over;
+
 pub use sends::{Announced, Outcome, Sent};
 pub use store::{Owner, Store};
 pub use table::{Table, Tally};
@@ -50,6 +52,9 @@ pub enum QueueError {
     /// A message says of its priority what means nothing.
     #[error("`{PRIORITY}` is a whole number of 32 bits")]
     Priority,
+    /// The tenant's apps keep as much as they may.
+    #[error(transparent)]
+    Quota(Over),
     /// A message has too many steps of a topology behind it.
     #[error("it has {MOST_HOPS} steps behind it: what wakes what is a cycle")]
     Cycle,
@@ -80,6 +85,16 @@ pub struct New {
     pub priority: i32,
     /// What it carries.
     pub content: Content,
+}
+
+impl New {
+    /// What it takes, in bytes, about.
+    fn bytes(&self) -> u64 {
+        let Content { attributes, data, .. } = &self.content;
+        let attributes: usize =
+            attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        (self.queue.len() + attributes + data.len()) as u64
+    }
 }
 
 /// A message of a queue.

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::table::Table;
 use super::{Announced, Content, DeadLetter, Message, New, Outcome, QueueError, Sent};
+use crate::Account;
 
 /// How much one commit takes at most.
 const TOGETHER: usize = 256;
@@ -30,6 +31,7 @@ pub struct Store {
     puts: watch::Sender<u64>,
     /// The same for what was sent to triggers.
     sends: watch::Sender<u64>,
+    account: OnceLock<Arc<Account>>,
 }
 
 /// Who alone takes messages of a store.
@@ -44,7 +46,13 @@ impl Store {
     #[must_use]
     pub fn new(state: &std::path::Path) -> Self {
         let (puts, sends) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { path: state.join("queues.db"), thread: OnceLock::new(), puts, sends }
+        let (path, thread, account) = (state.join("queues.db"), OnceLock::new(), OnceLock::new());
+        Self { path, thread, puts, sends, account }
+    }
+
+    /// Has messages count as what a tenant's apps keep.
+    pub fn charge(&self, account: &Arc<Account>) {
+        self.account.get_or_init(|| account.clone());
     }
 
     /// Its file.
@@ -56,8 +64,11 @@ impl Store {
     /// Puts messages, all of them or none. They are on the disk when this returns.
     ///
     /// # Errors
-    /// If one is too large, or the file fails.
+    /// If one is too large, there is no quota for them, or the file fails.
     pub async fn put(&self, messages: Vec<New>) -> Result<(), QueueError> {
+        if let Some(account) = self.account.get() {
+            account.keep(messages.iter().map(New::bytes).sum()).map_err(QueueError::Quota)?;
+        }
         let put = move |table: &Table| {
             messages.iter().try_for_each(|message| table.put(message).map(drop))
         };
@@ -72,6 +83,10 @@ impl Store {
     /// # Errors
     /// If it is too large, or the file fails.
     pub async fn pass_on(&self, taken: Vec<i64>, message: New) -> Result<(), QueueError> {
+        if let Some(account) = self.account.get() {
+            // It was a message before.
+            account.has_kept(message.bytes());
+        }
         let pass_on = move |table: &Table| {
             table.put(&message)?;
             taken.iter().try_for_each(|id| table.done(*id))

@@ -92,8 +92,13 @@ impl Database {
 }
 
 impl Lease {
-    /// The connection; this may block.
-    pub(super) fn session(&mut self, database_bytes: u64) -> Result<&mut Session, Error> {
+    /// The connection, by which the database grows to so many bytes, or by so many as its tenant has
+    /// room for; this may block.
+    pub(super) fn session(
+        &mut self,
+        database_bytes: u64,
+        room: u64,
+    ) -> Result<&mut Session, Error> {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
@@ -108,7 +113,13 @@ impl Lease {
             }
         };
         let session = self.session.insert(session);
-        session.bound(database_bytes).map_err(|error| Error::io(error.to_string()))?;
+        let bytes = if room < database_bytes {
+            let now = std::fs::metadata(&self.database.path).map_or(0, |found| found.len());
+            database_bytes.min(now.saturating_add(room))
+        } else {
+            database_bytes
+        };
+        session.bound(bytes).map_err(|error| Error::io(error.to_string()))?;
         Ok(session)
     }
 

@@ -62,7 +62,7 @@ struct Counts {
 struct Work {
     lease: OwnedMutexGuard<Option<Lease>>,
     counts: Arc<Counts>,
-    database_bytes: u64,
+    grants: Arc<Grants>,
 }
 
 impl Connection {
@@ -170,8 +170,7 @@ impl Connection {
         if lease.is_none() {
             *lease = Some(self.database.lease(&self.turns, &self.grants).await?);
         }
-        let database_bytes = self.grants.limits.database_bytes;
-        let work = Work { lease, counts: self.counts.clone(), database_bytes };
+        let work = Work { lease, counts: self.counts.clone(), grants: self.grants.clone() };
         Ok((work, self.turns.run().await?))
     }
 
@@ -232,9 +231,17 @@ impl Work {
         rows: &mut dyn Rows,
     ) -> Result<(), Stop> {
         let mut lease = self.lease.take().ok_or_else(gone)?;
-        let session = lease.session(self.database_bytes)?;
+        let room = self.grants.account.as_ref().map_or(u64::MAX, |account| account.room());
+        let session = lease.session(self.grants.limits.database_bytes, room)?;
         let outcome = session.run(statement, cancel, rows);
         let (rowid, changes) = session.counts();
+        if let Some(account) = self.grants.account.as_ref().filter(|_| session.has_written()) {
+            account.has_kept(statement.bytes());
+            let is_full = matches!(outcome, Err(Stop::Error(Error::DatabaseFull)));
+            if is_full && room < self.grants.limits.database_bytes {
+                self.grants.tell_over(&account.is_full());
+            }
+        }
         if !lease.is_untouched() {
             self.counts.rowid.store(rowid, Relaxed);
             self.counts.changes.store(changes, Relaxed);

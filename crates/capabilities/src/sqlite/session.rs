@@ -84,6 +84,19 @@ pub(super) struct Statement {
     pub(super) time: Duration,
 }
 
+impl Statement {
+    /// What the guest gave with it, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(blob) => blob.len(),
+            Value::Integer(_) | Value::Real(_) | Value::Null => size_of::<i64>(),
+        };
+        let parameters: usize = self.parameters.iter().map(bytes).sum();
+        (self.sql.len() + parameters) as u64
+    }
+}
+
 /// Who takes what a statement gives.
 pub(super) trait Rows {
     /// The columns, once. What `writes` is done whole before its first row is shown to anybody.
@@ -271,6 +284,11 @@ impl Session {
         }
         self.connection.is_autocommit()
             || self.watch.trusting(|| self.connection.execute_batch("ROLLBACK")).is_ok()
+    }
+
+    /// Whether the guest has written anything by it.
+    pub(super) const fn has_written(&self) -> bool {
+        self.has_written
     }
 
     /// Forgets whose it was.

@@ -18,6 +18,10 @@ use crate::HostState;
 /// and one to write. Each has up to 64 KiB that were read ahead.
 const STREAMS_PER_FILE: usize = 2;
 
+/// What a file that WASI 0.3 opens to write to is taken to become, in bytes, until it is measured: its
+/// streams lead to the disk past everything here.
+const OPENED_BYTES: usize = 4 << 10;
+
 type File = Resource<Descriptor>;
 type OpenAt2 = (File, files2::PathFlags, String, files2::OpenFlags, files2::DescriptorFlags);
 type OpenAt3 = (File, files3::PathFlags, String, files3::OpenFlags, files3::DescriptorFlags);
@@ -33,12 +37,30 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
         |mut store, (folder, path_flags, path, open_flags, flags): OpenAt2| {
             Box::new(async move {
                 let state: &mut HostState = store.data_mut();
-                let Some(opening) = may_open_file(state) else {
+                let writes = flags.contains(files2::DescriptorFlags::WRITE);
+                let opening = may_open_file(state).filter(|_| !writes || may_keep(state, 0));
+                let Some(opening) = opening else {
                     return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
                 };
                 let mut files = state.filesystem();
                 match files.open_at(folder, path_flags, path, open_flags, flags).await {
                     Ok(descriptor) => Ok((Ok(opened(state, descriptor, opening)?),)),
+                    Err(error) => Ok((Err(files.convert_error_code(error)?),)),
+                }
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.write",
+        |mut store: Store<'_>, (file, bytes, at): (File, Vec<u8>, u64)| {
+            Box::new(async move {
+                let state = store.data_mut();
+                if !may_keep(state, bytes.len()) {
+                    return Ok::<(Result<u64, _>,), _>((Err(files2::ErrorCode::Quota),));
+                }
+                let mut files = state.filesystem();
+                match files.write(file, bytes, at).await {
+                    Ok(written) => Ok((Ok(written),)),
                     Err(error) => Ok((Err(files.convert_error_code(error)?),)),
                 }
             })
@@ -94,8 +116,13 @@ fn concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "[method]descriptor.open-at",
         |accessor, (folder, path_flags, path, open_flags, flags): OpenAt3| {
             Box::pin(async move {
+                let writes = flags.contains(files3::DescriptorFlags::WRITE);
                 // Held until it is open: a guest may open many at once.
-                let Some(opening) = accessor.with(|mut access| may_open_file(access.get())) else {
+                let opening = accessor.with(|mut access| {
+                    let state = access.get();
+                    may_open_file(state).filter(|_| !writes || may_keep(state, OPENED_BYTES))
+                });
+                let Some(opening) = opening else {
                     return Ok((Err(files3::ErrorCode::Quota),));
                 };
                 let files = accessor.with_getter::<WasiFilesystem>(HostState::filesystem);
@@ -125,6 +152,11 @@ fn closed(mut store: Store<'_>, rep: u32) -> wasmtime::Result<()> {
     state.table().delete(File::new_own(rep))?;
     state.open_files().count();
     Ok(())
+}
+
+/// Whether so many bytes more may be kept.
+fn may_keep(state: &HostState, bytes: usize) -> bool {
+    state.grants().keep(bytes).is_ok()
 }
 
 fn limit(state: &HostState) -> usize {
@@ -167,10 +199,11 @@ fn stream<S: Send + 'static>(
     let Some(place) = state.file_streams().place(limit) else {
         return Ok((Err(files2::ErrorCode::Quota),));
     };
+    let grants = state.shared_grants();
     let mut files = state.filesystem();
     match make(&mut files) {
         Ok(made) => {
-            let placed = Placed::new(files.table.delete(made)?, place);
+            let placed = Placed::new(files.table.delete(made)?, place, grants);
             Ok((Ok(files.table.push(wrap(placed))?),))
         }
         Err(error) => Ok((Err(files.convert_error_code(error)?),)),

@@ -3,6 +3,7 @@
 
 mod bounded;
 pub(crate) mod bounded_files;
+pub(crate) mod day;
 mod files;
 mod host;
 mod lines;

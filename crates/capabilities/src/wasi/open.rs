@@ -3,16 +3,21 @@
 //! themselves and not the guest's handles.
 
 use std::any::Any;
+use std::io;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{
-    DynInputStream, DynOutputStream, InputStream, OutputStream, StreamResult,
+    DynInputStream, DynOutputStream, InputStream, OutputStream, StreamError, StreamResult,
 };
 
+use crate::Grants;
 use crate::descriptors::Descriptor as Held;
+
+/// The system's number of the error that a disk is full: by such numbers guests are told of errors.
+const NO_SPACE: i32 = 28;
 
 /// Things that are open until nobody refers to them, each with its descriptor where it has one.
 #[derive(Default)]
@@ -68,11 +73,21 @@ impl Open {
 pub(super) struct Placed<S> {
     stream: S,
     _place: Place,
+    /// Who pays for what is written; nobody where there are no tenants.
+    keeper: Option<Arc<Grants>>,
 }
 
 impl<S> Placed<S> {
-    pub(super) fn new(stream: S, place: Place) -> Self {
-        Self { stream, _place: place }
+    pub(super) fn new(stream: S, place: Place, grants: Arc<Grants>) -> Self {
+        Self { stream, _place: place, keeper: grants.account.is_some().then_some(grants) }
+    }
+
+    /// Whether so many bytes may be written.
+    fn may_write(&self, bytes: usize) -> StreamResult<()> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let full =
+            |_| StreamError::LastOperationFailed(io::Error::from_raw_os_error(NO_SPACE).into());
+        keeper.keep(bytes).map_err(full)
     }
 }
 
@@ -116,6 +131,7 @@ impl Pollable for Placed<DynOutputStream> {
 #[async_trait::async_trait]
 impl OutputStream for Placed<DynOutputStream> {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.may_write(bytes.len())?;
         self.stream.write(bytes)
     }
 
@@ -128,10 +144,12 @@ impl OutputStream for Placed<DynOutputStream> {
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.may_write(bytes.len())?;
         self.stream.blocking_write_and_flush(bytes).await
     }
 
     fn write_zeroes(&mut self, bytes: usize) -> StreamResult<()> {
+        self.may_write(bytes)?;
         self.stream.write_zeroes(bytes)
     }
 

@@ -90,6 +90,11 @@ impl Hub {
         self.most.store(most, Relaxed);
     }
 
+    /// How many connections there may be.
+    pub fn most(&self) -> usize {
+        self.most.load(Relaxed)
+    }
+
     /// What is counted.
     pub const fn counts(&self) -> &Counts {
         &self.counts

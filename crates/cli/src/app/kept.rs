@@ -1,5 +1,5 @@
-//! Where what the app of a package keeps lies: in the user's data folder, a folder for each repository, so
-//! that the next version finds it.
+//! Where what the app of a package keeps lies, so that the next version finds it: in the user's data folder,
+//! a folder for each repository; of a package in a file, beside that, as with an app's manifest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,16 @@ pub(super) fn folder(reference: &Reference) -> Result<PathBuf> {
     let data = data.data_local_dir().join("apps").join(registry);
     // `me/app/logs` keeps nothing within what `me/app` keeps.
     Ok(data.join(one_name(&reference.repository)))
+}
+
+/// The folder of a package that is a file.
+///
+/// # Errors
+/// If the process is in no folder.
+pub(super) fn beside(archive: &Path) -> Result<PathBuf> {
+    let archive = std::path::absolute(archive);
+    let archive = archive.context("failed to find where the package lies")?;
+    Ok(archive.with_file_name(".dayfly"))
 }
 
 /// Has writable folders lie in the app's state folder rather than with what the package brought.

@@ -1,15 +1,24 @@
-//! Which app a command line names: a folder, a manifest, a bare module, or a package of a registry.
+//! Which app a command line names: a folder, a manifest, a bare module, or a package, of a registry or in a file.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use dayfly_forge::fetch::{Fetched, Reference};
+use dayfly_forge::package;
 use dayfly_forge::script::Dependencies;
 use dayfly_model::{App, Manifest, ManifestErrors, Source, Stated};
 
 use crate::fetching;
 use crate::report::Several;
+
+/// A package that was laid out to be served.
+pub(crate) enum Brought {
+    /// Of a registry.
+    Pulled(Reference),
+    /// In this file.
+    Opened(PathBuf),
+}
 
 /// Which app.
 #[derive(Args, Clone)]
@@ -79,23 +88,30 @@ impl AppSource {
         fetching::fetch(app, self.fetched_folder()?, quiet)
     }
 
-    /// Fetches the package that PATH names, if it names one, and takes its folder for PATH. It has to be
-    /// signed by `key`, if there is one.
+    /// Fetches or opens the package that PATH names, if it names one, and takes its folder for PATH. It
+    /// has to be signed by `key`, if there is one.
     ///
     /// # Errors
     /// If it cannot be had.
-    pub(crate) fn bring(&mut self, key: Option<&Path>, quiet: bool) -> Result<Option<Reference>> {
-        let Some(reference) = self.reference()? else {
-            return match key {
-                None => Ok(None),
-                Some(_) => Err(anyhow!("only packages of registries are signed (`--verify-key`)")),
-            };
+    pub(crate) fn bring(&mut self, key: Option<&Path>, quiet: bool) -> Result<Option<Brought>> {
+        let reference = self.reference()?;
+        if key.is_some() && reference.is_none() {
+            bail!("only packages of registries are signed (`--verify-key`)");
+        }
+        let (laid_out, brought) = match reference {
+            Some(reference) => {
+                let folder = self.fetched_folder()?;
+                let laid_out = fetching::package(&reference, folder, None, key, quiet);
+                (laid_out.map_err(|error| self.not_there(error))?, Brought::Pulled(reference))
+            }
+            None if package::is_archive(self.path()) && self.path().is_file() => {
+                let archive = self.path().to_owned();
+                (fetching::archive(&archive, self.fetched_folder()?)?, Brought::Opened(archive))
+            }
+            None => return Ok(None),
         };
-        let folder = self.fetched_folder()?;
-        let laid_out = fetching::package(&reference, folder, None, key, quiet);
-        let laid_out = laid_out.map_err(|error| self.not_there(error))?;
         (self.path, self.from) = (laid_out, None);
-        Ok(Some(reference))
+        Ok(Some(brought))
     }
 
     /// The package of a registry that PATH names, if it names no file.

@@ -22,11 +22,13 @@ mod logout;
 mod logs;
 mod new;
 mod optimize;
+mod package;
 pub(crate) mod prepare;
 mod pull;
 mod push;
 mod queue;
 mod releases;
+mod resolve;
 mod restore;
 mod rollback;
 mod run;
@@ -59,11 +61,13 @@ pub(crate) enum Command {
     Test(test::Test),
     Run(run::Run),
     Call(call::Call),
+    Resolve(resolve::Resolve),
     Componentize(componentize::Componentize),
     Freeze(freeze::Freeze),
     Compose(compose::Compose),
     Optimize(optimize::Optimize),
     Compile(compile::Compile),
+    Package(package::Package),
     Push(push::Push),
     Pull(pull::Pull),
     Login(login::Login),
@@ -103,11 +107,13 @@ impl Command {
             Self::Test(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Call(command) => command.run(),
+            Self::Resolve(command) => command.run(),
             Self::Componentize(command) => command.run(),
             Self::Freeze(command) => command.run(),
             Self::Compose(command) => command.run(),
             Self::Optimize(command) => command.run(),
             Self::Compile(command) => command.run(),
+            Self::Package(command) => command.run(),
             Self::Push(command) => command.run(),
             Self::Pull(command) => command.run(),
             Self::Login(command) => command.run(),

@@ -78,7 +78,7 @@ pub(crate) struct Serve {
     workers: usize,
 
     /// The memory that compiling one upload may take
-    #[arg(long, env = "DAYFLY_WORKER_MEMORY", default_value = "2GiB", value_name = "SIZE",
+    #[arg(long, env = "DAYFLY_WORKER_MEMORY", default_value = "4GiB", value_name = "SIZE",
           value_parser = parse_size)]
     worker_memory: u64,
 

@@ -40,14 +40,15 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let plane = node.plane().clone();
     let counting = Arc::<Counting>::default();
     let mut recorder = Recorder::new(&counting, store.folder());
-    let mut reconciler =
-        Reconciler::new(Arc::new(store), plane, base_domain, surroundings, counting);
+    let store = Arc::new(store);
+    let mut reconciler = Reconciler::new(store.clone(), plane, base_domain, surroundings, counting);
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
     for url in node.urls() {
         println!("{url}");
     }
     println!("{READY}");
+    let accounts = reconciler.accounts().clone();
     thread::scope(|scope| {
         let serving = scope.spawn(|| {
             let _end = EndOf(&shutdown);
@@ -57,6 +58,10 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
             let _end = EndOf(&shutdown);
             recorder.follow(&shutdown);
             recorder
+        });
+        scope.spawn(|| {
+            let _end = EndOf(&shutdown);
+            accounts.measure(&shutdown);
         });
         {
             let _end = EndOf(&shutdown);
@@ -68,6 +73,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
             recorder.write();
         }
         let outcome = outcome.map_err(|_| anyhow!("a thread of the node failed"))??;
+        accounts.keep(&*store);
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dayfly_capabilities::Account;
 use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
@@ -13,6 +14,7 @@ use dayfly_model::platform::{
 };
 use dayfly_store::Store;
 
+use super::accounts::Accounts;
 use super::log::Logs;
 use super::release;
 use super::usage::Counting;
@@ -36,6 +38,7 @@ pub(super) struct Reconciler {
     surroundings: RuntimeConfig,
     logs: Logs,
     counting: Arc<Counting>,
+    accounts: Arc<Accounts>,
     seen: Option<Generation>,
     served: BTreeMap<AppId, State>,
 }
@@ -78,9 +81,15 @@ impl Reconciler {
             surroundings,
             logs: Logs::default(),
             counting,
+            accounts: Arc::new(Accounts::new()),
             seen: None,
             served: BTreeMap::new(),
         }
+    }
+
+    /// The accounts of the tenants whose apps are served.
+    pub(super) fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
     }
 
     /// Looks again and again, until the end is asked for.
@@ -88,6 +97,7 @@ impl Reconciler {
         while !shutdown.is_started() {
             thread::sleep(PACE);
             self.look();
+            self.accounts.keep_in_time(&*self.store);
         }
     }
 
@@ -143,6 +153,12 @@ impl Reconciler {
                 return None;
             }
         };
+        if let Err(error) = self.account(&activation) {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(app = %app, "what a tenant has taken cannot be read: {error:#}");
+            self.served.insert(app.clone(), State { generation, number, retry });
+            return None;
+        }
         // One of the same name that was made since has nothing of the former one's.
         if number.is_some_and(|number| number != activation.number) && !self.remove(app) {
             self.served.insert(app.clone(), State { generation, number, retry });
@@ -194,6 +210,12 @@ impl Reconciler {
         })
     }
 
+    /// The account of an app's tenant, with the quotas that it has now.
+    fn account(&self, activation: &Activation) -> Result<Arc<Account>, StoreFailure> {
+        let folder = self.store.state_folder(activation.number);
+        self.accounts.of(activation, folder, &*self.store)
+    }
+
     fn put(&self, activation: &Activation) -> Result<(), Unserved> {
         let key = key(&activation.app);
         let there = self.plane.apps().into_iter().find(|(app, _)| *app == key);
@@ -212,6 +234,7 @@ impl Reconciler {
                 config: &self.surroundings,
                 logs: &self.logs,
                 counting: &self.counting,
+                account: self.account(activation).map_err(anyhow::Error::from)?,
             },
         )?;
         let put = self.plane.put(&key, rollout);
@@ -225,7 +248,15 @@ impl Reconciler {
     fn remove(&mut self, app: &AppId) -> bool {
         let removed = self.plane.remove(&key(app));
         match &removed {
-            Ok(_) => drop(self.served.remove(app)),
+            Ok(_) => {
+                if let Some(number) = self.served.remove(app).and_then(|state| state.number) {
+                    let folder = self.store.state_folder(number);
+                    self.accounts.forget_app(&app.tenant, &folder);
+                }
+                if !self.served.keys().any(|other| other.tenant == app.tenant) {
+                    self.accounts.forget(&app.tenant, &*self.store);
+                }
+            }
             Err(error) => tracing::warn!(app = %app, %error, "an app could not be taken away"),
         }
         removed.is_ok()

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use dayfly_capabilities::Backends;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
+use dayfly_capabilities::{Account, Backends};
 use dayfly_forge::fetch::Fetched;
 use dayfly_host::{Image, Part, Release, Rollout};
 use dayfly_model::platform::{Activation, Quotas, ReleaseId};
@@ -36,6 +36,8 @@ pub(super) struct Around<'a> {
     pub(super) logs: &'a Logs,
     /// Where what they use is counted.
     pub(super) counting: &'a Counting,
+    /// What its tenant may take.
+    pub(super) account: Arc<Account>,
 }
 
 /// What the node is to serve.
@@ -65,8 +67,9 @@ fn surroundings(activation: &Activation) -> u64 {
     for (name, setting) in &activation.settings {
         (name, &setting.value.0).hash(&mut hasher);
     }
-    let Quotas { memory_bytes, cpu_ms, concurrency, .. } = activation.quotas;
-    (memory_bytes, cpu_ms, concurrency).hash(&mut hasher);
+    // What else there is of quotas is changed while a release is served.
+    let Quotas { memory_bytes, cpu_ms, .. } = activation.quotas;
+    (memory_bytes, cpu_ms).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -120,7 +123,8 @@ fn most(usual: &Limits, quotas: &Quotas) -> Limits {
         // Whoever counts them has the CPU time as well.
         instructions: None,
         time: usual.time.max(LONGEST),
-        concurrency: quotas.concurrency,
+        // The tenant's account bounds them, with those of its other components.
+        concurrency: u32::MAX,
         body_bytes: usual.body_bytes * more,
         output_bytes: usual.output_bytes * more,
         header_bytes: usual.header_bytes * more,
@@ -159,12 +163,14 @@ fn made(
     });
     let images = report::all(images)?;
     let config = around.config.clone();
-    let backends = match around.former {
+    let mut backends = match around.former {
         Some(former) => Backends::after(former, &app, variables, config)?,
         None => Backends::new(&app, variables, state, config)?,
     };
     let missing = backends.missing(&app).into_iter().map(|error| Err::<(), _>(error.into()));
     report::all(missing)?;
+    backends.queues.charge(&around.account);
+    backends.account = Some(around.account.clone());
     let usage = Some(around.counting.of(activation, id, ""));
     Ok(Release { app, images, backends: Arc::new(backends), usage })
 }
@@ -195,7 +201,7 @@ mod tests {
         limits.lower_to(&most(&usual, &quotas));
         assert_eq!(limits.time, LONGEST);
         assert_eq!((limits.header_bytes, limits.resources), (512 << 10, 40_000));
-        assert_eq!(limits.concurrency, quotas.concurrency);
+        assert_eq!(limits.concurrency, u32::MAX, "of all the tenant's, its account bounds");
         assert_eq!(limits.log_rate_bytes, 2 * usual.log_rate_bytes, "within what is allowed");
     }
 }

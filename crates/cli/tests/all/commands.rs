@@ -12,6 +12,7 @@ mod freeze;
 mod help;
 mod new;
 mod optimize;
+mod resolve;
 mod run;
 mod run03;
 mod test;

@@ -1,6 +1,7 @@
-//! Packages of registries: what is pushed is what is pulled and served, in Spin's form; and nothing
+//! Packages, of registries and in files: what is pushed is what is pulled and served, in Spin's form; and nothing
 //! of a hostile package comes further than its error.
 
+mod archive;
 mod hostile;
 mod login;
 mod round;

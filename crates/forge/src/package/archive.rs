@@ -112,7 +112,7 @@ fn inside(entry: &Entry<'_, impl Read>, digest: &str) -> Result<(), PackageError
 }
 
 /// Writes what can be read into a file of the folder that is called by its digest.
-fn keep(
+pub(super) fn keep(
     mut content: impl Read,
     layer: &str,
     folder: &Path,

@@ -18,7 +18,7 @@ use crate::fetch::{
 use crate::resolve::MAX_SOURCE_BYTES;
 
 /// How the name of a folder begins in which a package is laid out.
-const STAGING: &str = ".dayfly-pulled-";
+pub(super) const STAGING: &str = ".dayfly-pulled-";
 
 /// The folder of a package whose digest is stated and that was fetched before, in the folder that
 /// keeps what was fetched.

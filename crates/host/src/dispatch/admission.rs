@@ -10,9 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dayfly_capabilities::Paced;
+use dayfly_capabilities::{Account, Paced};
+use dayfly_model::platform::Quota;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use super::places::{self, Tenant};
 
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,13 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a call between components waits.
 const PATIENCE_OF_CALLS: Duration = Duration::from_secs(1);
 
+/// After how long who is refused should try again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How many depths have places of their own; what is deeper shares those of the last.
 const DEPTHS: usize = 5;
 
 /// How many requests may wait, for each that may run.
 const WAITING_PER_RUNNING: u32 = 4;
 
-/// The bound that all components of a node share.
+/// The bound that all components of a node of one owner share.
 pub(super) struct Node {
     /// By depth: those of requests from outside first. At least one.
     running: Vec<Arc<Semaphore>>,
@@ -43,15 +49,7 @@ impl Node {
     /// At most `instances` at once, of components that call one another: half of them answer
     /// requests from outside, and half of what is left is for each depth of calls.
     pub(super) fn of_callers(instances: u32) -> Arc<Self> {
-        let mut left = instances;
-        let mut shares = Vec::with_capacity(DEPTHS);
-        for depth in 1..=DEPTHS {
-            let share = if depth == DEPTHS { left } else { left.div_ceil(2) };
-            left -= share;
-            // One at each depth, or there could never be a call; the pool itself says no otherwise.
-            shares.push(share.max(1));
-        }
-        Self::divided(shares)
+        Self::divided(by_depth(instances))
     }
 
     fn divided(shares: Vec<u32>) -> Arc<Self> {
@@ -61,6 +59,11 @@ impl Node {
             instances: shares.iter().sum(),
             outside: shares.first().copied().unwrap_or(0),
         })
+    }
+
+    /// How many places there are.
+    pub(super) const fn instances(&self) -> u32 {
+        self.instances
     }
 
     /// How many places there are for requests from outside.
@@ -74,6 +77,28 @@ impl Node {
     }
 }
 
+/// The places of each depth, where components call one another.
+pub(super) fn by_depth(instances: u32) -> Vec<u32> {
+    let mut left = instances;
+    let mut shares = Vec::with_capacity(DEPTHS);
+    for depth in 1..=DEPTHS {
+        let share = if depth == DEPTHS { left } else { left.div_ceil(2) };
+        left -= share;
+        // One at each depth, or there could never be a call; the pool itself says no otherwise.
+        shares.push(share.max(1));
+    }
+    shares
+}
+
+/// Where components have their places.
+#[derive(Clone)]
+pub(super) enum Ground {
+    /// On a node of one owner.
+    Own(Arc<Node>),
+    /// On one that tenants share.
+    Shared(Arc<Tenant>),
+}
+
 /// The bounds of one component: its own, and the node's.
 ///
 /// Only the first in a component's line for the node stands in the node's own, so that turns go
@@ -84,7 +109,7 @@ pub(super) struct Admission {
     places: AtomicU32,
     surplus: AtomicU32,
     line: Line,
-    node: Arc<Node>,
+    ground: Ground,
     node_line: Line,
     calls_line: Line,
     first: Semaphore,
@@ -95,7 +120,22 @@ pub(super) struct Admission {
 /// Leave to run; given back when dropped.
 pub(super) struct Permit {
     _own: OwnedSemaphorePermit,
-    _node: OwnedSemaphorePermit,
+    node: Place,
+}
+
+enum Place {
+    Own(#[allow(dead_code, reason = "it is held")] OwnedSemaphorePermit),
+    Shared(places::Place),
+}
+
+impl Permit {
+    /// Whose instance runs by it, where there are tenants.
+    pub(super) fn account(&self) -> Option<&Arc<Account>> {
+        match &self.node {
+            Place::Own(_) => None,
+            Place::Shared(place) => Some(place.account()),
+        }
+    }
 }
 
 /// A line is full, or the wait was too long.
@@ -105,19 +145,23 @@ pub(super) enum Full {
     Component,
     /// The node's.
     Node,
+    /// The tenant has as many of the node's places as are its own, with those that nobody else needs.
+    Share,
+    /// The tenant has as many instances as its quota says.
+    Concurrency,
 }
 
 impl Admission {
-    /// At most `running` of the component at once.
-    pub(super) fn new(running: u32, node: Arc<Node>) -> Self {
+    /// At most `running` of the component at once, on a ground of so many places.
+    pub(super) fn new(running: u32, (ground, instances): (Ground, u32)) -> Self {
         Self {
             running: Arc::new(Semaphore::new(running as usize)),
             places: AtomicU32::new(running),
             surplus: AtomicU32::new(0),
             line: Line::new(running),
-            node_line: Line::new(node.instances),
-            calls_line: Line::new(node.instances),
-            node,
+            node_line: Line::new(instances),
+            calls_line: Line::new(instances),
+            ground,
             first: Semaphore::new(1),
             slow: Paced::default(),
             patience: PATIENCE,
@@ -132,24 +176,68 @@ impl Admission {
             own.forget();
             own = self.own_place(component, depth).await?;
         }
-        let places = self.node.at(depth);
-        let node = match places.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let turn = async {
-                    // Calls wait for nobody that came from outside.
-                    let _first = if depth == 0 { Some(self.first.acquire().await?) } else { None };
-                    places.clone().acquire_owned().await
-                };
-                let line = if depth == 0 { &self.node_line } else { &self.calls_line };
-                let turn = line.wait(self.patience(depth), turn).await;
-                turn.map_err(|requests| {
-                    warn(component, "`--max-instances`", requests);
-                    Full::Node
-                })?
-            }
+        let node = match &self.ground {
+            Ground::Own(node) => Place::Own(self.own_node(node, component, depth).await?),
+            Ground::Shared(tenant) => Place::Shared(self.shared(tenant, component, depth).await?),
         };
-        Ok(Permit { _own: own, _node: node })
+        Ok(Permit { _own: own, node })
+    }
+
+    async fn own_node(
+        &self,
+        node: &Node,
+        component: &str,
+        depth: u32,
+    ) -> Result<OwnedSemaphorePermit, Full> {
+        let places = node.at(depth);
+        if let Ok(permit) = places.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let turn = async {
+            // Calls wait for nobody that came from outside.
+            let _first = if depth == 0 { Some(self.first.acquire().await?) } else { None };
+            places.clone().acquire_owned().await
+        };
+        self.line_for_node(depth).wait(self.patience(depth), turn).await.map_err(|requests| {
+            warn(component, "`--max-instances`", requests);
+            Full::Node
+        })
+    }
+
+    async fn shared(
+        &self,
+        tenant: &Arc<Tenant>,
+        component: &str,
+        depth: u32,
+    ) -> Result<places::Place, Full> {
+        if let Some(place) = tenant.try_take(depth) {
+            return Ok(place);
+        }
+        let waiting = Waiting::count(&tenant.waiting);
+        let line = self.line_for_node(depth);
+        let turn = async {
+            let _first = if depth == 0 { Some(self.first.acquire().await?) } else { None };
+            Ok(tenant.take(depth).await)
+        };
+        let place = match waiting.before < tenant.most_waiting(WAITING_PER_RUNNING) {
+            true => line.wait(self.patience(depth), turn).await,
+            false => Err(line.refusals.note()),
+        };
+        place.map_err(|requests| {
+            let full = tenant.refusal(depth);
+            match full {
+                Full::Concurrency => {
+                    let _ = tenant.account().over(Quota::Concurrency, AGAIN);
+                }
+                Full::Share => warn(component, "the tenant's share of `--max-instances`", requests),
+                Full::Component | Full::Node => warn(component, "`--max-instances`", requests),
+            }
+            full
+        })
+    }
+
+    fn line_for_node(&self, depth: u32) -> &Line {
+        if depth == 0 { &self.node_line } else { &self.calls_line }
     }
 }
 
@@ -227,14 +315,14 @@ impl Line {
     }
 
     /// Waits for a turn, if there is room to. Fails with how many failed, if that is to be logged.
-    async fn wait(
+    async fn wait<T>(
         &self,
         patience: Duration,
-        turn: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
-    ) -> Result<OwnedSemaphorePermit, Option<u32>> {
-        // Dropping the place leaves the line: a client that hung up does not keep it.
-        let place = Place::take(&self.waiting);
-        if place.before >= self.longest {
+        turn: impl Future<Output = Result<T, AcquireError>>,
+    ) -> Result<T, Option<u32>> {
+        // Dropping it leaves the line: a client that hung up does not keep its place.
+        let waiting = Waiting::count(&self.waiting);
+        if waiting.before >= self.longest {
             return Err(self.refusals.note());
         }
         match timeout(patience, turn).await {
@@ -244,18 +332,19 @@ impl Line {
     }
 }
 
-struct Place<'a> {
+/// One who waits.
+struct Waiting<'a> {
     waiting: &'a AtomicU32,
     before: u32,
 }
 
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicU32) -> Self {
+impl<'a> Waiting<'a> {
+    fn count(waiting: &'a AtomicU32) -> Self {
         Self { waiting, before: waiting.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -265,9 +354,13 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    type Waiting = tokio::task::JoinHandle<Result<Permit, Full>>;
+    fn on(node: &Arc<Node>) -> (Ground, u32) {
+        (Ground::Own(node.clone()), node.instances)
+    }
 
-    async fn wait(admission: &Arc<Admission>, times: u32) -> Vec<Waiting> {
+    type Entering = tokio::task::JoinHandle<Result<Permit, Full>>;
+
+    async fn wait(admission: &Arc<Admission>, times: u32) -> Vec<Entering> {
         let enter = |_| {
             let admission = admission.clone();
             tokio::spawn(async move { admission.enter("a", 0).await })
@@ -279,8 +372,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_line_turns_away_and_a_free_place_lets_in() {
-        let own = Admission::new(1, Node::new(100));
-        let node = Admission::new(100, Node::new(1));
+        let own = Admission::new(1, on(&Node::new(100)));
+        let node = Admission::new(100, on(&Node::new(1)));
         for (admission, full) in [(own, Full::Component), (node, Full::Node)] {
             let admission = Arc::new(admission);
             let first = admission.enter("a", 0).await.unwrap();
@@ -298,7 +391,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_has_an_end_and_leaving_frees_the_place() {
         let patience = Duration::from_millis(20);
-        let admission = Admission { patience, ..Admission::new(1, Node::new(1)) };
+        let admission = Admission { patience, ..Admission::new(1, on(&Node::new(1))) };
         let _held = admission.enter("a", 0).await.unwrap();
         assert_eq!(admission.enter("a", 0).await.err(), Some(Full::Component));
         assert!(timeout(Duration::from_millis(1), admission.enter("a", 0)).await.is_err());
@@ -307,8 +400,10 @@ mod tests {
 
     #[tokio::test]
     async fn places_are_taken_away_once_they_are_given_back() {
-        let admission =
-            Admission { patience: Duration::from_millis(20), ..Admission::new(4, Node::new(9)) };
+        let admission = Admission {
+            patience: Duration::from_millis(20),
+            ..Admission::new(4, on(&Node::new(9)))
+        };
         let mut held = Vec::new();
         for _ in 0..3 {
             held.push(admission.enter("a", 0).await.unwrap());
@@ -328,7 +423,7 @@ mod tests {
     #[tokio::test]
     async fn turns_go_around_among_the_components() {
         let node = Node::new(20);
-        let (many, few) = (Admission::new(200, node.clone()), Admission::new(200, node.clone()));
+        let (many, few) = (Admission::new(200, on(&node)), Admission::new(200, on(&node)));
         let (many, few) = (Arc::new(many), Arc::new(few));
         let mut running = Vec::new();
         for _ in 0..20 {
@@ -342,7 +437,7 @@ mod tests {
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
         }
-        assert!(few.iter().all(Waiting::is_finished), "two of four turns");
+        assert!(few.iter().all(Entering::is_finished), "two of four turns");
         assert_eq!(many.iter().filter(|waiter| waiter.is_finished()).count(), 2);
     }
 
@@ -351,8 +446,8 @@ mod tests {
         let node = Node::of_callers(32);
         assert_eq!(node.instances, 32);
         let patience = Duration::from_millis(20);
-        let caller = Admission { patience, ..Admission::new(100, node.clone()) };
-        let callee = Admission { patience, ..Admission::new(100, node) };
+        let caller = Admission { patience, ..Admission::new(100, on(&node)) };
+        let callee = Admission { patience, ..Admission::new(100, on(&node)) };
         let mut held = Vec::new();
         for (depth, places) in [16, 8, 4, 2, 2].into_iter().enumerate() {
             let depth = u32::try_from(depth).unwrap();
@@ -369,7 +464,7 @@ mod tests {
     #[tokio::test]
     async fn a_small_node_has_a_place_at_each_depth() {
         let node = Node::of_callers(1);
-        let admission = Admission::new(10, node);
+        let admission = Admission::new(10, on(&node));
         let mut held = Vec::new();
         for depth in 0..DEPTHS {
             held.push(admission.enter("a", u32::try_from(depth).unwrap()).await.unwrap());
@@ -378,7 +473,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_component_that_calls_itself_at_its_bound_is_told_soon() {
-        let admission = Arc::new(Admission::new(1, Node::of_callers(100)));
+        let admission = Arc::new(Admission::new(1, on(&Node::of_callers(100))));
         let _held = admission.enter("a", 0).await.unwrap();
         tokio::time::pause();
         let began = tokio::time::Instant::now();

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dayfly_capabilities::{Behind, GrantError, Share};
+use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::ComponentMetrics;
@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
-use super::admission::{Admission, Full};
+use super::admission::Admission;
 use super::failure::Failure;
 use super::guest::{self, Answer, Guest, Terms, Trace, Work};
 use super::intake::Intake;
@@ -27,7 +27,7 @@ use super::message::Parameters;
 use super::meter::Meter;
 use super::residency::{Evicted, LastUse};
 use super::runner::Runner;
-use super::turns::Lane;
+use super::turns::{Lane, Share};
 use super::{cgi, http02, http03, message, spin_http};
 use crate::events::Event;
 use crate::release::Image;
@@ -152,7 +152,7 @@ pub(crate) struct ComponentHost {
     pub(super) image: Image,
     pub(super) limits: Limits,
     pub(super) admission: Admission,
-    pub(super) descriptors: Share,
+    pub(super) descriptors: Descriptors,
     pub(super) place: Place,
     pub(super) metrics: Arc<ComponentMetrics>,
     max_wait: Duration,
@@ -168,7 +168,7 @@ pub(super) struct Bounds {
     /// How long what is ready may wait for a core.
     pub(super) max_wait: Duration,
     /// What its instances may hold open together.
-    pub(super) descriptors: Share,
+    pub(super) descriptors: Descriptors,
 }
 
 impl ActivateError {
@@ -222,9 +222,19 @@ impl ComponentHost {
         &self.last_use
     }
 
+    /// Whose it is, and how much that counts.
+    pub(super) fn share(&self) -> Share {
+        self.account().map_or(Share::WHOLE, Share::of)
+    }
+
     /// Gives the code up, unless a request runs in it.
     pub(super) fn evict(&self) -> Evicted {
         self.place.evict()
+    }
+
+    /// What its tenant may take, where there are tenants.
+    pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+        self.shared.backends.account.as_ref()
     }
 
     /// Loads the component now, on this thread.
@@ -274,12 +284,7 @@ impl ComponentHost {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
         let waiting = meter.part("wait");
-        let permit = self.admission.enter(self.name(), arrival.behind.depth).await.map_err(
-            |full| match full {
-                Full::Component => Failure::ComponentFull,
-                Full::Node => Failure::NodeFull,
-            },
-        )?;
+        let permit = self.admission.enter(self.name(), arrival.behind.depth).await?;
         if let Some(span) = waiting {
             span.end_if_worth();
         }
@@ -311,13 +316,22 @@ impl ComponentHost {
         let whose = (trace, meter.request());
         let guest = Guest::new(running, limits.cpu, lane, (permit, resident), whose);
         let answered = guest::run(guest, receiver, limits.time).await;
-        if matches!(answered, Err(Failure::Slow)) {
-            self.admission.warn_of_slowness(self.name());
-        }
+        let answered = answered.map_err(|failure| match failure {
+            Failure::Slow => self.too_slow(),
+            failure => failure,
+        });
         if intake.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
         guest::respond(answered?, terms, meter)
+    }
+}
+
+impl ComponentHost {
+    /// What it means that its requests wait for too long: a tenant's wait for one another.
+    fn too_slow(&self) -> Failure {
+        self.admission.warn_of_slowness(self.name());
+        if self.account().is_some() { Failure::ShareSlow } else { Failure::Slow }
     }
 }
 

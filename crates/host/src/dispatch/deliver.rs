@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use super::component::{Arrival, ComponentHost};
 use super::failure::Failure;
 use super::meter::Meter;
+use super::quota::admit;
 use crate::events::Event;
 use crate::{Body, Connection, LocalAddr, Peer, Problem, Protocol, Scheme};
 
@@ -50,6 +51,10 @@ impl ComponentHost {
         span: Option<Span>,
     ) -> Result<Reply, Undelivered> {
         let mut meter = Meter::begin(self, true, span);
+        if let Err(over) = admit(self.account()) {
+            meter.failed(&Failure::Over(over));
+            return Err(Undelivered::Busy);
+        }
         let executor = Executor::Detected;
         let arrival = Arrival {
             connection: &NO_CONNECTION,
@@ -75,7 +80,9 @@ impl ComponentHost {
 
 fn undelivered(failure: &Failure) -> Undelivered {
     match failure.problem() {
-        Problem::TenantBusy | Problem::NodeBusy => Undelivered::Busy,
+        Problem::TenantBusy | Problem::ShareBusy | Problem::OverQuota(_) | Problem::NodeBusy => {
+            Undelivered::Busy
+        }
         _ => Undelivered::Failed(failure.to_string()),
     }
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dayfly_capabilities::HostState;
 use dayfly_capabilities::wasi::stdio::Level;
+use dayfly_capabilities::{HostState, Over};
 use dayfly_engine::{CpuLimitExceeded, StoreData};
+use dayfly_model::platform::Quota;
 use http::{Response, StatusCode};
 use thiserror::Error;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
+use super::admission::Full;
 use crate::error::one_line;
 use crate::{Body, EdgeError, ErrorId, Fault, Problem};
 
@@ -54,6 +56,25 @@ pub(super) enum Failure {
     NodeFull,
     #[error("the component's requests wait too long for a processor")]
     Slow,
+    #[error("the tenant already runs as many instances as are its share of this node")]
+    ShareFull,
+    #[error("the tenant's requests wait too long for its share of a processor")]
+    ShareSlow,
+    #[error("the tenant already runs as many instances as its quota says")]
+    TenantFull,
+    #[error(transparent)]
+    Over(Over),
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Component => Self::ComponentFull,
+            Full::Node => Self::NodeFull,
+            Full::Share => Self::ShareFull,
+            Full::Concurrency => Self::TenantFull,
+        }
+    }
 }
 
 impl Failure {
@@ -96,13 +117,20 @@ impl Failure {
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
             Self::ComponentFull => Problem::TenantBusy,
             Self::NodeFull | Self::Slow | Self::Loading => Problem::NodeBusy,
+            Self::ShareFull | Self::ShareSlow => Problem::ShareBusy,
+            Self::TenantFull => Problem::OverQuota(Quota::Concurrency),
+            Self::Over(over) => Problem::OverQuota(over.quota),
         }
     }
 
     /// The answer to a client that has had none yet; its request may have an id already.
     pub(super) fn respond(self, component: &Arc<str>, id: Option<ErrorId>) -> Response<Body> {
+        let error = match &self {
+            Self::Over(over) => EdgeError::over(over),
+            _ => EdgeError::new(self.problem()),
+        };
         let id = id.unwrap_or_else(ErrorId::random);
-        EdgeError::new(self.problem()).of(component.clone()).because(self).respond_as(id)
+        error.of(component.clone()).because(self).respond_as(id)
     }
 
     /// The log line of a failure that comes too late for an answer.

@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dayfly_engine::Metered;
 use dayfly_telemetry::trace::{self, Kind, Span, within};
@@ -23,7 +23,7 @@ use super::body;
 use super::failure::Failure;
 use super::loading::Resident;
 use super::meter::Meter;
-use super::turns::{Lane, Place, SHORT};
+use super::turns::{Lane, Place, SHORT, Share};
 use crate::current::at_work_for;
 use crate::{Body, ErrorId};
 
@@ -49,7 +49,11 @@ pub(super) struct Guest {
     /// The code that it runs.
     resident: Arc<Resident>,
     /// Its leave to run.
-    _permit: Permit,
+    permit: Permit,
+    /// Whose turns it takes.
+    share: Share,
+    /// The CPU time that its tenant was charged for.
+    charged: Duration,
     /// Its place in a trace, if anything is exported.
     trace: Option<Box<Trace>>,
     /// The id of its request, if requests are told apart.
@@ -90,16 +94,9 @@ impl Guest {
     ) -> Self {
         let work = Metered::new(cpu, work);
         let place = lane.map_or(Place::Free, Place::Fresh);
-        Self {
-            work,
-            place,
-            answered: false,
-            gave_way: false,
-            resident,
-            _permit: permit,
-            trace,
-            request,
-        }
+        let share = permit.account().map_or(Share::WHOLE, Share::of);
+        let (answered, gave_way, charged) = Default::default();
+        Self { work, place, answered, gave_way, resident, permit, share, charged, trace, request }
     }
 
     /// Lets the runtime look for I/O first, if guests have had the core for long enough: tokio wakes
@@ -109,8 +106,17 @@ impl Guest {
         if std::mem::take(&mut self.gave_way) || self.work.was_preempted() {
             SINCE_LOOK.set(Duration::ZERO);
         }
-        self.gave_way = SINCE_LOOK.get() > LOOK && pin!(yield_now()).poll(cx).is_pending();
+        let is_due = SINCE_LOOK.get() > LOOK && self.place.is_first();
+        self.gave_way = is_due && pin!(yield_now()).poll(cx).is_pending();
         self.gave_way
+    }
+
+    /// Charges its tenant for what it has used since that was done last.
+    fn charge(&mut self) -> Result<(), Failure> {
+        let Some(account) = self.permit.account() else { return Ok(()) };
+        let spent = self.work.spent();
+        let more = spent.saturating_sub(std::mem::replace(&mut self.charged, spent));
+        account.charge(more, SystemTime::now()).map_err(Failure::Over)
     }
 
     /// Whether others should not wait for it.
@@ -124,11 +130,16 @@ impl Future for Guest {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        // Tenants begin in turn where there is not time for all; one that owns the node need not count.
+        let is_busy = this.share != Share::WHOLE && SINCE_LOOK.get() > LOOK;
+        if is_busy && this.place.line_up(this.share, cx.waker()).is_err() {
+            return Poll::Ready(Err(Failure::Slow));
+        }
         if this.gives_way(cx) {
             return Poll::Pending;
         }
         let in_no_hurry = this.computes_for_long();
-        if ready!(this.place.poll(in_no_hurry, cx)).is_err() {
+        if ready!(this.place.poll((this.share, in_no_hurry), cx)).is_err() {
             return Poll::Ready(Err(Failure::Slow));
         }
         let before = this.work.spent();
@@ -141,9 +152,14 @@ impl Future for Guest {
             None => poll(),
             Some(request) => at_work_for(request, poll),
         };
-        SINCE_LOOK.set(SINCE_LOOK.get() + (this.work.spent() - before));
-        let in_no_hurry = this.computes_for_long();
-        this.place.polled(this.work.was_preempted(), in_no_hurry, cx.waker());
+        let spent = this.work.spent() - before;
+        SINCE_LOOK.set(SINCE_LOOK.get() + spent);
+        let (interrupted, in_no_hurry) = (this.work.was_preempted(), this.computes_for_long());
+        this.place.polled(interrupted, in_no_hurry, (this.share, spent), cx.waker());
+        if interrupted && poll.is_pending() {
+            // Not for what ends by itself: it has had the time already.
+            this.charge()?;
+        }
         poll
     }
 }
@@ -151,6 +167,8 @@ impl Future for Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let cpu = self.work.spent();
+        // It is over, whatever is left.
+        let _ = self.charge();
         self.resident.grants.metrics.cpu(cpu);
         if let Some(usage) = &self.resident.grants.usage {
             usage.cpu(cpu);

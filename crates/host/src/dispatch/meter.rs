@@ -26,13 +26,13 @@ struct Running {
     broke_off: bool,
     /// The request's span, if anything is exported.
     span: Option<Span>,
-    /// On whose account it is, where somebody is to know that.
-    account: Option<Account>,
+    /// Whose bill it is on, where somebody is to know that.
+    bill: Option<Bill>,
 }
 
 /// Where a request is counted by its release, and told about.
 #[derive(Clone)]
-struct Account {
+struct Bill {
     usage: Arc<UsageCounters>,
     log: Arc<dyn LogSink>,
     request: ErrorId,
@@ -42,7 +42,7 @@ struct Account {
 /// What is left of a request that has ended, while its guest runs on.
 pub(super) struct Ended {
     metrics: Arc<ComponentMetrics>,
-    account: Option<Account>,
+    bill: Option<Bill>,
 }
 
 impl Meter {
@@ -53,7 +53,7 @@ impl Meter {
             span.text("dayfly.tenant", &*owner.tenant);
             span.text("dayfly.app", &*owner.app);
         }
-        let account = |usage: &Arc<UsageCounters>| Account {
+        let bill = |usage: &Arc<UsageCounters>| Bill {
             usage: usage.clone(),
             log: host.image.log.clone(),
             request: ErrorId::random(),
@@ -66,7 +66,7 @@ impl Meter {
             fault: Some(Fault::Client),
             broke_off: false,
             span,
-            account: host.image.usage.as_ref().map(account),
+            bill: host.image.usage.as_ref().map(bill),
         }))
     }
 
@@ -77,7 +77,7 @@ impl Meter {
 
     /// The request's id, if requests are told apart.
     pub(super) fn request(&self) -> Option<ErrorId> {
-        Some(self.0.as_ref()?.account.as_ref()?.request)
+        Some(self.0.as_ref()?.bill.as_ref()?.request)
     }
 
     /// Notes the head of the guest's answer.
@@ -89,8 +89,8 @@ impl Meter {
 
     /// Notes that so much of an answer's body was handed over.
     pub(super) fn handed_over(&self, bytes: u64) {
-        if let Some(Running { account: Some(account), .. }) = &self.0 {
-            account.usage.handed_over(bytes);
+        if let Some(Running { bill: Some(bill), .. }) = &self.0 {
+            bill.usage.handed_over(bytes);
         }
     }
 
@@ -100,8 +100,8 @@ impl Meter {
         if let Some(running) = &mut self.0 {
             running.status = Some(problem.status());
             running.fault = Some(problem.fault());
-            if let Some(account) = &running.account {
-                account.tell(failure);
+            if let Some(bill) = &running.bill {
+                bill.tell(failure);
             }
         }
     }
@@ -111,9 +111,9 @@ impl Meter {
         let Self(Some(mut running)) = self else { return };
         running.fault = Some(failure.problem().fault());
         running.broke_off = true;
-        let id = running.account.as_ref().map(|account| account.request);
-        if let Some(account) = &running.account {
-            account.tell(&failure);
+        let id = running.bill.as_ref().map(|bill| bill.request);
+        if let Some(bill) = &running.bill {
+            bill.tell(&failure);
         }
         let mut context = running.span.as_ref().map(|span| span.context().clone());
         within(&mut context, || failure.log(running.metrics.component(), id));
@@ -144,21 +144,21 @@ impl Meter {
     /// Ends the request; the guest may run on.
     pub(super) fn end(self) -> Option<Ended> {
         let running = self.0.as_ref()?;
-        Some(Ended { metrics: running.metrics.clone(), account: running.account.clone() })
+        Some(Ended { metrics: running.metrics.clone(), bill: running.bill.clone() })
     }
 }
 
 impl Ended {
     /// Logs how a guest failed that ran on.
     pub(super) fn failed(self, failure: Failure) {
-        if let Some(account) = &self.account {
-            account.tell(&failure);
+        if let Some(bill) = &self.bill {
+            bill.tell(&failure);
         }
-        failure.log(self.metrics.component(), self.account.map(|account| account.request));
+        failure.log(self.metrics.component(), self.bill.map(|bill| bill.request));
     }
 }
 
-impl Account {
+impl Bill {
     /// Counts the request, which ends.
     fn end(&self, status: Status, fault: Option<Fault>, took: Duration) {
         match self.is_event {
@@ -179,8 +179,8 @@ impl Drop for Running {
         let status = self.status.map_or(Status::None, |status| Status::of(status.as_u16()));
         let took = self.began.elapsed();
         self.metrics.request(status, self.fault, took);
-        if let Some(account) = &self.account {
-            account.end(status, self.fault, took);
+        if let Some(bill) = &self.bill {
+            bill.end(status, self.fault, took);
         }
         if let Some(span) = &mut self.span {
             describe(span, self.status, self.fault, self.broke_off);

@@ -17,6 +17,8 @@ mod loading;
 mod message;
 mod meter;
 mod once;
+mod places;
+mod quota;
 mod residency;
 mod resources;
 mod runner;
@@ -44,6 +46,7 @@ pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
 use loading::Shared;
 pub(crate) use once::Ended;
+pub(crate) use quota::admit;
 pub use residency::ResidencyConfig;
 pub(crate) use resources::{Lasting, Resources, calls};
 
@@ -76,7 +79,7 @@ impl Components {
             usage,
             owner: owner.cloned(),
         });
-        let count = images.len();
+        let (count, ground) = (images.len(), resources.ground(shared.backends.account.as_ref()));
         let hosts = images.into_iter().map(|image| {
             let component = shared
                 .app
@@ -84,8 +87,8 @@ impl Components {
                 .get(&image.component)
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
             let limits = component.limits.clone();
-            let admission = resources.admission(limits.concurrency, count);
-            let (descriptors, metrics) = resources.lasting(lasting, &image.component);
+            let admission = resources.admission(limits.concurrency, count, &ground);
+            let (descriptors, metrics) = resources.lasting(lasting, &image.component, &ground);
             let bounds = Bounds { limits, admission, max_wait: resources.max_wait, descriptors };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics)))
         });

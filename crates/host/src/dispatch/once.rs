@@ -11,7 +11,6 @@ use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::Error;
 
-use super::admission::Full;
 use super::component::ComponentHost;
 use super::failure::Failure;
 use super::guest::{self, Answer, Guest};
@@ -53,10 +52,7 @@ impl ComponentHost {
         meter: &Meter,
     ) -> Result<u8, Failure> {
         let limits = &self.limits;
-        let permit = self.admission.enter(self.name(), 0).await.map_err(|full| match full {
-            Full::Component => Failure::ComponentFull,
-            Full::Node => Failure::NodeFull,
-        })?;
+        let permit = self.admission.enter(self.name(), 0).await?;
         self.shared.resources.residency.touch(self.last_use(), meter.began());
         let resident = self.resident(limits.time).await.map_err(|error| match error {
             NotLoaded::Failed(text) => Failure::Load(text),

@@ -1,8 +1,8 @@
 //! Which components are in memory. Each is loaded by its first event and leaves when nobody has
-//! asked for it for a while, or when others need the room: those that were used last stay. One that
-//! runs is never taken away.
+//! asked for it for a while, or when others need the room: those that were used last stay, and of tenants
+//! those first that have more than is their part. One that runs is never taken away.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::component::ComponentHost;
 use super::loading::Resident;
+use super::turns::Share;
 
 /// Components that are read, verified and linked at one time.
 const LOADS: usize = 4;
@@ -57,6 +58,45 @@ struct Here {
 struct Entry {
     host: Weak<ComponentHost>,
     bytes: u64,
+    owner: Share,
+}
+
+/// What tenants have of the room, and what is their part of it by weight among those that have any.
+struct Parts {
+    by_owner: HashMap<Share, Left>,
+    weights: u64,
+    room: Left,
+}
+
+impl Parts {
+    fn of(entries: &[Entry], room: Left) -> Self {
+        let mut by_owner: HashMap<Share, Left> = HashMap::new();
+        for entry in entries {
+            let part = by_owner.entry(entry.owner).or_default();
+            part.bytes += entry.bytes;
+            part.count += 1;
+        }
+        let weights = by_owner.keys().map(Share::weight).sum();
+        Self { by_owner, weights, room }
+    }
+
+    /// Whether a tenant has more than its part.
+    fn is_beyond(&self, owner: Share) -> bool {
+        let Some(has) = self.by_owner.get(&owner) else { return false };
+        let is_more = |has: u64, room: u64| {
+            u128::from(has) * u128::from(self.weights)
+                > u128::from(room) * u128::from(owner.weight())
+        };
+        is_more(has.bytes, self.room.bytes) || is_more(has.count, self.room.count)
+    }
+
+    /// Notes that something of a tenant's left.
+    fn less(&mut self, entry: &Entry) {
+        if let Some(has) = self.by_owner.get_mut(&entry.owner) {
+            has.bytes -= entry.bytes;
+            has.count -= 1;
+        }
+    }
 }
 
 /// When a component was last asked for, in milliseconds since its residency began.
@@ -111,7 +151,8 @@ impl Residency {
     /// Adds a component that was just loaded, and sends others away if they are too many now.
     pub(super) fn add(&self, host: &Arc<ComponentHost>, bytes: u64) {
         let mut here = self.lock();
-        here.entries.push(Entry { host: Arc::downgrade(host), bytes });
+        let owner = host.share();
+        here.entries.push(Entry { host: Arc::downgrade(host), bytes, owner });
         here.bytes += bytes;
         if here.entries.len() == 1 {
             self.changed.notify_all();
@@ -149,17 +190,26 @@ impl Residency {
     }
 
     /// Sends away those that were used least lately, some more than needed: finding them looks at
-    /// all.
+    /// all. First it is those of tenants that have more than their part.
     fn make_room(&self, here: &mut Here, newest: &Arc<ComponentHost>) -> Vec<Arc<Resident>> {
         let few = |most: u64| most - most / 16;
-        let (bytes, count) = (few(self.config.bytes), few(self.config.count as u64));
+        let room = Left { bytes: few(self.config.bytes), count: few(self.config.count as u64) };
         let newest = Arc::as_ptr(newest);
         here.entries.sort_by_cached_key(|entry| entry.last_use());
         let mut gone = Vec::new();
-        here.retain(|left, entry| {
-            let fits = left.bytes <= bytes && left.count <= count;
-            fits || entry.host.as_ptr() == newest || !entry.leaves(&mut gone)
-        });
+        let mut parts = Parts::of(&here.entries, room);
+        for anybodys in [false, true] {
+            here.retain(|left, entry| {
+                let fits = left.bytes <= room.bytes && left.count <= room.count;
+                let is_spared = || !anybodys && !parts.is_beyond(entry.owner);
+                if fits || entry.host.as_ptr() == newest || is_spared() || !entry.leaves(&mut gone)
+                {
+                    return true;
+                }
+                parts.less(entry);
+                false
+            });
+        }
         self.evicted.add(gone.len() as u64);
         tracing::debug!(
             components = gone.len(),
@@ -215,7 +265,7 @@ impl Residency {
 }
 
 /// What is left while some are sent away.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Left {
     bytes: u64,
     count: u64,
@@ -261,5 +311,30 @@ impl Entry {
             Evicted::Now(resident) => gone.push(resident),
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_capabilities::Account;
+
+    use super::*;
+
+    #[test]
+    fn who_has_more_than_its_part_is_beyond_it() {
+        let accounts = [(); 2].map(|()| Account::unbounded("a"));
+        let [many, few] = accounts.each_ref().map(Share::of);
+        let entry = |bytes, owner| Entry { host: Weak::new(), bytes, owner };
+        let mut entries: Vec<_> = (0..9).map(|_| entry(10, many)).collect();
+        entries.push(entry(10, few));
+        let mut parts = Parts::of(&entries, Left { bytes: 80, count: 100 });
+        assert!(parts.is_beyond(many) && !parts.is_beyond(few));
+        for _ in 0..5 {
+            parts.less(&entries[0]);
+        }
+        assert!(!parts.is_beyond(many), "half of it is its part");
+        let parts = Parts::of(&entries, Left { bytes: 1000, count: 4 });
+        assert!(parts.is_beyond(many) && !parts.is_beyond(few));
+        assert!(Parts::of(&entries[..9], Left { bytes: 80, count: 9 }).is_beyond(many), "alone");
     }
 }

@@ -3,17 +3,18 @@
 //! another.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use dayfly_capabilities::{Descriptors, Linkers, Share};
+use dayfly_capabilities::{Account, Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
 use dayfly_model::{App, Component, ComponentId};
 use dayfly_telemetry::ComponentMetrics;
 use dayfly_telemetry::metrics::Families;
 
-use super::admission::{Admission, Node};
+use super::admission::{Admission, Ground, Node, by_depth};
 use super::keep::Room;
+use super::places::{Places, Tenant};
 use super::residency::Residency;
 use crate::host::{Apps, HostConfig};
 
@@ -28,9 +29,17 @@ pub(crate) struct Resources {
     pub(super) room: Arc<Room>,
     /// How long what is ready may wait for a core.
     pub(super) max_wait: Duration,
-    node: Arc<Node>,
+    shares: Shares,
     descriptors: Arc<Descriptors>,
     apps: Apps,
+}
+
+/// Who has the places to run in.
+enum Shares {
+    /// One owner.
+    Own(Arc<Node>),
+    /// Tenants, those that are here by their accounts.
+    Tenants { places: Arc<Places>, here: Mutex<Vec<Weak<Tenant>>>, nobody: Arc<Account> },
 }
 
 /// What stays of an app's components, whatever release they are of.
@@ -39,9 +48,14 @@ pub(crate) struct Lasting(HashMap<ComponentId, (Share, Arc<ComponentMetrics>)>);
 
 impl Resources {
     pub(crate) fn new(engine: &Engine, config: &HostConfig) -> Arc<Self> {
-        let node = match config.apps {
-            Apps::One { calls: false } => Node::new(config.max_instances),
-            Apps::One { calls: true } | Apps::Many => Node::of_callers(config.max_instances),
+        let shares = match config.apps {
+            Apps::One { calls: false } => Shares::Own(Node::new(config.max_instances)),
+            Apps::One { calls: true } => Shares::Own(Node::of_callers(config.max_instances)),
+            Apps::Many => Shares::Tenants {
+                places: Places::new(&by_depth(config.max_instances)),
+                here: Mutex::default(),
+                nobody: Account::unbounded(""),
+            },
         };
         Arc::new(Self {
             engine: engine.clone(),
@@ -50,23 +64,48 @@ impl Resources {
             residency: Residency::new(config.residency),
             room: Arc::new(Room::new(engine.config().kept_instances)),
             max_wait: config.http.max_lag,
-            node,
+            shares,
             descriptors: Descriptors::new(config.max_descriptors),
             apps: config.apps,
         })
     }
 
+    /// Where the components of an app run that has this account.
+    pub(super) fn ground(&self, account: Option<&Arc<Account>>) -> Ground {
+        match &self.shares {
+            Shares::Own(node) => Ground::Own(node.clone()),
+            Shares::Tenants { places, here, nobody } => {
+                let account = account.unwrap_or(nobody);
+                let mut here = here.lock().unwrap_or_else(PoisonError::into_inner);
+                here.retain(|tenant| tenant.strong_count() > 0);
+                let mut found = here.iter().filter_map(Weak::upgrade);
+                let found = found.find(|tenant| Arc::ptr_eq(tenant.account(), account));
+                Ground::Shared(found.unwrap_or_else(|| {
+                    let tenant = places.tenant(account.clone());
+                    here.push(Arc::downgrade(&tenant));
+                    tenant
+                }))
+            }
+        }
+    }
+
     /// The bounds of a component of an app that has so many.
-    pub(super) fn admission(&self, concurrency: u32, components: usize) -> Admission {
-        let places = self.node.outside();
+    pub(super) fn admission(
+        &self,
+        concurrency: u32,
+        components: usize,
+        ground: &Ground,
+    ) -> Admission {
+        let (instances, places) = match &self.shares {
+            Shares::Own(node) => (node.instances(), node.outside()),
+            Shares::Tenants { places, .. } => (places.instances(), places.outside()),
+        };
         let most = match self.apps {
             Apps::One { .. } if components == 1 => u32::MAX,
             // One of several leaves the others a quarter.
-            Apps::One { .. } => places.saturating_mul(3).div_ceil(4),
-            // Among the apps of strangers it has no more than that.
-            Apps::Many => places.div_ceil(4),
+            Apps::One { .. } | Apps::Many => places.saturating_mul(3).div_ceil(4),
         };
-        Admission::new(concurrency.min(most), self.node.clone())
+        Admission::new(concurrency.min(most), (ground.clone(), instances))
     }
 
     /// What an app's component of that id may hold open, and what is counted of it.
@@ -74,8 +113,15 @@ impl Resources {
         &self,
         lasting: &mut Lasting,
         id: &ComponentId,
+        ground: &Ground,
     ) -> (Share, Arc<ComponentMetrics>) {
-        let make = || (self.descriptors.share(), Arc::new(ComponentMetrics::new(id.0.as_str())));
+        let make = || {
+            let share = match ground {
+                Ground::Own(_) => self.descriptors.share(),
+                Ground::Shared(tenant) => self.descriptors.share_of(&tenant.descriptors),
+            };
+            (share, Arc::new(ComponentMetrics::new(id.0.as_str())))
+        };
         // A component that is called in several ways is one.
         lasting.0.entry(id.clone()).or_insert_with(make).clone()
     }

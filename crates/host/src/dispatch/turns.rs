@@ -7,16 +7,23 @@
 //!   refused when their component's line is too slow;
 //! - a guest that has computed for a while, or has answered already, waits until it is its turn
 //!   among its like: one slice of one of them at a time, beside all others.
+//!
+//! Where tenants share the core, it is the turn of whichever has had least of it for its weight
+//! (`turns/lines.rs`), however many guests each of them has.
 
-use std::collections::VecDeque;
+mod lines;
+
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep};
+
+pub(super) use lines::Share;
+use lines::{Lines, Waiter};
 
 /// The CPU time in which most requests are done; what has used more is in no hurry.
 pub(super) const SHORT: Duration = Duration::from_millis(5);
@@ -55,11 +62,9 @@ enum Kind {
 struct Core(Mutex<State>);
 
 struct State {
-    /// Those that wait to begin, by component, in the order in which components get their turns.
-    fresh: VecDeque<Line>,
+    lines: Lines,
     /// How many have begun, were interrupted, and go on before others begin.
     begun: u32,
-    long: VecDeque<Arc<Waiter>>,
     /// Whose turn it is among those that compute for long.
     holder: Option<Arc<Waiter>>,
     /// When a turn of each kind last began or ended.
@@ -68,108 +73,12 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let (fresh, long) = Default::default();
-        Self { fresh, begun: 0, long, holder: None, changed: [Instant::now(); 2] }
-    }
-}
-
-/// The requests of one component that wait to begin.
-struct Line {
-    component: usize,
-    waiters: VecDeque<Arc<Waiter>>,
-    /// When the last of them began, and the time between two of them, averaged.
-    began: Option<Instant>,
-    interval: Duration,
-}
-
-impl Line {
-    fn new(component: usize) -> Self {
-        Self { component, waiters: VecDeque::new(), began: None, interval: Duration::ZERO }
-    }
-
-    /// How long one that joins now will wait, as far as can be told.
-    fn wait(&self) -> Duration {
-        let first = self.waiters.front().map_or(Duration::ZERO, |first| first.since.elapsed());
-        let before = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
-        first.max(self.interval.saturating_mul(before))
-    }
-
-    fn push(&mut self, waiter: &Arc<Waiter>) {
-        waiter.in_line.store(true, Relaxed);
-        self.waiters.push_back(waiter.clone());
-    }
-
-    fn pop(&mut self) -> Option<Arc<Waiter>> {
-        let next = self.waiters.pop_front()?;
-        next.in_line.store(false, Relaxed);
-        let now = Instant::now();
-        if let Some(before) = self.began.replace(now) {
-            let interval = now.duration_since(before);
-            self.interval = match self.interval {
-                Duration::ZERO => interval,
-                average => (average * 15 + interval) / 16,
-            };
-        }
-        Some(next)
-    }
-}
-
-/// A guest that waits, or has its turn.
-struct Waiter {
-    since: Instant,
-    /// Whom to wake, and when it was polled last.
-    polled: Mutex<(Waker, Instant)>,
-    may_run: AtomicBool,
-    /// Whether it stands in one of the lines.
-    in_line: AtomicBool,
-}
-
-impl Waiter {
-    fn new(waker: &Waker) -> Arc<Self> {
-        let since = Instant::now();
-        let polled = Mutex::new((waker.clone(), since));
-        let (may_run, in_line) = Default::default();
-        Arc::new(Self { since, polled, may_run, in_line })
-    }
-
-    fn last_poll(&self) -> MutexGuard<'_, (Waker, Instant)> {
-        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wake(&self) {
-        self.last_poll().0.wake_by_ref();
-    }
-
-    /// Whether it would take a turn: those that nobody polls, because their clients do not read,
-    /// would not. There may be thousands of them.
-    fn is_attentive(&self) -> bool {
-        self.last_poll().1.elapsed() < STANDSTILL * 2
+        let (lines, changed) = (Lines::default(), [Instant::now(); 2]);
+        Self { lines, begun: 0, holder: None, changed }
     }
 }
 
 impl State {
-    /// Whoever begins next, taken out of its line.
-    fn next_fresh(&mut self) -> Option<Arc<Waiter>> {
-        let mut line = self.fresh.pop_front()?;
-        let next = line.pop();
-        if !line.waiters.is_empty() {
-            self.fresh.push_back(line);
-        }
-        next
-    }
-
-    /// Whoever is next among those that compute for long. The inattentive leave the line; they join
-    /// it again when they are polled.
-    fn next_long(&mut self) -> Option<Arc<Waiter>> {
-        loop {
-            let next = self.long.pop_front()?;
-            next.in_line.store(false, Relaxed);
-            if next.is_attentive() {
-                return Some(next);
-            }
-        }
-    }
-
     /// Gives the turn among those that compute for long.
     fn hold(&mut self, next: Option<Arc<Waiter>>) {
         self.changed[Kind::Long as usize] = Instant::now();
@@ -181,25 +90,19 @@ impl State {
     }
 
     /// Lets a waiter stand in the line of those that compute for long, if it does not.
-    fn join(&mut self, waiter: &Arc<Waiter>) {
+    fn join(&mut self, share: Share, waiter: &Arc<Waiter>) {
         if self.holder.is_none() {
             self.hold(Some(waiter.clone()));
         } else if !waiter.in_line.swap(true, Relaxed) {
-            self.long.push_back(waiter.clone());
+            self.lines.push_long(share, waiter);
         }
     }
 
     /// Takes a waiter out of its line; most have been taken out already, when their turn came.
     fn leave(&mut self, waiter: &Arc<Waiter>) {
-        if !waiter.in_line.swap(false, Relaxed) {
-            return;
+        if waiter.in_line.swap(false, Relaxed) {
+            self.lines.remove(waiter);
         }
-        let others = |other: &Arc<Waiter>| !Arc::ptr_eq(other, waiter);
-        self.long.retain(others);
-        for line in &mut self.fresh {
-            line.waiters.retain(others);
-        }
-        self.fresh.retain(|line| !line.waiters.is_empty());
     }
 }
 
@@ -214,7 +117,7 @@ impl Core {
         state.changed[Kind::Short as usize] = Instant::now();
         state.begun = state.begun.saturating_sub(1);
         if state.begun == 0
-            && let Some(next) = state.next_fresh()
+            && let Some(next) = state.lines.next_fresh()
         {
             state.begun = 1;
             next.may_run.store(true, Relaxed);
@@ -226,7 +129,7 @@ impl Core {
     fn end_long(&self, waiter: &Arc<Waiter>) {
         let mut state = self.state();
         if state.holder.as_ref().is_some_and(|holder| Arc::ptr_eq(holder, waiter)) {
-            let next = state.next_long();
+            let next = state.lines.next_long();
             state.hold(next);
         }
     }
@@ -245,6 +148,7 @@ pub(super) enum Place {
 /// A guest's place in a line.
 pub(super) struct Waiting {
     kind: Kind,
+    share: Share,
     core: Arc<Core>,
     waiter: Arc<Waiter>,
     patience: Pin<Box<Sleep>>,
@@ -264,15 +168,15 @@ impl Place {
     /// Waits until the guest may be polled. `in_no_hurry` if it computes for long.
     pub(super) fn poll(
         &mut self,
-        in_no_hurry: bool,
+        (share, in_no_hurry): (Share, bool),
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), TooSlow>> {
         match self {
-            Self::Fresh(lane) => match begin(*lane, cx.waker()) {
+            Self::Fresh(lane) => match begin((*lane, share), false, cx.waker()) {
                 Ok(place) => *self = place,
                 Err(too_slow) => return Poll::Ready(Err(too_slow)),
             },
-            Self::Free if in_no_hurry => *self = take_turn(cx.waker()),
+            Self::Free if in_no_hurry => *self = take_turn(share, cx.waker()),
             _ => {}
         }
         if let Self::Waiting(waiting) = self {
@@ -284,12 +188,39 @@ impl Place {
         Poll::Ready(Ok(()))
     }
 
-    /// What follows from a poll: whether the guest was interrupted, and is in no hurry.
-    pub(super) fn polled(&mut self, interrupted: bool, in_no_hurry: bool, waker: &Waker) {
+    /// Lets a guest that has not begun stand in a line, though nobody else does: there is more to do
+    /// than time.
+    pub(super) fn line_up(&mut self, share: Share, waker: &Waker) -> Result<(), TooSlow> {
+        if let Self::Fresh(lane) = self {
+            *self = begin((*lane, share), true, waker)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the guest waits for no other one.
+    pub(super) fn is_first(&self) -> bool {
+        match self {
+            Self::Waiting(waiting) => waiting.waiter.may_run.load(Relaxed),
+            _ => true,
+        }
+    }
+
+    /// What follows from a poll that took so much CPU time: whether the guest was interrupted, and is in
+    /// no hurry.
+    pub(super) fn polled(
+        &mut self,
+        interrupted: bool,
+        in_no_hurry: bool,
+        (share, spent): (Share, Duration),
+        waker: &Waker,
+    ) {
         let turn = match self {
             Self::Turn(turn) => Some(turn.kind),
             _ => None,
         };
+        if interrupted || turn.is_some() {
+            CORE.with(|core| core.state().lines.charge(share, spent));
+        }
         match turn {
             // Nobody may begin before it is done.
             Some(Kind::Short) if interrupted && !in_no_hurry => {}
@@ -299,11 +230,8 @@ impl Place {
                 *self = Self::Turn(Turn { kind: Kind::Short, core, waiter: None });
             }
             _ => {
-                // First gives its turn away, then joins those who wait for the next.
-                *self = Self::Free;
-                if interrupted {
-                    *self = take_turn(waker);
-                }
+                // Joins those who wait for the next turn, and gives its own away.
+                *self = if interrupted { take_turn(share, waker) } else { Self::Free };
             }
         }
     }
@@ -317,42 +245,42 @@ impl Place {
     }
 }
 
-/// The place of a guest that wants to begin.
-fn begin(lane: Lane, waker: &Waker) -> Result<Place, TooSlow> {
+/// The place of a guest that wants to begin: free to, if nobody else waits and the core is not busy.
+fn begin((lane, share): (Lane, Share), is_busy: bool, waker: &Waker) -> Result<Place, TooSlow> {
     CORE.with(|core| {
         let mut state = core.state();
-        if state.begun == 0 && state.fresh.is_empty() {
+        let is_first = state.begun == 0 && !state.lines.has_fresh();
+        if is_first && !is_busy {
             return Ok(Place::Free);
         }
-        let index = state.fresh.iter().position(|line| line.component == lane.component);
-        let index = index.unwrap_or_else(|| {
-            state.fresh.push_back(Line::new(lane.component));
-            state.fresh.len() - 1
-        });
-        let line = &mut state.fresh[index];
-        if line.wait() > lane.max_wait {
+        if !is_first && state.lines.wait(share, lane.component) > lane.max_wait {
             return Err(TooSlow);
         }
-        let waiting = Waiting::new(Kind::Short, core.clone(), waker);
-        line.push(&waiting.waiter);
+        let waiting = Waiting::new((Kind::Short, share), core.clone(), waker);
+        if is_first {
+            state.begun = 1;
+            waiting.waiter.may_run.store(true, Relaxed);
+        } else {
+            state.lines.push_fresh(share, lane.component, &waiting.waiter);
+        }
         Ok(Place::Waiting(waiting))
     })
 }
 
 /// A place among those that compute for long: at the end of their line, or the turn itself if nobody
 /// has it.
-fn take_turn(waker: &Waker) -> Place {
+fn take_turn(share: Share, waker: &Waker) -> Place {
     CORE.with(|core| {
-        let waiting = Waiting::new(Kind::Long, core.clone(), waker);
-        core.state().join(&waiting.waiter);
+        let waiting = Waiting::new((Kind::Long, share), core.clone(), waker);
+        core.state().join(share, &waiting.waiter);
         Place::Waiting(waiting)
     })
 }
 
 impl Waiting {
-    fn new(kind: Kind, core: Arc<Core>, waker: &Waker) -> Self {
+    fn new((kind, share): (Kind, Share), core: Arc<Core>, waker: &Waker) -> Self {
         let patience = Box::pin(sleep(STANDSTILL));
-        Self { kind, core, waiter: Waiter::new(waker), patience, breath: None }
+        Self { kind, share, core, waiter: Waiter::new(waker), patience, breath: None }
     }
 
     /// Waits for the turn; what is taken here is not given back when the place is dropped.
@@ -364,7 +292,7 @@ impl Waiting {
         }
         if self.kind == Kind::Long && !self.waiter.may_run.load(Relaxed) {
             // Its turn may have been taken from it while nobody polled it.
-            self.core.state().join(&self.waiter);
+            self.core.state().join(self.share, &self.waiter);
         }
         if self.waiter.may_run.load(Relaxed) {
             if self.kind == Kind::Long {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 
-use super::{Activation, AppId, BlobDigest, Generation, ReleaseId};
+use super::{Activation, AppId, BlobDigest, Generation, ReleaseId, TenantId, Used};
 
 /// A store failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,21 @@ pub trait ReleaseStore: Send + Sync {
         generation: Generation,
         outcome: Result<(), &str>,
     ) -> Result<(), StoreFailure>;
+}
+
+/// What tenants have taken of the quotas that are counted for longer than a node may live.
+pub trait UsedStore: Send + Sync {
+    /// What a tenant has taken; nothing where there is none, or it has taken nothing.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn used(&self, tenant: &TenantId) -> Result<Used, StoreFailure>;
+
+    /// Keeps what tenants have taken by now, all of it or nothing; one that is not there is passed over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn keep_used(&self, all: &[(TenantId, Used)]) -> Result<(), StoreFailure>;
 }
 
 /// Where files of releases lie.

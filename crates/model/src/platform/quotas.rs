@@ -1,5 +1,7 @@
 //! How much one tenant may take of a platform.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,6 +39,67 @@ pub struct Quotas {
     pub log_day_bytes: u64,
     /// What the apps' databases, stores and written files come to, in bytes.
     pub state_bytes: u64,
+    /// The tenant's part of what all share, beside the others' weights: 1 to 10000.
+    pub weight: u32,
+}
+
+/// A quota that the node holds while it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quota {
+    /// Requests in a second.
+    RequestsPerSecond,
+    /// Instances that run at once.
+    Concurrency,
+    /// CPU time in a calendar month.
+    CpuMonthSeconds,
+    /// Outbound requests and connections in a second.
+    OutboundPerSecond,
+    /// What is logged in a day.
+    LogDayBytes,
+    /// What the apps keep.
+    StateBytes,
+}
+
+impl Quota {
+    /// How many there are.
+    pub const COUNT: usize = Self::StateBytes as usize + 1;
+
+    /// Its name among the [`Quotas`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RequestsPerSecond => "requests_per_second",
+            Self::Concurrency => "concurrency",
+            Self::CpuMonthSeconds => "cpu_month_seconds",
+            Self::OutboundPerSecond => "outbound_per_second",
+            Self::LogDayBytes => "log_day_bytes",
+            Self::StateBytes => "state_bytes",
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a tenant has taken of the quotas that are counted for long. Months and days are UTC's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// The month, counted from January 1970.
+    pub month: u16,
+    /// CPU time in that month, in microseconds.
+    pub cpu_us: u64,
+    /// The day, counted from 1 January 1970.
+    pub day: u16,
+    /// What was logged on that day, in bytes.
+    pub log_bytes: u64,
+}
+
+impl Quotas {
+    /// The weight of a tenant of whom nothing else was said.
+    pub const WEIGHT: u32 = 100;
 }
 
 impl Default for Quotas {
@@ -57,6 +120,39 @@ impl Default for Quotas {
             outbound_per_second: 1_000,
             log_day_bytes: 1 << 30,
             state_bytes: 10 << 30,
+            weight: Self::WEIGHT,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_s_quotas_are_called_as_they_are_changed() {
+        use Quota::{
+            Concurrency, CpuMonthSeconds, LogDayBytes, OutboundPerSecond, RequestsPerSecond,
+            StateBytes,
+        };
+        let all = serde_json::to_value(Quotas::default()).unwrap();
+        let named = [
+            RequestsPerSecond,
+            Concurrency,
+            CpuMonthSeconds,
+            OutboundPerSecond,
+            LogDayBytes,
+            StateBytes,
+        ];
+        assert_eq!(named.len(), Quota::COUNT);
+        for quota in named {
+            assert!(all.get(quota.name()).is_some(), "{quota}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_has_the_usual_weight() {
+        let kept: Quotas = serde_json::from_str(r#"{"apps":3}"#).unwrap();
+        assert_eq!((kept.apps, kept.weight), (3, Quotas::WEIGHT));
     }
 }

@@ -1,6 +1,6 @@
 //! Tenants, tokens, and the log of changes.
 
-use dayfly_model::platform::Quotas;
+use dayfly_model::platform::{Quotas, Used, UsedStore as _};
 use dayfly_store::{StoreError, TokenScope, TokenText};
 
 use crate::{Fixture, app, by, open, tenant};
@@ -126,4 +126,21 @@ fn tenants_come_and_go_and_all_of_it_is_in_the_log() {
     // Opened again, it is all there.
     let again = open(&it.folder.path().join("state"));
     assert_eq!(again.audit(None, None, 10).unwrap().len(), 5);
+}
+
+#[test]
+fn what_a_tenant_took_is_kept_until_it_goes() {
+    let it = Fixture::new();
+    let used = |cpu_us| Used { month: 682, cpu_us, day: 20_787, log_bytes: 5 };
+    assert_eq!(it.store.used(&tenant("acme")).unwrap(), Used::default());
+    it.store.keep_used(&[(tenant("acme"), used(7)), (tenant("nobody"), used(1))]).unwrap();
+    it.store.keep_used(&[(tenant("acme"), used(1 << 47)), (tenant("other"), used(2))]).unwrap();
+    let again = open(&it.folder.path().join("state"));
+    assert_eq!(again.used(&tenant("acme")).unwrap(), used(1 << 47));
+    assert_eq!(again.used(&tenant("nobody")).unwrap(), Used::default());
+    // One of the same name that comes later has taken nothing.
+    it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
+    it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), false).unwrap();
+    assert_eq!(it.store.used(&tenant("acme")).unwrap(), Used::default());
+    assert_eq!(it.store.used(&tenant("other")).unwrap(), used(2));
 }

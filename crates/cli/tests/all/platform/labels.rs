@@ -2,13 +2,13 @@
 
 use dayfly_testing::{Client, Collector, text};
 
-use super::{Platform, numbered};
+use super::{Addresses, Platform, numbered};
 use crate::dayfly;
 
 #[tokio::test]
 async fn spans_lines_and_metrics_say_whose_they_are() {
     let collector = Collector::start().await;
-    let metrics = super::free().await;
+    let metrics = Addresses::free().apps;
     let soon = ["OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY"];
     let command = dayfly()
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())

@@ -1,15 +1,22 @@
 //! A platform and its command line, all of them real processes: who is logged in deploys, and clients of
 //! the apps see what comes of that.
 
+mod bombs;
+mod clock;
+mod crowd;
 mod deploy;
+mod fair;
+mod full;
+mod killed;
 mod labels;
 mod login;
 mod logs;
 mod operator;
+mod quotas;
 mod settings;
 mod usage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dayfly_testing::{Answer, App, Client, Dayfly, Ended, Running};
 use serde_json::Value;
@@ -23,6 +30,8 @@ struct Platform {
     /// The address of the admin API.
     admin: String,
     apps: Client,
+    /// Its folder.
+    state: PathBuf,
     user: TempDir,
 }
 
@@ -34,13 +43,26 @@ impl Platform {
 
     /// The same, started by a command line of one's own.
     async fn start_with(dayfly: Dayfly) -> Self {
-        Self::serve(dayfly, "127.0.0.1:0").await.logged_in().await
+        Self::start_serving(dayfly, &[]).await
+    }
+
+    /// The same with a folder and addresses that last longer than it.
+    async fn start_in(state: &Path, addresses: &Addresses) -> Self {
+        let dayfly = dayfly().env("DAYFLY_STATE_DIR", state);
+        let platform = Self::serve(addresses.of(dayfly)).await;
+        Self { state: state.to_owned(), ..platform }.logged_in().await
+    }
+
+    /// The same with its folder on a disk of its own.
+    async fn start_on(disk: &full::Disk) -> Self {
+        let platform = Self::serve(Addresses::free().of(disk.dayfly())).await;
+        let state = disk.seen(platform.server.process().id(), "");
+        Self { state, ..platform }.logged_in().await
     }
 
     /// The same, whose processes listen where they did when they are started again.
     async fn start_anchored() -> Self {
-        let (apps, admin) = (free().await, free().await);
-        Self::serve(dayfly().env("DAYFLY_LISTEN", apps), &admin).await.logged_in().await
+        Self::serve(Addresses::free().of(dayfly())).await.logged_in().await
     }
 
     async fn logged_in(self) -> Self {
@@ -52,21 +74,31 @@ impl Platform {
     }
 
     async fn start_logged_out() -> Self {
-        Self::serve(dayfly(), "127.0.0.1:0").await
+        Self::serve(Addresses::any().of(dayfly())).await
     }
 
-    async fn serve(dayfly: Dayfly, admin: &str) -> Self {
-        let server = dayfly.args(["serve", "--admin-listen", admin]).serve().await;
+    /// The same with further flags of `serve`.
+    async fn start_serving(dayfly: Dayfly, flags: &[&str]) -> Self {
+        Self::serve_with(Addresses::any().of(dayfly), flags).await.logged_in().await
+    }
+
+    async fn serve(dayfly: Dayfly) -> Self {
+        Self::serve_with(dayfly, &[]).await
+    }
+
+    async fn serve_with(dayfly: Dayfly, flags: &[&str]) -> Self {
+        let server = dayfly.arg("serve").args(flags).serve().await;
         let url = |line: &str| line.split_whitespace().last().unwrap_or_default().to_owned();
         let apps = Client::http1(&url(&server.stdout().containing("Apps").await));
         let admin = url(&server.stdout().containing("Admin API").await);
         server.stdout().containing("Token").await;
-        Self { server, admin, apps, user: tempfile::tempdir().unwrap() }
+        let state = server.state("");
+        Self { server, admin, apps, state, user: tempfile::tempdir().unwrap() }
     }
 
     /// The operator's first token.
     fn token(&self) -> String {
-        std::fs::read_to_string(self.server.state("operator-token")).unwrap()
+        std::fs::read_to_string(self.state.join("operator-token")).unwrap()
     }
 
     /// A command line of the user.
@@ -118,6 +150,32 @@ impl Platform {
     }
 }
 
+/// Where a platform listens.
+struct Addresses {
+    apps: String,
+    admin: String,
+}
+
+impl Addresses {
+    /// Whatever is free each time.
+    fn any() -> Self {
+        Self { apps: "127.0.0.1:0".to_owned(), admin: "127.0.0.1:0".to_owned() }
+    }
+
+    /// Ports that are free now, which a process that is started again finds again.
+    fn free() -> Self {
+        let free = || {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().to_string()
+        };
+        Self { apps: free(), admin: free() }
+    }
+
+    fn of(&self, dayfly: Dayfly) -> Dayfly {
+        dayfly.env("DAYFLY_LISTEN", &self.apps).env("DAYFLY_ADMIN_LISTEN", &self.admin)
+    }
+}
+
 /// An app `test` whose `/env` says which release it is, with further lines of its component, and of
 /// the whole manifest.
 fn numbered(number: u32, component: &str, more: &str) -> App {
@@ -128,12 +186,6 @@ fn numbered(number: u32, component: &str, more: &str) -> App {
          environment = {{ RELEASE = \"{number}\" }}\n{component}\n"
     ))
     .file("guest.wasm", dayfly_testing::Guest::bytes("rust-http"))
-}
-
-/// An address that is free now.
-async fn free() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 fn is_private(file: &Path) -> bool {

@@ -143,6 +143,7 @@ impl Enqueue {
 fn not_put(error: QueueError) -> NotPut {
     match error {
         QueueError::TooLarge => Problem::BodyTooLarge.into(),
+        QueueError::Quota(over) => NotPut::Problem(EdgeError::over(&over)),
         QueueError::Delay | QueueError::Priority => {
             NotPut::Wrong(StatusCode::BAD_REQUEST, error.to_string())
         }

@@ -9,7 +9,7 @@ mod well_known;
 
 use std::sync::Arc;
 
-use dayfly_capabilities::Behind;
+use dayfly_capabilities::{Account, Behind};
 use dayfly_model::route::{Route, RouteTable};
 use dayfly_model::{Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
 use dayfly_telemetry::metrics::edge;
@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use hyper::ext::Protocol;
 
 use super::Setting;
-use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody};
+use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody, admit};
 use crate::events::vouched;
 use crate::{Answered, Body, Connection, EdgeError, Problem, error};
 use calls::Calls;
@@ -39,6 +39,8 @@ pub(crate) struct Router {
     telemetry: Option<Arc<Telemetry>>,
     /// Where requests are counted that no component gets.
     usage: Option<Arc<UsageCounters>>,
+    /// What its tenant may take, where there are several.
+    account: Option<Arc<Account>>,
 }
 
 /// What answers on a route.
@@ -114,8 +116,9 @@ impl Router {
             sources: setting.sources.clone(),
         };
         let telemetry = telemetry.cloned();
-        let usage = setting.usage.cloned();
-        let router = Arc::new(Self { app: facts, routes, telemetry: telemetry.clone(), usage });
+        let (usage, account) = (setting.usage.cloned(), components.backends().account.clone());
+        let router = Self { app: facts, routes, telemetry: telemetry.clone(), usage, account };
+        let router = Arc::new(router);
         let mut calls = Calls::new(app, components, telemetry)?;
         if !is_private {
             calls.lead_to(&router, setting.url);
@@ -148,6 +151,9 @@ impl Router {
         mut request: http::Request<Incoming>,
         connection: &Connection,
     ) -> http::Response<Body> {
+        if let Err(over) = admit(self.account.as_ref()) {
+            return self.own(EdgeError::over(&over).respond());
+        }
         headers::hide_internal_host(request.headers_mut());
         // What comes back from an output of ours goes on counting.
         let hops = vouched(request.headers_mut());

@@ -10,6 +10,7 @@ mod session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use dayfly_capabilities::account;
 use dayfly_capabilities::websocket::{Hub, Kept, Message, Terms};
 use dayfly_model::Websocket;
 use dayfly_telemetry::Telemetry;
@@ -38,7 +39,7 @@ pub(super) struct Websockets {
 }
 
 /// The place of one of a route's connections.
-struct Seat(Arc<Websockets>);
+struct Seat(Arc<Websockets>, #[allow(dead_code, reason = "it is held")] Option<account::Websocket>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
@@ -86,7 +87,12 @@ impl Websockets {
             topics: self.settings.topics as usize,
             activation: self.activation,
         };
-        let Some(seat) = self.seat() else {
+        let account = self.host.account();
+        let of_tenant = account.map(|account| account.websocket(self.hub.most()));
+        if matches!(of_tenant, Some(None)) {
+            return EdgeError::new(Problem::ShareBusy).respond();
+        }
+        let Some(seat) = self.seat(of_tenant.flatten()) else {
             return EdgeError::new(Problem::TenantBusy).respond();
         };
         let Some(kept) = self.hub.take_in(terms) else {
@@ -100,11 +106,11 @@ impl Websockets {
         self.accept(conversation, &handshake, response).await
     }
 
-    fn seat(self: &Arc<Self>) -> Option<Seat> {
+    fn seat(self: &Arc<Self>, of_tenant: Option<account::Websocket>) -> Option<Seat> {
         let most = self.settings.connections.map_or(usize::MAX, |most| most as usize);
         let taken =
             self.open.fetch_update(Relaxed, Relaxed, |open| (open < most).then(|| open + 1));
-        taken.ok().map(|_| Seat(self.clone()))
+        taken.ok().map(|_| Seat(self.clone(), of_tenant))
     }
 
     /// Lets a connection be, whose handler answered the request for it with `response`.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dayfly_capabilities::wasi::stdio::{DayLimited, LogSink};
 use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
@@ -150,6 +151,8 @@ impl RequestBody for WasiBody {}
 pub(crate) struct ComponentHost {
     pub(super) shared: Arc<Shared>,
     pub(super) image: Image,
+    /// Where failures of its requests are told, on its tenant's account.
+    pub(super) told: Arc<dyn LogSink>,
     pub(super) limits: Limits,
     pub(super) admission: Admission,
     pub(super) descriptors: Descriptors,
@@ -189,10 +192,16 @@ impl ComponentHost {
         bounds: Bounds,
         metrics: Arc<ComponentMetrics>,
     ) -> Self {
+        let log = image.log.clone();
+        let told: Arc<dyn LogSink> = match &shared.backends.account {
+            Some(account) => Arc::new(DayLimited::new(log, account.clone())),
+            None => log,
+        };
         let Bounds { limits, admission, max_wait, descriptors } = bounds;
         Self {
             shared: shared.clone(),
             image,
+            told,
             limits,
             admission,
             descriptors,

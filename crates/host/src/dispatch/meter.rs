@@ -55,7 +55,7 @@ impl Meter {
         }
         let bill = |usage: &Arc<UsageCounters>| Bill {
             usage: usage.clone(),
-            log: host.image.log.clone(),
+            log: host.told.clone(),
             request: ErrorId::random(),
             is_event,
         };

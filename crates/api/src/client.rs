@@ -4,6 +4,7 @@
 
 mod calls;
 mod error;
+mod logs;
 mod transport;
 mod upload;
 
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 pub use error::ClientError;
+use upload::Payload;
 pub use upload::Upload;
 
 use crate::{Page, Problem};
@@ -145,6 +147,15 @@ impl Client {
         key: Option<&HeaderValue>,
         sent: &mut dyn FnMut(u64),
     ) -> Result<Answer, ClientError> {
+        let request = self.request(call, key)?;
+        self.transport.send(request, call.patience, sent)
+    }
+
+    fn request(
+        &self,
+        call: &Call<'_>,
+        key: Option<&HeaderValue>,
+    ) -> Result<http::Request<Payload>, ClientError> {
         let address = || ClientError::Address(call.path.clone());
         let url = self.base.join(&call.path).map_err(|_| address())?;
         let mut request = http::Request::builder().method(call.method.clone()).uri(url.as_str());
@@ -163,8 +174,7 @@ impl Client {
         if !call.content_type.is_empty() {
             request = request.header(CONTENT_TYPE, call.content_type);
         }
-        let request = request.body(call.body.open()?).map_err(|_| address())?;
-        self.transport.send(request, call.patience, sent)
+        request.body(call.body.open()?).map_err(|_| address())
     }
 }
 

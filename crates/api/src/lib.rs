@@ -5,23 +5,27 @@
 mod apps;
 mod audit;
 mod client;
+mod logs;
 mod page;
 mod problem;
 mod tenants;
 mod tokens;
+mod usage;
 
 pub use apps::*;
 pub use audit::AuditEntry;
 pub use client::{Client, ClientError, Upload};
 pub use dayfly_model::platform::{
-    AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, Grants, Quotas, ReleaseId,
-    SettingName, TenantId,
+    AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, Grants, LogLevel, LogLine,
+    LogStream, Quotas, ReleaseId, SettingName, TenantId,
 };
 pub use dayfly_model::runtime_config::Secret;
+pub use logs::*;
 pub use page::{Page, PageQuery};
 pub use problem::{Code, Exceeded, Problem};
 pub use tenants::*;
 pub use tokens::*;
+pub use usage::*;
 
 /// The media type of a package's manifest, which a release is made of.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

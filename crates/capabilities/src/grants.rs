@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dayfly_model::outbound::{OutboundError, OutboundHosts};
 use dayfly_model::template::MissingVariable;
 use dayfly_model::{App, Component, Limits};
-use dayfly_telemetry::ComponentMetrics;
+use dayfly_telemetry::{ComponentMetrics, UsageCounters};
 use thiserror::Error;
 
 use crate::account::Account;
@@ -88,6 +88,8 @@ pub struct Grants {
     pub limits: Limits,
     /// What is counted of it.
     pub metrics: Arc<ComponentMetrics>,
+    /// Where what it uses is counted by release, if that is.
+    pub usage: Option<Arc<UsageCounters>>,
     /// Where its lines of output go.
     pub log: Arc<dyn LogSink>,
     /// Its share of WASI.
@@ -170,6 +172,7 @@ impl Grants {
         Ok(Self {
             component: metrics.component().clone(),
             metrics,
+            usage: None,
             log: logged(log, component, backends.account.as_ref()),
             limits: component.limits.clone(),
             wasi,
@@ -218,6 +221,7 @@ impl Grants {
         Ok(Self {
             component: name.into(),
             metrics: Arc::new(ComponentMetrics::new(name)),
+            usage: None,
             limits,
             log,
             wasi: wasi::Grant::for_command(environment, folders, names.clone())?,

@@ -210,7 +210,11 @@ impl HostState {
 
 impl Drop for HostState {
     fn drop(&mut self) {
-        self.grants.metrics.instance(self.limiter.used_bytes());
+        let bytes = self.limiter.used_bytes();
+        self.grants.metrics.instance(bytes);
+        if let Some(usage) = &self.grants.usage {
+            usage.instance(bytes);
+        }
     }
 }
 

@@ -204,7 +204,7 @@ impl AppArgs {
         if former.is_none() {
             databases::run(&backends.sqlite, &self.sqlite)?;
         }
-        Ok(Release { app: app.clone(), images, backends: Arc::new(backends) })
+        Ok(Release { app: app.clone(), images, backends: Arc::new(backends), usage: None })
     }
 
     /// What is to be stored before the app serves.
@@ -307,6 +307,7 @@ pub(crate) fn images<L: LogSink + 'static>(
             middleware: target.middleware.to_vec(),
             source: Box::new(source),
             log: Arc::new(log(target.component)),
+            usage: None,
         })
     });
     report::all(images)

@@ -93,9 +93,40 @@ impl fmt::Display for Size {
     }
 }
 
+/// A duration in microseconds for people: three digits and a unit.
+pub(crate) struct Micros(pub(crate) u64);
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, f64); 4] = [("ms", 1e3), ("s", 1e6), ("min", 60e6), ("h", 3600e6)];
+        if self.0 < 1000 {
+            return write!(f, "{} µs", self.0);
+        }
+        let us = self.0 as f64;
+        let fits = |unit: &&(&str, f64)| us / unit.1 >= 1.0;
+        let (unit, size) = UNITS.iter().rev().find(fits).unwrap_or(&UNITS[0]);
+        let value = us / size;
+        let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+        write!(f, "{value:.digits$} {unit}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        let micros = |us| Micros(us).to_string();
+        assert_eq!(micros(0), "0 µs");
+        assert_eq!(micros(999), "999 µs");
+        assert_eq!(micros(1_234), "1.23 ms");
+        assert_eq!(micros(56_789), "56.8 ms");
+        assert_eq!(micros(2_000_000), "2.00 s");
+        assert_eq!(micros(90_000_000), "1.50 min");
+        assert_eq!(micros(7_200_000_000), "2.00 h");
+        assert_eq!(micros(720_000_000_000), "200 h");
+    }
 
     #[test]
     fn sizes_have_three_digits() {

@@ -4,6 +4,7 @@
 mod kept;
 pub(crate) mod rollout;
 mod secret;
+mod times;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 pub(crate) use kept::{Kept, Login};
 pub(crate) use secret::{from_stdin, from_stdin_or_prompt};
+pub(crate) use times::{parse_since, parse_span};
 
 use crate::{output, report};
 

@@ -4,10 +4,12 @@
 mod accounts;
 pub(crate) mod control;
 mod disk;
+mod log;
 pub(crate) mod node;
 mod reconciler;
 mod release;
 pub(crate) mod supervisor;
+mod usage;
 pub(crate) mod worker;
 
 use std::path::{Path, PathBuf};

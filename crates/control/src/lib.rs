@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod clock;
 mod failure;
+mod follow;
 mod guesses;
 mod heal;
 mod idempotency;

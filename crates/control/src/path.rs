@@ -21,6 +21,19 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Path<T> {
     }
 }
 
+/// What a query says.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, shared).await;
+        let odd = |error: QueryRejection| Failure::invalid(error.body_text());
+        Ok(Self(query.map_err(odd)?.0))
+    }
+}
+
 /// Which page of a list.
 #[derive(Debug)]
 pub(crate) struct Wanted {
@@ -36,9 +49,8 @@ impl FromRequestParts<Shared> for Wanted {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self> {
-        let query = axum::extract::Query::<PageQuery>::from_request_parts(parts, shared).await;
-        let odd = |error: QueryRejection| Failure::invalid(error.body_text());
-        let PageQuery { cursor, limit } = query.map_err(odd)?.0;
+        let query = Query::<PageQuery>::from_request_parts(parts, shared).await?;
+        let PageQuery { cursor, limit } = query.0;
         let limit = limit.unwrap_or(USUAL);
         if !(1..=MOST).contains(&limit) {
             return Err(Failure::invalid(format!("`limit` is 1 to {MOST}")));

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
 use crate::caller::{Peer, authenticate};
+use crate::follow::Hangup;
 use crate::idempotency::once;
 use crate::prepare::Preparer;
 use crate::shared::{Inner, Shared};
@@ -139,8 +140,11 @@ impl Control {
 /// Answers the requests of one connection.
 async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
     let _ = stream.set_nodelay(true);
+    let hangup = Hangup::default();
+    let own = hangup.clone();
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(own.clone());
         let mut router = router.clone();
         async move {
             let answered = router.call(request.map(Body::new)).await;
@@ -150,8 +154,13 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection to the admin API broke");
+    tokio::select! {
+        served = builder.serve_connection(TokioIo::new(stream), service) => {
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection to the admin API broke");
+            }
+        }
+        () = hangup.0.notified() => {}
     }
 }
 

@@ -20,6 +20,14 @@ const UPLOADS: usize = 32;
 /// How many of them of one tenant.
 const UPLOADS_EACH: usize = 4;
 
+/// How many read ends of logs or usage at once, and how many of them for one tenant.
+const READS: usize = 8;
+const READS_EACH: usize = 4;
+
+/// How many follow logs, and how many of them for one tenant.
+const FOLLOWERS: usize = 64;
+const FOLLOWERS_EACH: usize = 8;
+
 /// What requests share.
 pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
@@ -27,6 +35,10 @@ pub(crate) struct Inner {
     pub(crate) config: ControlConfig,
     pub(crate) workers: Workers,
     pub(crate) uploads: Places,
+    /// Those who read much at once: ends of logs, usage.
+    pub(crate) reads: Places,
+    /// Those who follow logs.
+    pub(crate) followers: Places,
     pub(crate) guesses: Mutex<Guesses>,
     /// Keys of requests that are under way.
     pub(crate) under_way: Mutex<HashSet<(String, String)>>,
@@ -47,6 +59,8 @@ impl Inner {
             workers: Workers::new(config.workers),
             config,
             uploads: Places::new(UPLOADS_EACH, UPLOADS),
+            reads: Places::new(READS_EACH, READS),
+            followers: Places::new(FOLLOWERS_EACH, FOLLOWERS),
             guesses: Mutex::default(),
             under_way: Mutex::default(),
         })

@@ -8,6 +8,7 @@ use dayfly_telemetry::Telemetry;
 use crate::dispatch::{ActivateError, Components, Lasting, Resources};
 use crate::events::{self, Aim, Opened, Sources, Topology};
 use crate::release::Release;
+use crate::rollout::AppKey;
 use crate::stay::Stay;
 use crate::triggers::{Router, Setting};
 
@@ -29,6 +30,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) sources: &'a Arc<Sources>,
     pub(crate) telemetry: Option<&'a Arc<Telemetry>>,
     pub(crate) number: u64,
+    /// Which app it is, where there are several.
+    pub(crate) owner: Option<&'a AppKey>,
     /// Where its routes are reached.
     pub(crate) url: Option<&'a str>,
     pub(crate) max_websockets: usize,
@@ -42,7 +45,8 @@ impl Activation {
         surroundings: Surroundings<'_>,
     ) -> Result<Self, ActivateError> {
         let Surroundings { resources, lasting, sources, telemetry, number, url, .. } = surroundings;
-        let components = Components::new(resources, release, lasting)?;
+        let owner = surroundings.owner;
+        let components = Components::new(resources, release, owner, lasting)?;
         let (app, backends) = (components.app().clone(), components.backends().clone());
         let index = components.index();
         let topology = events::topology(&app, &index, &backends, telemetry.cloned())?;
@@ -55,6 +59,7 @@ impl Activation {
             sources,
             activation: number,
             url,
+            usage: components.usage(),
         })?;
         drop(index);
         let stays = router.iter().flat_map(|router| {

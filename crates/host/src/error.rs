@@ -200,7 +200,11 @@ impl EdgeError {
 
     /// Writes the log line and makes the response that carries the same error id.
     pub fn respond(self) -> Response<Body> {
-        let id = ErrorId::random();
+        self.respond_as(ErrorId::random())
+    }
+
+    /// The same of a request that has an id already.
+    pub(crate) fn respond_as(self, id: ErrorId) -> Response<Body> {
         self.log(id);
         if self.component.is_none() {
             edge::count(self.problem.status().as_u16(), Some(self.problem.fault()));
@@ -313,7 +317,7 @@ pub fn not_found() -> Response<Body> {
     EdgeError::new(Problem::UnknownRoute).respond()
 }
 
-/// What ties an answer to its log line: 50 random bits, written as ten letters and digits of
+/// What ties an answer to its log line, and, where requests are told apart, to all lines of its request: 50 random bits, written as ten letters and digits of
 /// Crockford's base 32. Not a secret and not proof against a collision that somebody wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorId(u64);

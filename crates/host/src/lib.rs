@@ -8,6 +8,7 @@
 pub mod access_log;
 mod activation;
 pub mod body;
+mod current;
 pub mod dispatch;
 mod drain;
 pub mod error;
@@ -34,6 +35,7 @@ pub mod triggers;
 
 pub use access_log::Answered;
 pub use body::{Body, BoxError};
+pub use current::current_request;
 pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use events::send;

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::queue::Owner;
 use dayfly_engine::Engine;
-use dayfly_telemetry::metrics::Families;
+use dayfly_telemetry::metrics::{self, Families, Value};
 use dayfly_telemetry::{Source, Telemetry};
 
 use crate::activation::{Activation, Surroundings};
-use crate::dispatch::{self, ActivateError, Lasting, Loaded, Resources};
+use crate::dispatch::{self, ActivateError, FEW_COMPONENTS, Lasting, Loaded, Resources, Telling};
 use crate::drain::{Drains, Leaving};
 use crate::events::{self, AppEvents, Crew, Opened, Sources};
 use crate::front::{self, Door, Front};
@@ -26,6 +26,9 @@ use crate::{ServeError, Shutdown};
 
 /// How often is looked whether all events are settled.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How many components of a node of many apps have series of their own: some 40 each.
+const TOLD_COMPONENTS: usize = 2000;
 
 /// The apps of a node. Clones are the same.
 #[derive(Clone)]
@@ -147,7 +150,8 @@ impl Plane {
         for Part { id, percent, release } in rollout.releases {
             let activation = match release {
                 Some(release) => {
-                    let activation = inner.activate(release, &mut lasting, slot, url.as_deref())?;
+                    let activation =
+                        inner.activate(release, (key, slot), &mut lasting, url.as_deref())?;
                     if preload {
                         let all = activation.components().preload(|_| {}).into_iter();
                         loaded.extend(all.collect::<Result<Vec<_>, _>>()?);
@@ -321,8 +325,8 @@ impl Inner {
     fn activate(
         &self,
         release: crate::Release,
+        (key, slot): (&AppKey, &Slot),
         lasting: &mut Lasting,
-        slot: &Slot,
         url: Option<&str>,
     ) -> Result<Activation, ActivateError> {
         if self.is_shared && release.app.runs_commands() {
@@ -336,6 +340,7 @@ impl Inner {
                 sources: &slot.sources,
                 telemetry: self.telemetry.as_ref(),
                 number: self.activations.fetch_add(1, Relaxed),
+                owner: self.is_shared.then_some(key),
                 url,
                 max_websockets: self.max_websockets,
                 cores: self.cores,
@@ -411,10 +416,20 @@ impl Source for Plane {
     fn collect(&self, families: &mut Families) {
         let slots: Vec<_> =
             self.lock().iter().map(|(key, slot)| (key.clone(), slot.clone())).collect();
+        let count: usize = slots.iter().map(|(_, slot)| slot.components()).sum();
+        let mut telling = Telling {
+            untouched: !self.0.is_shared || count <= FEW_COMPONENTS,
+            room: if self.0.is_shared { TOLD_COMPONENTS } else { usize::MAX },
+            left_out: 0,
+        };
         for (key, slot) in slots {
             let labels = [("tenant", &*key.tenant), ("app", &*key.app)];
             let labels: &[_] = if self.0.is_shared { &labels } else { &[] };
-            families.add_with(labels, |families| slot.collect(families));
+            families.add_with(labels, |families| slot.collect(&mut telling, families));
+        }
+        if self.0.is_shared {
+            let left_out = Value::Integer(telling.left_out);
+            families.add(&metrics::COMPONENTS_LEFT_OUT, &[], left_out);
         }
         self.0.resources.collect(families);
         if let Some(telemetry) = &self.0.telemetry {
@@ -424,10 +439,15 @@ impl Source for Plane {
 }
 
 impl Slot {
-    fn collect(&self, families: &mut Families) {
+    /// How many components there are.
+    fn components(&self) -> usize {
+        self.served().releases.iter().map(|it| it.activation.components().count()).sum()
+    }
+
+    fn collect(&self, telling: &mut Telling, families: &mut Families) {
         let activations: Vec<_> =
             self.served().releases.iter().map(|placed| placed.activation.clone()).collect();
-        dispatch::collect(activations.iter().map(|it| it.components()), families);
+        dispatch::collect(activations.iter().map(|it| it.components()), telling, families);
         events::collect(&self.sources.now(), families);
         if let Some(first) = activations.first() {
             first.components().backends().websockets.collect(families);

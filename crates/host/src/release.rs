@@ -8,6 +8,7 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_model::{App, ComponentId, Executor, HandlerShape, Middleware};
+use dayfly_telemetry::UsageCounters;
 
 use crate::BoxError;
 
@@ -23,6 +24,9 @@ pub struct Image {
     pub source: Box<dyn ImageSource>,
     /// Where its lines of output go.
     pub log: Arc<dyn LogSink>,
+    /// Where what it uses is counted, if somebody is to know that by release; its requests have ids
+    /// then, which are [current](crate::current_request) while they are worked for.
+    pub usage: Option<Arc<UsageCounters>>,
 }
 
 /// Where a component's code comes from. Nothing is read before the component is needed; all
@@ -62,4 +66,6 @@ pub struct Release {
     pub images: Vec<Image>,
     /// What stands behind the components' grants.
     pub backends: Arc<Backends>,
+    /// Where requests are counted that no component gets: unknown paths, static responses, queues.
+    pub usage: Option<Arc<UsageCounters>>,
 }

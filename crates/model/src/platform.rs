@@ -2,12 +2,15 @@
 //! they are compared, and the ports by which the node reads them. Pure data, whatever it is kept in.
 
 mod grants;
+mod log_line;
 mod names;
 mod ports;
 mod quotas;
 mod release;
+mod usage;
 
 pub use grants::{Ask, ComponentGrants, Grants};
+pub use log_line::{LogLevel, LogLine, LogStream};
 pub use names::{
     AppId, AppName, BlobDigest, DomainName, NameError, ReleaseId, SettingName, TenantId,
 };
@@ -16,3 +19,4 @@ pub use quotas::{Quota, Quotas, Used};
 pub use release::{
     Activation, Blob, Generation, ReleaseManifest, ReleaseManifestError, Setting, Share,
 };
+pub use usage::{Durations, Usage};

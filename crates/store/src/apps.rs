@@ -1,6 +1,8 @@
 //! Apps.
 
-use dayfly_model::platform::{AppId, AppName, TenantId};
+use std::path::PathBuf;
+
+use dayfly_model::platform::{AppId, AppName, ArtifactStore as _, TenantId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::activations::{Active, active, next_generation};
@@ -51,6 +53,15 @@ impl Store {
     /// If there is none, or the store fails.
     pub fn app(&self, id: &AppId) -> Result<App> {
         self.read(|db| app(db, id))
+    }
+
+    /// The folder for what an app keeps; one of the same name that is made anew has another.
+    ///
+    /// # Errors
+    /// If there is no such app, or the store fails.
+    pub fn app_folder(&self, id: &AppId) -> Result<PathBuf> {
+        let number = self.app(id)?.number;
+        Ok(self.state_folder(u64::try_from(number).map_err(StoreError::record)?))
     }
 
     /// A tenant's apps by name, those behind one.

@@ -1,5 +1,5 @@
 //! Copies of a store that runs, and a store from a copy. A copy has the records as they were at one
-//! moment, every blob that they name, what apps keep, and releases as they are laid out. The key is
+//! moment, what was used, every blob that they name, what apps keep, and releases as they are laid out. The key is
 //! not in it.
 
 use std::fs::{self, File, OpenOptions};
@@ -13,7 +13,7 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::blobs::{digest_of_file, entries, sync};
-use crate::{DATABASE, Result, Store, StoreError, private};
+use crate::{DATABASE, Result, Store, StoreError, USAGE_DATABASE, private};
 
 /// The first bytes of a database of SQLite's.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -44,6 +44,7 @@ impl Store {
         private(&to.join("blobs/sha256"))?;
         let file = to.join(DATABASE);
         copy_database(&self.folder().join(DATABASE), &file)?;
+        copy_usage(self.folder(), to)?;
         let mut copied = Copied::default();
         for digest in named(&file)? {
             let copy = to.join("blobs/sha256").join(digest.digits());
@@ -84,6 +85,7 @@ pub fn restore(from: &Path, to: &Path) -> Result<Copied> {
     for name in ["releases", "apps"] {
         copy_folder(&from.join(name), &to.join(name), false, &mut copied)?;
     }
+    copy_usage(from, to)?;
     sync(&to.join("blobs/sha256"))?;
     // It is a store from here on.
     copy_database(&from.join(DATABASE), &to.join(DATABASE))?;
@@ -114,6 +116,14 @@ fn named(file: &Path) -> Result<Vec<BlobDigest>> {
         row.get::<_, String>(0)?.parse::<BlobDigest>().map_err(StoreError::record)
     })?;
     rows.collect()
+}
+
+/// Copies what was used, if anything was.
+fn copy_usage(from: &Path, to: &Path) -> Result<()> {
+    match from.join(USAGE_DATABASE) {
+        from if from.exists() => copy_database(&from, &to.join(USAGE_DATABASE)),
+        _ => Ok(()),
+    }
 }
 
 /// Copies a database as it is at one moment.

@@ -13,12 +13,14 @@ mod collect;
 mod domains;
 mod error;
 mod key;
+mod logs;
 mod ports;
 mod releases;
 mod schema;
 mod settings;
 mod tenants;
 mod tokens;
+mod usage;
 mod used;
 
 use std::fs;
@@ -40,10 +42,15 @@ pub use collect::Collected;
 pub use domains::Domain;
 pub use error::{Result, StoreError};
 pub use key::{Key, KeyError};
+pub use logs::{AppLog, LOG_FILE_BYTES, LOG_FILES, LogBatch, LogFilter, LogFollower, log_tail};
 pub use releases::{NewRelease, Prepared, Release};
 pub use settings::{MAX_VALUE_BYTES, SettingView};
 pub use tenants::Tenant;
 pub use tokens::{Token, TokenScope, TokenText};
+pub use usage::{
+    SERIES, SERIES_OF_TENANT, USAGE_DATABASE, UsageBook, UsageBy, UsageGroup, UsageKey, UsageQuery,
+    UsageStep, Used,
+};
 
 /// The database's name in the folder.
 pub const DATABASE: &str = "platform.sqlite";

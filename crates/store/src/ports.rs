@@ -82,14 +82,16 @@ impl Store {
             .collect();
         let mut all = db.prepare_cached("SELECT name FROM domains WHERE app = ?1")?;
         let domains = all.query_and_then([found.number], |row| parsed(row.get(0)?))?;
+        let owner = tenant(db, &id.tenant)?;
         Ok(Some(Activation {
             app: id.clone(),
             number: u64::try_from(found.number).map_err(StoreError::record)?,
+            tenant_number: u64::try_from(owner.id).map_err(StoreError::record)?,
             generation: found.active.generation,
             shares,
             domains: domains.collect::<Result<_>>()?,
             settings: self.told(db, found.number)?,
-            quotas: tenant(db, &id.tenant)?.quotas,
+            quotas: owner.quotas,
         }))
     }
 }

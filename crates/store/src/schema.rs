@@ -30,7 +30,7 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
 
 /// Makes the file, unless it is there. SQLite would make it as the umask has it, and gives its log and
 /// its index the permissions of the file.
-fn reserve(file: &Path) -> Result<()> {
+pub(crate) fn reserve(file: &Path) -> Result<()> {
     if file.exists() {
         return Ok(());
     }

@@ -121,6 +121,15 @@ impl Store {
         Ok(Some(token))
     }
 
+    /// Whether a token that was [authenticated](Self::authenticate) is valid still.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_token_valid(&self, id: &str) -> Result<bool> {
+        let found = self.read(|db| find(db, id))?;
+        Ok(found.is_some_and(|(token, _)| token.expires_ms.is_none_or(|it| it > now_ms())))
+    }
+
     /// The tokens of a tenant, or of the operator, by id, those behind one.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod export;
 mod fault;
 pub mod metrics;
 pub mod trace;
+mod usage;
 
 /// OTLP's messages, as its authors generate them.
 pub use opentelemetry_proto::tonic as proto;
@@ -19,3 +20,4 @@ pub use capability::{Capability, Outcome};
 pub use export::Telemetry;
 pub use fault::Fault;
 pub use metrics::{ComponentMetrics, Source, Status};
+pub use usage::UsageCounters;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -61,21 +62,52 @@ impl Transport {
     /// Sends a request and reads its answer; `told` hears how many bytes of the body were sent.
     pub(super) fn send(
         &self,
-        mut request: Request<Payload>,
-        patience: Duration,
-        told: &mut dyn FnMut(u64),
-    ) -> Result<Answer, ClientError> {
-        let agent = HeaderValue::from_static(concat!("dayfly/", env!("CARGO_PKG_VERSION")));
-        request.headers_mut().insert(USER_AGENT, agent);
-        self.runtime.block_on(self.exchange(request, patience, told))
-    }
-
-    async fn exchange(
-        &self,
         request: Request<Payload>,
         patience: Duration,
         told: &mut dyn FnMut(u64),
     ) -> Result<Answer, ClientError> {
+        self.runtime.block_on(async {
+            let answer = self.begin(request, patience, told).await?;
+            whole(answer).await
+        })
+    }
+
+    /// Sends a request and hands over its answer piece by piece, as long as `told` wants more and no
+    /// piece takes longer than `silence`. What is no success is given whole instead.
+    pub(super) fn stream(
+        &self,
+        request: Request<Payload>,
+        silence: Duration,
+        told: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Answer, ClientError> {
+        self.runtime.block_on(async {
+            let answer = self.begin(request, silence, &mut |_| ()).await?;
+            let status = answer.status();
+            if !status.is_success() {
+                return whole(answer).await;
+            }
+            let mut body = answer.into_body();
+            loop {
+                let frame = timeout(silence, body.frame()).await;
+                let Some(frame) = frame.map_err(|_| ClientError::Stalled(silence))? else { break };
+                let frame = frame.map_err(|error| ClientError::Broken(error.into()))?;
+                if frame.data_ref().is_some_and(|piece| !told(piece)) {
+                    break;
+                }
+            }
+            Ok(Answer { status, body: Bytes::new() })
+        })
+    }
+
+    /// Sends a request, until its answer begins.
+    async fn begin(
+        &self,
+        mut request: Request<Payload>,
+        patience: Duration,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<Response<Incoming>, ClientError> {
+        let agent = HeaderValue::from_static(concat!("dayfly/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, agent);
         let sent = request.body().sent();
         let whole = hyper::body::Body::size_hint(request.body()).exact().unwrap_or(0);
         let mut answer = pin!(self.http.request(request));
@@ -97,15 +129,20 @@ impl Transport {
             }
         };
         told(sent.load(Relaxed));
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect();
-        let body = timeout(STALL, body).await.map_err(|_| ClientError::Stalled(STALL))?;
-        let body = body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
-            true => ClientError::Long,
-            false => ClientError::Broken(error),
-        })?;
-        Ok(Answer { status, body: body.to_bytes() })
+        Ok(answer)
     }
+}
+
+/// Reads an answer to its end.
+async fn whole(answer: Response<Incoming>) -> Result<Answer, ClientError> {
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect();
+    let body = timeout(STALL, body).await.map_err(|_| ClientError::Stalled(STALL))?;
+    let body = body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+        true => ClientError::Long,
+        false => ClientError::Broken(error),
+    })?;
+    Ok(Answer { status, body: body.to_bytes() })
 }
 
 /// Refuses an address by which a token would be shown to whoever is on the way.

@@ -8,13 +8,14 @@ use super::lines::{Level, LogSink, OutputKind};
 use crate::account::{Account, Room};
 
 /// A log that takes what its tenant may log.
-pub(crate) struct DayLimited {
+pub struct DayLimited {
     sink: Arc<dyn LogSink>,
     account: Arc<Account>,
 }
 
 impl DayLimited {
-    pub(crate) fn new(sink: Arc<dyn LogSink>, account: Arc<Account>) -> Self {
+    /// The same log, on a tenant's account.
+    pub fn new(sink: Arc<dyn LogSink>, account: Arc<Account>) -> Self {
         Self { sink, account }
     }
 
@@ -50,6 +51,12 @@ impl LogSink for DayLimited {
     fn host(&self, line: &str) {
         if self.admits(OutputKind::Stderr, line.len()) {
             self.sink.host(line);
+        }
+    }
+
+    fn failure(&self, level: Level, line: &str) {
+        if self.admits(OutputKind::Stderr, line.len()) {
+            self.sink.failure(level, line);
         }
     }
 }

@@ -40,6 +40,10 @@ pub trait LogSink: Send + Sync {
     fn host(&self, line: &str) {
         self.line(OutputKind::Stderr, line);
     }
+
+    /// Takes why a request was not answered by the guest, or not to its end. The host's log has it in
+    /// any case.
+    fn failure(&self, _: Level, _: &str) {}
 }
 
 /// How much a message of a guest's matters.

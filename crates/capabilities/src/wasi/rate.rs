@@ -72,6 +72,12 @@ impl LogSink for RateLimited {
             self.sink.host(line);
         }
     }
+
+    fn failure(&self, level: Level, line: &str) {
+        if self.admits(OutputKind::Stderr, line.len()) {
+            self.sink.failure(level, line);
+        }
+    }
 }
 
 #[cfg(test)]

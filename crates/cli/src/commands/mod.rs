@@ -19,6 +19,7 @@ mod env;
 mod freeze;
 mod login;
 mod logout;
+mod logs;
 mod new;
 mod optimize;
 mod package;
@@ -38,6 +39,7 @@ mod tenants;
 mod test;
 mod tokens;
 mod up;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;
@@ -78,6 +80,8 @@ pub(crate) enum Command {
     Env(env::Env),
     Secrets(secrets::Secrets),
     Domains(domains::Domains),
+    Logs(logs::Logs),
+    Usage(usage::Usage),
     Tokens(tokens::Tokens),
     Tenants(tenants::Tenants),
     Audit(audit::Audit),
@@ -122,6 +126,8 @@ impl Command {
             Self::Env(command) => command.run(),
             Self::Secrets(command) => command.run(),
             Self::Domains(command) => command.run(),
+            Self::Logs(command) => command.run(),
+            Self::Usage(command) => command.run(),
             Self::Tokens(command) => command.run(),
             Self::Tenants(command) => command.run(),
             Self::Audit(command) => command.run(),

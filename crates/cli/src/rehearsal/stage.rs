@@ -176,7 +176,7 @@ impl Scene<'_> {
         let mut backends = Backends::new(&app, values, state.to_owned(), config)?;
         let rehearsal: Arc<dyn Rehearsal> = seen.clone();
         backends.rehearsal = Some(rehearsal);
-        Ok((Release { app, images, backends: Arc::new(backends) }, seen))
+        Ok((Release { app, images, backends: Arc::new(backends), usage: None }, seen))
     }
 }
 

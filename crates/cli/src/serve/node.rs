@@ -11,6 +11,7 @@ use dayfly_store::Store;
 
 use super::READY;
 use super::reconciler::Reconciler;
+use super::usage::{Counting, Recorder};
 use crate::harden::{Harden, Needs};
 
 /// What a node is made of.
@@ -37,8 +38,10 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     harden.apply(&needs)?;
     let shutdown = Shutdown::on_signals()?;
     let plane = node.plane().clone();
+    let counting = Arc::<Counting>::default();
+    let mut recorder = Recorder::new(&counting, store.folder());
     let store = Arc::new(store);
-    let mut reconciler = Reconciler::new(store.clone(), plane, base_domain, surroundings);
+    let mut reconciler = Reconciler::new(store.clone(), plane, base_domain, surroundings, counting);
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
     for url in node.urls() {
@@ -51,6 +54,11 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
             let _end = EndOf(&shutdown);
             node.run(&shutdown)
         });
+        let recording = scope.spawn(|| {
+            let _end = EndOf(&shutdown);
+            recorder.follow(&shutdown);
+            recorder
+        });
         scope.spawn(|| {
             let _end = EndOf(&shutdown);
             accounts.measure(&shutdown);
@@ -59,7 +67,12 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
             let _end = EndOf(&shutdown);
             reconciler.follow(&shutdown);
         }
-        let outcome = serving.join().map_err(|_| anyhow!("a thread of the node failed"))??;
+        let outcome = serving.join();
+        // What ended within the grace is used, too.
+        if let Ok(mut recorder) = recording.join() {
+            recorder.write();
+        }
+        let outcome = outcome.map_err(|_| anyhow!("a thread of the node failed"))??;
         accounts.keep(&*store);
         if !outcome.is_clean() {
             tracing::warn!(unfinished = outcome.unfinished, "ended before every request was done");

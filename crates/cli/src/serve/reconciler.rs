@@ -15,7 +15,9 @@ use dayfly_model::platform::{
 use dayfly_store::Store;
 
 use super::accounts::Accounts;
+use super::log::Logs;
 use super::release;
+use super::usage::Counting;
 use crate::report;
 
 /// How often it looks.
@@ -34,6 +36,8 @@ pub(super) struct Reconciler {
     plane: Plane,
     base_domain: String,
     surroundings: RuntimeConfig,
+    logs: Logs,
+    counting: Arc<Counting>,
     accounts: Arc<Accounts>,
     seen: Option<Generation>,
     served: BTreeMap<AppId, State>,
@@ -68,9 +72,19 @@ impl Reconciler {
         plane: Plane,
         base_domain: String,
         surroundings: RuntimeConfig,
+        counting: Arc<Counting>,
     ) -> Self {
-        let (accounts, served) = (Arc::new(Accounts::new()), BTreeMap::new());
-        Self { store, plane, base_domain, surroundings, accounts, seen: None, served }
+        Self {
+            store,
+            plane,
+            base_domain,
+            surroundings,
+            logs: Logs::default(),
+            counting,
+            accounts: Arc::new(Accounts::new()),
+            seen: None,
+            served: BTreeMap::new(),
+        }
     }
 
     /// The accounts of the tenants whose apps are served.
@@ -218,6 +232,8 @@ impl Reconciler {
                 there: &there,
                 former: former.as_deref(),
                 config: &self.surroundings,
+                logs: &self.logs,
+                counting: &self.counting,
                 account: self.account(activation).map_err(anyhow::Error::from)?,
             },
         )?;

@@ -10,10 +10,12 @@ use anyhow::{Context as _, Result, anyhow};
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Account, Backends};
 use dayfly_forge::fetch::Fetched;
-use dayfly_host::{GuestLog, Image, Part, Release, Rollout};
+use dayfly_host::{Image, Part, Release, Rollout};
 use dayfly_model::platform::{Activation, Quotas, ReleaseId};
 use dayfly_model::{App, Component, Limits, RuntimeConfig};
 
+use super::log::{ComponentLog, Logs};
+use super::usage::Counting;
 use crate::app::{self, kept, targets};
 use crate::report;
 use crate::source::Source;
@@ -30,6 +32,10 @@ pub(super) struct Around<'a> {
     pub(super) former: Option<&'a Backends>,
     /// What the operator says of every app's surroundings.
     pub(super) config: &'a RuntimeConfig,
+    /// Where guests' lines go.
+    pub(super) logs: &'a Logs,
+    /// Where what they use is counted.
+    pub(super) counting: &'a Counting,
     /// What its tenant may take.
     pub(super) account: Arc<Account>,
 }
@@ -73,7 +79,7 @@ fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Resu
         return Err(anyhow!("release `{id}` is not laid out"));
     }
     let app = read(activation, &folder, &around.state)?;
-    made(activation, Arc::new(app), around)
+    made(activation, id, Arc::new(app), around)
 }
 
 /// Reads the app, with what its tenant sets and may have.
@@ -133,11 +139,16 @@ fn most(usual: &Limits, quotas: &Quotas) -> Limits {
     }
 }
 
-fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<Release> {
+fn made(
+    activation: &Activation,
+    id: &ReleaseId,
+    app: Arc<App>,
+    around: &Around<'_>,
+) -> Result<Release> {
     let state = around.state.clone();
-    let logs = state.join("logs");
-    std::fs::create_dir_all(&logs)
-        .with_context(|| format!("failed to create `{}`", logs.display()))?;
+    std::fs::create_dir_all(&state)
+        .with_context(|| format!("failed to create `{}`", state.display()))?;
+    let log = around.logs.of(activation.number, &state);
     let variables = variables(activation, &app)?;
     let fetched = Arc::new(Fetched::default());
     let images = targets(&app).into_iter().map(|target| {
@@ -146,7 +157,8 @@ fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<R
             executor: target.executor.clone(),
             middleware: target.middleware.to_vec(),
             source: Box::new(Source::find(&app, target, &fetched, &state)?),
-            log: Arc::new(GuestLog::new(&target.component.0, Some(&logs))),
+            log: Arc::new(ComponentLog::new(&log, &activation.app, id, &target.component.0)),
+            usage: Some(around.counting.of(activation, id, &target.component.0)),
         })
     });
     let images = report::all(images)?;
@@ -159,7 +171,8 @@ fn made(activation: &Activation, app: Arc<App>, around: &Around<'_>) -> Result<R
     report::all(missing)?;
     backends.queues.charge(&around.account);
     backends.account = Some(around.account.clone());
-    Ok(Release { app, images, backends: Arc::new(backends) })
+    let usage = Some(around.counting.of(activation, id, ""));
+    Ok(Release { app, images, backends: Arc::new(backends), usage })
 }
 
 fn variables(activation: &Activation, app: &App) -> Result<Variables> {

@@ -6,11 +6,13 @@ mod apps;
 mod audit;
 mod blobs;
 mod domains;
+mod logs;
 mod platform;
 mod releases;
 mod settings;
 mod tenants;
 mod tokens;
+mod usage;
 
 use axum::Router;
 use axum::response::IntoResponse;
@@ -82,6 +84,9 @@ fn endpoints() -> OpenApiRouter<Shared> {
         .routes(routes!(settings::list, settings::change))
         .routes(routes!(domains::list))
         .routes(routes!(domains::add, domains::remove))
+        .routes(routes!(logs::show))
+        .routes(routes!(usage::of_tenant))
+        .routes(routes!(usage::of_app))
         .routes(routes!(audit::list))
         .routes(routes!(audit::list_all))
 }

@@ -4,7 +4,9 @@
 mod coverage;
 mod description;
 mod flow;
+mod logs;
 mod refusals;
+mod usage;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +27,7 @@ use tokio::runtime::Runtime;
 
 /// A control plane with the tenants `acme` and `other`.
 struct Platform {
-    _folder: TempDir,
+    folder: TempDir,
     address: SocketAddr,
     runtime: Runtime,
     operator: String,
@@ -63,7 +65,7 @@ impl Platform {
         let address = listener.local_addr().unwrap();
         let control = Control::new(store.clone(), Arc::new(Layers(store)), config);
         runtime.spawn(control.serve(listener));
-        let platform = Self { _folder: folder, address, runtime, operator };
+        let platform = Self { folder, address, runtime, operator };
         for name in ["acme", "other"] {
             let new = NewTenant {
                 name: name.parse().unwrap(),
@@ -73,6 +75,12 @@ impl Platform {
             platform.operator().make_tenant(&new).unwrap();
         }
         platform
+    }
+
+    /// Its store, as the node has it.
+    fn store(&self) -> Store {
+        let key = Key::parse(&"07".repeat(32)).unwrap();
+        Store::open(&self.folder.path().join("state"), key).unwrap()
     }
 
     fn url(&self) -> String {

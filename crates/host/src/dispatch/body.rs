@@ -55,6 +55,7 @@ pub(super) fn of_response(
     if stream.guest.is_none()
         && let Some(whole) = stream.take_whole()?
     {
+        meter.handed_over(whole.len() as u64);
         return Ok(Body::from(whole));
     }
     stream.meter = Some(meter.take());
@@ -139,6 +140,14 @@ impl Stream {
         Poll::Ready(Some(Ok(frame)))
     }
 
+    /// Gives a piece to the client.
+    fn hand_over(&self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(meter) = &self.meter {
+            meter.handed_over(frame.data_ref().map_or(0, Bytes::len) as u64);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
     /// Ends the guest and the connection: the client must not take half a body for a whole one.
     fn fail<T>(&mut self, failure: Failure) -> Result<T, BoxError> {
         self.guest = None;
@@ -156,15 +165,15 @@ impl Stream {
             return;
         };
         let time = self.terms.time;
-        let metrics = self.meter.take().and_then(Meter::end);
+        let ended = self.meter.take().and_then(Meter::end);
         tokio::spawn(async move {
             let failure = match timeout(time, guest).await {
                 Ok(Ok(())) => return,
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Time(time),
             };
-            if let Some(metrics) = metrics {
-                failure.log(metrics.component());
+            if let Some(ended) = ended {
+                ended.failed(failure);
             }
         });
     }
@@ -188,14 +197,14 @@ impl http_body::Body for Stream {
             }
         }
         if let Some(frame) = this.queued.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
+            return this.hand_over(frame);
         }
         match this.poll_content(cx) {
             Poll::Ready(None) => {
                 this.detach();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) => this.hand_over(frame),
             Poll::Ready(Some(Err(failure))) => Poll::Ready(Some(this.fail(failure))),
             Poll::Pending => {
                 let time = this.terms.time;

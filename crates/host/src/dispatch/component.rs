@@ -1,17 +1,18 @@
 //! One component that serves requests: its bounds, and what a request takes of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dayfly_capabilities::wasi::stdio::{DayLimited, LogSink};
 use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::ComponentMetrics;
 use dayfly_telemetry::trace::{Span, within};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Limited};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 use super::admission::Admission;
 use super::failure::Failure;
 use super::guest::{self, Answer, Guest, Terms, Trace, Work};
+use super::intake::Intake;
 use super::keep::Start;
 use super::loading::{NotLoaded, Place, Resident, Shared};
 use super::message::Parameters;
@@ -138,6 +140,7 @@ pub(crate) struct Arrival<'a> {
 pub(crate) trait RequestBody:
     http_body::Body<Data = Bytes, Error: std::error::Error + Into<HttpError> + Send + Sync>
     + Send
+    + Unpin
     + 'static
 {
 }
@@ -148,6 +151,8 @@ impl RequestBody for WasiBody {}
 pub(crate) struct ComponentHost {
     pub(super) shared: Arc<Shared>,
     pub(super) image: Image,
+    /// Where failures of its requests are told, on its tenant's account.
+    pub(super) told: Arc<dyn LogSink>,
     pub(super) limits: Limits,
     pub(super) admission: Admission,
     pub(super) descriptors: Descriptors,
@@ -187,10 +192,16 @@ impl ComponentHost {
         bounds: Bounds,
         metrics: Arc<ComponentMetrics>,
     ) -> Self {
+        let log = image.log.clone();
+        let told: Arc<dyn LogSink> = match &shared.backends.account {
+            Some(account) => Arc::new(DayLimited::new(log, account.clone())),
+            None => log,
+        };
         let Bounds { limits, admission, max_wait, descriptors } = bounds;
         Self {
             shared: shared.clone(),
             image,
+            told,
             limits,
             admission,
             descriptors,
@@ -248,7 +259,7 @@ impl ComponentHost {
         arrival: Arrival<'_>,
         span: Option<Span>,
     ) -> http::Response<Body> {
-        let mut meter = Meter::begin(&self.metrics, span);
+        let mut meter = Meter::begin(self, arrival.event.is_some(), span);
         match self.try_handle(request, arrival, &mut meter).await {
             Ok(mut response) => {
                 Answered::attach(&mut response, self.metrics.component());
@@ -257,7 +268,10 @@ impl ComponentHost {
             Err(failure) => {
                 meter.failed(&failure);
                 let mut context = meter.context();
-                let response = within(&mut context, || failure.respond(self.metrics.component()));
+                let response = within(&mut context, || {
+                    failure.respond(self.metrics.component(), meter.request())
+                });
+                meter.handed_over(response.body().size_hint().lower());
                 let answered = response.extensions().get::<Answered>();
                 if let Some(id) = answered.and_then(|answered| answered.error_id) {
                     meter.error_id(id);
@@ -301,19 +315,21 @@ impl ComponentHost {
             output_bytes: limits.output_bytes,
             head_only: *request.method() == Method::HEAD,
         };
-        let bound = Bound::new(limits.body_bytes, request.body());
+        let usage = self.image.usage.as_ref();
+        let intake = Intake::new(limits.body_bytes, request.body(), usage);
         let (sender, receiver) = oneshot::channel();
-        let running = start(&resident, request, &bound, arrival, sender)?;
+        let running = start(&resident, request, &intake, arrival, sender)?;
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
         // What a guest that runs waits for does not wait for those that have not begun.
         let lane = if arrival.behind.depth == 0 { Some(lane) } else { None };
-        let guest = Guest::new(running, limits.cpu, lane, (permit, resident), trace);
+        let whose = (trace, meter.request());
+        let guest = Guest::new(running, limits.cpu, lane, (permit, resident), whose);
         let answered = guest::run(guest, receiver, limits.time).await;
         let answered = answered.map_err(|failure| match failure {
             Failure::Slow => self.too_slow(),
             failure => failure,
         });
-        if bound.was_passed() {
+        if intake.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
         guest::respond(answered?, terms, meter)
@@ -335,7 +351,7 @@ impl ComponentHost {
 fn start<B: RequestBody>(
     resident: &Resident,
     request: Request<B>,
-    bound: &Bound,
+    intake: &Intake,
     arrival: Arrival<'_>,
     sender: oneshot::Sender<Answer>,
 ) -> Result<Work, Failure> {
@@ -344,17 +360,17 @@ fn start<B: RequestBody>(
     let scheme = arrival.connection.scheme;
     Ok(match runner.clone() {
         Runner::Http02(pre, keep) => {
-            let request = request.map(|body| bound.apply(body));
+            let request = request.map(|body| intake.apply(body));
             let start = Start { code, grants, behind, keep };
             Box::pin(http02::run(start, pre, request, scheme, sender))
         }
         Runner::Http03(pre, keep) => {
-            let request = request.map(|body| bound.apply(body));
+            let request = request.map(|body| intake.apply(body));
             let start = Start { code, grants, behind, keep };
             Box::pin(http03::run(start, pre, request, scheme, sender))
         }
         Runner::SpinHttp(pre, keep) => {
-            let request = request.map(|body| bound.apply(body));
+            let request = request.map(|body| intake.apply(body));
             let start = Start { code, grants, behind, keep };
             Box::pin(spin_http::run(start, pre, request, sender))
         }
@@ -380,12 +396,12 @@ fn start<B: RequestBody>(
         }
         Runner::Command02(pre) => {
             let call = cgi::Call::new(&request, arrival);
-            let body = bound.apply(request.into_body());
+            let body = intake.apply(request.into_body());
             Box::pin(cgi::run02(code, pre, grants, call, body, sender))
         }
         Runner::Command03(pre) => {
             let call = cgi::Call::new(&request, arrival);
-            let body = bound.apply(request.into_body());
+            let body = intake.apply(request.into_body());
             Box::pin(cgi::run03(code, pre, grants, call, body, sender))
         }
     })
@@ -399,41 +415,4 @@ fn one_event(arrival: Arrival<'_>) -> Result<&Event, Failure> {
         None => "it takes no HTTP requests",
     };
     Err(Failure::Guest(why.to_owned()))
-}
-
-/// How long a request's body may be, and whether it turned out longer.
-struct Bound {
-    bytes: usize,
-    /// Only where the body does not tell its length.
-    passed: Option<Arc<AtomicBool>>,
-}
-
-impl Bound {
-    fn new(limit: u64, body: &impl http_body::Body) -> Self {
-        let unknown = body.size_hint().upper().is_none();
-        Self {
-            bytes: usize::try_from(limit).unwrap_or(usize::MAX),
-            passed: unknown.then(Arc::default),
-        }
-    }
-
-    /// A request's body as a guest may read it.
-    fn apply<B: RequestBody>(&self, body: B) -> WasiBody {
-        let passed = self.passed.clone();
-        Limited::new(body, self.bytes)
-            .map_err(move |error| match error.downcast::<B::Error>() {
-                Ok(error) => (*error).into(),
-                Err(_) => {
-                    if let Some(passed) = &passed {
-                        passed.store(true, Relaxed);
-                    }
-                    HttpError::HttpRequestBodySize(None)
-                }
-            })
-            .boxed_unsync()
-    }
-
-    fn was_passed(&self) -> bool {
-        self.passed.as_ref().is_some_and(|passed| passed.load(Relaxed))
-    }
 }

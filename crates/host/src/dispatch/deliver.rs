@@ -50,7 +50,7 @@ impl ComponentHost {
         event: &Event,
         span: Option<Span>,
     ) -> Result<Reply, Undelivered> {
-        let mut meter = Meter::begin(&self.metrics, span);
+        let mut meter = Meter::begin(self, true, span);
         if let Err(over) = admit(self.account()) {
             meter.failed(&Failure::Over(over));
             return Err(Undelivered::Busy);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dayfly_capabilities::wasi::stdio::Level;
 use dayfly_capabilities::{HostState, Over};
 use dayfly_engine::{CpuLimitExceeded, StoreData};
 use dayfly_model::platform::Quota;
@@ -11,7 +12,8 @@ use thiserror::Error;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::admission::Full;
-use crate::{Body, EdgeError, ErrorId, Problem};
+use crate::error::one_line;
+use crate::{Body, EdgeError, ErrorId, Fault, Problem};
 
 /// A request that the guest did not answer, or not to the end.
 #[derive(Debug, Error)]
@@ -121,17 +123,36 @@ impl Failure {
         }
     }
 
-    /// The answer to a client that has had none yet.
-    pub(super) fn respond(self, component: &Arc<str>) -> Response<Body> {
+    /// The answer to a client that has had none yet; its request may have an id already.
+    pub(super) fn respond(self, component: &Arc<str>, id: Option<ErrorId>) -> Response<Body> {
         let error = match &self {
             Self::Over(over) => EdgeError::over(over),
             _ => EdgeError::new(self.problem()),
         };
-        error.of(component.clone()).because(self).respond()
+        let id = id.unwrap_or_else(ErrorId::random);
+        error.of(component.clone()).because(self).respond_as(id)
     }
 
     /// The log line of a failure that comes too late for an answer.
-    pub(super) fn log(self, component: &Arc<str>) {
-        EdgeError::new(self.problem()).of(component.clone()).because(self).log(ErrorId::random());
+    pub(super) fn log(self, component: &Arc<str>, id: Option<ErrorId>) {
+        let id = id.unwrap_or_else(ErrorId::random);
+        EdgeError::new(self.problem()).of(component.clone()).because(self).log(id);
+    }
+
+    /// The same for whoever owns the guest, and how much it matters to them: what the client may know,
+    /// and what the guest did. Nothing of the host's is in it.
+    pub(super) fn told(&self) -> (Level, String) {
+        let problem = self.problem();
+        let level = match problem.fault() {
+            Fault::Client => Level::Info,
+            Fault::Tenant => Level::Warn,
+            Fault::Guest | Fault::Operator | Fault::Platform => Level::Error,
+        };
+        let text = match self {
+            // Where it lies is the host's.
+            Self::Load(_) => problem.line().to_owned(),
+            failure => format!("{problem}: {failure}"),
+        };
+        (level, one_line(&text))
     }
 }

@@ -24,7 +24,8 @@ use super::failure::Failure;
 use super::loading::Resident;
 use super::meter::Meter;
 use super::turns::{Lane, Place, SHORT, Share};
-use crate::Body;
+use crate::current::at_work_for;
+use crate::{Body, ErrorId};
 
 /// The CPU time of a core's guests after which its runtime looks for I/O and timers, whatever else is
 /// ready: it would look after so many tasks only, be they short or long.
@@ -55,6 +56,8 @@ pub(super) struct Guest {
     charged: Duration,
     /// Its place in a trace, if anything is exported.
     trace: Option<Box<Trace>>,
+    /// The id of its request, if requests are told apart.
+    request: Option<ErrorId>,
 }
 
 /// A guest's place in a trace, and its span if that is recorded.
@@ -87,13 +90,13 @@ impl Guest {
         cpu: Duration,
         lane: Option<Lane>,
         (permit, resident): (Permit, Arc<Resident>),
-        trace: Option<Box<Trace>>,
+        (trace, request): (Option<Box<Trace>>, Option<ErrorId>),
     ) -> Self {
         let work = Metered::new(cpu, work);
         let place = lane.map_or(Place::Free, Place::Fresh);
         let share = permit.account().map_or(Share::WHOLE, Share::of);
         let (answered, gave_way, charged) = Default::default();
-        Self { work, place, answered, gave_way, resident, permit, share, charged, trace }
+        Self { work, place, answered, gave_way, resident, permit, share, charged, trace, request }
     }
 
     /// Lets the runtime look for I/O first, if guests have had the core for long enough: tokio wakes
@@ -140,9 +143,14 @@ impl Future for Guest {
             return Poll::Ready(Err(Failure::Slow));
         }
         let before = this.work.spent();
-        let poll = match &mut this.trace {
-            None => Pin::new(&mut this.work).poll(cx),
-            Some(trace) => within(&mut trace.context, || Pin::new(&mut this.work).poll(cx)),
+        let (work, trace) = (&mut this.work, &mut this.trace);
+        let mut poll = || match trace {
+            None => Pin::new(&mut *work).poll(cx),
+            Some(trace) => within(&mut trace.context, || Pin::new(&mut *work).poll(cx)),
+        };
+        let poll = match this.request {
+            None => poll(),
+            Some(request) => at_work_for(request, poll),
         };
         let spent = this.work.spent() - before;
         SINCE_LOOK.set(SINCE_LOOK.get() + spent);
@@ -162,6 +170,9 @@ impl Drop for Guest {
         // It is over, whatever is left.
         let _ = self.charge();
         self.resident.grants.metrics.cpu(cpu);
+        if let Some(usage) = &self.resident.grants.usage {
+            usage.cpu(cpu);
+        }
         if let Some(span) = self.trace.as_mut().and_then(|trace| trace.span.as_mut()) {
             span.number("dayfly.cpu_time", cpu.as_secs_f64());
             let left_out = span.context().calls_left_out();

@@ -12,7 +12,7 @@ use dayfly_engine::{
     ArtifactCache, Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight,
 };
 use dayfly_model::{App, HandlerShape};
-use dayfly_telemetry::metrics;
+use dayfly_telemetry::{UsageCounters, metrics};
 use tokio::sync::{oneshot, watch};
 
 use super::component::{ActivateError, ComponentHost, serves_shape};
@@ -22,6 +22,7 @@ use super::resources::Resources;
 use super::runner::Runner;
 use crate::error::chain;
 use crate::release::Prepared;
+use crate::rollout::AppKey;
 
 /// A smaller component is compiled about as fast in full, in bytes.
 const WORTH_A_BASELINE: usize = 96 << 10;
@@ -38,6 +39,10 @@ pub(super) struct Shared {
     pub(super) resources: Arc<Resources>,
     pub(super) app: Arc<App>,
     pub(super) backends: Arc<Backends>,
+    /// Which app it is, where there are several.
+    pub(super) owner: Option<AppKey>,
+    /// Where requests are counted that no component gets.
+    pub(super) usage: Option<Arc<UsageCounters>>,
 }
 
 /// A component whose code is mapped and linked, and whose grants are open.
@@ -188,6 +193,9 @@ impl ComponentHost {
             }
         };
         self.metrics.cold_start();
+        if let Some(usage) = &self.image.usage {
+            usage.cold_start();
+        }
         let outcome = match tokio::time::timeout(patience, waiting.wait_for(Option::is_some)).await
         {
             Ok(Ok(outcome)) => outcome.clone(),
@@ -420,7 +428,8 @@ impl ComponentHost {
             .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
         let (log, descriptors) = (self.image.log.clone(), self.descriptors.clone());
         let metrics = self.metrics.clone();
-        let grants = Grants::prepare(app, component, backends, log, descriptors, metrics)?;
+        let mut grants = Grants::prepare(app, component, backends, log, descriptors, metrics)?;
+        grants.usage = self.image.usage.clone();
         if let Ok(Some(share)) = engine.share(&code) {
             self.admission.shrink(share);
         }

@@ -10,6 +10,7 @@ mod failure;
 mod guest;
 mod http02;
 mod http03;
+mod intake;
 mod keep;
 mod known;
 mod loading;
@@ -31,9 +32,11 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::websocket::Hub;
 use dayfly_model::{App, ComponentId, Executor, Middleware};
+use dayfly_telemetry::UsageCounters;
 use dayfly_telemetry::metrics::{self, Families, Value};
 
 use crate::release::Release;
+use crate::rollout::AppKey;
 use admission::Admission;
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
@@ -65,10 +68,17 @@ impl Components {
     pub(crate) fn new(
         resources: &Arc<Resources>,
         release: Release,
+        owner: Option<&AppKey>,
         lasting: &mut Lasting,
     ) -> Result<Self, ActivateError> {
-        let Release { app, images, backends } = release;
-        let shared = Arc::new(Shared { resources: resources.clone(), app, backends });
+        let Release { app, images, backends, usage } = release;
+        let shared = Arc::new(Shared {
+            resources: resources.clone(),
+            app,
+            backends,
+            usage,
+            owner: owner.cloned(),
+        });
         let (count, ground) = (images.len(), resources.ground(shared.backends.account.as_ref()));
         let hosts = images.into_iter().map(|image| {
             let component = shared
@@ -95,6 +105,16 @@ impl Components {
     /// What stands behind the app.
     pub(crate) fn backends(&self) -> &Arc<Backends> {
         &self.shared.backends
+    }
+
+    /// Where requests are counted that none of them gets.
+    pub(crate) fn usage(&self) -> Option<&Arc<UsageCounters>> {
+        self.shared.usage.as_ref()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.hosts.len()
     }
 
     /// For those who look for many of them.
@@ -151,17 +171,38 @@ impl Index<'_> {
     }
 }
 
-/// Of an app with more components, those that were never asked for are left out of what is told:
-/// there may be tens of thousands.
-const FEW_COMPONENTS: usize = 256;
+/// Where an app, or a node, has more components, those that were never asked for are left out of what
+/// is told: there may be tens of thousands.
+pub(crate) const FEW_COMPONENTS: usize = 256;
+
+/// Which components are told of.
+pub(crate) struct Telling {
+    /// Whether those are, too, that were never asked for.
+    pub(crate) untouched: bool,
+    /// How many more may be.
+    pub(crate) room: usize,
+    /// How many are left out for want of room.
+    pub(crate) left_out: u64,
+}
+
+impl Telling {
+    /// Takes room for one more, or counts that there is none.
+    fn has_room(&mut self) -> bool {
+        let left = self.room.checked_sub(1);
+        self.left_out += u64::from(left.is_none());
+        self.room = left.unwrap_or(0);
+        left.is_some()
+    }
+}
 
 /// Adds what is counted of an app's components, of whichever of its releases they are.
 pub(crate) fn collect<'a>(
     releases: impl IntoIterator<Item = &'a Components>,
+    telling: &mut Telling,
     families: &mut Families,
 ) {
     let mut hosts: Vec<&Arc<ComponentHost>> = Vec::new();
-    let mut few = true;
+    let mut few = telling.untouched;
     for components in releases {
         few &= components.hosts.len() <= FEW_COMPONENTS;
         hosts.extend(&components.hosts);
@@ -173,6 +214,9 @@ pub(crate) fn collect<'a>(
         if !few && !metrics.is_touched() {
             continue;
         }
+        if !telling.has_room() {
+            continue;
+        }
         metrics.collect(families);
         let sum = |of: fn(&Admission) -> u32| {
             hosts.iter().map(|host| u64::from(of(&host.admission))).sum()
@@ -182,4 +226,16 @@ pub(crate) fn collect<'a>(
         families.add(&metrics::WAITING, &labels, Value::Integer(sum(Admission::waiting)));
     }
     families.add(&metrics::COMPONENTS, &[], Value::Integer(hosts.len() as u64));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_beyond_the_bound_are_counted_and_not_told_of() {
+        let mut telling = Telling { untouched: true, room: 2, left_out: 0 };
+        assert_eq!((0..5).filter(|_| telling.has_room()).count(), 2);
+        assert_eq!((telling.room, telling.left_out), (0, 3));
+    }
 }

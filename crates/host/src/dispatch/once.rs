@@ -33,7 +33,7 @@ struct Exit(u8);
 impl ComponentHost {
     /// Runs the component, which is a command, to its end.
     pub(crate) async fn run_once(self: &Arc<Self>, arguments: Vec<String>) -> Ended {
-        let mut meter = Meter::begin(&self.metrics, None);
+        let mut meter = Meter::begin(self, false, None);
         match self.try_once(arguments, &meter).await {
             Ok(status) => {
                 meter.answered(StatusCode::OK);
@@ -60,7 +60,7 @@ impl ComponentHost {
         })?;
         let (sender, receiver) = oneshot::channel();
         let work = Box::pin(run(resident.clone(), arguments, sender));
-        let guest = Guest::new(work, limits.cpu, None, (permit, resident), None);
+        let guest = Guest::new(work, limits.cpu, None, (permit, resident), (None, None));
         let (answer, _) = guest::run(guest, receiver, limits.time).await?;
         let exit = answer.extensions().get::<Exit>().copied();
         exit.map(|Exit(status)| status).ok_or(Failure::NoResponse)

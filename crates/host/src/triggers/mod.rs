@@ -14,7 +14,7 @@ mod redis;
 use std::sync::Arc;
 
 use dayfly_model::{App, EventSource};
-use dayfly_telemetry::Telemetry;
+use dayfly_telemetry::{Telemetry, UsageCounters};
 
 use crate::dispatch::{ActivateError, Index};
 use crate::events::{Opening, Source, Sources, Topology};
@@ -42,6 +42,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) activation: u64,
     /// Where its routes are reached, as far as that is one place.
     pub(crate) url: Option<&'a str>,
+    /// Where requests are counted that no component gets, if they are.
+    pub(crate) usage: Option<&'a Arc<UsageCounters>>,
 }
 
 /// One kind of trigger whose events are brought to handlers one by one (`events`).

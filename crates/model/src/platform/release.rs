@@ -19,6 +19,8 @@ pub struct Activation {
     /// The app's number, which no app ever had before it: what it keeps lies by that, so that one of
     /// the same name finds nothing of a former one.
     pub number: u64,
+    /// Its tenant's number, which no tenant ever had before it: what is used is billed by that.
+    pub tenant_number: u64,
     /// Of the latest change.
     pub generation: Generation,
     /// One or two releases, whose percents come to 100.

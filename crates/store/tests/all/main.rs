@@ -4,8 +4,10 @@ mod apps;
 mod backup;
 mod blobs;
 mod killed;
+mod logs;
 mod secrets;
 mod tenants;
+mod usage;
 
 use std::path::Path;
 

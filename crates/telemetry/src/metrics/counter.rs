@@ -1,4 +1,4 @@
-//! A number that only grows.
+//! A number that only grows, unless it is taken.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -31,6 +31,12 @@ impl Counter {
         if self.0.load(Relaxed) < value {
             self.0.fetch_max(value, Relaxed);
         }
+    }
+
+    /// The number now, which is zero from here on.
+    pub fn take(&self) -> u64 {
+        // Most are, of components that nobody asks for.
+        if self.get() == 0 { 0 } else { self.0.swap(0, Relaxed) }
     }
 
     /// The number now.

@@ -53,6 +53,8 @@ metrics! {
         "Calls of guests to the host, by capability and outcome.";
     COMPONENTS = Gauge "dayfly.components" in Unit::Of("{component}"),
         "Components that are served.";
+    COMPONENTS_LEFT_OUT = Gauge "dayfly.components.left_out" in Unit::Of("{component}"),
+        "Components of a node of many apps that have no series, because others have them all.";
     RESIDENT_COMPONENTS = Gauge "dayfly.resident.components" in Unit::Of("{component}"),
         "Components that are in memory.";
     RESIDENT = Gauge "dayfly.resident" in Unit::Bytes,

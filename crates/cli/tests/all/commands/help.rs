@@ -40,6 +40,8 @@ async fn all_commands() {
         "env",
         "secrets",
         "domains",
+        "logs",
+        "usage",
         "tokens",
         "tenants",
         "audit",

@@ -179,9 +179,10 @@ fn release(app: &App, state: &Path, former: Option<&Backends>) -> Release {
         middleware: Vec::new(),
         source: Box::new(Source { app: app.clone(), component: component.clone() }),
         log: Arc::new(GuestLog::new(&component.0, Some(&state.join("logs")))),
+        usage: None,
     });
     let images = images.collect();
-    Release { images, backends: Arc::new(backends.unwrap()), app }
+    Release { images, backends: Arc::new(backends.unwrap()), app, usage: None }
 }
 
 /// A component's file.

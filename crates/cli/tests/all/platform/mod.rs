@@ -8,10 +8,13 @@ mod deploy;
 mod fair;
 mod full;
 mod killed;
+mod labels;
 mod login;
+mod logs;
 mod operator;
 mod quotas;
 mod settings;
+mod usage;
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +58,11 @@ impl Platform {
         let platform = Self::serve(Addresses::free().of(disk.dayfly())).await;
         let state = disk.seen(platform.server.process().id(), "");
         Self { state, ..platform }.logged_in().await
+    }
+
+    /// The same, whose processes listen where they did when they are started again.
+    async fn start_anchored() -> Self {
+        Self::serve(Addresses::free().of(dayfly())).await.logged_in().await
     }
 
     async fn logged_in(self) -> Self {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use dayfly_capabilities::{Account, Behind};
 use dayfly_model::route::{Route, RouteTable};
 use dayfly_model::{Executor, HttpTarget, HttpTrigger, StaticResponse, TriggerKind};
-use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::metrics::edge;
 use dayfly_telemetry::trace::Span;
+use dayfly_telemetry::{Status, Telemetry, UsageCounters};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 
@@ -36,6 +37,8 @@ pub(crate) struct Router {
     app: AppFacts,
     routes: RouteTable<Target>,
     telemetry: Option<Arc<Telemetry>>,
+    /// Where requests are counted that no component gets.
+    usage: Option<Arc<UsageCounters>>,
     /// What its tenant may take, where there are several.
     account: Option<Arc<Account>>,
 }
@@ -113,8 +116,8 @@ impl Router {
             sources: setting.sources.clone(),
         };
         let telemetry = telemetry.cloned();
-        let account = components.backends().account.clone();
-        let router = Self { app: facts, routes, telemetry: telemetry.clone(), account };
+        let (usage, account) = (setting.usage.cloned(), components.backends().account.clone());
+        let router = Self { app: facts, routes, telemetry: telemetry.clone(), usage, account };
         let router = Arc::new(router);
         let mut calls = Calls::new(app, components, telemetry)?;
         if !is_private {
@@ -149,7 +152,7 @@ impl Router {
         connection: &Connection,
     ) -> http::Response<Body> {
         if let Err(over) = admit(self.account.as_ref()) {
-            return EdgeError::over(&over).respond();
+            return self.own(EdgeError::over(&over).respond());
         }
         headers::hide_internal_host(request.headers_mut());
         // What comes back from an output of ours goes on counting.
@@ -179,26 +182,26 @@ impl Router {
         // Nothing but a WebSocket goes on with a stream of HTTP/2.
         let wants_stream = request.extensions().get::<Protocol>().is_some();
         if !wants_stream && let Some(answer) = well_known::answer(&self.app, uri.path()) {
-            return counted(answer);
+            return self.own(counted(answer));
         }
         let Some(found) = self.routes.find(uri.path()) else {
             let span = self.span(&request, connection, None);
-            return spans::ended(span, error::not_found());
+            return self.own(spans::ended(span, error::not_found()));
         };
         if wants_stream && !matches!(found.value, Target::Websockets { .. }) {
             let span = self.span(&request, connection, None);
-            return spans::ended(span, EdgeError::new(Problem::Malformed).respond());
+            return self.own(spans::ended(span, EdgeError::new(Problem::Malformed).respond()));
         }
         match found.value {
             Target::Static(response) => {
                 let span = self.span(&request, connection, None);
-                spans::ended(span, counted(headers::static_response(response)))
+                self.own(spans::ended(span, counted(headers::static_response(response))))
             }
             Target::Queue { enqueue, .. } => {
                 let span = self.span(&request, connection, None);
                 let place = span.as_ref().map(Span::context);
                 let answer = enqueue.answer(request, place, behind.hops).await;
-                spans::ended(span, counted(answer))
+                self.own(spans::ended(span, counted(answer)))
             }
             Target::Component { host, executor, headers } => {
                 let span = self.span(&request, connection, Some((headers.route(), host.name())));
@@ -215,6 +218,17 @@ impl Router {
                 counted(Box::pin(route.answer((&request, has_body), connection, span)).await)
             }
         }
+    }
+
+    /// An answer that no component gave, counted by the release where that is asked for.
+    fn own(&self, answer: http::Response<Body>) -> http::Response<Body> {
+        if let Some(usage) = &self.usage {
+            let fault = answer.extensions().get::<Answered>().and_then(|answered| answered.fault);
+            usage.answered(Status::of(answer.status().as_u16()), fault);
+            let bytes = answer.body().size_hint().lower();
+            usage.handed_over(bytes);
+        }
+        answer
     }
 }
 

@@ -14,8 +14,8 @@ pub use apps::*;
 pub use audit::AuditEntry;
 pub use client::{Client, ClientError, Upload};
 pub use dayfly_model::platform::{
-    AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, Grants, Quotas, ReleaseId,
-    SettingName, TenantId,
+    AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, Grants, PreviewName, Quotas,
+    ReleaseId, SettingName, TenantId,
 };
 pub use dayfly_model::runtime_config::Secret;
 pub use page::{Page, PageQuery};

@@ -6,6 +6,7 @@ pub(crate) mod rollout;
 mod secret;
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -214,4 +215,25 @@ pub(crate) fn state(active: &Activation) -> &'static str {
 pub(crate) fn time(text: &str) -> String {
     let time = chrono::DateTime::parse_from_rfc3339(text);
     time.map_or_else(|_| text.to_owned(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// Reads how long something is there: days, or what durations are otherwise.
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
+    let Some(days) = text.strip_suffix('d') else {
+        return dayfly_model::manifest::parse_duration(text);
+    };
+    let days: u64 = days.parse().map_err(|_| format!("`{text}` is no number of days"))?;
+    Ok(Duration::from_secs(days.saturating_mul(86_400)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_days_or_durations() {
+        assert_eq!(lifetime("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(lifetime("12h"), dayfly_model::manifest::parse_duration("12h"));
+        assert!(lifetime("xd").is_err() && lifetime("").is_err());
+    }
 }

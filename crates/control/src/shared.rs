@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use dayfly_model::platform::{AppId, TenantId};
@@ -30,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) guesses: Mutex<Guesses>,
     /// Keys of requests that are under way.
     pub(crate) under_way: Mutex<HashSet<(String, String)>>,
+    /// How many requests are being answered.
+    pub(crate) running: AtomicUsize,
 }
 
 /// A handle on it.
@@ -49,6 +52,7 @@ impl Inner {
             uploads: Places::new(UPLOADS_EACH, UPLOADS),
             guesses: Mutex::default(),
             under_way: Mutex::default(),
+            running: AtomicUsize::new(0),
         })
     }
 

@@ -9,7 +9,8 @@ mod release;
 
 pub use grants::{Ask, ComponentGrants, Grants};
 pub use names::{
-    AppId, AppName, BlobDigest, DomainName, NameError, ReleaseId, SettingName, TenantId,
+    AppId, AppName, BlobDigest, DomainName, NameError, PreviewName, ReleaseId, SettingName,
+    TenantId,
 };
 pub use ports::{ArtifactStore, ReleaseStore, StoreFailure};
 pub use quotas::Quotas;

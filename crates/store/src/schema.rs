@@ -10,7 +10,12 @@ use tempfile::NamedTempFile;
 use crate::{BUSY, Result, StoreError};
 
 /// The steps. Version n has had the first n.
-const STEPS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
+];
 
 /// Opens a database that only this user reads, and brings it to the latest version.
 pub(crate) fn open(file: &Path) -> Result<Connection> {

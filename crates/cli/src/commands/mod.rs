@@ -22,6 +22,7 @@ mod logout;
 mod new;
 mod optimize;
 pub(crate) mod prepare;
+mod previews;
 mod pull;
 mod push;
 mod queue;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Deploy(Box<deploy::Deploy>),
     Apps(apps::Apps),
     Releases(releases::Releases),
+    Previews(previews::Previews),
     Rollback(rollback::Rollback),
     Env(env::Env),
     Secrets(secrets::Secrets),
@@ -112,6 +114,7 @@ impl Command {
             Self::Deploy(command) => command.run(),
             Self::Apps(command) => command.run(),
             Self::Releases(command) => command.run(),
+            Self::Previews(command) => command.run(),
             Self::Rollback(command) => command.run(),
             Self::Env(command) => command.run(),
             Self::Secrets(command) => command.run(),

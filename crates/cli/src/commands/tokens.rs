@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use dayfly_api::{NewToken, Scope, TenantId, Token};
 use serde_json::json;
 
-use crate::platform::{PlatformArgs, Session, failed, time};
+use crate::platform::{PlatformArgs, Session, failed, lifetime, time};
 use crate::{logging, output, report};
 
 /// List, make and revoke tokens of a platform
@@ -48,15 +48,6 @@ enum Verb {
         /// Its id
         id: String,
     },
-}
-
-/// Reads how long a token lives: days, or what durations are otherwise.
-fn lifetime(text: &str) -> Result<Duration, String> {
-    let Some(days) = text.strip_suffix('d') else {
-        return dayfly_model::manifest::parse_duration(text);
-    };
-    let days: u64 = days.parse().map_err(|_| format!("`{text}` is no number of days"))?;
-    Ok(Duration::from_secs(days.saturating_mul(86_400)))
 }
 
 impl Tokens {
@@ -112,16 +103,4 @@ fn row(token: &Token) -> [String; 5] {
         or_never(&token.last_used_at),
         or_never(&token.expires_at),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lifetimes_are_days_or_durations() {
-        assert_eq!(lifetime("90d"), Ok(Duration::from_secs(90 * 86_400)));
-        assert_eq!(lifetime("12h"), dayfly_model::manifest::parse_duration("12h"));
-        assert!(lifetime("xd").is_err() && lifetime("").is_err());
-    }
 }

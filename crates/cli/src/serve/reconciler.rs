@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
+use anyhow::anyhow;
+use dayfly_host::{ActivateError, AppKey, Certificates, Plane, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
     Activation, AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
 };
 use dayfly_store::Store;
 
+use super::certificates::Certifying;
 use super::release;
 use crate::report;
 
@@ -29,11 +31,28 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Follows a store.
 pub(super) struct Reconciler {
     store: Arc<Store>,
+    putting: Arc<Putting>,
+    certifying: Certifying,
+    /// What takes its time on other threads, because releases are looked at first.
+    probing: BTreeMap<AppId, Probing>,
+    seen: Option<Generation>,
+    /// Whether all was brought to the node once: before that, nobody waits for it to be looked at.
+    has_looked: bool,
+    served: BTreeMap<AppId, State>,
+}
+
+/// How many apps' releases are looked at at once; those of others wait.
+const PROBING: usize = 16;
+
+/// Something that is brought to the node on a thread of its own.
+type Probing = (Activation, JoinHandle<Result<(), Unserved>>);
+
+/// Brings activations to the node.
+struct Putting {
+    store: Arc<Store>,
     plane: Plane,
     base_domain: String,
     surroundings: RuntimeConfig,
-    seen: Option<Generation>,
-    served: BTreeMap<AppId, State>,
 }
 
 /// What the node did with an app.
@@ -65,8 +84,20 @@ impl Reconciler {
         plane: Plane,
         base_domain: String,
         surroundings: RuntimeConfig,
+        certificates: Option<Certificates>,
     ) -> Self {
-        Self { store, plane, base_domain, surroundings, seen: None, served: BTreeMap::new() }
+        let challenges = plane.challenges().clone();
+        let certifying = Certifying::new(store.clone(), certificates, challenges);
+        let putting = Putting { store: store.clone(), plane, base_domain, surroundings };
+        Self {
+            store,
+            putting: Arc::new(putting),
+            certifying,
+            probing: BTreeMap::new(),
+            seen: None,
+            has_looked: false,
+            served: BTreeMap::new(),
+        }
     }
 
     /// Looks again and again, until the end is asked for.
@@ -87,32 +118,72 @@ impl Reconciler {
     }
 
     fn try_look(&mut self) -> Result<(), StoreFailure> {
+        self.probed();
         let generation = self.store.generation()?;
         let now = Instant::now();
         let is_due = |state: &State| state.retry.is_some_and(|retry| retry <= now);
         if self.seen == Some(generation) && !self.served.values().any(is_due) {
             return Ok(());
         }
+        let certified = self.certifying.look();
         let stamps = self.store.stamps()?;
-        let gone: Vec<_> =
-            self.served.keys().filter(|app| !stamps.contains_key(app)).cloned().collect();
+        let gone = self.served.keys().filter(|app| !stamps.contains_key(app)).cloned();
+        let (busy, gone): (Vec<_>, Vec<_>) = gone.partition(|app| self.probing.contains_key(app));
         for app in gone {
             self.remove(&app);
         }
-        let mut waiting = Vec::new();
+        // What is looked at changes when that is over.
+        let (mut waiting, mut is_whole) = (Vec::new(), busy.is_empty());
         for (app, generation) in stamps {
             let is_done = |state: &State| state.generation == generation && !is_due(state);
-            if !self.served.get(&app).is_some_and(is_done) {
+            if self.probing.contains_key(&app) {
+                is_whole = false;
+            } else if !self.served.get(&app).is_some_and(is_done) {
                 waiting.extend(self.bring(&app, generation));
             }
         }
         // Whoever had their hosts may have given them up since.
         for activation in waiting {
-            let served = self.put(&activation);
+            let served = self.putting.put(&activation);
             self.settle(&activation, served);
         }
-        self.seen = Some(generation);
+        // If they could not be read, all is looked at once more.
+        certified?;
+        self.seen = Some(generation).filter(|_| is_whole);
+        self.has_looked = true;
         Ok(())
+    }
+
+    /// Settles what was looked at.
+    fn probed(&mut self) {
+        let done: Vec<_> =
+            self.probing.extract_if(.., |_, (_, thread)| thread.is_finished()).collect();
+        for (_, (activation, thread)) in done {
+            let failed = |_| Err(anyhow!("the node failed to look at the release").into());
+            let served = thread.join().unwrap_or_else(failed);
+            self.settle(&activation, served);
+        }
+    }
+
+    /// Brings an activation to the node on a thread of its own, while others are served.
+    fn probe(&mut self, activation: Activation) {
+        let Activation { app, generation, number, .. } = &activation;
+        let (app, number) = (app.clone(), Some(*number));
+        let mut state = State { generation: *generation, number, retry: None };
+        let putting = (self.putting.clone(), activation.clone());
+        let started = match self.probing.len() < PROBING {
+            true => thread::Builder::new()
+                .name("probe".to_owned())
+                .spawn(move || putting.0.put(&putting.1))
+                .inspect_err(|error| tracing::warn!(%error, "a release cannot be looked at"))
+                .ok(),
+            false => None,
+        };
+        match started {
+            Some(thread) => drop(self.probing.insert(app.clone(), (activation, thread))),
+            None => state.retry = Some(Instant::now() + PACE),
+        }
+        self.served.insert(app, state);
     }
 
     /// Serves what is active of an app; that, if it waits for a host that another app has. No failure
@@ -134,7 +205,11 @@ impl Reconciler {
             self.served.insert(app.clone(), State { generation, number, retry });
             return None;
         }
-        match self.put(&activation) {
+        if self.has_looked && activation.shares.iter().any(|share| share.health_path.is_some()) {
+            self.probe(activation);
+            return None;
+        }
+        match self.putting.put(&activation) {
             Err(Unserved { is_host_taken: true, .. }) => Some(activation),
             served => {
                 self.settle(&activation, served);
@@ -180,6 +255,18 @@ impl Reconciler {
         })
     }
 
+    /// Serves an app no longer; whether that could be done.
+    fn remove(&mut self, app: &AppId) -> bool {
+        let removed = self.putting.plane.remove(&key(app));
+        match &removed {
+            Ok(_) => drop(self.served.remove(app)),
+            Err(error) => tracing::warn!(app = %app, %error, "an app could not be taken away"),
+        }
+        removed.is_ok()
+    }
+}
+
+impl Putting {
     fn put(&self, activation: &Activation) -> Result<(), Unserved> {
         let key = key(&activation.app);
         let there = self.plane.apps().into_iter().find(|(app, _)| *app == key);
@@ -203,16 +290,6 @@ impl Reconciler {
             let is_host_taken = matches!(error, ActivateError::HostTaken(_));
             Unserved { error: report::hinted(error), is_host_taken }
         })
-    }
-
-    /// Serves an app no longer; whether that could be done.
-    fn remove(&mut self, app: &AppId) -> bool {
-        let removed = self.plane.remove(&key(app));
-        match &removed {
-            Ok(_) => drop(self.served.remove(app)),
-            Err(error) => tracing::warn!(app = %app, %error, "an app could not be taken away"),
-        }
-        removed.is_ok()
     }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod blobs;
 mod domains;
 mod platform;
+mod previews;
 mod releases;
 mod settings;
 mod tenants;
@@ -63,6 +64,7 @@ fn endpoints() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(platform::describe))
         .routes(routes!(platform::health))
+        .routes(routes!(platform::ready))
         .routes(routes!(platform::whoami))
         .routes(routes!(tenants::list, tenants::make))
         .routes(routes!(tenants::show, tenants::change, tenants::remove))
@@ -82,6 +84,9 @@ fn endpoints() -> OpenApiRouter<Shared> {
         .routes(routes!(settings::list, settings::change))
         .routes(routes!(domains::list))
         .routes(routes!(domains::add, domains::remove))
+        .routes(routes!(domains::upload_certificate, domains::remove_certificate))
+        .routes(routes!(previews::list))
+        .routes(routes!(previews::show, previews::make, previews::remove))
         .routes(routes!(audit::list))
         .routes(routes!(audit::list_all))
 }

@@ -1,9 +1,14 @@
 //! A platform and its command line, all of them real processes: who is logged in deploys, and clients of
 //! the apps see what comes of that.
 
+mod acme;
+mod certificates;
 mod deploy;
+mod handover;
+mod health;
 mod login;
 mod operator;
+mod previews;
 mod settings;
 
 use std::path::Path;
@@ -98,6 +103,12 @@ impl Platform {
         let text = self.text("/env").await;
         let number = text.lines().find_map(|line| line.strip_prefix("RELEASE="));
         number.unwrap_or_else(|| panic!("no release in {text}")).to_owned()
+    }
+
+    /// Where it speaks TLS.
+    async fn tls(&self) -> String {
+        let line = self.server.stdout().containing("https://").await;
+        line.split_once("https://").unwrap().1.to_owned()
     }
 
     async fn stop(self) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dayfly_model::platform::{
-    AppName, Ask, BlobDigest, DomainName, Grants, ReleaseId, SettingName,
+    AppName, Ask, BlobDigest, DomainName, Grants, PreviewName, ReleaseId, SettingName,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -110,6 +110,10 @@ pub struct Activate {
     /// Whether it may have what it asks for beyond what is active.
     #[serde(default)]
     pub accept: bool,
+    /// A path that has to answer with a status from 200 to 399 before the release has any traffic; the
+    /// one that was stated last, unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
 }
 
 fn all() -> u8 {
@@ -120,9 +124,12 @@ fn all() -> u8 {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
-    /// The release; the one that was active before, unless stated.
+    /// The release; the one that was active before and was served, unless stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ReleaseId>,
+    /// Whether what is active now did not do: no rollback goes to it that does not name it.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// What a release asks for beyond what is active.
@@ -179,6 +186,87 @@ pub struct Domain {
     pub name: DomainName,
     /// Since when (RFC 3339).
     pub created_at: String,
+    /// Its own certificate, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+    /// Why the last order of a certificate failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_error: Option<String>,
+}
+
+/// A domain's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Certificate {
+    /// Where it is from.
+    pub source: CertificateSource,
+    /// When it begins to be valid (RFC 3339).
+    pub valid_from: String,
+    /// When it expires (RFC 3339).
+    pub expires_at: String,
+}
+
+/// Where a certificate is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateSource {
+    /// It was uploaded, and is not renewed by the platform.
+    Upload,
+    /// The platform has ordered it, and renews it.
+    Acme,
+}
+
+/// A release of an app at a host of its own, beside what is live.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Preview {
+    /// Its name.
+    pub name: PreviewName,
+    /// Since when (RFC 3339).
+    pub created_at: String,
+    /// When it goes (RFC 3339).
+    pub expires_at: String,
+    /// The host that it answers on.
+    pub host: String,
+    /// Where it is reached, if the platform knows how clients reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What is active of it.
+    pub active: Activation,
+}
+
+/// What a preview shows.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPreview {
+    /// The release, which is one of the app's.
+    pub release: ReleaseId,
+    /// Whether it may have what it asks for beyond what is active of the app.
+    #[serde(default)]
+    pub accept: bool,
+    /// For how many seconds it is there, up to 90 days; a week, unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u64>,
+    /// A path that has to answer with a status from 200 to 399 before anything else is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
+}
+
+/// A certificate that is uploaded.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCertificate {
+    /// The chain, PEM: the domain's own certificate first, and behind each one the one that issued it.
+    pub chain: String,
+    /// Its key, PEM, without a passphrase; kept encrypted, and never shown again.
+    pub key: String,
+}
+
+impl fmt::Debug for NewCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewCertificate")
+            .field("chain", &self.chain)
+            .field("key", &"[redacted]")
+            .finish()
+    }
 }
 
 impl fmt::Debug for Setting {

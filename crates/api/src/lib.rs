@@ -17,7 +17,7 @@ pub use audit::AuditEntry;
 pub use client::{Client, ClientError, Upload};
 pub use dayfly_model::platform::{
     AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, Grants, LogLevel, LogLine,
-    LogStream, Quotas, ReleaseId, SettingName, TenantId,
+    LogStream, PreviewName, Quotas, ReleaseId, SettingName, TenantId,
 };
 pub use dayfly_model::runtime_config::Secret;
 pub use logs::*;

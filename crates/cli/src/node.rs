@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use dayfly_host::{Apps, HostConfig, ListenAddr, ServerConfig, TlsConfig};
+use dayfly_host::{
+    Apps, Certificates, HostConfig, ListenAddr, ListenError, Listeners, ServerConfig, TlsConfig,
+};
 use dayfly_telemetry::Telemetry;
 
 use crate::app::folder_of;
@@ -32,6 +34,11 @@ pub(crate) struct NodeArgs {
         value_delimiter = ','
     )]
     listen: Vec<ListenAddr>,
+
+    /// Where to listen for HTTPS, as `--listen`, which then is for HTTP; without it `--listen` is for HTTPS
+    /// if there is a certificate
+    #[arg(long, env = "DAYFLY_TLS_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    tls_listen: Vec<ListenAddr>,
 
     /// The certificate chain for HTTPS, PEM; read again when the file changes
     #[arg(long, env = "DAYFLY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -85,12 +92,52 @@ impl NodeArgs {
         Duration::from_secs(self.grace)
     }
 
+    /// Listens, for a node that gets the sockets later: for requests, for metrics, or for both; with no
+    /// more sockets at one address than `most`.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on.
+    pub(crate) fn listen(
+        &self,
+        clients: &ClientArgs,
+        most: usize,
+        requests: bool,
+        metrics: bool,
+    ) -> Result<Listeners, ListenError> {
+        let mut http = self.http(clients);
+        if !requests {
+            (http.listen, http.tls_listen) = (Vec::new(), Vec::new());
+        }
+        let metrics = if metrics { &*self.metrics_listen } else { &[] };
+        Listeners::bind(&http, metrics, most)
+    }
+
+    /// How clients are served.
+    fn http(&self, clients: &ClientArgs) -> ServerConfig {
+        let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        let mut http = ServerConfig {
+            listen: self.listen.clone(),
+            tls_listen: self.tls_listen.clone(),
+            tls: tls.map(|(certificate, key)| TlsConfig::new(certificate, key)),
+            threads: self.threads,
+            grace: self.grace(),
+            ..ServerConfig::default()
+        };
+        clients.apply(&mut http);
+        http
+    }
+
+    /// Whether there is a certificate in files.
+    pub(crate) const fn has_certificate(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
     /// What is opened while serving.
     pub(crate) fn needs(&self, needs: &mut Needs) {
         // A new certificate comes as a file beside the old one, and takes its name.
         let tls = [&self.tls_cert, &self.tls_key].into_iter().flatten();
         needs.read.extend(tls.map(|file| folder_of(file)));
-        let listen = self.listen.iter().chain(&self.metrics_listen);
+        let listen = self.listen.iter().chain(&self.tls_listen).chain(&self.metrics_listen);
         needs.unlink.extend(listen.filter_map(|address| match address {
             ListenAddr::Unix { path, .. } => Some(folder_of(path)),
             _ => None,
@@ -104,15 +151,8 @@ impl NodeArgs {
         purpose: Purpose<'_>,
     ) -> HostConfig {
         let Purpose { apps, components, telemetry, arguments } = purpose;
-        let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
-        let mut http = ServerConfig {
-            listen: self.listen.clone(),
-            tls: tls.map(|(certificate, key)| TlsConfig::new(certificate, key)),
-            threads: self.threads,
-            grace: Duration::from_secs(self.grace),
-            ..ServerConfig::default()
-        };
-        clients.apply(&mut http);
+        let mut http = self.http(clients);
+        http.certificates = (apps == Apps::Many).then(Certificates::default);
         let Descriptors { connections, guests, components: resident } =
             self.descriptors((clients, &http), components);
         http.max_connections = usize::try_from(connections).unwrap_or(usize::MAX);

@@ -2,12 +2,17 @@
 //! releases, and a worker for each of these. They meet in the store only.
 
 mod accounts;
+pub(crate) mod acme;
+mod certificates;
 pub(crate) mod control;
 mod disk;
+mod handing;
 mod log;
 pub(crate) mod node;
+mod notify;
 mod reconciler;
 mod release;
+pub(crate) mod sockets;
 pub(crate) mod supervisor;
 mod usage;
 pub(crate) mod worker;
@@ -24,13 +29,20 @@ use crate::report;
 /// What a process says when it is ready, a line on standard output.
 const READY: &str = "ready";
 
-/// Where a platform keeps everything, and what its secrets are encrypted with.
+/// Where a platform keeps everything.
 #[derive(Args, Clone)]
-pub(crate) struct StoreArgs {
+pub(crate) struct FolderArgs {
     /// The platform's folder: records, packages, what apps keep [default: `platform` in the user's
     /// data folder]
     #[arg(long, env = "DAYFLY_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
+}
+
+/// Where a platform keeps everything, and what its secrets are encrypted with.
+#[derive(Args, Clone)]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    place: FolderArgs,
 
     /// The file of the key that secrets are encrypted with, 64 hexadecimal digits; made if it is not
     /// there [default: `secrets.key` in the platform's folder]
@@ -47,7 +59,7 @@ pub(crate) struct StoreArgs {
     secrets_key_command: Option<String>,
 }
 
-impl StoreArgs {
+impl FolderArgs {
     /// The platform's folder.
     ///
     /// # Errors
@@ -58,6 +70,16 @@ impl StoreArgs {
         let folder = folder.context("this system has no folder for data: use `--state-dir`")?;
         std::path::absolute(&folder)
             .with_context(|| format!("failed to find `{}`", folder.display()))
+    }
+}
+
+impl StoreArgs {
+    /// The platform's folder.
+    ///
+    /// # Errors
+    /// If none is named, and the user has no folder for data.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        self.place.folder()
     }
 
     /// Checks that there is a store, which opening would make.

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use dayfly_api as api;
 use dayfly_store as store;
-use dayfly_store::{Active, Serving};
+use dayfly_store::{Active, CertificateSource, Serving};
 use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -149,7 +149,28 @@ pub(crate) fn setting(setting: store::SettingView) -> api::Setting {
 }
 
 pub(crate) fn domain(domain: store::Domain) -> api::Domain {
-    api::Domain { name: domain.name, created_at: text(domain.created_ms) }
+    let store::Domain { name, created_ms, certificate, order_error } = domain;
+    let certificate = certificate.map(|it| api::Certificate {
+        source: match it.source {
+            CertificateSource::Upload => api::CertificateSource::Upload,
+            CertificateSource::Acme => api::CertificateSource::Acme,
+        },
+        valid_from: text(it.begins_ms),
+        expires_at: text(it.expires_ms),
+    });
+    api::Domain { name, created_at: text(created_ms), certificate, order_error }
+}
+
+pub(crate) fn preview(shared: &Inner, preview: store::Preview) -> api::Preview {
+    let host = shared.host(&preview.app);
+    api::Preview {
+        name: preview.name,
+        created_at: text(preview.created_ms),
+        expires_at: text(preview.expires_ms),
+        url: shared.config.url_of(&host),
+        host,
+        active: activation(preview.active),
+    }
 }
 
 pub(crate) fn entry(entry: store::AuditEntry) -> api::AuditEntry {

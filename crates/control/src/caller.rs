@@ -29,7 +29,7 @@ pub(crate) struct Caller {
 }
 
 /// What is told without a token.
-const PUBLIC: [&str; 2] = ["/openapi.json", "/v1/health"];
+const PUBLIC: [&str; 3] = ["/openapi.json", "/v1/health", "/v1/ready"];
 
 /// Lets those pass who have a valid token, with who they are; and past a tenant's name in the path
 /// only those who may see that tenant, before anything of the request is read.

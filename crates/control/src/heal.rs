@@ -14,6 +14,24 @@ const EVERY: Duration = Duration::from_secs(600);
 /// For how long nobody must have touched what is collected.
 const IDLE: Duration = Duration::from_secs(3600);
 
+/// How often is looked whether the time of a preview is over.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Removes previews whose time is over, as long as the process runs.
+pub(crate) async fn expire(shared: Shared) {
+    loop {
+        match shared.ask(dayfly_store::Store::expire_previews).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "the time of previews is over"),
+            Err(failure) => {
+                let problem = failure.problem;
+                tracing::warn!(%problem, "previews whose time is over could not be removed");
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Does it as long as the process runs.
 pub(crate) async fn run(shared: Shared) {
     loop {

@@ -3,9 +3,11 @@
 //! is made ready by a [`Preparer`], in a process of its own.
 #![deny(missing_docs)]
 
+mod acme;
 mod answer;
 mod body;
 mod caller;
+mod certificate;
 mod clock;
 mod failure;
 mod follow;
@@ -19,6 +21,7 @@ mod routes;
 mod serve;
 mod shared;
 
+pub use acme::AcmeConfig;
 pub use prepare::{PrepareError, Preparer, Ready};
 pub use routes::openapi;
-pub use serve::{Control, ControlConfig, ServeError};
+pub use serve::{Control, ControlConfig, ServeError, UnderWay};

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use dayfly_store::{Actor, Store, StoreError, TokenScope, TokenText};
@@ -27,7 +28,7 @@ use crate::follow::Hangup;
 use crate::idempotency::once;
 use crate::prepare::Preparer;
 use crate::shared::{Inner, Shared};
-use crate::{heal, routes};
+use crate::{AcmeConfig, acme, heal, routes};
 
 /// How many connections there are at once.
 const CONNECTIONS: usize = 512;
@@ -47,6 +48,8 @@ pub struct ControlConfig {
     pub reached_by: Option<(String, Option<u16>)>,
     /// How many releases are made ready at once.
     pub workers: usize,
+    /// Where certificates are ordered, if anywhere.
+    pub acme: Option<AcmeConfig>,
 }
 
 /// The control plane cannot be started.
@@ -66,6 +69,33 @@ pub struct Control {
     router: Router,
 }
 
+/// The requests that are being answered.
+pub struct UnderWay(Shared);
+
+impl UnderWay {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.running.load(Relaxed)
+    }
+}
+
+/// One of them.
+struct Counted(Shared);
+
+impl Counted {
+    fn new(shared: Shared) -> Self {
+        shared.running.fetch_add(1, Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Relaxed);
+    }
+}
+
 impl ControlConfig {
     /// Where a host of an app's is reached.
     pub(crate) fn url_of(&self, host: &str) -> Option<String> {
@@ -83,7 +113,7 @@ impl Control {
         let router = routes::router()
             .route_layer(middleware::from_fn_with_state(shared.clone(), once))
             .route_layer(middleware::from_fn_with_state(shared.clone(), authenticate))
-            .layer(middleware::from_fn(guarded))
+            .layer(middleware::from_fn_with_state(shared.clone(), guarded))
             .with_state(shared.clone());
         Self { shared, router }
     }
@@ -110,12 +140,22 @@ impl Control {
         Ok(Some(text))
     }
 
+    /// How many requests are being answered.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        UnderWay(self.shared.clone())
+    }
+
     /// Serves as long as the process runs.
     ///
     /// # Errors
     /// If the listener fails for good.
     pub async fn serve(self, listener: TcpListener) -> Result<(), ServeError> {
         tokio::spawn(heal::run(self.shared.clone()));
+        tokio::spawn(heal::expire(self.shared.clone()));
+        if let Some(acme) = self.shared.config.acme.clone() {
+            tokio::spawn(acme::run(self.shared.clone(), acme));
+        }
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(permit) = connections.clone().acquire_owned().await else { return Ok(()) };
@@ -165,8 +205,9 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
 }
 
 /// Bounds the time of a request, and says to browsers that there is nothing for them in the answer.
-async fn guarded(request: Request, next: Next) -> Response {
+async fn guarded(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     use axum::response::IntoResponse as _;
+    let _counted = Counted::new(shared);
     let done = tokio::time::timeout(WHOLE, next.run(request)).await;
     let late = |_| crate::failure::Failure::unavailable("it took too long").into_response();
     let mut response = done.unwrap_or_else(late);

@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use dayfly_model::platform::{AppId, TenantId};
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) guesses: Mutex<Guesses>,
     /// Keys of requests that are under way.
     pub(crate) under_way: Mutex<HashSet<(String, String)>>,
+    /// How many requests are being answered.
+    pub(crate) running: AtomicUsize,
 }
 
 /// A handle on it.
@@ -63,6 +66,7 @@ impl Inner {
             followers: Places::new(FOLLOWERS_EACH, FOLLOWERS),
             guesses: Mutex::default(),
             under_way: Mutex::default(),
+            running: AtomicUsize::new(0),
         })
     }
 

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use crate::challenges::{self, Challenges};
 use crate::notice::Notice;
 use crate::stay::Stay;
 use crate::triggers::host_of;
@@ -19,6 +20,9 @@ use crate::{Body, Connection, EdgeError, Handler, Problem};
 /// Where a node's requests come in.
 pub(crate) struct Front {
     table: ArcSwap<Table>,
+    challenges: Challenges,
+    /// Where the node's own connections lead, by the names that they have.
+    probes: ArcSwap<HashMap<Arc<str>, Arc<Door>>>,
     /// Whether its apps are told apart by their hosts, and must not be mistaken for one another.
     is_shared: bool,
 }
@@ -90,12 +94,31 @@ const fn mixed(turn: u32) -> u32 {
 
 impl Front {
     pub(crate) fn new(is_shared: bool) -> Arc<Self> {
-        Arc::new(Self { table: ArcSwap::default(), is_shared })
+        let challenges = Challenges::default();
+        let probes = ArcSwap::default();
+        Arc::new(Self { table: ArcSwap::default(), challenges, probes, is_shared })
+    }
+
+    /// What certificate authorities are answered.
+    pub(crate) const fn challenges(&self) -> &Challenges {
+        &self.challenges
     }
 
     /// Lets requests find other doors from now on.
     pub(crate) fn set(&self, table: Table) {
         self.table.store(Arc::new(table));
+    }
+
+    /// Leads the node's own connections of a name to a door, or nowhere any more.
+    pub(crate) fn lead(&self, name: &str, door: Option<Arc<Door>>) {
+        self.probes.rcu(|probes| {
+            let mut probes = HashMap::clone(probes);
+            match &door {
+                Some(door) => drop(probes.insert(name.into(), door.clone())),
+                None => drop(probes.remove(name)),
+            }
+            probes
+        });
     }
 
     /// Finds who is to answer a request.
@@ -105,6 +128,11 @@ impl Front {
             let door = table.any.as_ref();
             let found = door.and_then(|door| door.next(connection.worker));
             return found.ok_or(Problem::UnknownRoute);
+        }
+        if let Some(named) = connection.server_name.as_deref()
+            && let Some(door) = self.probes.load().get(named)
+        {
+            return door.next(connection.worker).ok_or(Problem::UnknownHost);
         }
         let host = host_of(request);
         let host = name(&host);
@@ -123,6 +151,12 @@ impl Handler for Front {
         request: Request<Incoming>,
         connection: &Arc<Connection>,
     ) -> Response<Body> {
+        if self.is_shared && challenges::is_asked(&request) {
+            let host = host_of(&request);
+            if let Some(answer) = self.challenges.answer(&name(&host), &request) {
+                return answer;
+            }
+        }
         match self.find(&request, connection) {
             Ok(Found::Stay(stay)) => stay.answer(request, connection).await,
             Ok(Found::Notice(notice)) => notice.respond(request.headers()),

@@ -14,6 +14,7 @@ use crate::plane::Plane;
 use crate::release::Release;
 use crate::rollout::{AppKey, Rollout};
 use crate::scrape::Scrape;
+use crate::server::listen::{Bound, Entrance, Listeners, bind};
 use crate::server::shutdown::Phase;
 use crate::triggers::Commands;
 use crate::{ListenAddr, Outcome, ServeError, Server, ServerConfig, Shutdown};
@@ -76,7 +77,20 @@ impl Node {
     /// # Errors
     /// If an address or the certificate cannot be used.
     pub fn bind(engine: &Engine, config: &HostConfig) -> Result<Self, ServeError> {
-        Self::with(engine, config, Some(Server::bind(config.http.clone())?))
+        Self::on(engine, config, Listeners::bind(&config.http, &config.metrics_listen, usize::MAX)?)
+    }
+
+    /// The same with sockets that listen already, whatever the configuration says of addresses.
+    ///
+    /// # Errors
+    /// If the certificate cannot be used.
+    pub fn on(
+        engine: &Engine,
+        config: &HostConfig,
+        listeners: Listeners,
+    ) -> Result<Self, ServeError> {
+        let (http, metrics) = listeners.split();
+        Self::with(engine, config, Some(Server::on(config.http.clone(), http)?), metrics)
     }
 
     /// A node that takes no requests.
@@ -84,18 +98,22 @@ impl Node {
     /// # Errors
     /// If an address for metrics cannot be used.
     pub fn deaf(engine: &Engine, config: &HostConfig) -> Result<Self, ServeError> {
-        Self::with(engine, config, None)
+        let backlog = config.http.backlog;
+        let metrics = bind(&config.metrics_listen, Entrance::Metrics, 1, backlog)?;
+        Self::with(engine, config, None, metrics)
     }
 
     fn with(
         engine: &Engine,
         config: &HostConfig,
         server: Option<Server>,
+        metrics: Vec<Bound>,
     ) -> Result<Self, ServeError> {
         let one = matches!(config.apps, Apps::One { .. });
         let url = server.as_ref().filter(|_| one).and_then(|server| server.urls().next());
-        let plane = Plane::new(engine, config, url);
-        let scrape = Scrape::bind(&config.metrics_listen, Arc::new(plane.clone()))?;
+        let connector = server.as_ref().map(Server::connector);
+        let plane = Plane::new(engine, config, url, connector);
+        let scrape = Scrape::on(metrics, Arc::new(plane.clone()))?;
         Ok(Self { plane, server, scrape, grace: config.http.grace })
     }
 
@@ -122,12 +140,22 @@ impl Node {
     /// # Errors
     /// The first of its threads that could not go on; the others are ended.
     pub fn run(self, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
-        self.run_with(None, shutdown)
+        self.run_with(None, None, shutdown)
+    }
+
+    /// The same, but events are taken in only once a gate is open, at which is looked again and again:
+    /// until then another node has them.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_behind(self, gate: Gate<'_>, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
+        self.run_with(None, Some(gate), shutdown)
     }
 
     fn run_with(
         self,
         commands: Option<Commands>,
+        gate: Option<Gate<'_>>,
         shutdown: &Shutdown,
     ) -> Result<Outcome, ServeError> {
         let telemetry = self.plane.telemetry().cloned();
@@ -137,7 +165,7 @@ impl Node {
             }
             None => None,
         };
-        let outcome = self.serve(commands, shutdown);
+        let outcome = self.serve(commands, gate, shutdown);
         // When nothing more comes to be told.
         if let Some(exporting) = exporting
             && !exporting.stop(LAST_EXPORT)
@@ -147,12 +175,20 @@ impl Node {
         outcome
     }
 
-    fn serve(self, commands: Option<Commands>, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
+    fn serve(
+        self,
+        commands: Option<Commands>,
+        gate: Option<Gate<'_>>,
+        shutdown: &Shutdown,
+    ) -> Result<Outcome, ServeError> {
         let Self { plane, server, scrape, grace } = self;
         let plane = &plane;
         let stays = server.is_some() || plane.has_events();
-        plane.begin()?;
+        if gate.is_none() {
+            plane.begin()?;
+        }
         thread::scope(|scope| {
+            let begun = gate.map(|gate| scope.spawn(move || begin(plane, gate, shutdown)));
             // However this ends, or the scope would wait for what keeps it.
             let _end = Ending(plane);
             plane.keep(scope);
@@ -168,6 +204,9 @@ impl Node {
             let ran = commands
                 .map(|commands| scope.spawn(move || surely(shutdown, commands.run(shutdown))));
             let mut outcome = Outcome { unfinished: 0, status: 0 };
+            if let Some(begun) = begun {
+                begun.join().map_err(|_| ServeError::Thread).flatten()?;
+            }
             for thread in served.into_iter().chain(ran) {
                 let ended = thread.join().map_err(|_| ServeError::Thread).flatten();
                 let ended = ended.inspect_err(|_| shutdown.start())?;
@@ -186,6 +225,23 @@ impl Node {
             Ok(outcome)
         })
     }
+}
+
+/// Whether events are taken in yet.
+pub type Gate<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// How often is looked whether a gate is open.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Begins to take events in once the gate is open, unless the end comes before.
+fn begin(plane: &Plane, gate: Gate<'_>, shutdown: &Shutdown) -> Result<(), ServeError> {
+    while !gate() {
+        if shutdown.is_started() {
+            return Ok(());
+        }
+        thread::sleep(LOOK);
+    }
+    plane.begin().inspect_err(|_| shutdown.start())
 }
 
 /// Ends the rest with what failed: what only half serves is worse than what ends and says why.
@@ -271,7 +327,7 @@ impl Host {
     /// # Errors
     /// The first trigger that could not go on; the others are ended.
     pub fn run(self, shutdown: &Shutdown) -> Result<Outcome, ServeError> {
-        self.node.run_with(self.commands, shutdown)
+        self.node.run_with(self.commands, None, shutdown)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod access_log;
 mod activation;
 pub mod body;
+mod challenges;
 mod current;
 pub mod dispatch;
 mod drain;
@@ -24,6 +25,7 @@ pub mod guest_log;
 pub mod host;
 mod notice;
 mod plane;
+mod probe;
 pub mod release;
 mod rollout;
 mod routing;
@@ -35,12 +37,13 @@ pub mod triggers;
 
 pub use access_log::Answered;
 pub use body::{Body, BoxError};
+pub use challenges::Challenges;
 pub use current::current_request;
 pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use events::send;
 pub use guest_log::{GuestLog, printable};
-pub use host::{Apps, Host, HostConfig, Node, has_routes};
+pub use host::{Apps, Gate, Host, HostConfig, Node, has_routes};
 pub use notice::Notice;
 pub use plane::{Changed, Plane};
 pub use release::{Image, ImageSource, Prepared, Release};
@@ -48,8 +51,10 @@ pub use rollout::{AppKey, Part, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};
 pub use server::handler::Handler;
-pub use server::listen::{ListenAddr, ListenAddrError, ListenError, LocalAddr};
+pub use server::listen::{
+    Entrance, ListenAddr, ListenAddrError, ListenError, Listeners, LocalAddr,
+};
 pub use server::shutdown::Shutdown;
-pub use server::tls::{TlsConfig, TlsError};
+pub use server::tls::{Certificates, Certified, CertifiedError, TlsConfig, TlsError};
 pub use server::upgrade::{Told, Upgrade, Upgraded, Working};
 pub use server::{Outcome, ServeError, Server};

@@ -13,14 +13,17 @@ use dayfly_telemetry::metrics::{self, Families, Value};
 use dayfly_telemetry::{Source, Telemetry};
 
 use crate::activation::{Activation, Surroundings};
+use crate::challenges::Challenges;
 use crate::dispatch::{self, ActivateError, FEW_COMPONENTS, Lasting, Loaded, Resources, Telling};
 use crate::drain::{Drains, Leaving};
 use crate::events::{self, AppEvents, Crew, Opened, Sources};
 use crate::front::{self, Door, Front};
 use crate::host::{Apps, HostConfig};
 use crate::notice::Notice;
+use crate::probe;
 use crate::rollout::{AppKey, Part, Rollout};
 use crate::routing::Routing;
+use crate::server::Connector;
 use crate::triggers::Commands;
 use crate::{ServeError, Shutdown};
 
@@ -39,6 +42,8 @@ struct Inner {
     front: Arc<Front>,
     routing: Mutex<Routing>,
     crew: Crew,
+    /// Where the node's own connections come in, if it serves requests.
+    connector: Option<Connector>,
     drains: Drains,
     telemetry: Option<Arc<Telemetry>>,
     apps: Mutex<BTreeMap<AppKey, Arc<Slot>>>,
@@ -85,7 +90,12 @@ pub struct Changed {
 
 impl Plane {
     /// A plane without apps. `url` is where routes are reached, as far as that is one place.
-    pub(crate) fn new(engine: &Engine, config: &HostConfig, url: Option<String>) -> Self {
+    pub(crate) fn new(
+        engine: &Engine,
+        config: &HostConfig,
+        url: Option<String>,
+        connector: Option<Connector>,
+    ) -> Self {
         let is_shared = matches!(config.apps, Apps::Many);
         let front = Front::new(is_shared);
         Self(Arc::new(Inner {
@@ -93,6 +103,7 @@ impl Plane {
             routing: Mutex::new(Routing::new(front.clone())),
             front,
             crew: Crew::new(config.http.workers(), config.http.grace),
+            connector,
             drains: Drains::new(config.http.grace),
             telemetry: config.telemetry.clone(),
             apps: Mutex::default(),
@@ -147,7 +158,7 @@ impl Plane {
         let preload = rollout.preload;
         let url = inner.url.clone().or_else(|| Some(format!("http://{}", hosts.first()?)));
         let mut releases = Vec::new();
-        for Part { id, percent, release } in rollout.releases {
+        for Part { id, percent, release, health_path } in rollout.releases {
             let activation = match release {
                 Some(release) => {
                     let activation =
@@ -156,6 +167,7 @@ impl Plane {
                         let all = activation.components().preload(|_| {}).into_iter();
                         loaded.extend(all.collect::<Result<Vec<_>, _>>()?);
                     }
+                    inner.probe(&activation, hosts.first(), health_path.as_deref())?;
                     Arc::new(activation)
                 }
                 None => {
@@ -249,6 +261,11 @@ impl Plane {
     /// Where requests come in.
     pub(crate) fn front(&self) -> &Arc<Front> {
         &self.0.front
+    }
+
+    /// What certificate authorities are answered, before any app is.
+    pub fn challenges(&self) -> &Challenges {
+        self.0.front.challenges()
     }
 
     /// What is exported, if anything.
@@ -346,6 +363,25 @@ impl Inner {
                 cores: self.cores,
             },
         )
+    }
+
+    /// Looks whether a release that has no traffic is healthy, if that can be asked. What was active before
+    /// the node began is not asked.
+    fn probe(
+        &self,
+        activation: &Activation,
+        host: Option<&Arc<str>>,
+        path: Option<&str>,
+    ) -> Result<(), ActivateError> {
+        let (Some(host), Some(path), Some(connector)) = (host, path, &self.connector) else {
+            return Ok(());
+        };
+        if !self.has_begun.load(Relaxed) || activation.stays().is_empty() {
+            return Ok(());
+        }
+        let door = Door::new(&[(100, activation.stays())], self.cores);
+        let probed = probe::probe((&self.front, connector), door, (host, path));
+        probed.map_err(ActivateError::Unhealthy)
     }
 
     /// Lets releases take the place of those of an app that are served: first its events, then its

@@ -49,12 +49,14 @@ pub struct Part {
     pub percent: u32,
     /// The release; nothing if it is one that is served already.
     pub release: Option<Release>,
+    /// A path that a new release has to answer with a status from 200 to 399 before it gets any request.
+    pub health_path: Option<String>,
 }
 
 impl Rollout {
     /// One release that gets all requests.
     pub fn whole(id: impl Into<Arc<str>>, release: Release) -> Self {
-        let part = Part { id: id.into(), percent: 100, release: Some(release) };
+        let part = Part { id: id.into(), percent: 100, release: Some(release), health_path: None };
         Self { hosts: Vec::new(), releases: vec![part], preload: false }
     }
 

@@ -10,9 +10,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::{
-    Body, Connection, Handler, ListenAddr, Outcome, ServeError, Server, ServerConfig, Shutdown,
-};
+use crate::server::listen::Bound;
+use crate::{Body, Connection, Handler, Outcome, ServeError, Server, ServerConfig, Shutdown};
 
 /// Connections that may be open: who asks is few.
 const CONNECTIONS: usize = 64;
@@ -24,22 +23,22 @@ pub(crate) struct Scrape {
 }
 
 impl Scrape {
-    /// Listens, if there are addresses to listen on.
-    pub(crate) fn bind(
-        listen: &[ListenAddr],
+    /// Answers at these addresses, if there are any.
+    pub(crate) fn on(
+        bound: Vec<Bound>,
         source: Arc<dyn Source>,
     ) -> Result<Option<Self>, ServeError> {
         note_start();
-        if listen.is_empty() {
+        if bound.is_empty() {
             return Ok(None);
         }
-        let server = Server::bind(ServerConfig {
-            listen: listen.to_vec(),
+        let config = ServerConfig {
             threads: 1,
             blocking_threads: 1,
             max_connections: CONNECTIONS,
             ..ServerConfig::default()
-        })?;
+        };
+        let server = Server::on(config, bound)?;
         Ok(Some(Self { server, source }))
     }
 

@@ -24,17 +24,20 @@ mod watch;
 mod wire;
 mod worker;
 
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_rustls::TlsAcceptor;
 
-use balance::Balance;
+use balance::{Balance, Handover};
 use config::ServerConfig;
-use connection::Scheme;
+use connection::{Peer, Scheme};
 use handler::Handler;
-use listen::{Bound, ListenError, Listening, LocalAddr, SocketFile};
+use listen::{Bound, Entrance, ListenError, Listeners, Listening, LocalAddr, SocketFile, Way};
 use shutdown::Shutdown;
+use socket::Moving;
 use tls::{Reload, TlsError};
 use watch::{End, Watchman};
 use worker::{Sources, Worker};
@@ -44,7 +47,29 @@ pub struct Server {
     config: Arc<ServerConfig>,
     bound: Vec<Bound>,
     local_addrs: Vec<LocalAddr>,
-    tls: Option<(TlsAcceptor, Reload)>,
+    schemes: Vec<Scheme>,
+    tls: Option<(TlsAcceptor, Option<Reload>)>,
+    balance: Arc<Balance>,
+    inboxes: Vec<UnboundedReceiver<Handover>>,
+}
+
+/// Makes connections to a server from within its process.
+#[derive(Clone)]
+pub(crate) struct Connector(Arc<Balance>);
+
+impl Connector {
+    /// A connection in the clear, whose requests are told that its client named a host by TLS.
+    pub(crate) fn connect(&self, named: &str) -> std::io::Result<UnixStream> {
+        let (own, theirs) = UnixStream::pair()?;
+        theirs.set_nonblocking(true)?;
+        let local = LocalAddr::Unix(Arc::from(Path::new("dayfly")));
+        let way = Way { local, tls: false, named: Some(named.into()) };
+        let seat = self.0.seat(0);
+        let handover = Handover { socket: Moving::Unix(theirs), peer: Peer::Unix, way, seat };
+        let ended = |_| std::io::Error::from(std::io::ErrorKind::NotConnected);
+        self.0.hand_over(handover).map_err(ended)?;
+        Ok(own)
+    }
 }
 
 /// How serving ended.
@@ -97,10 +122,36 @@ impl Server {
     /// # Errors
     /// If an address or the certificate cannot be used.
     pub fn bind(config: ServerConfig) -> Result<Self, ServeError> {
-        let tls = config.tls.as_ref().map(tls::load).transpose()?;
-        let bound = listen::bind(&config.listen, config.workers(), config.backlog)?;
+        let (bound, _) = Listeners::bind(&config, &[], usize::MAX)?.split();
+        Self::on(config, bound)
+    }
+
+    /// Loads the certificate, for what is listened on already.
+    ///
+    /// # Errors
+    /// If the certificate cannot be used.
+    pub(crate) fn on(config: ServerConfig, bound: Vec<Bound>) -> Result<Self, ServeError> {
+        if bound.is_empty() {
+            return Err(ListenError::Nothing.into());
+        }
+        let tls = tls::load(&config)?;
+        if tls.is_none() && bound.iter().any(|bound| bound.entrance == Entrance::Tls) {
+            return Err(TlsError::Missing.into());
+        }
         let local_addrs = bound.iter().map(|bound| bound.local.clone()).collect();
-        Ok(Self { config: Arc::new(config), bound, local_addrs, tls })
+        let scheme = |bound: &Bound| match bound.entrance {
+            Entrance::Tls => Scheme::Https,
+            Entrance::Clear | Entrance::Metrics => Scheme::Http,
+        };
+        let schemes = bound.iter().map(scheme).collect();
+        let (balance, inboxes) = Balance::new(config.workers());
+        let config = Arc::new(config);
+        Ok(Self { config, bound, local_addrs, schemes, tls, balance, inboxes })
+    }
+
+    /// What makes connections to it from within.
+    pub(crate) fn connector(&self) -> Connector {
+        Connector(self.balance.clone())
     }
 
     /// The addresses that are listened on, in the order they were given.
@@ -110,8 +161,7 @@ impl Server {
 
     /// The same as URLs ([`LocalAddr::url`]).
     pub fn urls(&self) -> impl Iterator<Item = String> {
-        let tcp = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
-        self.local_addrs.iter().map(move |addr| addr.url(tcp))
+        self.local_addrs.iter().zip(&self.schemes).map(|(addr, scheme)| addr.url(*scheme))
     }
 
     /// Serves until the shutdown is over. The calling thread only watches: certificate files, and
@@ -124,14 +174,13 @@ impl Server {
         handler: Arc<H>,
         shutdown: Shutdown,
     ) -> Result<Outcome, ServeError> {
-        let Self { config, bound, tls, .. } = self;
+        let Self { config, bound, tls, balance, inboxes, .. } = self;
         let (acceptor, reload) = tls.unzip();
-        let watch = Watchman::new(&shutdown, reload).map_err(ServeError::Start)?;
+        let watch = Watchman::new(&shutdown, reload.flatten()).map_err(ServeError::Start)?;
         // The files of Unix sockets stay until the last connection is gone.
-        let (shares, _files) = share_out(bound, config.workers());
+        let (shares, _files) = share_out(bound, config.workers()).map_err(ServeError::Start)?;
         let (ended, ends) = mpsc::unbounded_channel();
         let workers = shares.len();
-        let (balance, inboxes) = Balance::new(workers);
         // All of them before the first thread: from then on clients take descriptors, too.
         let runtimes: Vec<_> = (0..workers).map(|_| worker::runtime(&config)).collect();
         let sources = shares.into_iter().zip(inboxes);
@@ -170,18 +219,26 @@ fn start<H: Handler>(
         .map(drop)
 }
 
-/// Deals each worker its sockets.
-fn share_out(
-    bound: Vec<Bound>,
-    workers: usize,
-) -> (Vec<Vec<(LocalAddr, Listening)>>, Vec<SocketFile>) {
+/// What each worker accepts from, and the files of sockets.
+type Shares = (Vec<Vec<(Way, Listening)>>, Vec<SocketFile>);
+
+/// Deals each worker its sockets. Where there are fewer, workers share them; where there are more, some
+/// have several: each socket is somebody's.
+fn share_out(bound: Vec<Bound>, workers: usize) -> std::io::Result<Shares> {
     let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
     let mut files = Vec::new();
-    for Bound { local, sockets, file } in bound {
-        for (share, socket) in shares.iter_mut().zip(sockets) {
-            share.push((local.clone(), socket));
+    for Bound { entrance, local, sockets, file } in bound {
+        // A Unix socket's clients are on this machine.
+        let tls = entrance == Entrance::Tls && local.tcp().is_some();
+        let way = || Way { local: local.clone(), tls, named: None };
+        for worker in sockets.len()..workers {
+            let socket = sockets[worker % sockets.len()].try_clone()?;
+            shares[worker].push((way(), socket));
+        }
+        for (index, socket) in sockets.into_iter().enumerate() {
+            shares[index % workers].push((way(), socket));
         }
         files.extend(file);
     }
-    (shares, files)
+    Ok((shares, files))
 }

@@ -12,7 +12,8 @@ mod usage;
 pub use grants::{Ask, ComponentGrants, Grants};
 pub use log_line::{LogLevel, LogLine, LogStream};
 pub use names::{
-    AppId, AppName, BlobDigest, DomainName, NameError, ReleaseId, SettingName, TenantId,
+    AppId, AppName, BlobDigest, DomainName, NameError, PreviewName, ReleaseId, SettingName,
+    TenantId,
 };
 pub use ports::{ArtifactStore, ReleaseStore, StoreFailure, UsedStore};
 pub use quotas::{Quota, Quotas, Used};

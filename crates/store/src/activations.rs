@@ -5,7 +5,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::apps::{App, app, change};
 use crate::audit::Actor;
-use crate::releases::release;
+use crate::previews::live;
+use crate::releases::{Release, release};
 use crate::tenants::{parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -60,27 +61,21 @@ impl Store {
         expected: Option<Generation>,
     ) -> Result<Active> {
         self.write(|db| {
-            let app = app(db, id)?;
+            let app = live(db, id)?;
             is_expected(&app, expected)?;
             let new = release(db, app.number, digest)?;
             let shares = shared(&app.active, digest, percent)?;
             if shares == app.active.shares {
                 return Ok(app.active);
             }
-            let accepts = accept || tenant(db, &id.tenant)?.accepts_grants;
-            if let (Some(before), false) = (granted(db, &app)?, accepts) {
-                let asks = new.grants.beyond(&before);
-                if !asks.is_empty() {
-                    return Err(StoreError::Grants(asks));
-                }
-            }
+            allowed(db, &app, &new, accept)?;
             by.did(db, change(id, "app.activate", Some(format!("{digest} {percent}%"))))?;
             set(db, &app, &shares)
         })
     }
 
     /// Gives all of an app's traffic to a release that had most of it before: the one that is named,
-    /// or the last.
+    /// or the last one that was served. `failed` says that the one which has most of it now did not do.
     ///
     /// # Errors
     /// If the app is not at the generation that is stated, there is no such release, or the store
@@ -90,15 +85,17 @@ impl Store {
         by: &Actor,
         id: &AppId,
         to: Option<&ReleaseId>,
+        failed: bool,
         expected: Option<Generation>,
     ) -> Result<Active> {
         self.write(|db| {
-            let app = app(db, id)?;
+            let app = live(db, id)?;
             is_expected(&app, expected)?;
             let current = app.active.shares.first().map(|share| share.release.as_str());
             let found = db.query_row(
                 "SELECT digest FROM history JOIN releases ON releases.id = release
-                 WHERE history.app = ?1 AND CASE WHEN ?2 IS NULL THEN digest IS NOT ?3 ELSE digest = ?2 END
+                 WHERE history.app = ?1 AND CASE WHEN ?2 IS NULL
+                   THEN digest IS NOT ?3 AND outcome < 2 ELSE digest = ?2 END
                  ORDER BY history.id DESC LIMIT 1",
                 params![app.number, to.map(ReleaseId::as_str), current],
                 |row| row.get::<_, String>(0),
@@ -114,6 +111,9 @@ impl Store {
                     return Err(StoreError::NotFound("release that was active before".to_owned()));
                 }
             };
+            if failed && current != Some(found.as_str()) {
+                outcome(db, app.number, FAILED)?;
+            }
             let shares = shared(&app.active, &found, 100)?;
             if shares == app.active.shares {
                 return Ok(app.active);
@@ -140,6 +140,48 @@ impl Store {
             Ok((app.active.shares.first().map(|share| share.release.clone()), asks))
         })
     }
+}
+
+/// Whether a release may be served as far as its app's grants go: it asks for no more than the one that has
+/// most of the traffic, unless that is accepted.
+pub(crate) fn allowed(db: &Transaction<'_>, app: &App, new: &Release, accept: bool) -> Result<()> {
+    if accept || tenant(db, &app.id.tenant)?.accepts_grants {
+        return Ok(());
+    }
+    let Some(before) = granted(db, app)? else { return Ok(()) };
+    let asks = new.grants.beyond(&before);
+    if asks.is_empty() { Ok(()) } else { Err(StoreError::Grants(asks)) }
+}
+
+/// The shares where a release gets all of the traffic.
+pub(crate) fn whole(digest: &ReleaseId) -> Vec<Shared> {
+    vec![Shared { release: digest.clone(), percent: 100 }]
+}
+
+/// What came of a release that came to have most of the traffic.
+const UNKNOWN: u8 = 0;
+const SERVED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// Notes whether what has most of an app's traffic is served. What was served once was.
+pub(crate) fn noted(db: &Transaction<'_>, number: i64, is_served: bool) -> Result<()> {
+    if is_served {
+        return outcome(db, number, SERVED);
+    }
+    db.execute(
+        "UPDATE history SET outcome = ?2 WHERE outcome = ?3
+           AND id = (SELECT max(id) FROM history WHERE app = ?1)",
+        params![number, FAILED, UNKNOWN],
+    )?;
+    Ok(())
+}
+
+fn outcome(db: &Transaction<'_>, number: i64, outcome: u8) -> Result<()> {
+    db.execute(
+        "UPDATE history SET outcome = ?2 WHERE id = (SELECT max(id) FROM history WHERE app = ?1)",
+        params![number, outcome],
+    )?;
+    Ok(())
 }
 
 /// The next generation of the whole platform.
@@ -223,7 +265,7 @@ fn granted(db: &Transaction<'_>, app: &App) -> Result<Option<Grants>> {
 
 /// Sets an app's shares. A release that comes to have most of the traffic has its line in the history,
 /// whose last one is the first of the shares at all times.
-fn set(db: &Transaction<'_>, app: &App, shares: &[Shared]) -> Result<Active> {
+pub(crate) fn set(db: &Transaction<'_>, app: &App, shares: &[Shared]) -> Result<Active> {
     let number = app.number;
     db.execute("DELETE FROM shares WHERE app = ?1", [number])?;
     for share in shares {
@@ -237,8 +279,8 @@ fn set(db: &Transaction<'_>, app: &App, shares: &[Shared]) -> Result<Active> {
     if let Some(new) = most(shares).filter(|new| Some(new) != most(&app.active.shares).as_ref()) {
         let release = release(db, number, &new)?.number;
         db.execute(
-            "INSERT INTO history (app, release, at_ms) VALUES (?1, ?2, ?3)",
-            params![number, release, now_ms()],
+            "INSERT INTO history (app, release, at_ms, outcome) VALUES (?1, ?2, ?3, ?4)",
+            params![number, release, now_ms(), UNKNOWN],
         )?;
     }
     db.execute("UPDATE apps SET activated_ms = ?2 WHERE number = ?1", params![number, now_ms()])?;

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::activations::{Active, active, next_generation};
 use crate::audit::{Actor, Change};
+use crate::previews::{self, live};
 use crate::tenants::{Tenant, parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -72,7 +73,8 @@ impl Store {
         self.read(|db| {
             let found = tenant(db, owner)?;
             let mut all = db.prepare_cached(
-                "SELECT name FROM apps WHERE tenant = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+                "SELECT name FROM apps WHERE tenant = ?1 AND name > ?2 AND parent IS NULL
+                 ORDER BY name LIMIT ?3",
             )?;
             let names = all.query_map(params![found.id, after.unwrap_or(""), limit], |row| {
                 row.get::<_, String>(0)
@@ -91,14 +93,21 @@ impl Store {
     /// If there is none, or the store fails.
     pub fn remove_app(&self, by: &Actor, id: &AppId) -> Result<()> {
         self.write(|db| {
-            let number = app(db, id)?.number;
-            db.execute("DELETE FROM shares WHERE app = ?1", [number])?;
-            db.execute("DELETE FROM apps WHERE number = ?1", [number])?;
-            db.execute("INSERT INTO removed_apps VALUES (?1, ?2)", params![number, now_ms()])?;
+            let number = live(db, id)?.number;
+            previews::remove_all(db, number)?;
+            remove(db, number)?;
             next_generation(db)?;
             by.did(db, change(id, "app.remove", None))
         })
     }
+}
+
+/// Removes an app, and notes that its folder has yet to go.
+pub(crate) fn remove(db: &Transaction<'_>, number: i64) -> Result<()> {
+    db.execute("DELETE FROM shares WHERE app = ?1", [number])?;
+    db.execute("DELETE FROM apps WHERE number = ?1", [number])?;
+    db.execute("INSERT INTO removed_apps VALUES (?1, ?2)", params![number, now_ms()])?;
+    Ok(())
 }
 
 /// An app, or the error that there is none.

@@ -1,11 +1,13 @@
 //! Custom domains. One has one app, whosever that is.
 
 use dayfly_model::platform::{AppId, DomainName};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use crate::activations::changed;
 use crate::apps::{app, change};
 use crate::audit::Actor;
+use crate::certificates::{self, CertificateView};
+use crate::previews::live;
 use crate::tenants::{parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -16,7 +18,21 @@ pub struct Domain {
     pub name: DomainName,
     /// Since when, in milliseconds since 1970.
     pub created_ms: i64,
+    /// Its own certificate, if it has one.
+    pub certificate: Option<CertificateView>,
+    /// Why the last order of one failed, if it did.
+    pub order_error: Option<String>,
 }
+
+/// A domain's columns, as [`of_row`] reads them. An order that is under way has not failed.
+const COLUMNS: &str = "SELECT domains.name, domains.created_ms, certificates.source,
+    certificates.begins_ms, certificates.expires_ms,
+    (SELECT CASE WHEN error = 'it was not finished' AND at_ms > (unixepoch() - 300) * 1000
+       THEN NULL ELSE error END FROM acme_orders WHERE acme_orders.host = domains.name
+       AND acme_orders.tenant = (SELECT tenants.name FROM tenants JOIN apps ON tenant = tenants.id
+                                 WHERE number = domains.app)
+     ORDER BY id DESC LIMIT 1)
+    FROM domains LEFT JOIN certificates ON certificates.host = domains.name";
 
 impl Store {
     /// Has an app answer on a domain.
@@ -25,16 +41,13 @@ impl Store {
     /// If another app does, the tenant has too many, there is no such app, or the store fails.
     pub fn add_domain(&self, by: &Actor, id: &AppId, name: &DomainName) -> Result<Domain> {
         self.write(|db| {
-            let number = app(db, id)?.number;
-            let found = db.query_row(
-                "SELECT app, created_ms FROM domains WHERE name = ?1",
-                [name.as_str()],
-                |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)),
-            );
+            let number = live(db, id)?.number;
+            let found =
+                db.query_row("SELECT app FROM domains WHERE name = ?1", [name.as_str()], |row| {
+                    row.get::<_, i64>(0)
+                });
             match found.optional()? {
-                Some((app, created_ms)) if app == number => {
-                    return Ok(Domain { name: name.clone(), created_ms });
-                }
+                Some(app) if app == number => return domain(db, name),
                 // Whose it is, is nobody's business.
                 Some(_) => return Err(StoreError::Taken(format!("the domain `{name}`"))),
                 None => {}
@@ -49,14 +62,13 @@ impl Store {
             if count >= limit {
                 return Err(StoreError::Quota { quota: "domains", limit, needed: count + 1 });
             }
-            let created_ms = now_ms();
             db.execute(
                 "INSERT INTO domains VALUES (?1, ?2, ?3)",
-                params![name.as_str(), number, created_ms],
+                params![name.as_str(), number, now_ms()],
             )?;
             changed(db, number)?;
             by.did(db, change(id, "domain.add", Some(name.to_string())))?;
-            Ok(Domain { name: name.clone(), created_ms })
+            domain(db, name)
         })
     }
 
@@ -66,15 +78,24 @@ impl Store {
     /// If there is no such app, or the store fails.
     pub fn domains(&self, id: &AppId, after: Option<&str>, limit: u32) -> Result<Vec<Domain>> {
         self.read(|db| {
-            let mut all = db.prepare_cached(
-                "SELECT name, created_ms FROM domains WHERE app = ?1 AND name > ?2
-                 ORDER BY name LIMIT ?3",
-            )?;
+            let mut all = db.prepare_cached(&format!(
+                "{COLUMNS} WHERE domains.app = ?1 AND domains.name > ?2
+                 ORDER BY domains.name LIMIT ?3"
+            ))?;
             let number = app(db, id)?.number;
-            let rows = all.query_and_then(params![number, after.unwrap_or(""), limit], |row| {
-                Ok(Domain { name: parsed(row.get(0)?)?, created_ms: row.get(1)? })
-            })?;
+            let rows = all.query_and_then(params![number, after.unwrap_or(""), limit], of_row)?;
             rows.collect()
+        })
+    }
+
+    /// A domain of an app's.
+    ///
+    /// # Errors
+    /// If the app does not answer on it, there is no such app, or the store fails.
+    pub fn domain(&self, id: &AppId, name: &DomainName) -> Result<Domain> {
+        self.read(|db| {
+            number_with(db, id, name)?;
+            domain(db, name)
         })
     }
 
@@ -92,8 +113,38 @@ impl Store {
             if gone == 0 {
                 return Err(StoreError::NotFound(format!("domain `{name}`")));
             }
+            // Whoever has the domain next has nothing of it.
+            db.execute("DELETE FROM certificates WHERE host = ?1", [name.as_str()])?;
             changed(db, number)?;
             by.did(db, change(id, "domain.remove", Some(name.to_string())))
         })
     }
+}
+
+/// The number of an app that answers on a domain.
+pub(crate) fn number_with(db: &Transaction<'_>, id: &AppId, domain: &DomainName) -> Result<i64> {
+    let number = app(db, id)?.number;
+    let found: bool = db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM domains WHERE name = ?1 AND app = ?2)",
+        params![domain.as_str(), number],
+        |row| row.get(0),
+    )?;
+    match found {
+        true => Ok(number),
+        false => Err(StoreError::NotFound(format!("domain `{domain}`"))),
+    }
+}
+
+fn domain(db: &Transaction<'_>, name: &DomainName) -> Result<Domain> {
+    let mut find = db.prepare_cached(&format!("{COLUMNS} WHERE domains.name = ?1"))?;
+    find.query_row([name.as_str()], |row| Ok(of_row(row)))?
+}
+
+fn of_row(row: &Row<'_>) -> Result<Domain> {
+    Ok(Domain {
+        name: parsed(row.get(0)?)?,
+        created_ms: row.get(1)?,
+        certificate: certificates::view(row, 2)?,
+        order_error: row.get(5)?,
+    })
 }

@@ -3,18 +3,22 @@
 //! transaction. Several processes may open one folder at a time.
 #![deny(missing_docs)]
 
+mod acme;
 mod activations;
 mod answers;
 mod apps;
 mod audit;
 mod backup;
 mod blobs;
+mod certificates;
 mod collect;
 mod domains;
 mod error;
 mod key;
 mod logs;
 mod ports;
+mod presence;
+mod previews;
 mod releases;
 mod schema;
 mod settings;
@@ -32,17 +36,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use acme::{Challenge, HostState, ServedHost};
 pub use activations::{Active, Serving, Shared};
 pub use answers::Answered;
 pub use apps::App;
 pub use audit::{Actor, AuditEntry};
 pub use backup::{Copied, restore};
 pub use blobs::{Incoming, MAX_BLOB_BYTES, digest_of};
+pub use certificates::{CertificateSource, CertificateView, NewCertificate};
 pub use collect::Collected;
 pub use domains::Domain;
 pub use error::{Result, StoreError};
 pub use key::{Key, KeyError};
 pub use logs::{AppLog, LOG_FILE_BYTES, LOG_FILES, LogBatch, LogFilter, LogFollower, log_tail};
+pub use presence::is_served;
+pub use previews::Preview;
 pub use releases::{NewRelease, Prepared, Release};
 pub use settings::{MAX_VALUE_BYTES, SettingView};
 pub use tenants::Tenant;

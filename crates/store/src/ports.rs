@@ -9,7 +9,10 @@ use dayfly_model::platform::{
 };
 use rusqlite::{Transaction, params};
 
+use crate::activations::noted;
 use crate::apps::app;
+use crate::previews::teller;
+use crate::releases::release;
 use crate::tenants::{parsed, tenant};
 use crate::{Result, Store, StoreError};
 
@@ -39,19 +42,22 @@ impl ReleaseStore for Store {
         generation: Generation,
         outcome: std::result::Result<(), &str>,
     ) -> std::result::Result<(), StoreFailure> {
-        let noted = self.write(|db| {
-            let number = app(db, id)?.number;
+        let written = self.write(|db| {
+            let found = app(db, id)?;
             db.execute(
                 "UPDATE apps SET noted_generation = ?2, noted_error = ?3
                  WHERE number = ?1 AND coalesce(noted_generation, 0) <= ?2",
-                params![number, generation.0, outcome.err()],
+                params![found.number, generation.0, outcome.err()],
             )?;
+            if found.active.generation == generation {
+                noted(db, found.number, outcome.is_ok())?;
+            }
             Ok(())
         });
-        match noted {
+        match written {
             // It was removed meanwhile.
             Err(StoreError::NotFound(_)) => Ok(()),
-            noted => Ok(noted?),
+            written => Ok(written?),
         }
     }
 }
@@ -76,10 +82,12 @@ impl Store {
         if found.active.shares.is_empty() {
             return Ok(None);
         }
-        let shares = found.active.shares.iter();
-        let shares = shares
-            .map(|share| Share { release: share.release.clone(), percent: share.percent })
-            .collect();
+        let shares = found.active.shares.iter().map(|share| {
+            let release = release(db, found.number, &share.release)?;
+            let (percent, health_path) = (share.percent, release.health_path);
+            Ok(Share { release: release.id, percent, health_path })
+        });
+        let shares = shares.collect::<Result<_>>()?;
         let mut all = db.prepare_cached("SELECT name FROM domains WHERE app = ?1")?;
         let domains = all.query_and_then([found.number], |row| parsed(row.get(0)?))?;
         let owner = tenant(db, &id.tenant)?;
@@ -90,7 +98,8 @@ impl Store {
             generation: found.active.generation,
             shares,
             domains: domains.collect::<Result<_>>()?,
-            settings: self.told(db, found.number)?,
+            settings: self.told(db, teller(db, found.number)?)?,
+            is_preview: teller(db, found.number)? != found.number,
             quotas: owner.quotas,
         }))
     }

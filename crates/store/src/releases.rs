@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apps::{app, change};
 use crate::audit::Actor;
+use crate::previews::live;
 use crate::tenants::{Tenant, json, parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -30,6 +31,8 @@ pub struct Release {
     pub grants: Grants,
     /// What making it ready came to.
     pub prepared: Prepared,
+    /// A path that has to answer well before the release has traffic.
+    pub health_path: Option<String>,
     /// Its number, by which pages of releases follow one another.
     pub number: i64,
 }
@@ -62,8 +65,8 @@ pub struct Prepared {
     pub took_ms: u64,
 }
 
-const COLUMNS: &str = "SELECT digest, created_ms, created_by, bytes, version, grants, prepared, id
-    FROM releases";
+const COLUMNS: &str = "SELECT digest, created_ms, created_by, bytes, version, grants, prepared, id,
+    health_path FROM releases";
 
 impl Store {
     /// Which of these blobs a tenant has yet to send. Those that it has stay for a while, so that a
@@ -85,7 +88,7 @@ impl Store {
     /// If it may not be made, or the store fails.
     pub fn check_release(&self, id: &AppId, manifest: &ReleaseManifest) -> Result<()> {
         self.write(|db| {
-            app(db, id)?;
+            live(db, id)?;
             check(db, &tenant(db, &id.tenant)?, manifest).map(drop)
         })
     }
@@ -97,7 +100,7 @@ impl Store {
     /// If a blob is missing, or it is too large, or the store fails.
     pub fn make_release(&self, by: &Actor, id: &AppId, new: &NewRelease<'_>) -> Result<Release> {
         self.write(|db| {
-            let app = app(db, id)?;
+            let app = live(db, id)?;
             let owner = tenant(db, &id.tenant)?;
             if let Some(found) = find(db, app.number, new.id)? {
                 return Ok(found);
@@ -136,6 +139,24 @@ impl Store {
     /// If there is none, or the store fails.
     pub fn release(&self, id: &AppId, digest: &ReleaseId) -> Result<Release> {
         self.read(|db| release(db, app(db, id)?.number, digest))
+    }
+
+    /// Has the node look at a path of a release before that has traffic.
+    ///
+    /// # Errors
+    /// If it is no path, there is no such release, or the store fails.
+    pub fn set_health_path(&self, id: &AppId, digest: &ReleaseId, path: &str) -> Result<()> {
+        let is_legal = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        if !path.starts_with('/') || path.len() > 1024 || !path.bytes().all(is_legal) {
+            let text = "a path begins with `/`, and has up to 1024 letters, digits and signs";
+            return Err(StoreError::Invalid(text.to_owned()));
+        }
+        self.write(|db| {
+            let number = release(db, app(db, id)?.number, digest)?.number;
+            let set = "UPDATE releases SET health_path = ?2 WHERE id = ?1";
+            db.execute(set, params![number, path])?;
+            Ok(())
+        })
     }
 
     /// A release's manifest.
@@ -218,6 +239,7 @@ fn of_row(row: &Row<'_>) -> Result<Release> {
         grants: serde_json::from_str(&grants).map_err(StoreError::record)?,
         prepared: serde_json::from_str(&prepared).map_err(StoreError::record)?,
         number: row.get(7)?,
+        health_path: row.get(8)?,
     })
 }
 
@@ -269,7 +291,8 @@ fn leave_room(db: &Transaction<'_>, app: i64, most: u32) -> Result<()> {
         "DELETE FROM releases WHERE id IN (
            SELECT id FROM releases WHERE app = ?1
              AND id NOT IN (SELECT release FROM shares WHERE app = ?1)
-             AND id NOT IN (SELECT release FROM history WHERE app = ?1 ORDER BY id DESC LIMIT 2)
+             AND id NOT IN (SELECT release FROM history WHERE app = ?1 AND outcome < 2
+                            ORDER BY id DESC LIMIT 2)
            ORDER BY id LIMIT ?2)",
         params![app, (count + 1).saturating_sub(most.max(1))],
     )?;

@@ -9,6 +9,7 @@ use rusqlite::{Transaction, params};
 use crate::activations::{Active, active, changed};
 use crate::apps::{app, change};
 use crate::audit::Actor;
+use crate::previews::{live, teller};
 use crate::tenants::{parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -43,7 +44,7 @@ impl Store {
             return Err(StoreError::Invalid(format!("`{name}` is longer than {most} KiB")));
         }
         self.write(|db| {
-            let number = app(db, id)?.number;
+            let number = live(db, id)?.number;
             for name in unset {
                 db.execute(
                     "DELETE FROM settings WHERE app = ?1 AND name = ?2",
@@ -73,6 +74,11 @@ impl Store {
             let names: Vec<_> = names.chain(unset.iter().map(|name| format!("-{name}"))).collect();
             by.did(db, change(id, "app.settings", Some(names.join(" "))))?;
             changed(db, number)?;
+            // Previews are told the same.
+            db.execute(
+                "UPDATE apps SET generation = (SELECT generation FROM clock) WHERE parent = ?1",
+                [number],
+            )?;
             active(db, number)
         })
     }
@@ -92,7 +98,7 @@ impl Store {
                 "SELECT name, CASE WHEN is_secret THEN NULL ELSE value END, set_ms FROM settings
                  WHERE app = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
             )?;
-            let number = app(db, id)?.number;
+            let number = teller(db, app(db, id)?.number)?;
             let rows = all.query_and_then(params![number, after.unwrap_or(""), limit], |row| {
                 let value: Option<Vec<u8>> = row.get(1)?;
                 let value = value.map(|value| text(value, "setting")).transpose()?;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A certificate for `localhost` and `127.0.0.1`, as files.
+/// A certificate, as files: for `localhost` and `127.0.0.1`, unless for other names.
 pub struct Certificate {
     folder: TempDir,
 }
@@ -24,6 +24,14 @@ impl Certificate {
     /// # Panics
     /// If a key cannot be made or a file not be written.
     pub fn new() -> Self {
+        Self::of(&["localhost", "127.0.0.1"])
+    }
+
+    /// The same for other names.
+    ///
+    /// # Panics
+    /// If a key cannot be made or a file not be written.
+    pub fn of(names: &[&str]) -> Self {
         let authority_key = KeyPair::generate().expect("a key");
         let mut authority = CertificateParams::new([]).expect("parameters");
         // Who is called like its issuer would be taken for its own.
@@ -33,7 +41,7 @@ impl Certificate {
         let issuer = Issuer::new(authority, authority_key);
 
         let key = KeyPair::generate().expect("a key");
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let leaf = CertificateParams::new(names).expect("parameters");
         let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
 

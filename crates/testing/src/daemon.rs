@@ -86,7 +86,10 @@ impl Daemon {
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
@@ -95,6 +98,8 @@ fn free_port() -> u16 {
 async fn spawn(recipe: &Recipe, port: u16, folder: &Path) -> Result<Child, String> {
     let mut child = command(&recipe.name)
         .env("RUST_LOG", "info")
+        // Else Pebble waits up to 15 seconds before it looks at a host.
+        .env("PEBBLE_VA_NOSLEEP", "1")
         .args((recipe.arguments)(port, folder))
         .current_dir(folder)
         .stdout(Stdio::piped())

@@ -14,6 +14,14 @@ impl Process {
         Self(id.expect("an id of a process"))
     }
 
+    /// The process of an id, which is ours.
+    ///
+    /// # Panics
+    /// If it is no id.
+    pub fn of(id: i32) -> Self {
+        Self(Pid::from_raw(id).expect("an id of a process"))
+    }
+
     /// Its id.
     pub fn id(self) -> i32 {
         self.0.as_raw_nonzero().get()
@@ -27,6 +35,11 @@ impl Process {
     /// Sends SIGINT.
     pub fn interrupt(self) {
         self.send(Signal::INT);
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(self) {
+        self.send(Signal::HUP);
     }
 
     /// Sends SIGKILL.

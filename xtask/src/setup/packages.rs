@@ -40,6 +40,7 @@ const PACKAGES: &[&str] = &[
     "mosquitto",
     "mosquitto-clients",
     "nats-server",
+    "pebble",
     "postgresql",
     "redis-server",
     // Loads apps for the tests of scripts, and is what they are measured beside.

@@ -1,14 +1,16 @@
 //! What a platform can be asked for, each by a function.
 
 use bytes::Bytes;
-use dayfly_model::platform::{AppId, AppName, BlobDigest, DomainName, ReleaseId, TenantId};
+use dayfly_model::platform::{
+    AppId, AppName, BlobDigest, DomainName, PreviewName, ReleaseId, TenantId,
+};
 use http::Method;
 
 use super::{Call, Client, ClientError, LONG, Upload};
 use crate::{
     Activate, Activation, App, AuditEntry, BlobList, ChangeSettings, ChangeTenant, Difference,
-    Domain, MANIFEST, MadeToken, NewTenant, NewToken, Release, Rollback, Setting, Tenant, Token,
-    Whoami,
+    Domain, MANIFEST, MadeToken, NewCertificate, NewPreview, NewTenant, NewToken, Preview, Release,
+    Rollback, Setting, Tenant, Token, Whoami,
 };
 
 /// How many digests one request asks about.
@@ -278,6 +280,57 @@ impl Client {
     /// See [`Self::whoami`].
     pub fn remove_domain(&self, app: &AppId, domain: &DomainName) -> Result<(), ClientError> {
         self.remove(format!("{}/domains/{domain}", of(app)))
+    }
+
+    /// Has a domain served with a certificate of its own.
+    ///
+    /// # Errors
+    /// See [`Self::whoami`].
+    pub fn upload_certificate(
+        &self,
+        app: &AppId,
+        domain: &DomainName,
+        certificate: &NewCertificate,
+    ) -> Result<Domain, ClientError> {
+        let path = format!("{}/domains/{domain}/certificate", of(app));
+        self.change(Method::PUT, path, certificate)
+    }
+
+    /// Takes the certificate away that was uploaded for a domain.
+    ///
+    /// # Errors
+    /// See [`Self::whoami`].
+    pub fn remove_certificate(&self, app: &AppId, domain: &DomainName) -> Result<(), ClientError> {
+        self.remove(format!("{}/domains/{domain}/certificate", of(app)))
+    }
+
+    /// An app's previews.
+    ///
+    /// # Errors
+    /// See [`Self::whoami`].
+    pub fn previews(&self, app: &AppId) -> Result<Vec<Preview>, ClientError> {
+        self.list(&format!("{}/previews", of(app)), usize::MAX)
+    }
+
+    /// Shows a release of an app by a preview, which is made unless it is there.
+    ///
+    /// # Errors
+    /// See [`Self::whoami`].
+    pub fn make_preview(
+        &self,
+        app: &AppId,
+        name: &PreviewName,
+        new: &NewPreview,
+    ) -> Result<Preview, ClientError> {
+        self.change(Method::PUT, format!("{}/previews/{name}", of(app)), new)
+    }
+
+    /// Removes a preview, and what it keeps.
+    ///
+    /// # Errors
+    /// See [`Self::whoami`].
+    pub fn remove_preview(&self, app: &AppId, name: &PreviewName) -> Result<(), ClientError> {
+        self.remove(format!("{}/previews/{name}", of(app)))
     }
 
     /// The latest changes, the newest first, at most so many: a tenant's, or without one everybody's.

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use dayfly_api::{Activation, AppId, AppName, Code, Release};
+use dayfly_api::{Activation, AppId, AppName, Code, PreviewName, Release};
 use dayfly_model::App;
 use dayfly_model::manifest::parse_duration;
 use serde_json::json;
 
 use crate::app::AppSource;
 use crate::engine::EngineArgs;
-use crate::platform::{PlatformArgs, Session, failed, short};
+use crate::platform::{PlatformArgs, Session, failed, parse_span, short};
 use crate::{logging, output, packing, report};
 use sending::Sent;
 
@@ -30,7 +30,7 @@ use sending::Sent;
     mut_arg("path", |path| path.help(
         "A folder with a `dayfly.toml` or `spin.toml`, a manifest, one `.wasm` or `.wat` file or a script"
     )),
-    after_help = "Example:\n  dayfly deploy\n  dayfly deploy examples/hello --app shop --percent 10"
+    after_help = "Example:\n  dayfly deploy\n  dayfly deploy examples/hello --app shop --percent 10\n  dayfly deploy --preview pr-12 --expires 2d"
 )]
 pub(crate) struct Deploy {
     #[command(flatten)]
@@ -53,9 +53,22 @@ pub(crate) struct Deploy {
           value_parser = clap::value_parser!(u8).range(1..=100))]
     percent: u8,
 
+    /// Show it by a preview of this name, at an address of its own, and leave active what is
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["percent", "no_activate"])]
+    preview: Option<PreviewName>,
+
+    /// After how long the preview goes, up to 90d
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_span,
+          requires = "preview")]
+    expires: Duration,
+
     /// Have it compiled, and leave active what is
     #[arg(long, conflicts_with_all = ["percent", "accept"])]
     no_activate: bool,
+
+    /// A path that has to answer with a status from 200 to 399 before the release has any traffic
+    #[arg(long, value_name = "PATH", conflicts_with = "no_activate")]
+    health_path: Option<String>,
 
     /// How long it may take until it is served; then it is rolled back
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
@@ -105,12 +118,18 @@ impl Deploy {
         let before = before.unwrap_or(made.active);
         let (sent, release) = sending::send(&session, &app, &packed.package, self.quiet)?;
         clock.done("send");
-        let active = match self.no_activate {
-            true => before,
-            false => self.activate(&session, &app, &release, &before)?,
+        let (mut url, mut host) = (made.url, made.host);
+        let active = match (&self.preview, self.no_activate) {
+            (Some(name), _) => {
+                let preview = self.show(&session, &app, &release, name)?;
+                (url, host) = (preview.url, preview.host);
+                preview.active
+            }
+            (None, true) => before,
+            (None, false) => self.activate(&session, &app, &release, &before)?,
         };
         clock.done("activate");
-        let url = made.url.unwrap_or_else(|| format!("http://{}/", made.host));
+        let url = url.unwrap_or_else(|| format!("http://{host}/"));
         self.tell(&Deployed { app: &app, release: &release, active: &active, sent, url }, &clock)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -130,6 +149,7 @@ impl Deploy {
         if self.platform.json {
             return output::json(&json!({
                 "app": app.app,
+                "preview": self.preview,
                 "tenant": app.tenant,
                 "url": url,
                 "release": release.id,

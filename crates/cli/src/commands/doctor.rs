@@ -4,6 +4,7 @@ mod fact;
 mod machine;
 mod measure;
 mod needed;
+mod platform;
 mod program;
 mod tool;
 mod toolchains;
@@ -17,6 +18,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::engine::EngineArgs;
+use crate::serve::FolderArgs;
 use crate::{logging, output, report};
 use fact::{Fact, Health};
 
@@ -37,6 +39,9 @@ pub(crate) struct Doctor {
     json: bool,
 
     #[command(flatten)]
+    place: FolderArgs,
+
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -55,6 +60,7 @@ impl Doctor {
         let app = toolchains::app_at(self.path.as_deref())?;
         let mut facts = program::facts(&self.engine);
         facts.extend(machine::facts());
+        facts.extend(platform::facts(&self.place));
         facts.extend(measure::facts());
         facts.extend(toolchains::facts(app.as_ref()));
         if self.json {

@@ -24,6 +24,7 @@ mod new;
 mod optimize;
 mod package;
 pub(crate) mod prepare;
+mod previews;
 mod pull;
 mod push;
 mod queue;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     Deploy(Box<deploy::Deploy>),
     Apps(apps::Apps),
     Releases(releases::Releases),
+    Previews(previews::Previews),
     Rollback(rollback::Rollback),
     Env(env::Env),
     Secrets(secrets::Secrets),
@@ -122,6 +124,7 @@ impl Command {
             Self::Deploy(command) => command.run(),
             Self::Apps(command) => command.run(),
             Self::Releases(command) => command.run(),
+            Self::Previews(command) => command.run(),
             Self::Rollback(command) => command.run(),
             Self::Env(command) => command.run(),
             Self::Secrets(command) => command.run(),

@@ -44,7 +44,8 @@ impl Rollback {
         let seen = session.client.activation(&app);
         let seen = seen.map_err(|error| failed(error, doing()))?;
         let to = self.to.as_deref().map(|to| session.release(&app, to)).transpose()?;
-        let active = session.client.roll_back(&app, &To { to }, Some(seen.generation));
+        let active =
+            session.client.roll_back(&app, &To { to, failed: false }, Some(seen.generation));
         let active = active.map_err(|error| failed(error, doing()))?;
         let active = rollout::take_effect(&session, &app, active, &seen, self.timeout)?;
         let text = format!("`{name}` to release {}", shares(&active));

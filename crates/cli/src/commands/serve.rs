@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use dayfly_control::ControlConfig;
+use dayfly_control::{AcmeConfig, ControlConfig};
 use dayfly_host::Apps;
 use dayfly_model::manifest::{parse_duration, parse_size};
 use dayfly_model::platform::DomainName;
@@ -22,6 +22,8 @@ use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
 use crate::node::{NodeArgs, Purpose};
 use crate::residency::ResidencyArgs;
+use crate::serve::acme::AcmeArgs;
+use crate::serve::sockets::Sockets;
 use crate::serve::supervisor::Supervisor;
 use crate::serve::worker::{Bounds, Workers};
 use crate::serve::{StoreArgs, control, node};
@@ -34,7 +36,7 @@ use crate::telemetry;
 /// which are bounded.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly serve\n  dayfly serve --listen :80 --base-domain apps.example.com --state-dir /var/lib/dayfly"
+    after_help = "Example:\n  dayfly serve\n  dayfly serve --listen :80 --tls-listen :443 --base-domain apps.example.com --state-dir /var/lib/dayfly \\\n    --acme-directory https://acme-v02.api.letsencrypt.org/directory --acme-contact ops@example.com"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -66,6 +68,9 @@ pub(crate) struct Serve {
     /// How clients reach the node, where something stands in front of it [default: as it listens]
     #[arg(long, env = "DAYFLY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+
+    #[command(flatten)]
+    acme: AcmeArgs,
 
     /// Let apps reach this machine and private networks, as far as their manifests name them; without
     /// it they reach public addresses only. For those who trust all their tenants: the admin API, and
@@ -149,10 +154,13 @@ impl Serve {
     }
 
     fn supervise(self) -> Result<ExitCode> {
+        let sockets = Sockets::open(&self.node, &self.clients, self.admin_listen)?;
+        self.acme.check(sockets.has_tls())?;
         let supervisor = Supervisor {
             program: std::env::current_exe().context("failed to find this program")?,
             arguments: std::env::args_os().skip(1).collect(),
             grace: self.node.grace(),
+            sockets,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let quiet = self.quiet;
@@ -190,6 +198,7 @@ impl Serve {
             base_domain: self.base_domain.clone(),
             reached_by: reached_by.and_then(reached),
             workers: self.workers,
+            acme: self.acme(),
         };
         let workers = Workers {
             program: std::env::current_exe().context("failed to find this program")?,
@@ -201,8 +210,14 @@ impl Serve {
                 wall: self.worker_time,
             },
         };
-        control::run(store, self.admin_listen, config, workers)?;
+        control::run(store, config, workers)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Where certificates are ordered. Those of the apps' own addresses are, unless there is one in files.
+    fn acme(&self) -> Option<AcmeConfig> {
+        let own_hosts = !self.node.has_certificate() && self.base_domain != "localhost";
+        self.acme.config(own_hosts)
     }
 
     /// What makes a worker's code the node's.

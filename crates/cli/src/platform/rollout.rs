@@ -140,6 +140,19 @@ fn undone(
     }
 }
 
+/// Waits until what is active is served, and leaves it active if it is not.
+///
+/// # Errors
+/// If it is not served in time, or cannot be, or the platform cannot be asked.
+pub(crate) fn served(
+    session: &Session,
+    app: &AppId,
+    active: Activation,
+    patience: Duration,
+) -> Result<Activation> {
+    wait(session, app, active, patience)?.served(app)
+}
+
 /// Waits until what an app is told is what its guests are told, if it is active.
 ///
 /// # Errors
@@ -159,20 +172,17 @@ pub(crate) fn settle(session: &Session, app: &AppId, activation: Activation) -> 
 /// If the platform does not.
 fn put_back(session: &Session, app: &AppId, before: &Activation, now: u64) -> Result<Activation> {
     let doing = || format!("roll `{}` back", app.app);
-    if let [share] = &*before.shares {
-        let to = Rollback { to: Some(share.release.clone()) };
-        let back = session.client.roll_back(app, &to, Some(now));
-        return back.map_err(|error| failed(error, doing()));
-    }
     // All of the traffic for the first, and then of that the others' shares. They had what they ask
     // for, so nothing new is accepted.
-    let (mut back, mut generation) = (before.clone(), now);
-    for (index, share) in before.shares.iter().enumerate() {
-        let percent = if index == 0 { 100 } else { share.percent };
-        let share = Activate { release: share.release.clone(), percent, accept: true };
-        let done = session.client.activate(app, &share, Some(generation));
+    let mut shares = before.shares.iter();
+    let to = Rollback { to: shares.next().map(|share| share.release.clone()), failed: true };
+    let back = session.client.roll_back(app, &to, Some(now));
+    let mut back = back.map_err(|error| failed(error, doing()))?;
+    for share in shares {
+        let (release, percent) = (share.release.clone(), share.percent);
+        let share = Activate { release, percent, accept: true, health_path: None };
+        let done = session.client.activate(app, &share, Some(back.generation));
         back = done.map_err(|error| failed(error, doing()))?;
-        generation = back.generation;
     }
     Ok(back)
 }

@@ -2,30 +2,34 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use dayfly_control::{Control, ControlConfig};
 use dayfly_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 use super::READY;
+use super::handing;
 use super::worker::Workers;
 
 /// The file that the operator's first token is written to.
 const TOKEN: &str = "operator-token";
 
+/// How long requests may take that are being answered at the end, and how often is looked whether any are.
+const LAST: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Serves the admin API until the process is told to end.
-pub(crate) fn run(
-    store: Store,
-    listen: SocketAddr,
-    config: ControlConfig,
-    workers: Workers,
-) -> Result<()> {
+pub(crate) fn run(store: Store, config: ControlConfig, workers: Workers) -> Result<()> {
+    let sockets = handing::take()?.into_iter().flat_map(|(_, sockets)| sockets).next();
+    let listener = std::net::TcpListener::from(sockets.context("there is no socket to listen on")?);
+    listener.set_nonblocking(true)?;
     let token = store.folder().join(TOKEN);
     if let Some(text) = Control::begin(&store, token.exists())? {
         write(&token, text.as_str())
@@ -34,16 +38,21 @@ pub(crate) fn run(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(listen).await;
-        let listener = listener.with_context(|| format!("failed to listen on `{listen}`"))?;
+        let listener = TcpListener::from_std(listener)?;
         let mut terminate = signal(SignalKind::terminate())?;
         println!("http://{}", listener.local_addr()?);
         println!("{}", token.display());
         println!("{READY}");
         let control = Control::new(Arc::new(store), Arc::new(workers), config);
+        let under_way = control.under_way();
+        // What is answered goes on where no more is accepted.
         tokio::select! {
             served = control.serve(listener) => served?,
             _ = terminate.recv() => {}
+        }
+        let since = Instant::now();
+        while under_way.count() > 0 && since.elapsed() < LAST {
+            sleep(LOOK).await;
         }
         anyhow::Ok(())
     })?;

@@ -1,16 +1,18 @@
 //! The process of the node: it serves what is active, and gives up everything else.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use dayfly_engine::Engine;
-use dayfly_host::{HostConfig, Node, Shutdown};
+use dayfly_host::{Entrance, HostConfig, Listeners, Node, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_store::Store;
 
 use super::READY;
-use super::reconciler::Reconciler;
+use super::handing::{self, LEFT};
+use super::reconciler::{Around, Reconciler};
 use super::usage::{Counting, Recorder};
 use crate::harden::{Harden, Needs};
 
@@ -30,29 +32,38 @@ pub(crate) struct Parts {
 /// Serves until the process is told to end; how it ended.
 pub(crate) fn run(parts: Parts) -> Result<u8> {
     let Parts { store, engine, config, mut needs, harden, base_domain, surroundings } = parts;
-    let node = Node::bind(&engine, &config)?;
+    let mut listeners = Listeners::none();
+    for (name, sockets) in handing::take()? {
+        let entrance = Entrance::parse(&name);
+        let entrance = entrance.with_context(|| format!("socket `{name}` is for nothing"))?;
+        listeners.add(entrance, sockets)?;
+    }
+    let node = Node::on(&engine, &config, listeners)?;
     needs.write.push(store.folder().to_owned());
     needs.write.extend(engine.config().cache_dir.clone());
     // Tenants' grants come and go.
     needs.outbound = true;
     harden.apply(&needs)?;
     let shutdown = Shutdown::on_signals()?;
+    let gate = handing::obey(shutdown.clone())?;
     let plane = node.plane().clone();
     let counting = Arc::<Counting>::default();
     let mut recorder = Recorder::new(&counting, store.folder());
-    let store = Arc::new(store);
-    let mut reconciler = Reconciler::new(store.clone(), plane, base_domain, surroundings, counting);
+    let (store, certificates) = (Arc::new(store), config.http.certificates.clone());
+    let around = Around { base_domain, surroundings, counting };
+    let mut reconciler = Reconciler::new(store.clone(), plane, around, certificates);
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
     for url in node.urls() {
         println!("{url}");
     }
+    let _serving = store.serve()?;
     println!("{READY}");
     let accounts = reconciler.accounts().clone();
     thread::scope(|scope| {
         let serving = scope.spawn(|| {
             let _end = EndOf(&shutdown);
-            node.run(&shutdown)
+            node.run_behind(&|| gate.is_open(), &shutdown)
         });
         let recording = scope.spawn(|| {
             let _end = EndOf(&shutdown);
@@ -67,6 +78,8 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
             let _end = EndOf(&shutdown);
             reconciler.follow(&shutdown);
         }
+        // Events were told to end as soon as the end began.
+        let _ = writeln!(std::io::stdout(), "{LEFT}");
         let outcome = serving.join();
         // What ended within the grace is used, too.
         if let Ok(mut recorder) = recording.join() {

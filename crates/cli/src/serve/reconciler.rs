@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use dayfly_capabilities::Account;
-use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
+use dayfly_host::{ActivateError, AppKey, Certificates, Plane, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
     Activation, AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
@@ -15,6 +16,7 @@ use dayfly_model::platform::{
 use dayfly_store::Store;
 
 use super::accounts::Accounts;
+use super::certificates::Certifying;
 use super::log::Logs;
 use super::release;
 use super::usage::Counting;
@@ -33,14 +35,40 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Follows a store.
 pub(super) struct Reconciler {
     store: Arc<Store>,
+    putting: Arc<Putting>,
+    certifying: Certifying,
+    /// What takes its time on other threads, because releases are looked at first.
+    probing: BTreeMap<AppId, Probing>,
+    seen: Option<Generation>,
+    /// Whether all was brought to the node once: before that, nobody waits for it to be looked at.
+    has_looked: bool,
+    served: BTreeMap<AppId, State>,
+}
+
+/// How many apps' releases are looked at at once; those of others wait.
+const PROBING: usize = 16;
+
+/// Something that is brought to the node on a thread of its own.
+type Probing = (Activation, JoinHandle<Result<(), Unserved>>);
+
+/// Brings activations to the node.
+struct Putting {
+    store: Arc<Store>,
     plane: Plane,
     base_domain: String,
     surroundings: RuntimeConfig,
     logs: Logs,
     counting: Arc<Counting>,
     accounts: Arc<Accounts>,
-    seen: Option<Generation>,
-    served: BTreeMap<AppId, State>,
+}
+
+/// What all apps of a platform have around them.
+pub(super) struct Around {
+    pub(super) base_domain: String,
+    /// What the operator says of every app's surroundings.
+    pub(super) surroundings: RuntimeConfig,
+    /// Where what apps use is counted.
+    pub(super) counting: Arc<Counting>,
 }
 
 /// What the node did with an app.
@@ -70,26 +98,36 @@ impl Reconciler {
     pub(super) fn new(
         store: Arc<Store>,
         plane: Plane,
-        base_domain: String,
-        surroundings: RuntimeConfig,
-        counting: Arc<Counting>,
+        around: Around,
+        certificates: Option<Certificates>,
     ) -> Self {
-        Self {
-            store,
+        let challenges = plane.challenges().clone();
+        let certifying = Certifying::new(store.clone(), certificates, challenges);
+        let Around { base_domain, surroundings, counting } = around;
+        let (logs, accounts) = (Logs::default(), Arc::new(Accounts::new()));
+        let putting = Putting {
+            store: store.clone(),
             plane,
             base_domain,
             surroundings,
-            logs: Logs::default(),
+            logs,
             counting,
-            accounts: Arc::new(Accounts::new()),
+            accounts,
+        };
+        Self {
+            store,
+            putting: Arc::new(putting),
+            certifying,
+            probing: BTreeMap::new(),
             seen: None,
+            has_looked: false,
             served: BTreeMap::new(),
         }
     }
 
     /// The accounts of the tenants whose apps are served.
     pub(super) fn accounts(&self) -> &Arc<Accounts> {
-        &self.accounts
+        &self.putting.accounts
     }
 
     /// Looks again and again, until the end is asked for.
@@ -97,7 +135,7 @@ impl Reconciler {
         while !shutdown.is_started() {
             thread::sleep(PACE);
             self.look();
-            self.accounts.keep_in_time(&*self.store);
+            self.putting.accounts.keep_in_time(&*self.store);
         }
     }
 
@@ -111,32 +149,72 @@ impl Reconciler {
     }
 
     fn try_look(&mut self) -> Result<(), StoreFailure> {
+        self.probed();
         let generation = self.store.generation()?;
         let now = Instant::now();
         let is_due = |state: &State| state.retry.is_some_and(|retry| retry <= now);
         if self.seen == Some(generation) && !self.served.values().any(is_due) {
             return Ok(());
         }
+        let certified = self.certifying.look();
         let stamps = self.store.stamps()?;
-        let gone: Vec<_> =
-            self.served.keys().filter(|app| !stamps.contains_key(app)).cloned().collect();
+        let gone = self.served.keys().filter(|app| !stamps.contains_key(app)).cloned();
+        let (busy, gone): (Vec<_>, Vec<_>) = gone.partition(|app| self.probing.contains_key(app));
         for app in gone {
             self.remove(&app);
         }
-        let mut waiting = Vec::new();
+        // What is looked at changes when that is over.
+        let (mut waiting, mut is_whole) = (Vec::new(), busy.is_empty());
         for (app, generation) in stamps {
             let is_done = |state: &State| state.generation == generation && !is_due(state);
-            if !self.served.get(&app).is_some_and(is_done) {
+            if self.probing.contains_key(&app) {
+                is_whole = false;
+            } else if !self.served.get(&app).is_some_and(is_done) {
                 waiting.extend(self.bring(&app, generation));
             }
         }
         // Whoever had their hosts may have given them up since.
         for activation in waiting {
-            let served = self.put(&activation);
+            let served = self.putting.put(&activation);
             self.settle(&activation, served);
         }
-        self.seen = Some(generation);
+        // If they could not be read, all is looked at once more.
+        certified?;
+        self.seen = Some(generation).filter(|_| is_whole);
+        self.has_looked = true;
         Ok(())
+    }
+
+    /// Settles what was looked at.
+    fn probed(&mut self) {
+        let done: Vec<_> =
+            self.probing.extract_if(.., |_, (_, thread)| thread.is_finished()).collect();
+        for (_, (activation, thread)) in done {
+            let failed = |_| Err(anyhow!("the node failed to look at the release").into());
+            let served = thread.join().unwrap_or_else(failed);
+            self.settle(&activation, served);
+        }
+    }
+
+    /// Brings an activation to the node on a thread of its own, while others are served.
+    fn probe(&mut self, activation: Activation) {
+        let Activation { app, generation, number, .. } = &activation;
+        let (app, number) = (app.clone(), Some(*number));
+        let mut state = State { generation: *generation, number, retry: None };
+        let putting = (self.putting.clone(), activation.clone());
+        let started = match self.probing.len() < PROBING {
+            true => thread::Builder::new()
+                .name("probe".to_owned())
+                .spawn(move || putting.0.put(&putting.1))
+                .inspect_err(|error| tracing::warn!(%error, "a release cannot be looked at"))
+                .ok(),
+            false => None,
+        };
+        match started {
+            Some(thread) => drop(self.probing.insert(app.clone(), (activation, thread))),
+            None => state.retry = Some(Instant::now() + PACE),
+        }
+        self.served.insert(app, state);
     }
 
     /// Serves what is active of an app; that, if it waits for a host that another app has. No failure
@@ -153,7 +231,7 @@ impl Reconciler {
                 return None;
             }
         };
-        if let Err(error) = self.account(&activation) {
+        if let Err(error) = self.putting.account(&activation) {
             let error = anyhow::Error::from(error);
             tracing::warn!(app = %app, "what a tenant has taken cannot be read: {error:#}");
             self.served.insert(app.clone(), State { generation, number, retry });
@@ -164,7 +242,11 @@ impl Reconciler {
             self.served.insert(app.clone(), State { generation, number, retry });
             return None;
         }
-        match self.put(&activation) {
+        if self.has_looked && activation.shares.iter().any(|share| share.health_path.is_some()) {
+            self.probe(activation);
+            return None;
+        }
+        match self.putting.put(&activation) {
             Err(Unserved { is_host_taken: true, .. }) => Some(activation),
             served => {
                 self.settle(&activation, served);
@@ -210,6 +292,27 @@ impl Reconciler {
         })
     }
 
+    /// Serves an app no longer; whether that could be done.
+    fn remove(&mut self, app: &AppId) -> bool {
+        let accounts = &self.putting.accounts;
+        let removed = self.putting.plane.remove(&key(app));
+        match &removed {
+            Ok(_) => {
+                if let Some(number) = self.served.remove(app).and_then(|state| state.number) {
+                    let folder = self.store.state_folder(number);
+                    accounts.forget_app(&app.tenant, &folder);
+                }
+                if !self.served.keys().any(|other| other.tenant == app.tenant) {
+                    accounts.forget(&app.tenant, &*self.store);
+                }
+            }
+            Err(error) => tracing::warn!(app = %app, %error, "an app could not be taken away"),
+        }
+        removed.is_ok()
+    }
+}
+
+impl Putting {
     /// The account of an app's tenant, with the quotas that it has now.
     fn account(&self, activation: &Activation) -> Result<Arc<Account>, StoreFailure> {
         let folder = self.store.state_folder(activation.number);
@@ -242,24 +345,6 @@ impl Reconciler {
             let is_host_taken = matches!(error, ActivateError::HostTaken(_));
             Unserved { error: report::hinted(error), is_host_taken }
         })
-    }
-
-    /// Serves an app no longer; whether that could be done.
-    fn remove(&mut self, app: &AppId) -> bool {
-        let removed = self.plane.remove(&key(app));
-        match &removed {
-            Ok(_) => {
-                if let Some(number) = self.served.remove(app).and_then(|state| state.number) {
-                    let folder = self.store.state_folder(number);
-                    self.accounts.forget_app(&app.tenant, &folder);
-                }
-                if !self.served.keys().any(|other| other.tenant == app.tenant) {
-                    self.accounts.forget(&app.tenant, &*self.store);
-                }
-            }
-            Err(error) => tracing::warn!(app = %app, %error, "an app could not be taken away"),
-        }
-        removed.is_ok()
     }
 }
 

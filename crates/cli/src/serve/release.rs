@@ -12,7 +12,7 @@ use dayfly_capabilities::{Account, Backends};
 use dayfly_forge::fetch::Fetched;
 use dayfly_host::{Image, Part, Release, Rollout};
 use dayfly_model::platform::{Activation, Quotas, ReleaseId};
-use dayfly_model::{App, Component, Limits, RuntimeConfig};
+use dayfly_model::{App, Component, EventSource, Limits, RuntimeConfig, TriggerKind};
 
 use super::log::{ComponentLog, Logs};
 use super::usage::Counting;
@@ -56,7 +56,8 @@ pub(super) fn rollout(
             true => None,
             false => Some(release(activation, &share.release, &around)?),
         };
-        Ok(Part { id, percent: share.percent.into(), release })
+        let (percent, health_path) = (share.percent.into(), share.health_path.clone());
+        Ok(Part { id, percent, release, health_path })
     });
     Ok(Rollout { hosts, releases: parts.collect::<Result<_>>()?, preload: false })
 }
@@ -86,6 +87,10 @@ fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Resu
 fn read(activation: &Activation, folder: &Path, state: &Path) -> Result<App> {
     let mut app = app::read(folder, None)?;
     app::refuse_unserved(&app)?;
+    if activation.is_preview {
+        // What is live has the schedules and the subscriptions.
+        app.triggers.retain(|trigger| is_own(&trigger.kind));
+    }
     let environment: BTreeMap<String, String> = activation
         .settings
         .iter()
@@ -98,6 +103,14 @@ fn read(activation: &Activation, folder: &Path, state: &Path) -> Result<App> {
     }
     kept::writable(&mut app, state)?;
     Ok(app)
+}
+
+/// Whether nothing wakes a component by this but the app itself, or who asks it.
+fn is_own(kind: &TriggerKind) -> bool {
+    match kind {
+        TriggerKind::Event(event) => matches!(event.source, EventSource::Queue(_)),
+        TriggerKind::Http(_) | TriggerKind::Command(_) | TriggerKind::Other { .. } => true,
+    }
 }
 
 /// How many times its default a limit may be that has no quota.

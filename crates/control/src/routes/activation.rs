@@ -47,7 +47,10 @@ pub(super) async fn activate(
     let expected = expected(&headers)?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
-        let Activate { release, percent, accept } = activate;
+        let Activate { release, percent, accept, health_path } = activate;
+        if let Some(path) = health_path {
+            store.set_health_path(&id, &release, &path)?;
+        }
         store.activate(by, &id, &release, percent, accept, expected)
     });
     Ok(Tagged(answer::activation(done.await?)))
@@ -71,8 +74,9 @@ pub(super) async fn roll_back(
     caller.of(&tenant, Scope::Deploy)?;
     let expected = expected(&headers)?;
     let id = AppId { tenant, app };
-    let done = shared
-        .change(&caller, move |store, by| store.roll_back(by, &id, rollback.to.as_ref(), expected));
+    let done = shared.change(&caller, move |store, by| {
+        store.roll_back(by, &id, rollback.to.as_ref(), rollback.failed, expected)
+    });
     Ok(Tagged(answer::activation(done.await?)))
 }
 

@@ -1,13 +1,19 @@
 //! Custom domains.
 
+use std::time::SystemTime;
+
 use axum::extract::State;
 use dayfly_api::{
-    AppId, AppName, Code, Domain, DomainName, Page, PageQuery, Problem, Scope, TenantId,
+    AppId, AppName, Code, Domain, DomainName, NewCertificate, Page, PageQuery, Problem, Scope,
+    Secret, TenantId,
 };
+use dayfly_store::{CertificateSource, CertificateView};
 use http::StatusCode;
 
 use crate::answer::{self, Answer, ok, page};
+use crate::body::Json;
 use crate::caller::Caller;
+use crate::certificate::{self, Validity};
 use crate::failure::{Failure, Result};
 use crate::path::{Path, Wanted};
 use crate::shared::Shared;
@@ -62,5 +68,50 @@ pub(super) async fn remove(
     caller.of(&tenant, Scope::Admin)?;
     let id = AppId { tenant, app };
     shared.change(&caller, move |store, by| store.remove_domain(by, &id, &domain)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Has a domain served with a certificate of its own, instead of the former one.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/apps/{app}/domains/{domain}/certificate",
+    tag = "domains",
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("domain" = DomainName, Path)),
+    request_body = NewCertificate,
+    responses((status = 200, description = "the domain", body = Domain),
+        (status = 400, description = "it cannot be served for the domain", body = Problem),
+        (status = 404, description = "the app does not answer on it", body = Problem)))]
+pub(super) async fn upload_certificate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path((tenant, app, domain)): Path<(TenantId, AppName, DomainName)>,
+    Json(NewCertificate { chain, key }): Json<NewCertificate>,
+) -> Result<Answer<Domain>> {
+    caller.of(&tenant, Scope::Admin)?;
+    let key = Secret(key);
+    let checked = certificate::check(&chain, &key.0, &domain, SystemTime::now());
+    let Validity { begins_ms, expires_ms } = checked.map_err(Failure::invalid)?;
+    let view = CertificateView { source: CertificateSource::Upload, begins_ms, expires_ms };
+    let new = dayfly_store::NewCertificate { chain, key, view };
+    let id = AppId { tenant, app };
+    let done = shared.change(&caller, move |store, by| {
+        store.upload_certificate(by, &id, &domain, &new)?;
+        store.domain(&id, &domain)
+    });
+    Ok(ok(answer::domain(done.await?)))
+}
+
+/// Takes the certificate away that was uploaded for a domain.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/apps/{app}/domains/{domain}/certificate",
+    tag = "domains",
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("domain" = DomainName, Path)),
+    responses((status = 204, description = "it is gone"),
+        (status = 404, description = "there is none", body = Problem)))]
+pub(super) async fn remove_certificate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path((tenant, app, domain)): Path<(TenantId, AppName, DomainName)>,
+) -> Result<StatusCode> {
+    caller.of(&tenant, Scope::Admin)?;
+    let id = AppId { tenant, app };
+    shared.change(&caller, move |store, by| store.remove_certificate(by, &id, &domain)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

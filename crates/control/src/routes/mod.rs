@@ -8,6 +8,7 @@ mod blobs;
 mod domains;
 mod logs;
 mod platform;
+mod previews;
 mod releases;
 mod settings;
 mod tenants;
@@ -65,6 +66,7 @@ fn endpoints() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(platform::describe))
         .routes(routes!(platform::health))
+        .routes(routes!(platform::ready))
         .routes(routes!(platform::whoami))
         .routes(routes!(tenants::list, tenants::make))
         .routes(routes!(tenants::show, tenants::change, tenants::remove))
@@ -87,6 +89,9 @@ fn endpoints() -> OpenApiRouter<Shared> {
         .routes(routes!(logs::show))
         .routes(routes!(usage::of_tenant))
         .routes(routes!(usage::of_app))
+        .routes(routes!(domains::upload_certificate, domains::remove_certificate))
+        .routes(routes!(previews::list))
+        .routes(routes!(previews::show, previews::make, previews::remove))
         .routes(routes!(audit::list))
         .routes(routes!(audit::list_all))
 }

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::answer::{self, Answer, ok};
 use crate::caller::Caller;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::shared::Shared;
 
 /// This description.
@@ -25,6 +25,18 @@ pub(super) async fn describe() -> impl IntoResponse {
 pub(super) async fn health(State(shared): State<Shared>) -> Result<StatusCode> {
     shared.ask(dayfly_store::Store::check).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether apps are served: a node serves what is in the store.
+#[utoipa::path(get, path = "/v1/ready", tag = "platform", security(()),
+    responses((status = 204, description = "they are"),
+        (status = 503, description = "they are not", body = Problem)))]
+pub(super) async fn ready(State(shared): State<Shared>) -> Result<StatusCode> {
+    let served = shared.ask(|store| store.check().map(|()| store.is_served()));
+    match served.await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Failure::unavailable("no node serves")),
+    }
 }
 
 /// Whose token this is, and what it allows.

@@ -12,9 +12,10 @@ use serde_json::Value;
 use crate::Platform;
 
 /// Without a tenant in the path: what the admin of a tenant is answered.
-const OTHERS: [(&str, &str, u16); 9] = [
+const OTHERS: [(&str, &str, u16); 10] = [
     ("GET", "/openapi.json", 200),
     ("GET", "/v1/health", 204),
+    ("GET", "/v1/ready", 204),
     ("GET", "/v1/whoami", 200),
     ("GET", "/v1/tenants", 200),
     ("POST", "/v1/tenants", 404),
@@ -25,7 +26,7 @@ const OTHERS: [(&str, &str, u16); 9] = [
 ];
 
 /// What is told to everybody.
-const PUBLIC: [&str; 2] = ["/openapi.json", "/v1/health"];
+const PUBLIC: [&str; 3] = ["/openapi.json", "/v1/health", "/v1/ready"];
 
 fn endpoints() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(&dayfly_control::openapi()).unwrap();
@@ -51,6 +52,7 @@ fn filled(path: &str) -> String {
         ("{app}", "shop"),
         ("{token}", "0011223344556677"),
         ("{domain}", "www.example.com"),
+        ("{preview}", "pr-12"),
         ("{release}", &digest),
         ("{digest}", &digest),
     ];
@@ -64,6 +66,8 @@ fn body(method: &Method, path: &str) -> (&'static str, Bytes) {
         ("POST", "tokens") => r#"{"name":"x","scope":"read"}"#.to_owned(),
         ("POST", "missing") => r#"{"digests":[]}"#.to_owned(),
         ("PUT", "activation") => format!(r#"{{"release":"{digest}"}}"#),
+        ("PUT", "{preview}") => format!(r#"{{"release":"{digest}"}}"#),
+        ("PUT", "certificate") => r#"{"chain":"","key":""}"#.to_owned(),
         ("POST", "releases") => return (dayfly_api::MANIFEST, r#"{"layers":[]}"#.into()),
         ("PUT", "{digest}") => return ("application/octet-stream", Bytes::new()),
         _ => "{}".to_owned(),
@@ -145,4 +149,14 @@ fn what_is_not_there_is_a_problem_like_any_other() {
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json");
     }
+}
+
+#[test]
+fn it_is_ready_while_a_node_serves() {
+    let mut platform = Platform::new();
+    let ask = |platform: &Platform| platform.ask(Method::GET, "/v1/ready", &[], Bytes::new());
+    assert_eq!(ask(&platform).status, 204);
+    platform.serving = None;
+    let answer = ask(&platform);
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{}", answer.text());
 }

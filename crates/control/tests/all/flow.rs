@@ -38,7 +38,8 @@ fn an_app_is_deployed_and_rolled_back() {
     assert_eq!(client.make_release(&id, manifest).unwrap().created_at, one.created_at);
 
     let activate = |release: &dayfly_api::Release, accept, generation| {
-        let activate = Activate { release: release.id.clone(), percent: 100, accept };
+        let activate =
+            Activate { release: release.id.clone(), percent: 100, accept, health_path: None };
         client.activate(&id, &activate, generation)
     };
     let first = activate(&one, false, Some(made.active.generation)).unwrap();

@@ -31,6 +31,8 @@ struct Platform {
     address: SocketAddr,
     runtime: Runtime,
     operator: String,
+    /// Held by a node.
+    serving: Option<std::fs::File>,
 }
 
 /// Reads what a release asks for from its only layer, as JSON.
@@ -55,17 +57,19 @@ impl Platform {
         let store = Arc::new(Store::open(&folder.path().join("state"), key).unwrap());
         let operator = Control::begin(&store, false).unwrap().unwrap().as_str().to_owned();
         assert!(Control::begin(&store, true).unwrap().is_none());
+        let serving = Some(store.serve().unwrap());
         let config = ControlConfig {
             base_domain: "apps.example".to_owned(),
             reached_by: Some(("https".to_owned(), None)),
             workers: 1,
+            acme: None,
         };
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let control = Control::new(store.clone(), Arc::new(Layers(store)), config);
         runtime.spawn(control.serve(listener));
-        let platform = Self { folder, address, runtime, operator };
+        let platform = Self { folder, address, runtime, operator, serving };
         for name in ["acme", "other"] {
             let new = NewTenant {
                 name: name.parse().unwrap(),

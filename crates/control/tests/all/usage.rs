@@ -53,7 +53,12 @@ fn deploy(platform: &Platform) -> String {
     let (layer, manifest) = package(&[]);
     send(&client, &layer).unwrap();
     let made = client.make_release(&app("shop"), manifest).unwrap();
-    let activate = dayfly_api::Activate { release: made.id.clone(), percent: 100, accept: false };
+    let activate = dayfly_api::Activate {
+        release: made.id.clone(),
+        percent: 100,
+        accept: false,
+        health_path: None,
+    };
     client.activate(&app("shop"), &activate, None).unwrap();
     made.id.to_string()
 }

@@ -52,6 +52,9 @@ pub enum ActivateError {
     /// A host is another app's.
     #[error("another app has host `{0}`")]
     HostTaken(String),
+    /// A release does not answer well.
+    #[error("the release is not healthy: {0}")]
+    Unhealthy(String),
     /// A trigger's source cannot be opened.
     #[error("{0}")]
     Event(String),

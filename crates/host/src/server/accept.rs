@@ -14,7 +14,7 @@ use super::activity::Stage;
 use super::balance::{Handover, Seat};
 use super::connection::Peer;
 use super::handler::Handler;
-use super::listen::{Listening, LocalAddr};
+use super::listen::{Listening, LocalAddr, Way};
 use super::serve::{Accepted, serve};
 use super::shutdown::{Phase, Watch};
 use super::socket::Socket;
@@ -55,7 +55,7 @@ impl Listener {
 pub(super) async fn accept<H: Handler>(
     worker: Arc<Worker<H>>,
     listener: Listener,
-    local: LocalAddr,
+    way: Way,
     mut shutdown: Watch,
 ) {
     let mut trouble = Trouble::default();
@@ -73,16 +73,16 @@ pub(super) async fn accept<H: Handler>(
                     () = worker.registry.room() => {}
                     () = shutdown.reached(Phase::Draining) => {}
                 }
-                settle(&worker, &local, socket, peer);
+                settle(&worker, &way, socket, peer);
             }
             Err(error) => tokio::select! {
-                () = trouble.pause(&worker, &local, &error) => {}
+                () = trouble.pause(&worker, &way.local, &error) => {}
                 () = shutdown.reached(Phase::Draining) => break,
             },
         }
     }
     while let Some(Ok((socket, peer))) = listener.accept().now_or_never() {
-        settle(&worker, &local, socket, peer);
+        settle(&worker, &way, socket, peer);
     }
 }
 
@@ -107,21 +107,21 @@ pub(super) async fn take_in<H: Handler>(
 }
 
 fn arrive<H: Handler>(worker: &Arc<Worker<H>>, handover: Handover) {
-    let Handover { socket, peer, local, seat } = handover;
+    let Handover { socket, peer, way, seat } = handover;
     match Socket::arrive(socket) {
-        Ok(socket) => spawn(worker, local, socket, peer, seat),
+        Ok(socket) => spawn(worker, way, socket, peer, seat),
         Err(error) => tracing::warn!(%peer, %error, "lost a connection between two threads"),
     }
 }
 
 /// Serves a connection here, or where there are fewer.
-fn settle<H: Handler>(worker: &Arc<Worker<H>>, local: &LocalAddr, socket: Socket, peer: Peer) {
-    let local = precise(local, &socket);
+fn settle<H: Handler>(worker: &Arc<Worker<H>>, way: &Way, socket: Socket, peer: Peer) {
+    let way = Way { local: precise(&way.local, &socket), ..way.clone() };
     let seat = worker.balance.seat(worker.index);
     if seat.core == worker.index {
-        return spawn(worker, local, socket, peer, seat);
+        return spawn(worker, way, socket, peer, seat);
     }
-    let handed = socket.depart().map(|socket| Handover { socket, peer, local, seat });
+    let handed = socket.depart().map(|socket| Handover { socket, peer, way, seat });
     match handed.map(|handover| worker.balance.hand_over(handover)) {
         Ok(Ok(())) => {}
         Ok(Err(back)) => arrive(worker, back),
@@ -129,17 +129,10 @@ fn settle<H: Handler>(worker: &Arc<Worker<H>>, local: &LocalAddr, socket: Socket
     }
 }
 
-fn spawn<H: Handler>(
-    worker: &Arc<Worker<H>>,
-    local: LocalAddr,
-    socket: Socket,
-    peer: Peer,
-    seat: Seat,
-) {
-    let tls = worker.tls.is_some() && socket.is_tcp();
-    let stage = if tls { Stage::Handshake } else { Stage::Http1 };
+fn spawn<H: Handler>(worker: &Arc<Worker<H>>, way: Way, socket: Socket, peer: Peer, seat: Seat) {
+    let stage = if way.tls { Stage::Handshake } else { Stage::Http1 };
     let entry = worker.registry.enter(socket.clone(), stage);
-    tokio::spawn(serve(worker.clone(), Accepted { socket, tls, peer, local, entry, _seat: seat }));
+    tokio::spawn(serve(worker.clone(), Accepted { socket, way, peer, entry, _seat: seat }));
 }
 
 /// The address that the client asked for, where the listener takes any.

@@ -34,6 +34,8 @@ impl Clock {
 pub(super) enum Order {
     /// Go on.
     Serve,
+    /// Close after the next answer; nobody need hurry.
+    Leave,
     /// Finish what runs, then close.
     Drain,
     /// Close at once.
@@ -209,9 +211,15 @@ impl Activity {
     pub(super) fn ordered(&self) -> Order {
         match self.order.load(Relaxed) {
             0 => Order::Serve,
-            1 => Order::Drain,
+            1 => Order::Leave,
+            2 => Order::Drain,
             _ => Order::Drop,
         }
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(super) fn is_http2(&self) -> bool {
+        self.is(Stage::Http2)
     }
 
     fn is(&self, stage: Stage) -> bool {

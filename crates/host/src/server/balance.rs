@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::connection::Peer;
-use super::listen::LocalAddr;
+use super::listen::Way;
 use super::socket::Moving;
 
 /// The cores, as those see them who have a connection to give. Touched when connections come and
@@ -27,7 +27,7 @@ struct Core {
 pub(super) struct Handover {
     pub(super) socket: Moving,
     pub(super) peer: Peer,
-    pub(super) local: LocalAddr,
+    pub(super) way: Way,
     pub(super) seat: Seat,
 }
 

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use super::listen::ListenAddr;
-use super::tls::TlsConfig;
+use super::tls::{Certificates, TlsConfig};
 
 /// How a server listens and what it grants its clients. Every bound has a default.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Where to listen.
+    /// Where to listen: in the clear, unless there is a certificate of files and no `tls_listen`.
     pub listen: Vec<ListenAddr>,
-    /// The certificate for all TCP addresses; `None` serves in the clear. Unix sockets always do.
+    /// Where to listen for those who speak TLS.
+    pub tls_listen: Vec<ListenAddr>,
+    /// The certificate of files. Unix sockets are always in the clear.
     pub tls: Option<TlsConfig>,
+    /// Certificates by the hosts that clients name.
+    pub certificates: Option<Certificates>,
     /// How many threads serve, each with a runtime and listeners of its own; 0 means one a core.
     pub threads: usize,
     /// How long a graceful shutdown waits for the requests that run.
@@ -69,7 +73,9 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: vec![ListenAddr::DEFAULT],
+            tls_listen: Vec::new(),
             tls: None,
+            certificates: None,
             threads: 0,
             grace: Duration::from_secs(30),
             blocking_threads: 128,
@@ -107,6 +113,11 @@ impl ServerConfig {
     /// How many connections may be WebSockets: others can still come.
     pub(crate) fn max_websockets(&self) -> usize {
         self.max_websockets.unwrap_or(self.max_connections / 4 * 3).max(1)
+    }
+
+    /// Whether those who come in at `listen` by TCP have to speak TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls_listen.is_empty() && self.tls.is_some()
     }
 
     /// The number of threads that serve.

@@ -2,6 +2,7 @@
 
 mod bind;
 mod error;
+mod sockets;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,8 +11,10 @@ use std::str::FromStr;
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use bind::tune;
-pub(super) use bind::{Bound, Listening, SocketFile, bind};
+pub(crate) use bind::{Bound, bind};
+pub(super) use bind::{Listening, SocketFile};
 pub use error::{ListenAddrError, ListenError};
+pub use sockets::{Entrance, Listeners};
 
 use super::connection::Scheme;
 
@@ -131,6 +134,17 @@ impl LocalAddr {
             Self::Unix(path) => format!("unix:{}", path.display()),
         }
     }
+}
+
+/// How a connection came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    /// The address that it was accepted at.
+    pub(crate) local: LocalAddr,
+    /// Whether the client has to begin with TLS.
+    pub(crate) tls: bool,
+    /// What the client is taken to have named, if it cannot do so itself.
+    pub(crate) named: Option<Box<str>>,
 }
 
 impl fmt::Display for LocalAddr {

@@ -1,6 +1,6 @@
 //! The connections of one core: counted, bounded, swept, and told to end.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
@@ -17,8 +17,8 @@ const SWEPT_AT_ONCE: usize = 64;
 pub(super) struct Registry {
     pub(super) clock: Arc<Clock>,
     connections: Mutex<Slab<Arc<Activity>>>,
-    /// Whether all connections, those that come included, are to end.
-    draining: AtomicBool,
+    /// What all connections, those that come included, are told.
+    order: AtomicU8,
     max: usize,
     /// Told when the first connection came.
     came: Notify,
@@ -31,7 +31,7 @@ impl Registry {
         Self {
             clock: Arc::default(),
             connections: Mutex::default(),
-            draining: AtomicBool::new(false),
+            order: AtomicU8::new(Order::Serve as u8),
             max: max.max(1),
             came: Notify::new(),
             left: Notify::new(),
@@ -45,8 +45,10 @@ impl Registry {
     /// Takes a connection in, until the entry is dropped.
     pub(super) fn enter(self: &Arc<Self>, socket: Socket, stage: Stage) -> Entry {
         let activity = Arc::new(Activity::new(self.clock.clone(), socket, stage));
-        if self.draining.load(Relaxed) {
-            activity.order(Order::Drain);
+        match self.order.load(Relaxed) {
+            order if order == Order::Serve as u8 => {}
+            order if order == Order::Leave as u8 => activity.order(Order::Leave),
+            _ => activity.order(Order::Drain),
         }
         let mut connections = self.connections();
         let key = connections.insert(activity.clone());
@@ -86,11 +88,20 @@ impl Registry {
         !candidates.is_empty()
     }
 
+    /// Tells all connections, and those that come from now on, to end after their next answer.
+    pub(super) fn leave(&self) {
+        self.tell(Order::Leave);
+    }
+
     /// Tells all connections, and those that come from now on, to finish what runs and end.
     pub(super) fn drain(&self) {
-        self.draining.store(true, Relaxed);
+        self.tell(Order::Drain);
+    }
+
+    fn tell(&self, order: Order) {
+        self.order.store(order as u8, Relaxed);
         for (_, activity) in self.connections().iter() {
-            activity.order(Order::Drain);
+            activity.order(order);
         }
     }
 

@@ -11,7 +11,7 @@ use super::activity::{Activity, Order, Stage};
 use super::balance::Seat;
 use super::connection::{Connection, Peer, Protocol, Scheme};
 use super::handler::Handler;
-use super::listen::LocalAddr;
+use super::listen::Way;
 use super::registry::Entry;
 use super::service::Session;
 use super::socket::Socket;
@@ -22,17 +22,15 @@ use super::worker::Worker;
 /// A connection that has just been accepted.
 pub(super) struct Accepted {
     pub(super) socket: Socket,
-    /// Whether the client has to begin with TLS.
-    pub(super) tls: bool,
+    pub(super) way: Way,
     pub(super) peer: Peer,
-    pub(super) local: LocalAddr,
     pub(super) entry: Entry,
     pub(super) _seat: Seat,
 }
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted) {
-    let Accepted { socket, tls, peer, local, entry, _seat } = accepted;
+    let Accepted { socket, way: Way { local, tls, named }, peer, entry, _seat } = accepted;
     let activity = &entry.activity;
     std::future::poll_fn(|cx| {
         activity.register(cx.waker());
@@ -43,7 +41,7 @@ pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted
     let mut wire = Wire::new(transport, activity.clone());
     let Some(Ok(Some(protocol))) = obey(activity, wire.protocol()).await else { return };
     let mut connection = Connection::new(peer, local, scheme, protocol, worker.index);
-    connection.server_name = wire.server_name();
+    connection.server_name = named.or(wire.server_name());
     let session = Session {
         worker: worker.clone(),
         connection: Arc::new(connection),
@@ -95,7 +93,7 @@ async fn obey<F: Future>(activity: &Activity, future: F) -> Option<F::Output> {
             return Poll::Ready(Some(output));
         }
         match activity.ordered() {
-            Order::Serve => return Poll::Pending,
+            Order::Serve | Order::Leave => return Poll::Pending,
             Order::Drain if looks > 0 => looks -= 1,
             Order::Drain | Order::Drop => return Poll::Ready(None),
         }
@@ -172,8 +170,12 @@ where
             }
             match activity.ordered() {
                 Order::Serve => return Poll::Pending,
-                Order::Drain if draining => return Poll::Pending,
-                Order::Drain => {
+                // Its next request may be on its way.
+                Order::Leave if !activity.is_http2() && activity.requests() == 0 => {
+                    return Poll::Pending;
+                }
+                Order::Leave | Order::Drain if draining => return Poll::Pending,
+                Order::Leave | Order::Drain => {
                     draining = true;
                     activity.settle();
                     drain(connection.as_mut());

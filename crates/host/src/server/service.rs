@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::ext::Protocol as Asked;
 
-use super::activity::{Activity, Running};
+use super::activity::{Activity, Order, Running};
 use super::connection::{Connection, Protocol};
 use super::handler::Handler;
 use super::tunnels;
@@ -67,6 +67,12 @@ impl<H: Handler> Session<H> {
             strip_body(is_head, &mut response);
             running.set_working(false);
             response = response.map(|body| self.impatient(body));
+        }
+        if http1
+            && self.activity.ordered() != Order::Serve
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(record) = &mut record {
             record.answered(&mut response);

@@ -1,6 +1,7 @@
 //! The end of a server, asked for by a signal or from within the process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::watch;
 
@@ -10,6 +11,8 @@ use super::signals;
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     phase: Arc<watch::Sender<Phase>>,
+    /// Whether another process serves whoever comes again.
+    hands_over: Arc<AtomicBool>,
 }
 
 /// How far the end has come.
@@ -26,7 +29,8 @@ pub(crate) enum Phase {
 impl Shutdown {
     /// A shutdown that only this process asks for.
     pub fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)) }
+        let phase = Arc::new(watch::Sender::new(Phase::Serving));
+        Self { phase, hands_over: Arc::default() }
     }
 
     /// A shutdown that SIGTERM and SIGINT ask for too, from now on: the first one to finish what
@@ -44,6 +48,18 @@ impl Shutdown {
     /// Asks the server to take nothing new, finish what runs within its grace, and end.
     pub fn start(&self) {
         self.raise(Phase::Draining);
+    }
+
+    /// The same as [`Self::start`] where another process has taken the listening sockets over. There is
+    /// time to end each connection with an answer that says so, instead of while a client sends to it.
+    pub fn leave(&self) {
+        self.hands_over.store(true, Relaxed);
+        self.start();
+    }
+
+    /// Whether another process serves whoever comes again.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.hands_over.load(Relaxed)
     }
 
     /// Asks the server to end at once, dropping what runs.

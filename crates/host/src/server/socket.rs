@@ -55,10 +55,6 @@ impl Socket {
         }
     }
 
-    pub(super) fn is_tcp(&self) -> bool {
-        matches!(*self.0, Stream::Tcp(_))
-    }
-
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match &*self.0 {
             Stream::Tcp(tcp) => tcp.local_addr().ok(),

@@ -1,7 +1,9 @@
-//! TLS: a certificate and its key from PEM files, reloaded when the files change.
+//! TLS: a certificate and its key from PEM files, reloaded when the files change, and a table of
+//! certificates by host, which whoever has it replaces.
 
 mod files;
 mod reload;
+mod table;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +12,12 @@ use std::time::Duration;
 use rustls::server::ServerConfig as RustlsConfig;
 use tokio_rustls::TlsAcceptor;
 
+use super::config::ServerConfig;
 pub(crate) use reload::Reload;
+use table::Resolver;
+pub use table::{Certificates, Certified, CertifiedError};
 
-/// The certificate that TCP listeners serve.
+/// The certificate of hosts that no other one is for.
 #[derive(Debug, Clone)]
 pub struct TlsConfig {
     /// A PEM file with the certificate, and after it the intermediate ones.
@@ -83,6 +88,9 @@ pub enum TlsError {
         /// What is wrong with them.
         source: rustls::Error,
     },
+    /// TLS is to be spoken, and there is no certificate.
+    #[error("there is an address for TLS, and no certificate")]
+    Missing,
     /// The library for TLS does not start.
     #[error("failed to set TLS up")]
     Setup(#[from] rustls::Error),
@@ -102,22 +110,32 @@ impl TlsError {
             Self::Mismatch { .. } => {
                 Some("the first certificate of the file must be the server's own")
             }
+            Self::Missing => Some("name one by `--tls-cert` and `--tls-key`"),
             _ => None,
         }
     }
 }
 
-/// Loads the certificate, and makes what accepts handshakes and what keeps it fresh.
-pub(crate) fn load(config: &TlsConfig) -> Result<(TlsAcceptor, Reload), TlsError> {
+/// Loads the certificate, if there is one in files, and makes what accepts handshakes and what keeps it
+/// fresh. Nothing, if the server speaks no TLS.
+pub(crate) fn load(
+    config: &ServerConfig,
+) -> Result<Option<(TlsAcceptor, Option<Reload>)>, TlsError> {
+    if config.tls.is_none() && config.certificates.is_none() {
+        return Ok(None);
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let reload = Reload::new(config.clone(), provider.clone())?;
+    let files = config.tls.clone();
+    let reload = files.map(|files| Reload::new(files, provider.clone())).transpose()?;
+    let current = reload.as_ref().map(Reload::current);
+    let resolver = Resolver::new(current, config.certificates.clone());
     let mut rustls = RustlsConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(reload.resolver());
+        .with_cert_resolver(Arc::new(resolver));
     rustls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Tickets that clients keep: resumption needs no table that all cores would share.
     rustls.ticketer = rustls::crypto::ring::Ticketer::new()?;
     rustls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    Ok((TlsAcceptor::from(Arc::new(rustls)), reload))
+    Ok(Some((TlsAcceptor::from(Arc::new(rustls)), reload)))
 }

@@ -92,7 +92,7 @@ impl Upgraded {
         }
         match self.activity.ordered() {
             Order::Serve => Told::Serve,
-            Order::Drain => Told::Finish,
+            Order::Leave | Order::Drain => Told::Finish,
             Order::Drop => Told::Close,
         }
     }

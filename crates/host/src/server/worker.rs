@@ -16,7 +16,7 @@ use super::balance::{Balance, Handover};
 use super::config::ServerConfig;
 use super::handler::Handler;
 use super::lag::Lag;
-use super::listen::{Listening, LocalAddr};
+use super::listen::{Listening, Way};
 use super::registry::Registry;
 use super::shutdown::{Phase, Shutdown};
 
@@ -27,6 +27,9 @@ const EVENT_INTERVAL: u32 = 61;
 
 /// The longest time between two sweeps of the connections.
 const MAX_TICK: Duration = Duration::from_millis(500);
+
+/// How long idle connections may stay that another process would serve if they came again.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// What the connections of one core share. Each core has its own, so that counting its pointers
 /// costs no other core anything.
@@ -82,9 +85,9 @@ impl<H: Handler> Worker<H> {
         shutdown: &Shutdown,
     ) -> std::io::Result<usize> {
         let mut accepting = JoinSet::new();
-        for (local, listening) in sources.listening {
+        for (way, listening) in sources.listening {
             let listener = Listener::new(listening)?;
-            accepting.spawn(accept(self.clone(), listener, local, shutdown.watch()));
+            accepting.spawn(accept(self.clone(), listener, way, shutdown.watch()));
         }
         accepting.spawn(take_in(self.clone(), sources.inbox, shutdown.watch()));
         let tick = tick(&self.config);
@@ -94,9 +97,13 @@ impl<H: Handler> Worker<H> {
         tokio::spawn(async move { measured.lag.keep_measured().await });
 
         shutdown.watch().reached(Phase::Draining).await;
-        self.registry.drain();
         let mut ending = shutdown.watch();
         let drained = async {
+            if shutdown.hands_over() {
+                self.registry.leave();
+                let _ = tokio::time::timeout(LEAVE, self.registry.emptied()).await;
+            }
+            self.registry.drain();
             accepting.join_all().await;
             self.registry.emptied().await;
         };
@@ -111,7 +118,7 @@ impl<H: Handler> Worker<H> {
 
 /// Where a worker's connections come from.
 pub(super) struct Sources {
-    pub(super) listening: Vec<(LocalAddr, Listening)>,
+    pub(super) listening: Vec<(Way, Listening)>,
     pub(super) inbox: UnboundedReceiver<Handover>,
 }
 

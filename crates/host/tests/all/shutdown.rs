@@ -35,6 +35,30 @@ fn what_runs_is_finished_and_what_is_idle_closed() {
 }
 
 #[test]
+fn what_leaves_answers_once_more_and_closes_what_stays_idle() {
+    let server = Running::start();
+    let (mut used, mut idle) = (server.connect(), server.connect());
+    for tcp in [&mut used, &mut idle] {
+        tcp.write_all(GET.as_bytes()).unwrap();
+        let answer = read_until(tcp, "hello\n");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    let addr = server.addr();
+    let began = Instant::now();
+    server.shutdown.leave();
+    eventually("nobody listens", || std::net::TcpStream::connect(addr).is_err());
+    // What a client sends on a connection that it has is answered, and the answer says that it ends.
+    used.write_all(GET.as_bytes()).unwrap();
+    let answer = read_until(&mut used, "hello\n");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(is_closed(&mut used));
+    assert!(began.elapsed() < Duration::from_secs(4), "it was closed before it was asked");
+    assert!(is_closed(&mut idle));
+    assert!(began.elapsed() > Duration::from_secs(4), "the idle one had no time");
+    assert!(server.wait().is_clean());
+}
+
+#[test]
 fn a_post_connection_that_is_idle_is_closed_at_once_too() {
     let server = Running::start();
     let mut tcp = server.connect();

@@ -171,6 +171,24 @@ fn broken_files_leave_the_certificate_in_use() {
     assert_eq!(errors, 1, "once a change");
 }
 
+#[test]
+fn tls_has_addresses_of_its_own_and_never_none_instead() {
+    let (files, _) = Files::new();
+    let tls = Some(TlsConfig::new(files.certificate(), files.key()));
+    let tls_listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let server = Running::with(ServerConfig { tls_listen: tls_listen.clone(), tls, ..config() });
+    let clear = server.raw("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    assert!(clear.starts_with("HTTP/1.1 200"), "{clear}");
+    let mut tcp = crate::harness::connect(server.addrs[1].tcp().unwrap());
+    std::io::Write::write_all(&mut tcp, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut tcp, &mut answer);
+    // An alert, or nothing.
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let without = Server::bind(ServerConfig { tls_listen, ..config() });
+    assert!(matches!(without, Err(ServeError::Tls(TlsError::Missing))));
+}
+
 fn refused(certificate: &Path, key: &Path) -> TlsError {
     let config = ServerConfig { tls: Some(TlsConfig::new(certificate, key)), ..config() };
     match Server::bind(config) {

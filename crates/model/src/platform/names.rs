@@ -87,6 +87,15 @@ name!(
 );
 
 name!(
+    /// A preview of an app: it begins the label of its address, before two hyphens and the app's name.
+    PreviewName,
+    "name of a preview",
+    "it has 3 to 20 lower-case letters, digits and single hyphens, and begins with a letter",
+    "pr-12",
+    is_preview
+);
+
+name!(
     /// A release of an app: the digest of its package's manifest.
     ReleaseId,
     "release",
@@ -193,6 +202,11 @@ fn is_label(text: &str) -> bool {
         && is_dns_label(text)
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.get(2..4) != Some("--")
+}
+
+fn is_preview(text: &str) -> bool {
+    // With two characters, the hyphens behind it would be where those of `xn--` are.
+    (3..=20).contains(&text.len()) && is_label(text) && !text.contains("--")
 }
 
 fn is_dns_label(text: &str) -> bool {

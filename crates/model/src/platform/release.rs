@@ -31,6 +31,8 @@ pub struct Activation {
     pub settings: BTreeMap<SettingName, Setting>,
     /// What its tenant may take.
     pub quotas: Quotas,
+    /// Whether it is a preview: only what comes to it by its own address wakes it.
+    pub is_preview: bool,
 }
 
 /// A release, and its share of the traffic.
@@ -40,6 +42,8 @@ pub struct Share {
     pub release: ReleaseId,
     /// Of a hundred requests, so many.
     pub percent: u8,
+    /// A path that has to answer well before the release has any.
+    pub health_path: Option<String>,
 }
 
 /// What an app is told by a name. A name that the app declares as a variable sets that; any other is

@@ -33,9 +33,9 @@ fn a_release_is_activated_as_one_and_rolled_back() {
     assert_eq!((read.shares.len(), read.shares[0].percent), (1, 100));
     assert_eq!(it.store.stamps().unwrap()[&id], read.generation);
 
-    let back = it.store.roll_back(&by(), &id, None, None).unwrap();
+    let back = it.store.roll_back(&by(), &id, None, false, None).unwrap();
     assert_eq!(back.shares[0].release, one.id);
-    let forth = it.store.roll_back(&by(), &id, Some(&two.id), None).unwrap();
+    let forth = it.store.roll_back(&by(), &id, Some(&two.id), false, None).unwrap();
     assert_eq!(forth.shares[0].release, two.id);
 }
 
@@ -48,9 +48,38 @@ fn nothing_to_roll_back_to_is_said() {
     it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
     let two = release(&it.store, &id, "two", &[]).unwrap();
     for to in [None, Some(&two.id)] {
-        let refused = it.store.roll_back(&by(), &id, to, None);
+        let refused = it.store.roll_back(&by(), &id, to, false, None);
         assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     }
+}
+
+#[test]
+fn nobody_goes_back_to_what_did_not_do() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let [a, b, c, d] =
+        ["a", "b", "c", "d"].map(|text| release(&it.store, &id, text, &[]).unwrap().id);
+    let activate = |digest| it.store.activate(&by(), &id, digest, 100, false, None).unwrap();
+    let note =
+        |generation, outcome: Result<(), &str>| it.store.note(&id, generation, outcome).unwrap();
+    let back = |to, failed| it.store.roll_back(&by(), &id, to, failed, None).unwrap();
+    note(activate(&a).generation, Ok(()));
+    // The node cannot serve one, and it is undone; of another one its deployer says that it does not do.
+    note(activate(&b).generation, Err("it lacks a variable"));
+    note(back(Some(&a), false).generation, Ok(()));
+    note(activate(&c).generation, Ok(()));
+    note(back(Some(&a), true).generation, Ok(()));
+    let refused = it.store.roll_back(&by(), &id, None, false, None);
+    assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
+    note(activate(&d).generation, Ok(()));
+    // What was served once was, though it cannot be with what it is told now.
+    note(it.store.app(&id).unwrap().active.generation, Err("it lacks a variable"));
+    note(activate(&a).generation, Ok(()));
+    assert_eq!(back(None, false).shares[0].release, d);
+    assert_eq!(back(None, false).shares[0].release, a);
+    // Who names one gets it.
+    assert_eq!(back(Some(&c), false).shares[0].release, c);
 }
 
 #[test]
@@ -71,7 +100,8 @@ fn a_release_that_came_by_halves_is_rolled_back_to() {
     assert_eq!(activate(&a, 50).generation, half.generation);
     activate(&b, 100);
     activate(&c, 100);
-    let back = |to| it.store.roll_back(&by(), &id, to, None).unwrap().shares[0].release.clone();
+    let back =
+        |to| it.store.roll_back(&by(), &id, to, false, None).unwrap().shares[0].release.clone();
     assert_eq!(back(None), b);
     assert_eq!(back(Some(&c)), c);
     assert_eq!(back(Some(&b)), b);
@@ -92,7 +122,7 @@ fn a_half_that_had_most_stays_first() {
         assert_eq!(half.shares.iter().map(|it| &it.release).collect::<Vec<_>>(), [&b, &a]);
     }
     activate(&b, 100);
-    assert_eq!(it.store.roll_back(&by(), &id, None, None).unwrap().shares[0].release, a);
+    assert_eq!(it.store.roll_back(&by(), &id, None, false, None).unwrap().shares[0].release, a);
 }
 
 #[test]
@@ -188,7 +218,7 @@ fn the_oldest_releases_leave_but_none_that_may_be_needed() {
     let (_three, four) = (make("three"), make("four"));
     let left = it.store.releases(&id, None, 10).unwrap().into_iter().map(|it| it.id);
     assert_eq!(left.collect::<Vec<_>>(), [four, two, one.clone()]);
-    assert_eq!(it.store.roll_back(&by(), &id, None, None).unwrap().shares[0].release, one);
+    assert_eq!(it.store.roll_back(&by(), &id, None, false, None).unwrap().shares[0].release, one);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The last step: the release becomes active, and is served, or what was before is again.
 
 use anyhow::{Result, anyhow};
-use dayfly_api::{Activate, Activation, AppId, Ask, ClientError, Code, Release};
+use dayfly_api::{
+    Activate, Activation, AppId, AppName, Ask, ClientError, Code, NewPreview, Preview, PreviewName,
+    Release,
+};
 use dayfly_host::printable;
 
 use super::Deploy;
@@ -26,12 +29,44 @@ impl Deploy {
                 report::note("Accepted", described(ask));
             }
         }
-        let activate =
-            Activate { release: release.id.clone(), percent: self.percent, accept: self.accept };
+        let activate = Activate {
+            release: release.id.clone(),
+            percent: self.percent,
+            accept: self.accept,
+            health_path: self.health_path.clone(),
+        };
         let active = session.client.activate(app, &activate, Some(before.generation));
         let active = active.map_err(|error| refused(error, app))?;
         rollout::take_effect(session, app, active, before, self.timeout)
     }
+}
+
+impl Deploy {
+    /// Shows a release by a preview, and waits until that is served.
+    pub(super) fn show(
+        &self,
+        session: &Session,
+        app: &AppId,
+        release: &Release,
+        name: &PreviewName,
+    ) -> Result<Preview> {
+        let new = NewPreview {
+            release: release.id.clone(),
+            accept: self.accept,
+            expires_in_seconds: Some(self.expires.as_secs()),
+            health_path: self.health_path.clone(),
+        };
+        let made = session.client.make_preview(app, name, &new);
+        let mut preview = made.map_err(|error| refused(error, app))?;
+        let own = AppId { tenant: app.tenant.clone(), app: own_name(app, name)? };
+        preview.active = rollout::served(session, &own, preview.active, self.timeout)?;
+        Ok(preview)
+    }
+}
+
+/// What a preview is called as an app, which it is to the platform.
+fn own_name(app: &AppId, name: &PreviewName) -> Result<AppName> {
+    Ok(format!("{name}--{}", app.app).parse()?)
 }
 
 /// Why a release did not become active; what it asks for is listed.

@@ -351,6 +351,12 @@ async fn doctor() {
           --json
               Print the facts as JSON
 
+          --state-dir <DIR>
+              The platform's folder: records, packages, what apps keep [default: `platform` in the
+              user's data folder]
+
+              [env: DAYFLY_STATE_DIR=]
+
           --engine <MODE>
               How code is made: `auto` (cached, else compiled; `up` answers by `baseline` until large
               components are), `jit` (compiled, nothing kept), `aot` (compiled ahead and kept),

@@ -85,7 +85,7 @@ impl Served {
         let part = |(id, percent, app): &(&str, u32, Option<&App>)| {
             let state = self.state.path().join(name);
             let release = app.map(|app| release(app, &state, former.as_deref()));
-            Part { id: (*id).into(), percent: *percent, release }
+            Part { id: (*id).into(), percent: *percent, release, health_path: None }
         };
         let releases = releases.iter().map(part).collect();
         let rollout = Rollout { hosts: vec![host(name)], releases, preload: true };

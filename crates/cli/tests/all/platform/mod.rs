@@ -1,17 +1,22 @@
 //! A platform and its command line, all of them real processes: who is logged in deploys, and clients of
 //! the apps see what comes of that.
 
+mod acme;
 mod bombs;
+mod certificates;
 mod clock;
 mod crowd;
 mod deploy;
 mod fair;
 mod full;
+mod handover;
+mod health;
 mod killed;
 mod labels;
 mod login;
 mod logs;
 mod operator;
+mod previews;
 mod quotas;
 mod settings;
 mod usage;
@@ -143,6 +148,12 @@ impl Platform {
         let text = self.text("/env").await;
         let number = text.lines().find_map(|line| line.strip_prefix("RELEASE="));
         number.unwrap_or_else(|| panic!("no release in {text}")).to_owned()
+    }
+
+    /// Where it speaks TLS.
+    async fn tls(&self) -> String {
+        let line = self.server.stdout().containing("https://").await;
+        line.split_once("https://").unwrap().1.to_owned()
     }
 
     async fn stop(self) {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,13 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, TcpKeepalive, Type};
 
-use super::{ListenAddr, ListenError, LocalAddr};
+use super::{Entrance, ListenAddr, ListenError, LocalAddr};
 
 /// An address that is listened on.
 pub(crate) struct Bound {
+    pub(crate) entrance: Entrance,
     pub(crate) local: LocalAddr,
-    /// One socket a worker.
+    /// One socket a worker, or as many as there are.
     pub(crate) sockets: Vec<Listening>,
     /// Removes the socket's file at the end.
     pub(crate) file: Option<SocketFile>,
@@ -32,13 +34,56 @@ pub(crate) enum Listening {
     Unix(std::os::unix::net::UnixListener),
 }
 
+impl Bound {
+    /// An address that another process has listened on.
+    pub(crate) fn of_handed(entrance: Entrance, sockets: Vec<OwnedFd>) -> io::Result<Self> {
+        let sockets: Vec<_> = sockets.into_iter().map(socket2::Socket::from).collect();
+        let odd = || io::Error::other("it is no listening socket of TCP or of Unix");
+        let local = sockets.first().ok_or_else(odd)?.local_addr()?;
+        for socket in &sockets {
+            if !socket.is_listener()? {
+                return Err(odd());
+            }
+            socket.set_nonblocking(true)?;
+        }
+        if let Some(addr) = local.as_socket() {
+            sockets.iter().try_for_each(|socket| tune(SockRef::from(socket)))?;
+            let sockets = sockets.into_iter().map(|it| Listening::Tcp(it.into())).collect();
+            return Ok(Self { entrance, local: LocalAddr::Tcp(addr), sockets, file: None });
+        }
+        let path = local.as_pathname().ok_or_else(odd)?;
+        let local = LocalAddr::Unix(Arc::from(path));
+        let sockets = sockets.into_iter().map(|it| Listening::Unix(it.into())).collect();
+        Ok(Self { entrance, local, sockets, file: None })
+    }
+}
+
+impl Listening {
+    /// The same socket by another descriptor.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_clone().map(OwnedFd::from),
+            Self::Unix(unix) => unix.try_clone().map(OwnedFd::from),
+        }
+    }
+
+    /// The same as a listener.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(tcp) => Self::Tcp(tcp.try_clone()?),
+            Self::Unix(unix) => Self::Unix(unix.try_clone()?),
+        })
+    }
+}
+
 /// Listens on all addresses, with a socket for each worker.
 pub(crate) fn bind(
     addrs: &[ListenAddr],
+    entrance: Entrance,
     workers: usize,
     backlog: u32,
 ) -> Result<Vec<Bound>, ListenError> {
-    let binder = Binder { workers, backlog: i32::try_from(backlog).unwrap_or(i32::MAX) };
+    let binder = Binder { entrance, workers, backlog: i32::try_from(backlog).unwrap_or(i32::MAX) };
     let mut bound = Vec::new();
     for addr in addrs {
         match addr {
@@ -48,10 +93,11 @@ pub(crate) fn bind(
             ListenAddr::Unix { path, mode } => bound.push(binder.unix(path, *mode)?),
         }
     }
-    if bound.is_empty() { Err(ListenError::Nothing) } else { Ok(bound) }
+    Ok(bound)
 }
 
 struct Binder {
+    entrance: Entrance,
     workers: usize,
     backlog: i32,
 }
@@ -105,7 +151,7 @@ impl Binder {
             socket.listen(self.backlog).map_err(failed)?;
         }
         let sockets = sockets.into_iter().map(|socket| Listening::Tcp(socket.into())).collect();
-        Ok(Bound { local: LocalAddr::Tcp(local), sockets, file: None })
+        Ok(Bound { entrance: self.entrance, local: LocalAddr::Tcp(local), sockets, file: None })
     }
 
     /// Adds the sockets of the other workers.
@@ -160,7 +206,8 @@ impl Binder {
             sockets.push(Listening::Unix(socket.try_clone().map_err(failed)?.into()));
         }
         sockets.push(Listening::Unix(socket.into()));
-        Ok(Bound { local: LocalAddr::Unix(Arc::from(path)), sockets, file: Some(file) })
+        let local = LocalAddr::Unix(Arc::from(path));
+        Ok(Bound { entrance: self.entrance, local, sockets, file: Some(file) })
     }
 }
 

@@ -4,7 +4,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::files::{Stamp, certified_key};
@@ -28,7 +27,7 @@ impl Reload {
         Ok(Self { config, provider, current, stamp, failures: 0 })
     }
 
-    pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
+    pub(super) fn current(&self) -> Arc<Current> {
         self.current.clone()
     }
 
@@ -72,10 +71,10 @@ impl Reload {
 
 /// The certificate in use; read once a handshake.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+pub(super) struct Current(RwLock<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+impl Current {
+    pub(super) fn get(&self) -> Arc<CertifiedKey> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

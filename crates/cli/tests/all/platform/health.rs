@@ -1,0 +1,43 @@
+//! A release that is looked at before it has any traffic.
+
+use std::time::{Duration, Instant};
+
+use super::{Platform, numbered};
+
+#[tokio::test]
+async fn only_a_healthy_release_gets_traffic() {
+    let platform = Platform::start().await;
+    let healthy = ["--health-path", "/status?code=204"];
+    platform.deploy(&numbered(1, "", ""), &healthy).await.with(0);
+    assert_eq!(platform.release().await, "1");
+    // While one is looked at, the former one answers, and other apps come.
+    let sick = ["--health-path", "/status?code=500"];
+    let app = numbered(2, "", "");
+    let refused = async { (platform.deploy(&app, &sick).await, Instant::now()) };
+    let others = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let other = platform.deploy(&numbered(9, "", ""), &["--app", "other"]).await;
+        other.with(0);
+        let (there, began) = (Instant::now(), Instant::now());
+        while began.elapsed() < Duration::from_secs(10) {
+            assert_eq!(platform.release().await, "1");
+        }
+        there
+    };
+    let ((refused, ended), there) = tokio::join!(refused, others);
+    assert!(there < ended, "it waited for another app");
+    let said = refused.with(1);
+    for word in ["is not healthy", "`/status?code=500` answers 500", "was rolled back"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert_eq!(platform.release().await, "1");
+    // What did not do is nothing to go back to.
+    let said = platform.dayfly(&["rollback", "test"]).ends().await.with(1);
+    assert!(said.contains("no release that was active before"), "{said}");
+    platform.deploy(&numbered(3, "", ""), &healthy).await.with(0);
+    platform.done(&["rollback", "test"]).await;
+    assert_eq!(platform.release().await, "1");
+    let said = platform.deploy(&app, &["--health-path", "no path"]).await.with(1);
+    assert!(said.contains("a path begins with `/`"), "{said}");
+    platform.stop().await;
+}

@@ -21,14 +21,21 @@ impl UsedStore for Store {
         Ok(read?)
     }
 
-    fn keep_used(&self, all: &[(TenantId, Used)]) -> Result<(), StoreFailure> {
+    fn add_used(&self, all: &[(TenantId, Used)]) -> Result<(), StoreFailure> {
         let written = self.write(|db| {
-            let mut keep = db.prepare_cached(
-                "INSERT OR REPLACE INTO used (tenant, month, cpu_us, day, log_bytes)
-                 SELECT id, ?2, ?3, ?4, ?5 FROM tenants WHERE name = ?1",
+            let mut add = db.prepare_cached(
+                "INSERT INTO used (tenant, month, cpu_us, day, log_bytes)
+                 SELECT id, ?2, ?3, ?4, ?5 FROM tenants WHERE name = ?1
+                 ON CONFLICT (tenant) DO UPDATE SET
+                   cpu_us = CASE WHEN excluded.month > month THEN excluded.cpu_us
+                            ELSE cpu_us + excluded.cpu_us * (excluded.month = month) END,
+                   month = max(month, excluded.month),
+                   log_bytes = CASE WHEN excluded.day > day THEN excluded.log_bytes
+                               ELSE log_bytes + excluded.log_bytes * (excluded.day = day) END,
+                   day = max(day, excluded.day)",
             )?;
             for (tenant, Used { month, cpu_us, day, log_bytes }) in all {
-                keep.execute(params![tenant.as_str(), month, cpu_us, day, log_bytes])?;
+                add.execute(params![tenant.as_str(), month, cpu_us, day, log_bytes])?;
             }
             Ok(())
         });

@@ -103,19 +103,19 @@ impl Accounts {
             .iter()
             .map(|(tenant, entry)| (tenant.clone(), entry.account.used(), entry.kept))
             .filter(|(_, used, kept)| used != kept)
-            .map(|(tenant, used, _)| (tenant, used))
             .collect();
         if changed.is_empty() {
             return;
         }
-        if let Err(error) = store.keep_used(&changed) {
+        let more = changed.iter().map(|(tenant, used, kept)| (tenant.clone(), used.since(kept)));
+        if let Err(error) = store.add_used(&more.collect::<Vec<_>>()) {
             // It is tried again with what comes meanwhile.
             let error = anyhow::Error::from(error);
             tracing::warn!("what tenants have taken cannot be kept: {error:#}");
             return;
         }
         let mut all = self.all();
-        for (tenant, used) in changed {
+        for (tenant, used, _) in changed {
             if let Some(entry) = all.get_mut(&tenant) {
                 entry.kept = used;
             }

@@ -54,11 +54,12 @@ pub trait UsedStore: Send + Sync {
     /// If the store fails.
     fn used(&self, tenant: &TenantId) -> Result<Used, StoreFailure>;
 
-    /// Keeps what tenants have taken by now, all of it or nothing; one that is not there is passed over.
+    /// Adds what tenants have taken [since](Used::since) it was kept last, all of it or nothing; one that is
+    /// not there is passed over. It is added because nodes that follow one another count at the same time.
     ///
     /// # Errors
     /// If the store fails.
-    fn keep_used(&self, all: &[(TenantId, Used)]) -> Result<(), StoreFailure>;
+    fn add_used(&self, all: &[(TenantId, Used)]) -> Result<(), StoreFailure>;
 }
 
 /// Where files of releases lie.

@@ -107,6 +107,21 @@ pub struct Used {
     pub log_bytes: u64,
 }
 
+impl Used {
+    /// What was taken between an earlier time and this one; of a month or a day that began since, all of
+    /// it.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let cpu_us = if self.month == earlier.month { earlier.cpu_us } else { 0 };
+        let log_bytes = if self.day == earlier.day { earlier.log_bytes } else { 0 };
+        Self {
+            cpu_us: self.cpu_us.saturating_sub(cpu_us),
+            log_bytes: self.log_bytes.saturating_sub(log_bytes),
+            ..*self
+        }
+    }
+}
+
 impl Quotas {
     /// The weight of a tenant of whom nothing else was said.
     pub const WEIGHT: u32 = 100;

@@ -1,6 +1,6 @@
 //! Tenants, tokens, and the log of changes.
 
-use dayfly_model::platform::{Quotas, Used, UsedStore as _};
+use dayfly_model::platform::{Quotas, TenantId, Used, UsedStore as _};
 use dayfly_store::{StoreError, TokenScope, TokenText};
 
 use crate::{Fixture, app, by, open, tenant};
@@ -133,11 +133,22 @@ fn what_a_tenant_took_is_kept_until_it_goes() {
     let it = Fixture::new();
     let used = |cpu_us| Used { month: 682, cpu_us, day: 20_787, log_bytes: 5 };
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), Used::default());
-    it.store.keep_used(&[(tenant("acme"), used(7)), (tenant("nobody"), used(1))]).unwrap();
-    it.store.keep_used(&[(tenant("acme"), used(1 << 47)), (tenant("other"), used(2))]).unwrap();
+    let add = |all: &[(TenantId, Used)]| it.store.add_used(all).unwrap();
+    add(&[(tenant("acme"), used(7)), (tenant("nobody"), used(1))]);
+    add(&[(tenant("acme"), used(1 << 47)), (tenant("other"), used(2))]);
     let again = open(&it.folder.path().join("state"));
-    assert_eq!(again.used(&tenant("acme")).unwrap(), used(1 << 47));
+    let both = Used { log_bytes: 10, ..used((1 << 47) + 7) };
+    assert_eq!(again.used(&tenant("acme")).unwrap(), both);
     assert_eq!(again.used(&tenant("nobody")).unwrap(), Used::default());
+    // A month begins anew, and a day; what comes of a former one after that is not of this one.
+    let next = Used { month: 683, day: 20_788, ..used(3) };
+    assert_eq!(next.since(&both), next);
+    add(&[(tenant("acme"), next)]);
+    add(&[(tenant("acme"), used(9))]);
+    assert_eq!(it.store.used(&tenant("acme")).unwrap(), next);
+    let later = Used { cpu_us: 5, log_bytes: 6, ..next };
+    add(&[(tenant("acme"), later.since(&next))]);
+    assert_eq!(it.store.used(&tenant("acme")).unwrap(), later);
     // One of the same name that comes later has taken nothing.
     it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
     it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), false).unwrap();

@@ -140,7 +140,7 @@ impl Default for Quotas {
             memory_bytes: 1 << 30,
             cpu_ms: 60_000,
             cpu_month_seconds: 1_000_000,
-            requests_per_second: 5_000,
+            requests_per_second: 50_000,
             concurrency: 512,
             outbound_per_second: 1_000,
             log_day_bytes: 1 << 30,

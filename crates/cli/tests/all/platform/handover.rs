@@ -184,10 +184,16 @@ async fn an_event_is_one_process_s_alone() {
     let app =
         numbered(1, "", triggers).file("cron.wasm", dayfly_testing::Guest::bytes("rust-cron"));
     platform.deploy(&app, &[]).await.with(0);
-    let path = platform.server.state("apps/1/logs/cron_stdout.txt");
+    let path = platform.server.state("apps/1/log/0000000001.jsonl");
     let due = || -> Vec<u64> {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        text.lines().map(|line| line.strip_prefix("due ").unwrap().parse().unwrap()).collect()
+        let lines =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let due = lines.filter_map(|line| {
+            let due = line["text"].as_str()?.strip_prefix("due ")?;
+            Some(due.trim().parse().unwrap())
+        });
+        due.collect()
     };
     let until = async |count: usize| {
         let since = Instant::now();

@@ -79,12 +79,12 @@ impl Platform {
     }
 
     async fn start_logged_out() -> Self {
-        Self::serve(Addresses::any().of(dayfly())).await
+        Self::serve(anywhere(dayfly())).await
     }
 
     /// The same with further flags of `serve`.
     async fn start_serving(dayfly: Dayfly, flags: &[&str]) -> Self {
-        Self::serve_with(Addresses::any().of(dayfly), flags).await.logged_in().await
+        Self::serve_with(anywhere(dayfly), flags).await.logged_in().await
     }
 
     async fn serve(dayfly: Dayfly) -> Self {
@@ -161,18 +161,18 @@ impl Platform {
     }
 }
 
-/// Where a platform listens.
+/// A platform whose admin API is wherever there is room.
+fn anywhere(dayfly: Dayfly) -> Dayfly {
+    dayfly.env("DAYFLY_ADMIN_LISTEN", "127.0.0.1:0")
+}
+
+/// Where a platform listens that lasts longer than its processes.
 struct Addresses {
     apps: String,
     admin: String,
 }
 
 impl Addresses {
-    /// Whatever is free each time.
-    fn any() -> Self {
-        Self { apps: "127.0.0.1:0".to_owned(), admin: "127.0.0.1:0".to_owned() }
-    }
-
     /// Ports that are free now, which a process that is started again finds again.
     fn free() -> Self {
         let free = || {

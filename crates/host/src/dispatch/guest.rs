@@ -244,6 +244,8 @@ async fn first_answer(
         {
             guest = None;
             ended?;
+            // What it said is there; polled, it would not be if the task has used up tokio's budget.
+            return Poll::Ready(answer.try_recv().unwrap_or(Err(Failure::NoResponse)));
         }
         if !closed {
             match Pin::new(&mut answer).poll(cx) {
@@ -253,7 +255,7 @@ async fn first_answer(
             }
         }
         // Without a way to answer, a guest that still runs may yet say why by how it ends.
-        if guest.is_none() { Poll::Ready(Err(Failure::NoResponse)) } else { Poll::Pending }
+        Poll::Pending
     })
     .await?;
     Ok((response, guest))

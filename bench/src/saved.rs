@@ -30,7 +30,7 @@ const TEMPLATES: [(&str, &str, &str); 10] = [
 const SAVES: usize = 11;
 
 /// How long a build may take.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Measures, and writes `saved.md`. Templates whose tools are not installed are left out.
 pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<()> {

@@ -3,8 +3,10 @@
 
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tempfile::NamedTempFile;
 
 use crate::{BUSY, Result, StoreError};
@@ -24,7 +26,7 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
     let mut connection = Connection::open(file)?;
     connection.busy_timeout(BUSY)?;
     // What is acknowledged survives a power cut; readers and a writer go on beside each other.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -32,6 +34,23 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection, file)?;
     Ok(connection)
+}
+
+/// Has the database write ahead. Where several processes ask for that of a new one at once, SQLite does not
+/// wait by itself.
+fn write_ahead(connection: &Connection) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begin.elapsed() < BUSY =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// Makes the file, unless it is there. SQLite would make it as the umask has it, and gives its log and

@@ -29,9 +29,6 @@ const CHECK: Duration = Duration::from_secs(2);
 /// After how long something is sent though there is nothing to say.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// How long a client may take nothing; and how long again, until its connection is cut.
-const SLOW: Duration = Duration::from_secs(10);
-
 /// How long one goes on at most.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
@@ -87,12 +84,12 @@ async fn go_on(
     sender: mpsc::Sender<Bytes>,
     end: Arc<End>,
 ) {
-    let hangup = stream.hangup.clone();
+    let (hangup, patience) = (stream.hangup.clone(), shared.config.follower_patience);
     let ended = stream.send_all(&shared, lines, &sender).await;
     let Some((notice, detail)) = ended else { return };
     let _ = end.last.set(line(&LogEvent::Notice(LogNotice { notice, detail: detail.to_owned() })));
     drop(sender);
-    if timeout(SLOW, end.gone.notified()).await.is_err() {
+    if timeout(patience, end.gone.notified()).await.is_err() {
         hangup.0.notify_one();
     }
 }
@@ -117,7 +114,8 @@ impl Stream {
                 piece.push(b'\n');
             }
             if !piece.is_empty() {
-                match timeout(SLOW, sender.send(piece.into())).await {
+                let patience = shared.config.follower_patience;
+                match timeout(patience, sender.send(piece.into())).await {
                     Ok(Ok(())) => said = Instant::now(),
                     Ok(Err(_)) => return None,
                     Err(_) => return Some((Notice::Slow, "too little was taken for too long")),

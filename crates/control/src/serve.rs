@@ -50,6 +50,8 @@ pub struct ControlConfig {
     pub workers: usize,
     /// Where certificates are ordered, if anywhere.
     pub acme: Option<AcmeConfig>,
+    /// How long who follows a log may take nothing; and how long again, until the connection is cut.
+    pub follower_patience: Duration,
 }
 
 /// The control plane cannot be started.

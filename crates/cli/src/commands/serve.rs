@@ -133,6 +133,9 @@ enum Role {
     Control,
 }
 
+/// How long who follows a log may take nothing.
+const FOLLOWER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The stack of every guest, so that an interpreter's fits.
 const STACK_BYTES: u64 = 8 << 20;
 
@@ -199,6 +202,7 @@ impl Serve {
             reached_by: reached_by.and_then(reached),
             workers: self.workers,
             acme: self.acme(),
+            follower_patience: FOLLOWER_PATIENCE,
         };
         let workers = Workers {
             program: std::env::current_exe().context("failed to find this program")?,

@@ -13,7 +13,7 @@ use dayfly_api::{
 use dayfly_store::AppLog;
 use http::Method;
 
-use crate::{Platform, app, tenant};
+use crate::{PATIENCE, Platform, app, tenant};
 
 fn line(component: &str, text: &str) -> LogLine {
     LogLine {
@@ -140,10 +140,10 @@ fn who_follows_an_app_that_goes_is_told_and_so_is_one_too_many() {
 }
 
 /// Asks to follow by a connection that nobody reads yet.
-fn silent(platform: &Platform) -> TcpStream {
+fn silent(platform: &Platform, component: &str) -> TcpStream {
     let mut stream = TcpStream::connect(platform.address).unwrap();
     let head = format!(
-        "GET /v1/tenants/acme/apps/shop/logs?follow=true&limit=0 HTTP/1.1\r\nhost: x\r\n\
+        "GET /v1/tenants/acme/apps/shop/logs?follow=true&limit=0{component} HTTP/1.1\r\nhost: x\r\n\
          authorization: Bearer {}\r\n\r\n",
         platform.operator
     );
@@ -151,19 +151,36 @@ fn silent(platform: &Platform) -> TcpStream {
     stream
 }
 
+/// One that has nothing to take, if there is a place for it.
+fn patient(platform: &Platform) -> Option<TcpStream> {
+    let mut stream = silent(platform, "&component=none");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    (&status == b"HTTP/1.1 200").then_some(stream)
+}
+
 #[test]
 fn whoever_takes_too_little_is_told_and_let_go() {
     let platform = Platform::new();
     let log = log(&platform);
     log.append(&line("api", "before")).unwrap();
-    let (mut told, mut cut) = (silent(&platform), silent(&platform));
+    let (mut told, mut cut) = (silent(&platform, ""), silent(&platform, ""));
     thread::sleep(Duration::from_millis(500));
+    let mut patients: Vec<_> = (0..6).map(|_| patient(&platform).unwrap()).collect();
+    assert!(patient(&platform).is_none(), "there are eight places");
     // More than the sockets hold.
     let text = "x".repeat(16 << 10);
     for _ in 0..1500 {
         log.append(&line("api", &text)).unwrap();
     }
-    thread::sleep(Duration::from_secs(16));
+    // Both are let go when there are places for two others.
+    let since = Instant::now();
+    while patients.len() < 8 {
+        assert!(since.elapsed() < SOON, "they keep their places");
+        patients.extend(patient(&platform));
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(since.elapsed() > PATIENCE / 2, "{:?}", since.elapsed());
     told.set_read_timeout(Some(SOON)).unwrap();
     let mut read = String::new();
     let mut piece = vec![0; 1 << 20];
@@ -174,7 +191,7 @@ fn whoever_takes_too_little_is_told_and_let_go() {
     }
     assert!(read.contains(r#"{"notice":"slow""#), "it is not told");
     // One that reads nothing even then is cut off.
-    thread::sleep(Duration::from_secs(12));
+    thread::sleep(PATIENCE * 2);
     cut.set_read_timeout(Some(SOON)).unwrap();
     let mut whole = Vec::new();
     // What the sockets hold is read; then there is an end, in whichever form.

@@ -11,6 +11,7 @@ mod usage;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_api::{
@@ -50,6 +51,9 @@ impl Preparer for Layers {
     }
 }
 
+/// How long followers of logs may take nothing.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 impl Platform {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -63,6 +67,7 @@ impl Platform {
             reached_by: Some(("https".to_owned(), None)),
             workers: 1,
             acme: None,
+            follower_patience: PATIENCE,
         };
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -19,8 +19,8 @@ use crate::names::Names;
 use crate::rdbms::bounds::Bounds;
 use crate::refusals::{Refusal, Refusals};
 use crate::sqlite::UndefinedDatabase;
-use crate::wasi::day::DayLimited;
-use crate::wasi::rate::RateLimited;
+use crate::wasi::limited::Limited;
+use crate::wasi::rate::Rate;
 use crate::wasi::stdio::LogSink;
 use crate::{
     blobstore, http, key_value, llm, messaging, mqtt, mysql, postgres, redis, sqlite, tls,
@@ -285,8 +285,8 @@ fn logged(
     account: Option<&Arc<Account>>,
 ) -> Arc<dyn LogSink> {
     let log = match account {
-        Some(account) => Arc::new(DayLimited::new(log, account.clone())),
+        Some(account) => Arc::new(Limited::new(log, account.clone())),
         None => log,
     };
-    Arc::new(RateLimited::new(log, component.limits.log_rate_bytes))
+    Arc::new(Limited::new(log, Rate::new(component.limits.log_rate_bytes)))
 }

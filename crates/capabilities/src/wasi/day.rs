@@ -4,59 +4,21 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::lines::{Level, LogSink, OutputKind};
+use super::limited::LogBudget;
 use crate::account::{Account, Room};
 
-/// A log that takes what its tenant may log.
-pub struct DayLimited {
-    sink: Arc<dyn LogSink>,
-    account: Arc<Account>,
-}
-
-impl DayLimited {
-    /// The same log, on a tenant's account.
-    pub fn new(sink: Arc<dyn LogSink>, account: Arc<Account>) -> Self {
-        Self { sink, account }
-    }
-
-    /// Whether so many bytes may be logged; the first that may not are told of.
-    fn admits(&self, kind: OutputKind, bytes: usize) -> bool {
+/// What a tenant may log in a day: the account's.
+impl LogBudget for Arc<Account> {
+    fn take(&self, bytes: usize) -> (bool, Option<String>) {
         // With the end of the line.
-        match self.account.log(bytes as u64 + 1, SystemTime::now()) {
-            Room::Yes => true,
-            Room::No => false,
+        match self.log(bytes as u64 + 1, SystemTime::now()) {
+            Room::Yes => (true, None),
+            Room::No => (false, None),
             Room::Ended => {
                 let said = "[the tenant's quota `log_day_bytes` is used up: the rest of the day (UTC) \
                             is dropped]";
-                self.sink.line(kind, said);
-                false
+                (false, Some(said.to_owned()))
             }
-        }
-    }
-}
-
-impl LogSink for DayLimited {
-    fn line(&self, kind: OutputKind, line: &str) {
-        if self.admits(kind, line.len()) {
-            self.sink.line(kind, line);
-        }
-    }
-
-    fn message(&self, level: Level, context: &str, message: &str) {
-        if self.admits(OutputKind::Stderr, context.len() + message.len()) {
-            self.sink.message(level, context, message);
-        }
-    }
-
-    fn host(&self, line: &str) {
-        if self.admits(OutputKind::Stderr, line.len()) {
-            self.sink.host(line);
-        }
-    }
-
-    fn failure(&self, level: Level, line: &str) {
-        if self.admits(OutputKind::Stderr, line.len()) {
-            self.sink.failure(level, line);
         }
     }
 }
@@ -68,6 +30,8 @@ mod tests {
     use dayfly_model::platform::Quotas;
 
     use super::*;
+    use crate::wasi::limited::Limited;
+    use crate::wasi::lines::{Level, LogSink, OutputKind};
 
     #[derive(Default)]
     struct Recorder(Mutex<Vec<String>>);
@@ -83,7 +47,7 @@ mod tests {
         let quotas = Quotas { log_day_bytes: 20, ..Quotas::default() };
         let account = Account::new("acme", &quotas);
         let recorder = Arc::new(Recorder::default());
-        let logs = [(); 2].map(|()| DayLimited::new(recorder.clone(), account.clone()));
+        let logs = [(); 2].map(|()| Limited::new(recorder.clone(), account.clone()));
         for log in &logs {
             log.line(OutputKind::Stdout, "0123456");
         }

@@ -3,9 +3,10 @@
 
 mod bounded;
 pub(crate) mod bounded_files;
-pub(crate) mod day;
+mod day;
 mod files;
 mod host;
+pub(crate) mod limited;
 mod lines;
 mod lookup;
 pub(crate) mod open;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::AsyncStdinStream;
 
-pub use super::day::DayLimited;
+pub use super::limited::{Limited, LogBudget};
 pub use super::lines::{Level, LogSink, OutputKind};
 use super::lines::{LineStream, LogBound};
 pub use super::pipe::{PipeReader, PipeWriter, pipe};

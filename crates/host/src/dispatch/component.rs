@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dayfly_capabilities::wasi::stdio::{DayLimited, LogSink};
+use dayfly_capabilities::wasi::stdio::{Limited, LogSink};
 use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
@@ -197,7 +197,7 @@ impl ComponentHost {
     ) -> Self {
         let log = image.log.clone();
         let told: Arc<dyn LogSink> = match &shared.backends.account {
-            Some(account) => Arc::new(DayLimited::new(log, account.clone())),
+            Some(account) => Arc::new(Limited::new(log, account.clone())),
             None => log,
         };
         let Bounds { limits, admission, max_wait, descriptors } = bounds;

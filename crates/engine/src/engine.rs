@@ -23,6 +23,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
+    /// Whether nobody waits for its code: nothing stands in for what takes long to make.
+    in_full: bool,
 }
 
 /// With fewer there is no use in serving.
@@ -80,7 +82,7 @@ impl Engine {
             loaded: Mutex::default(),
             baseline: OnceLock::new(),
         };
-        Ok(Engine { inner: Arc::new(inner) })
+        Ok(Engine { inner: Arc::new(inner), in_full: false })
     }
 
     /// What it was built from.
@@ -91,6 +93,17 @@ impl Engine {
     /// How it makes code.
     pub fn mode(&self) -> Mode {
         self.inner.config.mode
+    }
+
+    /// The same engine, for work that nobody waits for: it has no [`Engine::baseline`], and code that
+    /// another is about to make is waited for.
+    pub fn in_full(&self) -> Engine {
+        Engine { in_full: true, ..self.clone() }
+    }
+
+    /// Whether other code can stand in for what takes long to make.
+    fn need_not_wait(&self) -> bool {
+        self.mode() == Mode::Auto && !self.in_full
     }
 
     /// The artifact cache, or why it cannot be used; `None` where none is wanted.
@@ -159,12 +172,13 @@ impl Engine {
 
     /// The engine whose code can answer until this one's is compiled, some six times sooner: with
     /// [`Mode::Auto`] it compiles by [`Mode::Baseline`] and keeps nothing. It cannot compile every
-    /// component; and there is none where address space is too limited for as many instances.
+    /// component; and there is none where address space is too limited for as many instances, nor of
+    /// an engine that makes all [in full](Engine::in_full).
     ///
     /// # Errors
     /// As [`Engine::wasmtime`].
     pub fn baseline(&self, flavour: Flavour) -> Result<Option<&Engine>, EngineError> {
-        if self.mode() != Mode::Auto {
+        if !self.need_not_wait() {
             return Ok(None);
         }
         let baseline = match self.inner.baseline.get() {

@@ -318,6 +318,34 @@ async fn a_changed_file_is_loaded_at_the_next_start() {
     server.stop().await;
 }
 
+/// What the first answer of an empty cache is made by is compiled in full behind it, and that is what
+/// every later app of the language shares.
+#[tokio::test]
+async fn the_next_app_of_a_language_compiles_nothing() {
+    let cache = tempfile::tempdir().unwrap();
+    let up = async |app: &App| {
+        with_interpreters()
+            .env("DAYFLY_CACHE_DIR", cache.path())
+            .env("DAYFLY_ENGINE", "auto")
+            .env("DAYFLY_LOG", "info,dayfly_host=debug")
+            .up(app.folder())
+            .await
+    };
+    let app = javascript();
+    let server = up(&app).await;
+    assert_eq!(text(&server, "/count").await, "1");
+    let told = server.stderr().containing("loaded component").await;
+    assert!(told.contains("origin=Compiled"), "{told}");
+    server.stderr().containing("compiled in full").await;
+    server.stop().await;
+    let app = app.file("app.js", JAVASCRIPT.replace("let count = 0", "let count = 41"));
+    let server = up(&app).await;
+    assert_eq!(text(&server, "/count").await, "42");
+    let told = server.stderr().containing("loaded component").await;
+    assert!(told.contains("origin=Cached"), "{told}");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_loaded_is_told_with_its_place() {
     for (file, script, problem) in [

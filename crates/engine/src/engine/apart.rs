@@ -3,9 +3,9 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, TryLockError, Weak};
 
-use super::{Engine, lock};
+use super::{Engine, Slot, lock};
 use crate::cache::{self, ArtifactKey};
 use crate::code::CodeInner;
 use crate::image::{self, Image, Split};
@@ -30,8 +30,20 @@ impl Engine {
     /// Whether a base need not be compiled.
     fn base_at_hand(&self, flavour: Flavour, digest: Digest) -> Result<bool, EngineError> {
         let slot = self.slot(digest, flavour.is_counted());
-        let slot = lock(&slot);
+        let Some(slot) = self.lock_in_time(&slot) else { return Ok(false) };
         Ok(slot.strong_count() > 0 || self.find_whole(flavour, digest)?.is_some())
+    }
+
+    /// The lock of a base, or `None` while another makes it and this one need not wait for that.
+    fn lock_in_time<'a>(&self, slot: &'a Slot) -> Option<MutexGuard<'a, Weak<CodeInner>>> {
+        if !self.need_not_wait() {
+            return Some(lock(slot));
+        }
+        match slot.try_lock() {
+            Ok(slot) => Some(slot),
+            Err(TryLockError::Poisoned(slot)) => Some(slot.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Code of a component in two parts: its base, which others may have made, and its image, which
@@ -111,7 +123,7 @@ impl Engine {
             .inspect_err(|error| tracing::warn!(artifact = %key, %error, "image cannot be used"));
         let Ok(image) = opened else { return Ok(None) };
         let slot = self.slot(image.base, flavour.is_counted());
-        let mut slot = lock(&slot);
+        let Some(mut slot) = self.lock_in_time(&slot) else { return Ok(None) };
         let base = match slot.upgrade() {
             Some(base) => base,
             None => match self.find_whole(flavour, image.base)? {

@@ -228,7 +228,7 @@ impl ComponentHost {
         let residency = &self.shared.resources.residency;
         let host = self.clone();
         let leave = residency.loads.acquire().await;
-        let found = on_thread(move || match host.find()? {
+        let found = on_thread(move || match host.find(host.engine())? {
             Found::Code(code, shape) => host.link(code, shape).map(Ok),
             Found::Uncompiled(prepared) => {
                 let weight = Weight::of(&prepared.wasm).map_err(|error| host.uncompiled(error))?;
@@ -252,9 +252,11 @@ impl ComponentHost {
         let host = self.clone();
         let began = Instant::now();
         let followed = on_thread(move || {
-            let resident = match host.find()? {
+            // In full, what it is frozen by too: that base is what the next app of its language shares.
+            let engine = host.engine().in_full();
+            let resident = match host.find(&engine)? {
                 Found::Code(code, shape) => host.link(code, shape),
-                Found::Uncompiled(prepared) => host.compile_in_full(&prepared),
+                Found::Uncompiled(prepared) => host.compile_in_full(&prepared, &engine),
             }?;
             let bytes = resident.bytes();
             // Here, because unmapping what is replaced takes time.
@@ -280,7 +282,7 @@ impl ComponentHost {
             return Ok(resident);
         }
         let began = Instant::now();
-        let loaded = self.find().and_then(|found| match found {
+        let loaded = self.find(self.engine()).and_then(|found| match found {
             Found::Code(code, shape) => self.link(code, shape),
             Found::Uncompiled(prepared) => self.compile(&prepared),
         });
@@ -315,17 +317,21 @@ impl ComponentHost {
         loaded
     }
 
+    fn engine(&self) -> &Engine {
+        &self.shared.resources.engine
+    }
+
     /// Looks for the code in the cache. A source that is as it was is not read again.
-    fn find(&self) -> Result<Found, ActivateError> {
+    fn find(&self, engine: &Engine) -> Result<Found, ActivateError> {
         let stamp = self.image.source.stamp().ok();
         if let Some(known) = stamp.and_then(|stamp| self.known(stamp))
-            && let Some(code) = self.cached(known.digest, known.flavour)?
+            && let Some(code) = self.cached(engine, known.digest, known.flavour)?
         {
             self.may_be_reused(known.shape)?;
             self.place.lock().known = Some(known);
             return Ok(Found::Code(code, known.shape));
         }
-        let prepared = self.image.source.prepare(&self.shared.resources.engine);
+        let prepared = self.image.source.prepare(engine);
         let prepared = prepared.map_err(ActivateError::Prepare)?;
         let shape = prepared.shape;
         if !serves_shape(shape) {
@@ -339,7 +345,7 @@ impl ComponentHost {
         let settled = stamp.filter(Stamp::is_settled);
         let known = settled.map(|stamp| Known { stamp, digest, flavour, shape });
         self.place.lock().known = known;
-        let code = self.cached(digest, flavour)?;
+        let code = self.cached(engine, digest, flavour)?;
         if let (Some(known), Some((cache, recipe))) = (known, self.notes()) {
             known.note(cache, &recipe);
         }
@@ -369,13 +375,17 @@ impl ComponentHost {
 
     /// Where what is known is noted, and by what it is found there.
     fn notes(&self) -> Option<(&ArtifactCache, Digest)> {
-        let cache = self.shared.resources.engine.cache()?.ok()?;
+        let cache = self.engine().cache()?.ok()?;
         Some((cache, self.image.source.recipe()?))
     }
 
-    fn cached(&self, digest: Digest, flavour: Flavour) -> Result<Option<Code>, ActivateError> {
-        let found = self.shared.resources.engine.load_cached(digest, flavour);
-        found.map_err(|error| self.uncompiled(error))
+    fn cached(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+        flavour: Flavour,
+    ) -> Result<Option<Code>, ActivateError> {
+        engine.load_cached(digest, flavour).map_err(|error| self.uncompiled(error))
     }
 
     fn uncompiled(&self, source: EngineError) -> ActivateError {
@@ -387,17 +397,20 @@ impl ComponentHost {
         let Prepared { wasm, shape } = prepared;
         if wasm.len() >= WORTH_A_BASELINE
             && let Ok(flavour) = Flavour::of(wasm)
-            && let Ok(Some(baseline)) =
-                self.shared.resources.engine.baseline(flavour.counted(self.is_counted()))
+            && let Ok(Some(baseline)) = self.engine().baseline(flavour.counted(self.is_counted()))
             && let Ok(code) = self.compile_by(baseline, wasm)
         {
             return self.link_by(code, *shape, baseline, &self.shared.resources.baseline_linkers);
         }
-        self.compile_in_full(prepared)
+        self.compile_in_full(prepared, self.engine())
     }
 
-    fn compile_in_full(&self, prepared: &Prepared) -> Result<Resident, ActivateError> {
-        let code = self.compile_by(&self.shared.resources.engine, &prepared.wasm);
+    fn compile_in_full(
+        &self,
+        prepared: &Prepared,
+        engine: &Engine,
+    ) -> Result<Resident, ActivateError> {
+        let code = self.compile_by(engine, &prepared.wasm);
         self.link(code.map_err(|error| self.uncompiled(error))?, prepared.shape)
     }
 
@@ -411,7 +424,7 @@ impl ComponentHost {
 
     /// Opens the grants and links the code.
     fn link(&self, code: Code, shape: HandlerShape) -> Result<Resident, ActivateError> {
-        self.link_by(code, shape, &self.shared.resources.engine, &self.shared.resources.linkers)
+        self.link_by(code, shape, self.engine(), &self.shared.resources.linkers)
     }
 
     fn link_by(
@@ -438,8 +451,7 @@ impl ComponentHost {
             ActivateError::Link { component: self.name().into(), reason: format!("{error:#}") }
         })?;
         Ok(Resident {
-            stands_in: engine.mode() == Mode::Baseline
-                && self.shared.resources.engine.mode() == Mode::Auto,
+            stands_in: engine.mode() == Mode::Baseline && self.engine().mode() == Mode::Auto,
             followed: AtomicBool::new(false),
             code,
             grants: Arc::new(grants),

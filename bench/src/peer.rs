@@ -1,5 +1,6 @@
 //! The servers that are measured, each a process of its own on the first core.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,7 +18,7 @@ pub(crate) struct Peer {
     pub(crate) name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
-    home: Option<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// A server that answers.
@@ -44,7 +45,7 @@ impl Peer {
                 name: "minimal host",
                 program: std::env::current_exe()?,
                 arguments: words(format!("minimal {PORT} {guest}")),
-                home: None,
+                environment: Vec::new(),
             },
             Self::wasmtime(root, "target/guests/rust-hello.wasm", "")?,
             Self::workerd(root)?,
@@ -60,20 +61,25 @@ impl Peer {
         fs::write(&config, include_str!("workerd.capnp"))?;
         let line = format!("serve {} --socket-addr=http=127.0.0.1:{PORT}", config.display());
         let arguments = line.split(' ').map(str::to_owned).collect();
-        Ok(Self { name: "workerd", program, arguments, home: None })
+        Ok(Self { name: "workerd", program, arguments, environment: Vec::new() })
     }
 
     /// The native server that does nothing but answer.
     pub(crate) fn native() -> Result<Self> {
         let arguments = vec!["native".to_owned(), PORT.to_owned()];
-        Ok(Self { name: "native hyper", program: std::env::current_exe()?, arguments, home: None })
+        Ok(Self {
+            name: "native hyper",
+            program: std::env::current_exe()?,
+            arguments,
+            environment: Vec::new(),
+        })
     }
 
     /// The native server of WebSockets that answers with what it hears.
     pub(crate) fn native_websocket() -> Result<Self> {
         let arguments = vec!["native-websocket".to_owned(), PORT.to_owned()];
         let (name, program) = ("native tungstenite", std::env::current_exe()?);
-        Ok(Self { name, program, arguments, home: None })
+        Ok(Self { name, program, arguments, environment: Vec::new() })
     }
 
     /// `wasmtime serve` with a guest; `flags` begin with a space.
@@ -82,12 +88,18 @@ impl Peer {
         let guest = found(root, guest, "cargo xtask guests")?;
         let line = format!("serve{flags} -S cli --addr 127.0.0.1:{PORT} {}", guest.display());
         let arguments = line.split(' ').map(str::to_owned).collect();
-        Ok(Self { name: "wasmtime serve", program, arguments, home: None })
+        Ok(Self { name: "wasmtime serve", program, arguments, environment: Vec::new() })
     }
 
     /// The same with another home: where its cache lies, if it asks the environment.
-    pub(crate) fn with_home(mut self, home: &Path) -> Self {
-        self.home = Some(home.to_owned());
+    pub(crate) fn with_home(self, home: &Path) -> Self {
+        let names = ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"];
+        self.with(names.map(|name| (name.into(), home.into())))
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn with(mut self, more: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.environment.extend(more);
         self
     }
 
@@ -103,7 +115,7 @@ impl Peer {
             name,
             program,
             arguments: line.split(' ').map(str::to_owned).collect(),
-            home: None,
+            environment: Vec::new(),
         })
     }
 
@@ -115,7 +127,12 @@ impl Peer {
             cache.display()
         );
         let arguments = line.split(' ').map(str::to_owned).collect();
-        Ok(Self { name: "dayfly watch", program: program.to_owned(), arguments, home: None })
+        Ok(Self {
+            name: "dayfly watch",
+            program: program.to_owned(),
+            arguments,
+            environment: Vec::new(),
+        })
     }
 
     /// The same program, run by another.
@@ -143,11 +160,8 @@ impl Peer {
     /// Starts the server, and does not wait.
     pub(crate) fn spawn(&self) -> Result<Running> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let home = self.home.iter().flat_map(|home| {
-            ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"].map(|name| (name, home))
-        });
         let child = Command::new("taskset")
-            .envs(home)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["-c", SERVER_CORE])
             .arg(&self.program)
             .args(self.arguments.iter().map(|word| word.replace(PORT, &port.to_string())))

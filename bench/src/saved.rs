@@ -1,15 +1,18 @@
-//! From a save to the first answer of what was saved: `dayfly watch` with each template, beside its build
-//! command alone. The client asks every millisecond.
+//! From `dayfly new` to the first answer, and from a save to the first answer of what was saved: `dayfly
+//! watch` with each template, beside its build command alone, all on one core. The client asks every
+//! millisecond.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use dayfly_testing::{Compilers, Linked};
 
 use crate::output;
-use crate::peer::Peer;
+use crate::peer::{Peer, Running, SERVER_CORE};
 use crate::start::Client;
 use crate::stats::{median, percentile};
 
@@ -20,7 +23,7 @@ const TEMPLATES: [(&str, &str, &str); 10] = [
     ("Python", "http-python", "app.py"),
     ("Ruby", "http-ruby", "app.rb"),
     ("Perl", "http-perl", "app.psgi"),
-    ("Rust", "http-rust", "src/lib.rs"),
+    ("Rust", "http-rust", "main.rs"),
     ("Go", "http-go", "main.go"),
     ("C", "http-c", "main.c"),
     ("Zig", "http-zig", "main.zig"),
@@ -32,30 +35,32 @@ const SAVES: usize = 11;
 /// How long a build may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Measures, and writes `saved.md`. Templates whose tools are not installed are left out.
+/// Measures, and writes `saved.md`. Templates that cannot be built are left out.
 pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<()> {
     let program = program.map_or_else(|| root.join("target/release/dayfly"), Path::to_owned);
     ensure!(program.is_file(), "`{}` is not there", program.display());
     let work = root.join("target/bench/saved");
     let _ = std::fs::remove_dir_all(&work);
     std::fs::create_dir_all(&work)?;
+    let compilers = Compilers::new();
+    let mut environment = compilers.environment(Linked::Program);
+    // As fetched before: what a registry takes is not measured.
+    environment.push((
+        "DAYFLY_SOURCE_CACHE_DIR".into(),
+        root.join("target/interpreters").into_os_string(),
+    ));
+    let bench = Bench { program, work, environment };
     let mut text = "# From a save to the first new answer\n\n`dayfly watch`, each template of \
-                    `dayfly new`; milliseconds.\n\n| | p50 | largest | the build command alone, p50 | \
-                    the rest |\n| --- | --- | --- | --- | --- |\n"
+                    `dayfly new`, on one core; milliseconds. The first column is the way from `dayfly new` \
+                    to the first answer with an empty cache, interpreters fetched before; the second the \
+                    same again.\n\n| | from new, first | from new, again | from a save, p50 | largest | \
+                    the build command alone, p50 | the rest |\n| --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     for (language, template, file) in TEMPLATES {
-        let app = work.join(template);
-        output(
-            Command::new(&program).args(["new", template, "saved", "-a", "-q", "-o"]).arg(&app),
-        )?;
-        match measure(&program, &work, &app, file) {
-            Ok((saves, builds)) => {
-                let largest = percentile(saves.iter().copied(), 100.0);
-                let (save, build) = (median(saves), median(builds));
-                let shown = if build > 0.0 { format!("{build:.0}") } else { "none".to_owned() };
-                let rest = save - build;
-                writeln!(text, "| {language} | {save:.0} | {largest:.0} | {shown} | {rest:.0} |")?;
-                eprintln!("{language}: {save:.0} ms, build {shown}");
+        match bench.measure(template, file) {
+            Ok(row) => {
+                writeln!(text, "| {language} | {row} |")?;
+                eprintln!("{language} | {row}");
             }
             Err(error) => eprintln!("{language} is left out: {error:#}"),
         }
@@ -65,56 +70,101 @@ pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<
     Ok(())
 }
 
-/// The times from saves to answers, and those of the build command.
-fn measure(program: &Path, work: &Path, app: &Path, file: &str) -> Result<(Vec<f64>, Vec<f64>)> {
-    let file = find(app, file).context("its source is not where it was")?;
-    let source = std::fs::read_to_string(&file)?;
-    ensure!(source.contains("hello"), "it says nothing that can be changed");
-    let save =
-        |number: usize| std::fs::write(&file, source.replace("hello", &format!("saved{number}")));
-    let server = Peer::watching(program, app, &work.join("cache"))?.spawn()?;
-    let client = wait(server.port, "hello")?;
-    let mut saves = Vec::new();
-    for number in 0..SAVES {
-        let word = format!("saved{number}");
-        let begin = Instant::now();
-        save(number)?;
-        while !client.text("/").is_ok_and(|answer| answer.contains(&word)) {
-            ensure!(begin.elapsed() < PATIENCE, "what was saved does not come");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        saves.push(begin.elapsed().as_secs_f64() * 1e3);
-        // Whatever goes on behind the first answer.
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    drop(server);
-    let mut builds = Vec::new();
-    if let Some((command, folder)) = build(app)? {
+struct Bench {
+    program: PathBuf,
+    work: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Bench {
+    /// A template's row of the table.
+    fn measure(&self, template: &str, file: &str) -> Result<String> {
+        let cache = self.work.join("cache").join(template);
+        let (first, server) =
+            self.begin(template, &self.work.join("first").join(template), &cache)?;
+        drop(server);
+        let app = self.work.join("again").join(template);
+        let (again, server) = self.begin(template, &app, &cache)?;
+        let source = Source::find(&app, file)?;
+        let client = Client::new(server.port)?;
+        let mut saves = Vec::new();
         for number in 0..SAVES {
-            save(SAVES + number)?;
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &command]).current_dir(&folder);
+            let begin = Instant::now();
+            let word = source.save(number)?;
+            wait(|| client.text("/"), &word)?;
+            saves.push(begin.elapsed().as_secs_f64() * 1e3);
+            // Whatever goes on behind the first answer.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        drop(server);
+        let largest = percentile(saves.iter().copied(), 100.0);
+        let save = median(saves);
+        let timed = format!("{first:.0} | {again:.0} | {save:.0} | {largest:.0}");
+        let Some(build) = self.builds(&app, &source)? else {
+            return Ok(format!("{timed} | none | {save:.0}"));
+        };
+        Ok(format!("{timed} | {build:.0} | {:.0}", save - build))
+    }
+
+    /// Makes an app and serves it; the milliseconds from one to the first answer of the other.
+    fn begin(&self, template: &str, app: &Path, cache: &Path) -> Result<(f64, Running)> {
+        let begin = Instant::now();
+        let mut new = Command::new(&self.program);
+        output(new.args(["new", template, "saved", "-a", "-q", "-o"]).arg(app))?;
+        let watching = Peer::watching(&self.program, app, cache)?;
+        let server = watching.with(self.environment.clone()).spawn()?;
+        wait(|| Client::new(server.port)?.text("/"), "hello")?;
+        Ok((begin.elapsed().as_secs_f64() * 1e3, server))
+    }
+
+    /// How long the build command takes after a save, if there is one: milliseconds, the median.
+    fn builds(&self, app: &Path, source: &Source) -> Result<Option<f64>> {
+        let Some((command, folder)) = build(app)? else { return Ok(None) };
+        let mut builds = Vec::new();
+        for number in 0..SAVES {
+            source.save(SAVES + number)?;
+            let mut shell = Command::new("taskset");
+            shell.args(["-c", SERVER_CORE, "sh", "-c", &command]).current_dir(&folder);
+            shell.envs(self.environment.iter().map(|(name, value)| (name, value)));
             let begin = Instant::now();
             let status = shell.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
             ensure!(status.success(), "`{command}` failed");
             builds.push(begin.elapsed().as_secs_f64() * 1e3);
         }
+        Ok(Some(median(builds)))
     }
-    Ok((saves, builds))
+}
+
+/// A file that says hello.
+struct Source {
+    file: PathBuf,
+    text: String,
+}
+
+impl Source {
+    fn find(app: &Path, name: &str) -> Result<Self> {
+        let file = find(app, name).context("its source is not where it was")?;
+        let text = std::fs::read_to_string(&file)?;
+        ensure!(text.contains("hello"), "it says nothing that can be changed");
+        Ok(Self { file, text })
+    }
+
+    /// Saves it with another word, which the app answers from then on.
+    fn save(&self, number: usize) -> Result<String> {
+        let word = format!("saved{number}!");
+        std::fs::write(&self.file, self.text.replace("hello", &word))?;
+        Ok(word)
+    }
 }
 
 /// Waits until the app answers what it is to answer.
-fn wait(port: u16, word: &str) -> Result<Client> {
+fn wait(ask: impl Fn() -> Result<String>, word: &str) -> Result<()> {
     let begin = Instant::now();
-    loop {
-        if let Ok(client) = Client::new(port)
-            && client.text("/").is_ok_and(|answer| answer.contains(word))
-        {
-            return Ok(client);
-        }
-        ensure!(begin.elapsed() < PATIENCE, "it does not serve");
-        std::thread::sleep(Duration::from_millis(50));
+    while !ask().is_ok_and(|answer| answer.contains(word)) {
+        ensure!(begin.elapsed() < PATIENCE, "it does not answer {word:?}");
+        std::thread::sleep(Duration::from_millis(1));
     }
+    Ok(())
 }
 
 /// A component's build command, and its folder.

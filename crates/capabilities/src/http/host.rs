@@ -7,12 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use dayfly_engine::Flavour;
 use dayfly_telemetry::trace::Span;
+use http::HeaderName;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy;
 use tokio::time::timeout;
 use wasmtime::component::Linker;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView,
+};
 
 use super::body::Timed;
 use super::internal::{self, Callee};
@@ -29,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a guest of WASI 0.2 may write to a body before someone takes it, in bytes; twice that waits
 /// at most.
 const BODY_BYTES: usize = 128 << 10;
+
+/// The headers that guests neither see nor set.
+static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
 
 type Sent = Box<
     dyn Future<
@@ -101,6 +107,11 @@ impl WasiHttpHooks for Outbound {
     // The client sets it where the protocol wants one.
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    // The same as by itself, which makes a closure and the list anew for each name.
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN.contains(name)
     }
 
     // What is written and not yet taken is the host's to keep.

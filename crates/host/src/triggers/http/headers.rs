@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use dayfly_model::StaticResponse;
 use dayfly_model::route::Route;
 use http::header::{HOST, HeaderName, HeaderValue};
@@ -60,7 +61,7 @@ impl RouteHeaders {
         params: &[(&str, &str)],
         rest: Option<&str>,
     ) {
-        let url = value(&full_url(request, connection));
+        let url = full_url(request, connection);
         // HTTP/1.0 may leave the host out; guests are made for requests that have one.
         let hostless = request.uri().authority().is_none();
         let headers = request.headers_mut();
@@ -98,11 +99,14 @@ pub(super) fn hide_internal_host(headers: &mut HeaderMap) {
 }
 
 /// The URL that the client asked for, as far as it told.
-fn full_url<B>(request: &Request<B>, connection: &Connection) -> String {
+fn full_url<B>(request: &Request<B>, connection: &Connection) -> HeaderValue {
     let scheme = connection.scheme.as_str();
     let host = host(request);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    format!("{scheme}://{host}{path}")
+    let url = Bytes::from([scheme, "://", &host, path].concat());
+    // Without a copy, if a header can carry it.
+    HeaderValue::from_maybe_shared(url.clone())
+        .unwrap_or_else(|_| value(&String::from_utf8_lossy(&url)))
 }
 
 /// The host that the client named: HTTP/2's authority or HTTP/1.1's header.
@@ -124,6 +128,9 @@ fn param_name(name: &str) -> HeaderName {
 
 /// A header's value; what no header can carry is percent-encoded.
 fn value(text: &str) -> HeaderValue {
+    if text.is_empty() {
+        return HeaderValue::from_static("");
+    }
     HeaderValue::from_str(text).unwrap_or_else(|_| {
         let encoded: String = text
             .bytes()
@@ -140,7 +147,7 @@ fn value(text: &str) -> HeaderValue {
 /// The answer of a route that needs no component. The model has checked status and headers.
 pub(super) fn static_response(response: &StaticResponse) -> Response<Body> {
     let body = response.body.clone().unwrap_or_default();
-    let mut answer = Response::new(Body::from(bytes::Bytes::from(body)));
+    let mut answer = Response::new(Body::from(Bytes::from(body)));
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
     for (name, text) in &response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(text)) {

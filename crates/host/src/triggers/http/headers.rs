@@ -65,15 +65,15 @@ impl RouteHeaders {
         // HTTP/1.0 may leave the host out; guests are made for requests that have one.
         let hostless = request.uri().authority().is_none();
         let headers = request.headers_mut();
-        if hostless {
-            headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        headers.reserve(8 + params.len());
+        if hostless && !headers.contains_key(HOST) {
+            headers.insert(HOST, HeaderValue::from_static("localhost"));
         }
         let forged: Vec<HeaderName> =
             headers.keys().filter(|name| name.as_str().starts_with(MATCH)).cloned().collect();
         for name in forged {
             headers.remove(name);
         }
-        headers.reserve(7 + params.len());
         headers.insert(PATH_INFO, value(rest.unwrap_or_default()));
         headers.insert(FULL_URL, url);
         headers.insert(MATCHED_ROUTE, self.matched.clone());

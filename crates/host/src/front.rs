@@ -148,7 +148,7 @@ impl Front {
 impl Handler for Front {
     async fn handle(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         if self.is_shared && challenges::is_asked(&request) {
@@ -158,7 +158,13 @@ impl Handler for Front {
             }
         }
         match self.find(&request, connection) {
-            Ok(Found::Stay(stay)) => stay.answer(request, connection).await,
+            Ok(Found::Stay(stay)) => {
+                let answer = match stay.router().receive(&mut request) {
+                    Ok(behind) => stay.router().answer(request, connection, behind).await,
+                    Err(refused) => refused,
+                };
+                stay.until_taken(answer)
+            }
             Ok(Found::Notice(notice)) => notice.respond(request.headers()),
             // Whoever looks after the node asks it by its address.
             Err(Problem::UnknownHost) if request.uri().path() == HEALTH => {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::Body;
 use crate::body::{BodyStream, BoxError};
 use crate::triggers::Router;
-use crate::{Body, Connection};
 
 /// The stays in one release on one core: there are as many as this has owners, but for two. Cores have
 /// one each, so that counting them costs no other core anything.
@@ -35,14 +34,14 @@ impl Stay {
         self.over.cancel();
     }
 
-    /// Answers a request; its answer stays until its body is taken.
-    pub(crate) async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        connection: &Connection,
-    ) -> Response<Body> {
-        let response = self.router.receive(request, connection).await;
-        response.map(|body| match body {
+    /// What leads the release's requests.
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Lasts until an answer's body is taken.
+    pub(crate) fn until_taken(self: Arc<Self>, answer: Response<Body>) -> Response<Body> {
+        answer.map(|body| match body {
             Body::Stream(body) => {
                 Body::from_stream(Box::pin(Staying { body, end: None, stay: self }))
             }

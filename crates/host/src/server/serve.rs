@@ -110,10 +110,7 @@ async fn http1<H: Handler>(
 ) -> hyper::Result<()> {
     let (activity, session) = (session.activity.clone(), Arc::new(session));
     let shared = session.clone();
-    let service = service_fn(move |request| {
-        let session = shared.clone();
-        async move { session.answer(request).await }
-    });
+    let service = service_fn(move |request| shared.clone().answer(request));
     let mut connection = worker.http1.serve_connection(TokioIo::new(wire), service);
     let pinned = Pin::new(&mut connection);
     let result = run(&activity, pinned, |connection| connection.graceful_shutdown()).await;
@@ -136,10 +133,7 @@ async fn http2<H: Handler>(
     session: Session<H>,
 ) -> hyper::Result<()> {
     let (activity, session) = (session.activity.clone(), Arc::new(session));
-    let service = service_fn(move |request| {
-        let session = session.clone();
-        async move { session.answer(request).await }
-    });
+    let service = service_fn(move |request| session.clone().answer(request));
     let result = {
         let mut connection = pin!(worker.http2.serve_connection(TokioIo::new(wire), service));
         run(&activity, connection.as_mut(), |connection| connection.graceful_shutdown()).await

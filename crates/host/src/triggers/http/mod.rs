@@ -145,19 +145,19 @@ impl Router {
         self.routes.iter().map(open).sum()
     }
 
-    /// Answers a client's request.
-    pub(crate) async fn receive(
+    /// Looks at a client's request: what it has behind it, or the answer to one that its tenant may not
+    /// make now.
+    pub(crate) fn receive(
         &self,
-        mut request: http::Request<Incoming>,
-        connection: &Connection,
-    ) -> http::Response<Body> {
+        request: &mut http::Request<Incoming>,
+    ) -> Result<Behind, http::Response<Body>> {
         if let Err(over) = admit(self.account.as_ref()) {
-            return self.own(EdgeError::over(&over).respond());
+            return Err(self.own(EdgeError::over(&over).respond()));
         }
         headers::hide_internal_host(request.headers_mut());
         // What comes back from an output of ours goes on counting.
         let hops = vouched(request.headers_mut());
-        self.answer(request, connection, Behind { depth: 0, hops }).await
+        Ok(Behind { depth: 0, hops })
     }
 
     /// Begins a request's span, if anything is exported. `to` is its route and component.
@@ -172,7 +172,7 @@ impl Router {
     }
 
     /// Answers a request that something led to.
-    async fn answer<B: RequestBody>(
+    pub(crate) async fn answer<B: RequestBody>(
         &self,
         mut request: http::Request<B>,
         connection: &Connection,

@@ -9,6 +9,7 @@
 mod error;
 mod files;
 mod initialiser;
+mod kept;
 mod refusals;
 mod seed;
 mod world;
@@ -90,7 +91,7 @@ impl Default for FreezeTerms {
 }
 
 /// A component that begins where another was after its initialiser.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
     /// The component's bytes.
     pub wasm: Vec<u8>,
@@ -101,13 +102,18 @@ pub struct Frozen {
 }
 
 /// Freezes a component. It blocks, for as long as its initialiser runs; the code is compiled first if
-/// it is not at hand.
+/// it is not at hand. What took long is kept in the engine's cache, and found there when the component
+/// and the files are the same again.
 ///
 /// # Errors
 /// [`FreezeError`]; there is no partial result.
 pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Frozen, FreezeError> {
     let name = initialiser::find(&wasm, terms.initialiser.as_deref())?;
-    let seed = seed::of(&wasm, terms);
+    let (seed, is_whole) = seed::of(&wasm, terms);
+    let kept = is_whole.then(|| kept::name(&seed, terms));
+    if let Some(frozen) = kept.and_then(|name| kept::find(engine, &name)) {
+        return Ok(frozen);
+    }
     let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
     let state = world::new(terms, &seed)?;
     let output = state.own.output.clone();
@@ -121,7 +127,13 @@ pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Fro
     runtime.shutdown_background();
     let output = output.text();
     match frozen {
-        Ok(Ok((wasm, started_in))) => Ok(Frozen { wasm, output, started_in }),
+        Ok(Ok((wasm, started_in))) => {
+            let frozen = Frozen { wasm, output, started_in };
+            if let Some(name) = kept {
+                kept::keep(engine, &name, &frozen);
+            }
+            Ok(frozen)
+        }
         Ok(Err(ended)) => Err(FreezeError::of_call(ended, &name, terms, output)),
         Err(_) => Err(FreezeError::TooLong { initialiser: name, time: terms.time, output }),
     }

@@ -16,24 +16,28 @@ const ENTRIES: usize = 10_000;
 /// So many bytes of files count in all; of what comes after them only the length.
 const BYTES: u64 = 64 << 20;
 
-/// The digest of a component and of the files that its initialiser may read. What cannot be read does
-/// not count: the initialiser sees that too.
-pub(super) fn of(wasm: &[u8], terms: &FreezeTerms) -> Hash {
-    let mut seed =
-        Seed { hasher: Hasher::new_derive_key("dayfly 2 seed"), entries: ENTRIES, bytes: BYTES };
+/// The digest of a component and of the files that its initialiser may read, and whether that is all that
+/// it sees. What cannot be read does not count.
+pub(super) fn of(wasm: &[u8], terms: &FreezeTerms) -> (Hash, IsWhole) {
+    let hasher = Hasher::new_derive_key("dayfly 2 seed");
+    let mut seed = Seed { hasher, entries: ENTRIES, bytes: BYTES, is_whole: true };
     seed.text(terms.initialiser.as_deref().unwrap_or_default().as_bytes());
     seed.text(wasm);
     for folder in &terms.folders {
         seed.text(folder.guest.as_bytes());
         seed.folder(&folder.host);
     }
-    seed.hasher.finalize()
+    (seed.hasher.finalize(), seed.is_whole)
 }
+
+/// Whether two of the same seed see the same.
+pub(super) type IsWhole = bool;
 
 struct Seed {
     hasher: Hasher,
     entries: usize,
     bytes: u64,
+    is_whole: IsWhole,
 }
 
 impl Seed {
@@ -48,6 +52,7 @@ impl Seed {
         entries.sort_by_key(DirEntry::file_name);
         for entry in entries {
             if self.entries == 0 {
+                self.is_whole = false;
                 return;
             }
             self.entries -= 1;
@@ -56,7 +61,7 @@ impl Seed {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => self.folder(&entry.path()),
                 Ok(kind) if kind.is_file() => self.file(&entry),
-                _ => {}
+                _ => self.is_whole = false,
             }
         }
         // The end of the folder.
@@ -67,9 +72,12 @@ impl Seed {
         let length = entry.metadata().map_or(0, |found| found.len());
         if length > self.bytes {
             self.hasher.update(&length.to_le_bytes());
+            self.is_whole = false;
             return;
         }
         self.bytes -= length;
-        self.text(&fs::read(entry.path()).unwrap_or_default());
+        let read = fs::read(entry.path());
+        self.is_whole &= read.is_ok();
+        self.text(&read.unwrap_or_default());
     }
 }

@@ -1,20 +1,36 @@
 //! The same files give the same image, wherever they lie; others give one of other seeds.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dayfly_forge::freeze::freeze;
+use dayfly_forge::freeze::{Frozen, freeze};
 use dayfly_forge::script::{self, Language};
 use dayfly_forge::{FreezeTerms, FrozenFolder};
 
 use super::running::{component, engine};
 
-/// The image of an app of these files, which are written one after the other.
+/// The image of an app of these files, which are written one after the other. It is made anew: its
+/// bound of memory is nobody else's.
 fn image<'a>(
     language: Language,
     entry: &str,
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<u8> {
+    frozen(language, entry, files, own_bound()).wasm
+}
+
+/// A bound of memory that no other call has.
+fn own_bound() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    (1 << 30) + u64::from(now.subsec_nanos())
+}
+
+fn frozen<'a>(
+    language: Language,
+    entry: &str,
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    memory_bytes: u64,
+) -> Frozen {
     let root = tempfile::tempdir().expect("a folder");
     let folders = ["app", "dayfly"]
         .map(|name| FrozenFolder { host: root.path().join(name), guest: format!("/{name}") });
@@ -30,9 +46,10 @@ fn image<'a>(
     let terms = FreezeTerms {
         initialiser: Some("initialize".to_owned()),
         folders: folders.to_vec(),
+        memory_bytes,
         ..FreezeTerms::default()
     };
-    freeze(engine(), component(language).to_vec(), &terms).expect("it is frozen").wasm
+    freeze(engine(), component(language).to_vec(), &terms).expect("it is frozen")
 }
 
 /// Apps that remember what they see of files.
@@ -102,4 +119,17 @@ fn another_file_gives_other_seeds() {
     let (entry, text) = ("app.py", "def app(environ, start): pass\n");
     let with = |unread| image(Language::Python, entry, [(entry, text), ("unread", unread)]);
     assert!(with("one") != with("two"));
+}
+
+/// How long it took tells one that was found from one that was made.
+#[test]
+fn what_took_long_to_freeze_is_found_again() {
+    let (language, entry, text) = (Language::Python, "app.py", "def app(environ, start): pass\n");
+    let slow = format!("{text}SUM = sum(range(5_000_000))\n");
+    let bound = own_bound();
+    let first = frozen(language, entry, [(entry, &*slow)], bound);
+    assert!(first.started_in > Duration::from_millis(100), "{:?}", first.started_in);
+    assert_eq!(frozen(language, entry, [(entry, &*slow)], bound), first);
+    let other = frozen(language, entry, [(entry, &*slow), ("more.py", "")], bound);
+    assert_ne!(other.started_in, first.started_in);
 }

@@ -26,6 +26,9 @@ const REQUESTS: usize = 500;
 /// Requests to a component that is not resident, and starts of a native interpreter.
 const STARTS: usize = 30;
 
+/// How long nothing happens before each of them; a component is evicted meanwhile.
+const REST: Duration = Duration::from_millis(220);
+
 /// A script, and how its language's own interpreter is started: as it is, and at its leanest.
 struct Case {
     name: &'static str,
@@ -175,7 +178,7 @@ fn not_resident(root: &Path, work: &Path, script: &str) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..STARTS {
         client.ask("/")?;
-        std::thread::sleep(Duration::from_millis(220));
+        std::thread::sleep(REST);
         times.push(client.ask("/")?);
     }
     Ok(median(times))
@@ -184,6 +187,8 @@ fn not_resident(root: &Path, work: &Path, script: &str) -> Result<f64> {
 fn native(command: &[&str]) -> Result<f64> {
     let (program, arguments) = command.split_first().context("no command")?;
     let once = || {
+        // As before each request to what is not resident: a busy processor's caches are warm.
+        std::thread::sleep(REST);
         let start = Instant::now();
         let status = Command::new(program)
             .args(arguments)

@@ -146,7 +146,7 @@ impl Kind {
         if self.client == Client::Http2 {
             return h2load(server, seconds);
         }
-        Load { seconds, connections: CONNECTIONS, path: self.path, scheme }.run(server)
+        Load { path: self.path, scheme, ..Load::new(seconds, CONNECTIONS) }.run(server)
     }
 }
 

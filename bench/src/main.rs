@@ -21,6 +21,7 @@ mod plain;
 mod platform;
 mod report;
 mod saved;
+mod scale;
 mod scripts;
 mod soak;
 mod start;
@@ -119,6 +120,13 @@ enum Bench {
         #[arg(long, default_value_t = 2_000)]
         apps: usize,
     },
+    /// How cost grows: with requests at one time, bytes of a body, a second core
+    Scale(Timed),
+    /// A native server that sends back what it is sent (used by the benchmark itself)
+    NativeEcho {
+        /// Its port
+        port: u16,
+    },
     /// Scripts, frozen, beside the start of their languages' own interpreters
     Scripts(Timed),
     /// A quiet component's latency beside endless loops and ten thousand slow clients
@@ -182,6 +190,8 @@ fn main() -> Result<()> {
         Some(Bench::Platform { timed, apps }) => {
             timed.run_anywhere(|root, folder| platform::run(root, folder, apps))
         }
+        Some(Bench::Scale(timed)) => timed.run(scale::run),
+        Some(Bench::NativeEcho { port }) => native::echo(port),
         Some(Bench::Scripts(timed)) => timed.run(scripts::run),
         Some(Bench::Neighbours(timed)) => timed.run(neighbours::run),
         Some(Bench::All { output }) => all(&output),
@@ -220,6 +230,7 @@ fn all(output: &Path) -> Result<()> {
         "neighbours",
         "scripts",
         "saved",
+        "scale",
         "optimise",
         "platform",
     ];
@@ -241,7 +252,7 @@ fn serve(options: &Serve) -> Result<()> {
         return Ok(());
     }
     let (seconds, connections) = (options.seconds, options.connections);
-    let load = Load { seconds, connections, path: "/", scheme: "http" };
+    let load = Load::new(seconds, connections);
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); peers.len()];
     for round in 1..=options.rounds {
         for (peer, samples) in peers.iter().zip(&mut samples) {

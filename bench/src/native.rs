@@ -25,6 +25,11 @@ pub(crate) fn serve(port: u16) -> Result<()> {
     })
 }
 
+/// Answers every request with what it sends, on one thread.
+pub(crate) fn echo(port: u16) -> Result<()> {
+    listen(port, async |request: Request<Incoming>| Ok(Response::new(request.into_body())))
+}
+
 /// Answers every request by a fresh instance of `guest`, on one thread.
 pub(crate) fn minimal(port: u16, guest: &Path) -> Result<()> {
     let plain = Rc::new(Plain::fastest(&std::fs::read(guest)?)?);

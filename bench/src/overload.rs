@@ -27,7 +27,7 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     let patient = Peer::dayfly(root, "dayfly that refuses nothing", guest, " --max-lag 1h")?;
     let saturation = {
         let server = refusing.start()?;
-        Load { seconds, connections: 8, path: PATH, scheme: "http" }.run(&server)?.rate
+        Load { path: PATH, ..Load::new(seconds, 8) }.run(&server)?.rate
     };
     eprintln!("saturated by {saturation:.0} requests/s");
     let mut lines = Vec::new();

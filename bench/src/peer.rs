@@ -19,6 +19,7 @@ pub(crate) struct Peer {
     program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(OsString, OsString)>,
+    cores: &'static str,
 }
 
 /// A server that answers.
@@ -46,6 +47,7 @@ impl Peer {
                 program: std::env::current_exe()?,
                 arguments: words(format!("minimal {PORT} {guest}")),
                 environment: Vec::new(),
+                cores: SERVER_CORE,
             },
             Self::wasmtime(root, "target/guests/rust-hello.wasm", "")?,
             Self::workerd(root)?,
@@ -61,25 +63,40 @@ impl Peer {
         fs::write(&config, include_str!("workerd.capnp"))?;
         let line = format!("serve {} --socket-addr=http=127.0.0.1:{PORT}", config.display());
         let arguments = line.split(' ').map(str::to_owned).collect();
-        Ok(Self { name: "workerd", program, arguments, environment: Vec::new() })
+        Ok(Self {
+            name: "workerd",
+            program,
+            arguments,
+            environment: Vec::new(),
+            cores: SERVER_CORE,
+        })
     }
 
     /// The native server that does nothing but answer.
     pub(crate) fn native() -> Result<Self> {
-        let arguments = vec!["native".to_owned(), PORT.to_owned()];
+        Self::of_ours("native hyper", "native")
+    }
+
+    /// The native server that sends back what it is sent.
+    pub(crate) fn echo() -> Result<Self> {
+        Self::of_ours("native hyper", "native-echo")
+    }
+
+    /// A server that this program is, too.
+    fn of_ours(name: &'static str, command: &str) -> Result<Self> {
+        let arguments = vec![command.to_owned(), PORT.to_owned()];
         Ok(Self {
-            name: "native hyper",
+            name,
             program: std::env::current_exe()?,
             arguments,
             environment: Vec::new(),
+            cores: SERVER_CORE,
         })
     }
 
     /// The native server of WebSockets that answers with what it hears.
     pub(crate) fn native_websocket() -> Result<Self> {
-        let arguments = vec!["native-websocket".to_owned(), PORT.to_owned()];
-        let (name, program) = ("native tungstenite", std::env::current_exe()?);
-        Ok(Self { name, program, arguments, environment: Vec::new() })
+        Self::of_ours("native tungstenite", "native-websocket")
     }
 
     /// `wasmtime serve` with a guest; `flags` begin with a space.
@@ -88,13 +105,32 @@ impl Peer {
         let guest = found(root, guest, "cargo xtask guests")?;
         let line = format!("serve{flags} -S cli --addr 127.0.0.1:{PORT} {}", guest.display());
         let arguments = line.split(' ').map(str::to_owned).collect();
-        Ok(Self { name: "wasmtime serve", program, arguments, environment: Vec::new() })
+        Ok(Self {
+            name: "wasmtime serve",
+            program,
+            arguments,
+            environment: Vec::new(),
+            cores: SERVER_CORE,
+        })
     }
 
     /// The same with another home: where its cache lies, if it asks the environment.
     pub(crate) fn with_home(self, home: &Path) -> Self {
         let names = ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"];
         self.with(names.map(|name| (name.into(), home.into())))
+    }
+
+    /// The same with so many cores of its own, if it is Dayfly.
+    pub(crate) fn threads(mut self, count: &str) -> Self {
+        if let Some(at) = self.arguments.iter().position(|word| word == "--threads") {
+            count.clone_into(&mut self.arguments[at + 1]);
+        }
+        self
+    }
+
+    /// The same on other cores.
+    pub(crate) fn on(self, cores: &'static str) -> Self {
+        Self { cores, ..self }
     }
 
     /// The same with more in its environment.
@@ -116,6 +152,7 @@ impl Peer {
             program,
             arguments: line.split(' ').map(str::to_owned).collect(),
             environment: Vec::new(),
+            cores: SERVER_CORE,
         })
     }
 
@@ -132,6 +169,7 @@ impl Peer {
             program: program.to_owned(),
             arguments,
             environment: Vec::new(),
+            cores: SERVER_CORE,
         })
     }
 
@@ -162,7 +200,7 @@ impl Peer {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let child = Command::new("taskset")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .args(["-c", SERVER_CORE])
+            .args(["-c", self.cores])
             .arg(&self.program)
             .args(self.arguments.iter().map(|word| word.replace(PORT, &port.to_string())))
             // It makes failed `anyhow` calls on hot paths unwind, of the peers' too.
@@ -234,6 +272,11 @@ impl Running {
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         self.bytes("status", "VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        self.bytes("status", "VmHWM:")
     }
 
     /// Memory of its own in bytes: what no file has.

@@ -76,7 +76,7 @@ async fn redis(from: &str, send: impl Fn(String) -> Vec<String>) {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let _: redis::Value = client.ask(&words).await;
         }
-        sleep(Duration::from_millis(5 * (kill as u64 % 7))).await;
+        sleep(at_random()).await;
         if kill % 3 != 0 {
             redis.kill().await;
         }
@@ -180,7 +180,7 @@ async fn no_message_of_an_own_queue_is_lost() {
         for number in batch(kill) {
             table.put(&message("in", number)).unwrap();
         }
-        sleep(Duration::from_millis(5 * (kill as u64 % 7))).await;
+        sleep(at_random()).await;
         server.process().kill();
         server.ended().await;
     }

@@ -13,7 +13,7 @@ use dayfly_forge::optimise::OPTIMISER;
 use dayfly_forge::script::{self, Language};
 use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job, OptimiseTerms, Optimiser};
 use dayfly_host::{BoxError, ImageSource, Prepared};
-use dayfly_model::{App, Component, ComponentId, Executor, Middleware};
+use dayfly_model::{App, Component, ComponentId, Executor, Initialiser, Middleware};
 
 use crate::app::Target;
 use crate::report;
@@ -105,7 +105,11 @@ const MAX_FROZEN_FILES: usize = 100_000;
 
 /// Whether a component's start-up work is done once, before it serves.
 pub(crate) fn is_frozen(component: &Component) -> bool {
-    component.build.as_ref().is_some_and(|build| build.freeze) || is_script(component)
+    initialiser(component).is_some() || is_script(component)
+}
+
+fn initialiser(component: &Component) -> Option<&Initialiser> {
+    component.build.as_ref()?.freeze.as_ref()
 }
 
 fn is_script(component: &Component) -> bool {
@@ -115,7 +119,9 @@ fn is_script(component: &Component) -> bool {
 /// What a component's initialiser may use.
 pub(crate) fn freeze_terms(component: &Component, folders: &Folders) -> FreezeTerms {
     let folder = |it: &Folder| FrozenFolder { host: it.host.clone(), guest: it.guest.clone() };
+    let initialiser = initialiser(component).and_then(Initialiser::name);
     FreezeTerms {
+        initialiser: initialiser.map(str::to_owned),
         folders: folders.folders.iter().map(folder).collect(),
         memory_bytes: component.limits.memory_bytes,
         ..FreezeTerms::default()
@@ -165,9 +171,9 @@ impl ImageSource for Source {
         let job = job(app, component, executor, middleware, fetched);
         // Of a composition, tables of several components decide.
         let [file] = &*self.files else { return None };
-        let frozen = is_frozen(component);
+        let frozen = (is_frozen(component), initialiser(component));
         let goal = optimise_terms(component).map(|terms| terms.goal);
-        let text = || format!("{file:?} {:?} {executor:?} {frozen} {goal:?}", component.source);
+        let text = || format!("{file:?} {:?} {executor:?} {frozen:?} {goal:?}", component.source);
         job.composition.is_none().then(|| Digest::of(text().as_bytes()))
     }
 

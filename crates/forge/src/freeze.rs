@@ -147,6 +147,8 @@ enum Ended {
     Refused(Option<String>),
     /// It wanted more memory than it may have.
     OutOfMemory,
+    /// It takes parameters, so nobody can call it.
+    Parameters,
 }
 
 impl From<wasmtime::Error> for Ended {
@@ -166,12 +168,13 @@ async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, D
     let called = async {
         let made = linker.instantiate_async(&mut store, code.component());
         let instance = freezing.instantiating(made).await?;
-        initialise(&mut store, &instance, name).await.map(|refused| (instance, refused))
+        let refused = initialise(&mut store, &instance, name).await?;
+        Ok::<_, Ended>((instance, refused))
     };
     let (instance, refused) = match called.await {
         Ok(called) => called,
         Err(_) if store.data().is_out_of_memory() => return Err(Ended::OutOfMemory),
-        Err(error) => return Err(Ended::Failed(error)),
+        Err(ended) => return Err(ended),
     };
     let started_in = begin.elapsed();
     match refused {
@@ -185,11 +188,15 @@ async fn initialise(
     store: &mut Store<State>,
     instance: &Instance,
     name: &str,
-) -> wasmtime::Result<Option<Option<String>>> {
+) -> Result<Option<Option<String>>, Ended> {
     let function = instance
         .get_func(&mut *store, name)
         .ok_or_else(|| wasmtime::Error::msg("the initialiser is gone"))?;
-    let results = function.ty(&*store).results().len();
+    let ty = function.ty(&*store);
+    if ty.params().len() > 0 {
+        return Err(Ended::Parameters);
+    }
+    let results = ty.results().len();
     let mut results = vec![Val::Bool(false); results];
     function.call_async(&mut *store, &[], &mut results).await?;
     Ok(match results.first() {

@@ -387,10 +387,30 @@ pub struct Build {
     pub workdir: Option<PathBuf>,
     /// Globs of what a watcher should watch.
     pub watch: Vec<String>,
-    /// Whether its start-up work is done at build time.
-    pub freeze: bool,
+    /// Whether its start-up work is done at build time, and by which function.
+    pub freeze: Option<Initialiser>,
     /// What its code is optimised for, if it is.
     pub optimize: Option<Goal>,
+}
+
+/// The function that does a component's start-up work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Initialiser {
+    /// One of a usual name.
+    Usual,
+    /// The one of this name.
+    Named(String),
+}
+
+impl Initialiser {
+    /// Its name, unless that is one of the usual ones.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Usual => None,
+            Self::Named(name) => Some(name),
+        }
+    }
 }
 
 /// What code is optimised for.

@@ -165,6 +165,9 @@ impl Mosquitto {
         let mut command = program("mosquitto_pub");
         command.args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-t", topic]);
         command.args(["-q", &qos.to_string()]);
+        if let Some((username, password)) = &self.login {
+            command.args(["-u", username, "-P", password]);
+        }
         command
     }
 

@@ -78,6 +78,11 @@ impl Site {
         pages.insert(path.to_owned(), page);
     }
 
+    /// Takes away what is at a path.
+    pub fn remove(&self, path: &str) {
+        self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+
     /// The address of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -45,7 +45,6 @@ run ->(env) {
     when "/now" then (Time.now.to_f * 1000).to_i.to_s
     when "/echo" then env["rack.input"].read
     when "/secret" then env["HTTP_AUTHORIZATION"]
-    when "/env" then ENV["GREETING"].to_s
     when "/file" then File.read("/notes/note.txt")
     when "/greeting" then JSON.generate(greeting)
     else raise TypeError, "no such path"
@@ -281,28 +280,96 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// Scripts that keep what they see of the environment while they are loaded, and answer with that and with
+/// what they see of it later.
+const KEEPERS: [(&str, &str); 4] = [
+    (
+        "app.rb",
+        "KEPT = ENV.to_h.inspect\nrun ->(env) { [200, {}, [KEPT, ' ', ENV['GREETING'].to_s]] }\n",
+    ),
+    (
+        "app.py",
+        "import os\nkept = repr(dict(os.environ))\ndef app(environ, start_response):\n    \
+         start_response('200 OK', [])\n    return [f\"{kept} {os.environ['GREETING']}\".encode()]\n",
+    ),
+    (
+        "app.js",
+        "import * as std from 'qjs:std';\nconst kept = JSON.stringify(std.getenviron());\n\
+         export default { fetch: () => new Response(`${kept} ${std.getenv('GREETING')}`) };\n",
+    ),
+    ("app.psgi", "my $kept = join ' ', %ENV;\nsub { [200, [], [$kept, ' ', $ENV{GREETING}]] };\n"),
+];
+
 #[tokio::test]
 async fn what_is_there_at_build_time_is_not_in_the_image() {
     let secret = "vanishing-cream-4711";
-    let cache = tempfile::tempdir().unwrap();
-    let app = ruby();
-    let server = with_interpreters()
-        .env("DAYFLY_CACHE_DIR", cache.path())
-        .env("DAYFLY_VARIABLE_SECRET", secret)
-        .env("GREETING", secret)
-        .args(["up", "--env", &format!("GREETING={secret}")])
-        .arg(app.folder())
-        .serve()
-        .await;
-    assert_eq!(text(&server, "/env").await, secret);
-    server.stop().await;
-    let kept = files(cache.path());
-    assert!(kept.len() >= 2, "{kept:?}");
-    for file in kept.iter().chain(&files(app.folder())) {
-        let bytes = fs::read(file).unwrap();
-        let is_in = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-        let is_log = file.extension().is_some_and(|it| it == "txt");
-        assert!(!is_in || is_log, "{}", file.display());
+    for (file, script) in KEEPERS {
+        let cache = tempfile::tempdir().unwrap();
+        let app = app(file).file(file, script);
+        let server = with_interpreters()
+            .env("DAYFLY_CACHE_DIR", cache.path())
+            // The quickest, since all is compiled anew.
+            .env("DAYFLY_ENGINE", "baseline")
+            .env("DAYFLY_VARIABLE_SECRET", secret)
+            .env("GREETING", secret)
+            .args(["up", "--env", &format!("GREETING={secret}")])
+            .arg(app.folder())
+            .serve()
+            .await;
+        let told = text(&server, "/").await;
+        assert!(told.ends_with(&format!(" {secret}")), "{file}: {told}");
+        assert_eq!(told.matches(secret).count(), 1, "{file}: {told}");
+        server.stop().await;
+        let kept = files(cache.path());
+        assert!(kept.len() >= 2, "{kept:?}");
+        for kept in kept.iter().chain(&files(app.folder())) {
+            let bytes = fs::read(kept).unwrap();
+            let is_in = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_in, "{file}: {}", kept.display());
+        }
+    }
+}
+
+/// Scripts that open a file while they are loaded, and answer with what comes of reading from that later, and
+/// with what a file holds that is opened then.
+const OPENERS: [(&str, &str); 4] = [
+    (
+        "app.rb",
+        "KEPT = File.open('/app/data.txt')\nrun ->(env) {\n  \
+         kept = begin KEPT.read rescue 'lost' end\n  \
+         [200, {}, [kept, ' ', File.read('/notes/note.txt')]]\n}\n",
+    ),
+    (
+        "app.py",
+        "file = open('/app/data.txt')\ndef kept():\n    try: return file.read()\n    \
+         except OSError: return 'lost'\ndef app(environ, start_response):\n    \
+         start_response('200 OK', [])\n    \
+         return [f\"{kept()} {open('/notes/note.txt').read()}\".encode()]\n",
+    ),
+    (
+        "app.js",
+        "import * as std from 'qjs:std';\nconst file = std.open('/app/data.txt', 'r');\n\
+         const kept = () => file.readAsString() || (file.error() ? 'lost' : 'empty');\n\
+         export default { fetch: () => new Response(`${kept()} ${std.loadFile('/notes/note.txt')}`) };\n",
+    ),
+    (
+        "app.psgi",
+        "open(my $file, '<', '/app/data.txt') or die $!;\n\
+         sub { my $kept = readline $file; open(my $note, '<', '/notes/note.txt') or die $!;\n\
+         [200, [], [$kept // 'lost', ' ', readline $note]] };\n",
+    ),
+];
+
+#[tokio::test]
+async fn what_was_open_before_the_freeze_is_not_and_new_files_are() {
+    for (file, script) in OPENERS {
+        let app =
+            app(file).file(file, script).file("data.txt", "data").file("notes/note.txt", "note");
+        let server = with_interpreters().up(app.folder()).await;
+        for _ in 0..2 {
+            assert_eq!(text(&server, "/").await, "lost note", "{file}");
+        }
+        server.stop().await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! Freezing: an instance's memory and globals become the beginning of a component's instances.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use wasmtime::Store;
 use wasmtime::component::Instance;
@@ -10,6 +11,13 @@ use super::{Instantiating, Place, SAVE, Shape, Unsuited, Wanted};
 use crate::code::CodeInner;
 use crate::image::Image;
 use crate::{Code, Digest, Engine, EngineError};
+
+/// How many components' code is remembered.
+const KNOWN: usize = 1000;
+
+/// The code, by its digest, of which is known that nothing is lost where it is frozen: an interpreter's has
+/// many functions to look at.
+static KEEPS_ALL: LazyLock<Mutex<HashSet<Digest>>> = LazyLock::new(Mutex::default);
 
 /// A component that is about to be frozen: instantiate it by [`Freezing::instantiating`], call what
 /// initialises it, and [`Freezing::finish`].
@@ -35,6 +43,15 @@ impl Engine {
         let unsuited = |Unsuited(reason)| EngineError::Unfreezable { reason };
         let shape = Shape::read(&wasm).map_err(unsuited)?;
         let split = shape.split(&wasm).map_err(unsuited)?;
+        let known = || KEEPS_ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known().contains(&split.digest) {
+            shape.keeps_all(&wasm).map_err(unsuited)?;
+            let mut known = known();
+            if known.len() >= KNOWN {
+                known.clear();
+            }
+            known.insert(split.digest);
+        }
         let code = self.load_apart(&wasm, &split)?;
         let (base, last_page) = (split.digest, split.last_page());
         drop(split);

@@ -22,6 +22,8 @@ pub(super) struct Outline {
     pub(super) has_start: bool,
     /// The globals whose values the image holds: those that can change, of numbers.
     pub(super) globals: Vec<Global>,
+    /// Whether it has others that can change.
+    pub(super) loses_globals: bool,
     /// The memory's initial size, of its owner's.
     pub(super) pages: u64,
     pub(super) types: u32,
@@ -47,6 +49,7 @@ impl Outline {
             role: Role::Stranger,
             has_start: false,
             globals: Vec::new(),
+            loses_globals: false,
             pages: 0,
             types: 0,
             imported_functions: 0,
@@ -86,7 +89,8 @@ impl Outline {
                     }
                 }
                 Payload::GlobalSection(globals) => {
-                    outline.globals = read_globals(globals, outline.imported_globals)?;
+                    (outline.globals, outline.loses_globals) =
+                        read_globals(globals, outline.imported_globals)?;
                 }
                 Payload::StartSection { .. } => outline.has_start = true,
                 Payload::DataCountSection { .. } => outline.names_data = true,
@@ -106,6 +110,7 @@ impl Outline {
         }
         outline.names_data = names_data || has_passive;
         if outline.role == Role::Stranger {
+            outline.loses_globals |= !outline.globals.is_empty();
             outline.globals.clear();
         }
         Ok(outline)
@@ -120,8 +125,9 @@ impl Outline {
     }
 }
 
-fn read_globals(globals: GlobalSectionReader<'_>, imported: u32) -> Suited<Vec<Global>> {
-    let mut found = Vec::new();
+/// The globals that an image can hold, and whether others can change.
+fn read_globals(globals: GlobalSectionReader<'_>, imported: u32) -> Suited<(Vec<Global>, bool)> {
+    let (mut found, mut loses) = (Vec::new(), false);
     for (index, global) in (imported..).zip(globals) {
         let global = global?;
         if !global.ty.mutable {
@@ -137,11 +143,12 @@ fn read_globals(globals: GlobalSectionReader<'_>, imported: u32) -> Suited<Vec<G
         };
         // What is computed from something else keeps its own way of beginning.
         let whole = matches!(operators.read()?, Operator::End);
-        if let Some((ty, bits)) = constant.filter(|_| whole) {
-            found.push(Global { index, ty, bits });
+        match constant.filter(|_| whole) {
+            Some((ty, bits)) => found.push(Global { index, ty, bits }),
+            None => loses = true,
         }
     }
-    Ok(found)
+    Ok((found, loses))
 }
 
 impl Global {
@@ -155,6 +162,26 @@ impl Global {
             _ => ConstExpr::f64_const(wasm_encoder::Ieee64::new(bits)),
         }
     }
+}
+
+/// Whether a module's code has an instruction that changes a table.
+pub(super) fn changes_tables(module: &[u8]) -> Suited<bool> {
+    for payload in Parser::new(0).parse_all(module) {
+        let Payload::CodeSectionEntry(body) = payload? else { continue };
+        for operator in body.get_operators_reader()? {
+            if matches!(
+                operator?,
+                Operator::TableSet { .. }
+                    | Operator::TableGrow { .. }
+                    | Operator::TableFill { .. }
+                    | Operator::TableCopy { .. }
+                    | Operator::TableInit { .. }
+            ) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Whether bytes of code may hold an instruction that names a data segment: `memory.init` or

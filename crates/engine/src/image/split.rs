@@ -11,7 +11,7 @@ use wasmparser::{
 
 use super::file::{Contents, pieces};
 use super::module::{Data, Grown, Rewriting};
-use super::outline::{Outline, Role};
+use super::outline::{Outline, Role, changes_tables};
 use super::{PAGE_BYTES, composed};
 use crate::Digest;
 
@@ -254,6 +254,24 @@ impl Shape {
         let last_page = [&saved[..own * 8], &last_page[own * 8..]].concat();
         let contents = Contents { base, pages: pages + 1, data: &data, last_page: &last_page };
         Ok(Frozen { wasm, image: contents.encode() })
+    }
+
+    /// Whether all is kept that can change, where the component is frozen: memory and globals are. Those of
+    /// a module that imports the memory, as the adapter of WASI does, begin anew, because what the host
+    /// holds for an instance is gone.
+    ///
+    /// # Errors
+    /// When something would be lost without a word.
+    pub(crate) fn keeps_all(&self, component: &[u8]) -> Suited<()> {
+        for Module { content, outline, .. } in &self.modules {
+            if outline.loses_globals && outline.role != Role::Guest {
+                return Err(Unsuited("a global that is no number, or another module's, changes"));
+            }
+            if changes_tables(&component[content.clone()])? {
+                return Err(Unsuited("its code changes a table, which would begin as it was"));
+            }
+        }
+        Ok(())
     }
 
     /// # Errors

@@ -289,6 +289,42 @@ fn what_is_unusual_stays_whole_and_cannot_be_frozen() {
     }
 }
 
+#[test]
+fn what_would_be_lost_without_a_word_is_not_frozen() {
+    let engine = support::engine(Mode::Jit, None);
+    let owner = |more: &str| {
+        format!("(core module $m (memory 1) (func) {more}) (core instance (instantiate $m))")
+    };
+    let table = |code: &str| {
+        owner(&format!(
+            "(table 4 funcref) (elem $e func $f) (func $f {code}) (elem declare func $f)"
+        ))
+    };
+    let zeros = "(i32.const 0) (i32.const 0)";
+    let changed = "changes a table";
+    let global = "a global that is no number";
+    for (text, reason) in [
+        (table("(table.set (i32.const 0) (ref.func $f))"), changed),
+        (table("(drop (table.grow (ref.null func) (i32.const 1)))"), changed),
+        (table("(table.fill (i32.const 0) (ref.null func) (i32.const 1))"), changed),
+        (table(&format!("(table.copy {zeros} (i32.const 1))")), changed),
+        (table(&format!("(table.init $e {zeros} (i32.const 1))")), changed),
+        (owner("(global (mut funcref) (ref.null func))"), global),
+        (owner("") + "(core module (global (mut i32) (i32.const 1)))", global),
+    ] {
+        let wasm = wat::parse_str(format!("(component {text})")).unwrap();
+        match engine.freezing(wasm.clone()).err().unwrap() {
+            EngineError::Unfreezable { reason: told } => assert!(told.contains(reason), "{told}"),
+            error => panic!("{error}"),
+        }
+        assert!(engine.load(&wasm).is_ok());
+    }
+    // Tables that are filled as instances are made, and looked into, are as they were.
+    let same = table("(if (table.size) (then (drop (table.get (i32.const 0)))))");
+    let wasm = wat::parse_str(format!("(component {same})")).unwrap();
+    assert!(engine.freezing(wasm).is_ok());
+}
+
 /// Whatever byte of a component is changed, splitting it is no panic.
 #[test]
 fn damage_is_no_panic() {

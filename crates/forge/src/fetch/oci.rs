@@ -65,6 +65,9 @@ impl Descriptor {
     }
 }
 
+/// What is said of a registry that does not know a name.
+const NO_PACKAGE: &str = "has no such package or version";
+
 #[derive(Deserialize)]
 struct Tags {
     /// `null` where there are none.
@@ -119,7 +122,7 @@ impl<'a> Oci<'a> {
         let mut next = Some(self.url("tags/list")?);
         for _ in 0..MAX_PAGES {
             let Some(url) = next else { break };
-            let response = self.get(&url, "application/json").await?;
+            let response = self.get(&url, "application/json", NO_PACKAGE).await?;
             next = next_page(&response, &url);
             let Tags { tags } = self.read(response, "its list of tags").await?;
             let tags = tags.unwrap_or_default();
@@ -148,7 +151,7 @@ impl<'a> Oci<'a> {
         version: &str,
     ) -> Result<(Manifest, String), FetchFailure> {
         let url = self.url(&format!("manifests/{version}"))?;
-        let response = self.get(&url, MANIFESTS).await?;
+        let response = self.get(&url, MANIFESTS, NO_PACKAGE).await?;
         let stated = response.headers().get("docker-content-digest");
         let stated = stated.and_then(|it| it.to_str().ok()).map(|it| hex(it).to_owned());
         let document = self.asker.document(response).await?;
@@ -166,7 +169,8 @@ impl<'a> Oci<'a> {
 
     pub(super) async fn blob(&mut self, digits: &str) -> Result<Response<Body>, FetchFailure> {
         let url = self.url(&format!("blobs/sha256:{digits}"))?;
-        self.get(&url, "*/*").await
+        let missing = format!("does not have `sha256:{digits}`, which its manifest names");
+        self.get(&url, "*/*", &missing).await
     }
 
     /// Brings a blob, unless it is kept, and says how many bytes came.
@@ -228,17 +232,18 @@ impl<'a> Oci<'a> {
             .map_err(|error| self.failed(format!("answers with {what} that is none: {error}")))
     }
 
-    /// What the registry has at an address.
+    /// What the registry has at an address, or what is said where it has nothing.
     async fn get(
         &mut self,
         url: &Url,
         accept: &'static str,
+        missing: &str,
     ) -> Result<Response<Body>, FetchFailure> {
         let message = Message::new(Method::GET, url).header(ACCEPT, accept);
         let response = self.request(message, &mut |_| ()).await?;
         match response.status() {
             status if status.is_success() => Ok(response),
-            StatusCode::NOT_FOUND => Err(self.failed("has no such package or version")),
+            StatusCode::NOT_FOUND => Err(self.failed(missing)),
             status => Err(FetchFailure::Status(status.as_u16())),
         }
     }

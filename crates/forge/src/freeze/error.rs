@@ -147,6 +147,7 @@ impl FreezeError {
         let initialiser = initialiser.to_owned();
         match ended {
             Ended::Refused(reason) => Self::Refused { initialiser, reason, output },
+            Ended::Parameters => Self::Parameters { name: initialiser },
             Ended::OutOfMemory => {
                 Self::Memory { initialiser, memory_bytes: terms.memory_bytes, output }
             }
@@ -183,6 +184,11 @@ impl FreezeError {
                 Some("raise the component's `limits.memory`, if it needs as much".to_owned())
             }
             Self::Exited { .. } => Some("an initialiser returns".to_owned()),
+            Self::Engine(EngineError::Unfreezable { .. }) => Some(
+                "what is prepared has to be in the component's one memory, or in globals that are \
+                 numbers"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

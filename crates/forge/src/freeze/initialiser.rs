@@ -8,22 +8,29 @@ use super::FreezeError;
 use crate::sections::sections;
 use crate::splice::{Edit, splice};
 
-/// The functions that initialise, as tools call them. A core module may write a dot for the hyphen.
+/// The functions that initialise, as tools call them. A core module may write something else for the hyphen.
 pub const INITIALISERS: [&str; 3] = ["wizer-initialize", "wizer-init", "initialize"];
 
 /// The name of a component's initialiser.
 pub(super) fn find(component: &[u8], named: Option<&str>) -> Result<String, FreezeError> {
     let exports = functions(component).map_err(FreezeError::Malformed)?;
-    let is_there = |name: &&str| exports.iter().any(|export| export == name);
+    let is_there = |name: &str| exports.iter().any(|export| export == name);
     let found = match named {
-        Some(name) => Some(name).filter(is_there),
-        None => INITIALISERS.into_iter().find(|name| is_there(name)),
+        // A core module's may be called otherwise in the component that was made of it.
+        Some(name) => [name.to_owned(), worded(name)].into_iter().find(|name| is_there(name)),
+        None => INITIALISERS.into_iter().find(|name| is_there(name)).map(str::to_owned),
     };
     let wanted = || match named {
         Some(name) => vec![name.to_owned()],
         None => INITIALISERS.map(str::to_owned).to_vec(),
     };
-    found.map(str::to_owned).ok_or_else(|| FreezeError::NoInitialiser { wanted: wanted() })
+    found.ok_or_else(|| FreezeError::NoInitialiser { wanted: wanted() })
+}
+
+/// A function's name as components have names: words of small letters joined by `-`.
+fn worded(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
 }
 
 /// The functions that a component exports at its root.
@@ -48,14 +55,13 @@ fn functions(component: &[u8]) -> wasmparser::Result<Vec<String>> {
 /// # Errors
 /// When the module is damaged; what else is wrong, is others' to say.
 pub(crate) fn lift(wasm: &[u8], named: Option<&str>) -> Result<Option<Vec<u8>>, LiftError> {
-    let dotted = |name: &str| name.replace('.', "-").trim_start_matches('_').to_owned();
     let mut edit = None;
     for section in sections(wasm) {
         let section = section?;
         let Payload::ExportSection(exports) = &section.payload else { continue };
         for export in exports.clone() {
             let export = export?;
-            let name = dotted(export.name);
+            let name = worded(export.name);
             let wanted = match named {
                 Some(named) => export.name == named,
                 None => INITIALISERS.contains(&&*name) && !export.name.starts_with('_'),

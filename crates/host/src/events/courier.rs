@@ -82,23 +82,29 @@ pub(super) struct Errand {
 
 type Settle = Box<dyn FnOnce(Settled) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Leave to bring one event.
+/// Leave to bring one event; it may be held before there is one.
 pub(crate) struct Leave {
     _permit: OwnedSemaphorePermit,
     metrics: Arc<TriggerMetrics>,
-    is_settled: bool,
+    /// Whether an event is under way by it.
+    is_used: bool,
 }
 
 impl Leave {
+    fn begin(&mut self) {
+        self.is_used = true;
+        self.metrics.began();
+    }
+
     pub(super) fn settle(mut self, how: Settled) {
-        self.is_settled = true;
+        self.is_used = false;
         self.metrics.settled(how);
     }
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        if !self.is_settled {
+        if self.is_used {
             self.metrics.dropped();
         }
     }
@@ -132,8 +138,7 @@ impl Courier {
         // Never closed.
         let permit = self.room.clone().acquire_owned().await;
         let Ok(permit) = permit else { std::future::pending().await };
-        self.metrics.began();
-        Leave { _permit: permit, metrics: self.metrics.clone(), is_settled: false }
+        Leave { _permit: permit, metrics: self.metrics.clone(), is_used: false }
     }
 
     /// The same; nothing once the end was asked for.
@@ -174,6 +179,11 @@ impl Courier {
         self.aim.load_full()
     }
 
+    /// Gives an event that came from some place as its data alone what is known to lie behind it.
+    pub(crate) fn complete(&self, place: &str, event: &mut Event) {
+        self.aim().topology.complete(&self.trigger, place, event);
+    }
+
     /// Up to when what was due was brought.
     pub(crate) fn reached(&self) -> SystemTime {
         *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
@@ -204,12 +214,13 @@ impl Courier {
     /// may not be brought at once wait for one another by their leaves.
     pub(crate) fn bring<F>(
         self: &Arc<Self>,
-        leave: Leave,
+        mut leave: Leave,
         parcel: Parcel,
         settle: impl FnOnce(Settled) -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
+        leave.begin();
         match &self.manner {
             Manner::Single => {}
             Manner::ByKey(lanes) => {
@@ -230,12 +241,13 @@ impl Courier {
     /// Brings an event that somebody sent and waits for; `tell` learns how it went.
     pub(super) fn bring_sent<F>(
         self: &Arc<Self>,
-        leave: Leave,
+        mut leave: Leave,
         event: Event,
         tell: impl FnOnce(Seen) -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send,
     {
+        leave.begin();
         let courier = self.clone();
         self.workers.spawn(async move {
             let seen = courier.see_surely_through(event.into()).await;

@@ -4,6 +4,7 @@
 
 mod batch;
 mod courier;
+mod echoes;
 mod event;
 mod metrics;
 mod order;
@@ -24,7 +25,7 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
-use dayfly_model::events::Delivery;
+use dayfly_model::events::{Delivery, RedisFrom};
 use dayfly_model::runtime_config::OutboundNetworking;
 use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
@@ -38,10 +39,11 @@ use crate::server::shutdown::Phase;
 use crate::triggers::{Consumers, SourceType, source_type};
 use crate::{ServeError, Shutdown};
 pub(crate) use courier::{Aim, Courier, Leave, Parcel, jittered};
+use echoes::Echoes;
 pub(crate) use event::Event;
 pub(crate) use metrics::{Settled, TriggerMetrics};
-use outlet::Servers;
 pub(crate) use outlet::{Outlet, Topology};
+use outlet::{Servers, Wiring};
 pub use post::send;
 pub(crate) use running::{AppEvents, Crew};
 pub(crate) use vouch::vouched;
@@ -257,9 +259,12 @@ pub(crate) fn topology(
     let consumers = Consumers::default();
     let opening = Opening::new((app, backends), None, &consumers);
     let passes_on = app.triggers.iter().any(|trigger| trigger.kind.output().is_some());
-    let servers = match passes_on {
-        true => servers(&opening, &event_triggers(app))?,
-        false => Servers::default(),
+    let (servers, echoes) = match passes_on {
+        true => {
+            let triggers = event_triggers(app);
+            (servers(&opening, &triggers)?, echoes(&opening, &triggers)?)
+        }
+        false => (Servers::default(), Vec::new()),
     };
     let mut outputs = Vec::new();
     for Stated { id, kind } in &app.triggers {
@@ -267,7 +272,8 @@ pub(crate) fn topology(
         let outlet = kind.output().map(|output| Outlet::new(output, &servers)).transpose()?;
         outputs.push((id.as_str(), component, outlet));
     }
-    Ok(Arc::new(Topology::new(app, &outputs, components, (backends, telemetry))?))
+    let wiring = Wiring { backends, telemetry, echoes };
+    Ok(Arc::new(Topology::new(app, &outputs, components, wiring)?))
 }
 
 /// A runtime for what must be known before anything is served.
@@ -322,6 +328,28 @@ fn servers(
         servers.nats = of_settings(opening, "nats", Nats::new)?;
     }
     Ok(servers)
+}
+
+/// What is known of what comes back, of the triggers whose messages are their data alone; with the server
+/// that each listens to.
+fn echoes(
+    opening: &Opening<'_>,
+    triggers: &[(&str, &EventTrigger)],
+) -> Result<Vec<(String, String, Echoes)>, ActivateError> {
+    let servers = triggers.iter().map(|(id, trigger)| {
+        Ok(match &trigger.source {
+            EventSource::Redis(source) if !matches!(source.from, RedisFrom::Stream { .. }) => {
+                Some((*id, crate::triggers::redis_server(id, source, opening)?.name()))
+            }
+            EventSource::Mqtt(source) => {
+                Some((*id, crate::triggers::mqtt_broker(id, source, opening)?.name()))
+            }
+            _ => None,
+        })
+    });
+    let servers: Vec<_> = servers.collect::<Result<_, ActivateError>>()?;
+    let echoes = servers.into_iter().flatten();
+    Ok(echoes.map(|(id, server)| (id.to_owned(), server, Echoes::default())).collect())
 }
 
 /// The server that the settings for all triggers of a kind name.

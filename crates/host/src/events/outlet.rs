@@ -19,6 +19,7 @@ use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::{Context, Span};
 use http_body_util::BodyExt as _;
 
+use super::echoes::Echoes;
 use super::post::{NotPosted, Poster};
 use super::{Event, delivery_span, jittered};
 use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
@@ -78,10 +79,19 @@ pub(crate) struct Topology {
     outlets: HashMap<String, Outlet>,
     queues: Arc<Store>,
     websockets: Arc<Hub>,
+    /// By the ids of triggers, with the servers that they listen to.
+    echoes: Vec<(String, String, Echoes)>,
     telemetry: Option<Arc<Telemetry>>,
     networking: OutboundNetworking,
     poster: OnceLock<Poster>,
     rehearsal: Option<Arc<dyn Rehearsal>>,
+}
+
+/// What a topology works with.
+pub(super) struct Wiring<'a> {
+    pub(super) backends: &'a Backends,
+    pub(super) telemetry: Option<Arc<Telemetry>>,
+    pub(super) echoes: Vec<(String, String, Echoes)>,
 }
 
 /// A component that answers go to, and where its own go.
@@ -119,7 +129,7 @@ impl Topology {
         app: &App,
         outputs: &[(&str, &ComponentId, Option<Outlet>)],
         components: &Index<'_>,
-        (backends, telemetry): (&Backends, Option<Arc<Telemetry>>),
+        Wiring { backends, telemetry, echoes }: Wiring<'_>,
     ) -> Result<Self, ActivateError> {
         let mut steps = HashMap::new();
         let called = outputs.iter().filter_map(|(_, _, outlet)| match outlet {
@@ -141,6 +151,7 @@ impl Topology {
             steps,
             outlets,
             queues: backends.queues.clone(),
+            echoes,
             telemetry,
             websockets: backends.websockets.clone(),
             networking: backends.config.outbound_networking.clone(),
@@ -221,10 +232,20 @@ impl Topology {
                     }
                 }
                 Outlet::Redis(server, place) => {
-                    server.query(&command(place, &answer)).await.map(drop).map_err(failed)
+                    let sent = async {
+                        server.query(&command(place, &answer)).await.map(drop).map_err(failed)
+                    };
+                    match place {
+                        RedisPlace::Channel(name) | RedisPlace::Queue(name) => {
+                            self.sending((&server.name(), name), &answer, sent).await
+                        }
+                        // It says itself how many steps lie behind it.
+                        RedisPlace::Stream(_) => sent.await,
+                    }
                 }
                 Outlet::Mqtt(broker, topic) => {
-                    broker.publish(topic, &answer.data).await.map_err(failed)
+                    let sent = async { broker.publish(topic, &answer.data).await.map_err(failed) };
+                    self.sending((&broker.name(), topic), &answer, sent).await
                 }
                 Outlet::Nats(server, subject, is_kept) => {
                     to_nats((server, subject, *is_kept), &answer).await
@@ -233,6 +254,31 @@ impl Topology {
                 Outlet::Http(url) => self.to_server(url, &answer).await,
             }
         })
+    }
+
+    /// Sends an answer as its data alone, which may come back to triggers of the app.
+    async fn sending(
+        &self,
+        (server, place): (&str, &str),
+        answer: &Event,
+        sent: impl Future<Output = Result<(), NotPassed>>,
+    ) -> Result<(), NotPassed> {
+        let listening = self.echoes.iter().filter(|(_, listened, _)| listened == server);
+        let listening: Vec<&Echoes> = listening.map(|(_, _, echoes)| echoes).collect();
+        listening.iter().for_each(|echoes| echoes.sent(place, answer));
+        let sent = sent.await;
+        if sent.is_err() {
+            listening.iter().for_each(|echoes| echoes.not_sent(place, answer));
+        }
+        sent
+    }
+
+    /// Gives an event that came to a trigger as its data alone, from some place of its server, what lies
+    /// behind it, as far as this process has sent it.
+    pub(super) fn complete(&self, trigger: &str, place: &str, event: &mut Event) {
+        if let Some((_, _, echoes)) = self.echoes.iter().find(|(id, ..)| id == trigger) {
+            echoes.complete(place, event);
+        }
     }
 
     /// The same for an answer that nobody keeps, and tries again as long as there is no room for it.

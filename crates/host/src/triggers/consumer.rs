@@ -78,9 +78,9 @@ impl Consumer {
     }
 }
 
-/// A trigger's id, which may be any text, as the name of one folder: its own, as far as that leads
+/// A trigger's id, which may be any text, as the name of one file or folder: its own, as far as that leads
 /// nowhere else.
-fn folder_name(id: &str) -> String {
+pub(super) fn folder_name(id: &str) -> String {
     let mut name = String::new();
     for c in id.chars() {
         match c {

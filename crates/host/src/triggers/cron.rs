@@ -11,6 +11,7 @@ use dayfly_model::EventSource;
 use dayfly_model::events::CronSource;
 
 use super::SourceType;
+use super::consumer::folder_name;
 use crate::dispatch::ActivateError;
 use crate::events::{Courier, Event, Opening, Running, Settled, Source};
 
@@ -44,9 +45,7 @@ fn open(
     let EventSource::Cron(source) = source else {
         return Err(ActivateError::Event("no schedule".to_owned()));
     };
-    let name: String =
-        id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    let path = opening.backends.state.join("cron").join(name);
+    let path = opening.backends.state.join("cron").join(folder_name(id));
     let notes = Arc::new(Notes { path, are_kept: source.makes_up });
     Ok(Box::new(Cron { source: source.clone(), trigger: id.to_owned(), notes }))
 }
@@ -196,7 +195,9 @@ impl Notes {
             return;
         }
         let written = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let new = self.path.with_extension("new");
+        // No trigger's own name begins so.
+        let hash = blake3::hash(self.path.as_os_str().as_encoded_bytes()).to_hex();
+        let new = self.path.with_file_name(format!("%n{hash}"));
         let written = written
             .and_then(|()| std::fs::write(&new, due.to_rfc3339()))
             .and_then(|()| std::fs::rename(&new, &self.path));
@@ -214,9 +215,36 @@ fn random_part(time: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use dayfly_model::events::Schedule;
 
     use super::*;
+
+    #[test]
+    fn a_random_part_is_a_part() {
+        let most = Duration::from_secs(10);
+        let drawn: Vec<Duration> = (0..100).map(|_| random_part(most)).collect();
+        assert!(drawn.iter().all(|part| *part <= most));
+        assert!(drawn.iter().any(|part| *part < most / 2));
+        assert!(drawn.iter().any(|part| *part > most / 2));
+        assert!(drawn.iter().collect::<BTreeSet<_>>().len() > 90);
+    }
+
+    #[test]
+    fn notes_of_triggers_lie_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = |id: &str| Notes { path: folder.path().join(folder_name(id)), are_kept: true };
+        let (hours, day) = ([1, 2, 3], "2026-01-01");
+        for (id, hour) in ["a.b", "a_b", "a/b"].into_iter().zip(hours) {
+            notes(id).note(at(hour, 0));
+        }
+        for (id, hour) in ["a.b", "a_b", "a/b"].into_iter().zip(hours) {
+            let noted = notes(id).noted().unwrap().to_rfc3339();
+            assert_eq!(noted, format!("{day}T0{hour}:00:00+00:00"), "{id}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
 
     fn hourly(makes_up: bool) -> CronSource {
         let schedule = Schedule::parse("0 * * * *", None).unwrap();

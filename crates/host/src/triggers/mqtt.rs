@@ -178,6 +178,7 @@ impl Mqtt {
             let leave = courier.leave().await;
             let source = format!("/mqtt/{}", self.broker.name());
             let mut event = Event::new(source, "dayfly.mqtt.message", message.data);
+            courier.complete(&message.topic, &mut event);
             event.subject = Some(message.topic);
             let session = self.session.clone();
             courier.bring(leave, event.into(), async move |settled| {

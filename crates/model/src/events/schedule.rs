@@ -111,6 +111,19 @@ mod tests {
     }
 
     #[test]
+    fn hours_that_are_not_or_come_twice_are_due_once() {
+        let berlin = Some("Europe/Berlin");
+        // On 29 March 2:00 is followed by 3:00.
+        assert_eq!(next("30 2 * * *", berlin, "2026-03-28T12:00:00Z"), "2026-03-29T01:00:00Z");
+        assert_eq!(next("30 2 * * *", berlin, "2026-03-29T01:00:00Z"), "2026-03-30T00:30:00Z");
+        // On 25 October 3:00 is followed by 2:00.
+        assert_eq!(next("30 2 * * *", berlin, "2026-10-24T12:00:00Z"), "2026-10-25T00:30:00Z");
+        assert_eq!(next("30 2 * * *", berlin, "2026-10-25T00:30:00Z"), "2026-10-26T01:30:00Z");
+        // What is due each half hour is due in each.
+        assert_eq!(next("*/30 * * * *", berlin, "2026-10-25T00:30:00Z"), "2026-10-25T01:00:00Z");
+    }
+
+    #[test]
     fn what_means_nothing_is_told_from_what_never_is() {
         let error = |text, zone| Schedule::parse(text, zone).unwrap_err();
         assert_eq!(error("0 0 30 2 *", None), ScheduleError::Never);

@@ -76,6 +76,33 @@ async fn what_changes_is_built_and_served() {
 }
 
 #[tokio::test]
+async fn only_what_changed_is_built() {
+    let component = |id: &str| {
+        format!(
+            "[[trigger.http]]\nroute = \"/{id}/...\"\ncomponent = \"{id}\"\n\
+             [component.{id}]\nsource = \"made/{id}.wasm\"\n\
+             build = {{ watch = [\"{id}.txt\"], command = \"echo {id} >> built && mkdir -p made && \
+             cp $(cat {id}.txt) made/{id}.wasm\" }}\n"
+        )
+    };
+    let (one, two) = (component("one"), component("two"));
+    let app = App::new(&format!("dayfly = 1\n[application]\nname = \"test\"\n{one}{two}"))
+        .file("one.txt", path("rust-hello"))
+        .file("two.txt", path("rust-hello"));
+    let server = watch(app.folder()).await;
+    until_answered(&server, "/one/nowhere", 200, &[503]).await;
+    std::fs::write(app.path("two.txt"), path("rust-http")).unwrap();
+    until_answered(&server, "/two/nowhere", 404, &[200]).await;
+    until_answered(&server, "/one/nowhere", 200, &[]).await;
+    let built = app.text("built");
+    let mut built: Vec<&str> = built.lines().collect();
+    assert_eq!(built.pop(), Some("two"));
+    built.sort_unstable();
+    assert_eq!(built, ["one", "two"]);
+    server.stop().await.with(0);
+}
+
+#[tokio::test]
 async fn errors_of_builds_stand_in_the_terminal_and_in_the_browser() {
     let app = app("rust-hello");
     let server = watch(app.folder()).await;

@@ -1,5 +1,10 @@
 //! The cron trigger.
 
+use std::time::Duration;
+
+use dayfly_testing::{App, Running};
+use tokio::time::sleep;
+
 use super::{app, until};
 use crate::dayfly;
 
@@ -47,7 +52,7 @@ async fn a_missed_event_is_made_up_for_once() {
         if expected > 0 {
             until("the event", async || (read() > 0).then_some(())).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(500)).await;
         assert_eq!(read(), expected, "{missed}");
         server.stop().await;
     }
@@ -61,4 +66,80 @@ async fn what_never_fires_is_an_error_at_its_place() {
     );
     let stderr = dayfly().up_ends(app.folder()).await.with(1);
     assert!(stderr.contains("dayfly.toml:8:") && stderr.contains("never due"), "{stderr}");
+}
+
+/// A command that says that it began, and then sleeps for far longer than the test looks.
+const SLEEPER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "poll_oneoff"
+        (func $poll (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "began\n")
+    ;; Where that is, and how long.
+    (data (i32.const 16) "\00\00\00\00\06\00\00\00")
+    ;; A subscription to the monotonic clock.
+    (data (i32.const 80) "\01\00\00\00")
+    (func (export "_start")
+        (i64.store (i32.const 88) (i64.const 60000000000))
+        (drop (call $write (i32.const 2) (i32.const 16) (i32.const 1) (i32.const 32)))
+        (drop (call $poll (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 256)))))"#;
+
+/// An app whose handler sleeps, each second another one if they may overlap.
+async fn sleeping(more: &str) -> (App, Running) {
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.cron]]\nid = \"tick\"\ncron_expression = \"* * * * * *\"\n\
+         component = \"sleeper\"\n{more}\n\
+         [component.sleeper]\nsource = \"sleeper.wat\"\nlimits = {{ time = \"5m\" }}\n\
+         [[trigger.http]]\nroute = \"/\"\nstatic_response = {{ body = \"up\" }}\n"
+    ))
+    .file("sleeper.wat", SLEEPER);
+    let server = dayfly().up(app.folder()).await;
+    (app, server)
+}
+
+/// How many of them have begun.
+fn begun(server: &Running) -> usize {
+    let log = server.state("logs/sleeper_stderr.txt");
+    std::fs::read_to_string(log).unwrap_or_default().matches("began").count()
+}
+
+#[tokio::test]
+async fn a_handler_is_not_woken_while_the_last_one_runs() {
+    let (_app, server) = sleeping("").await;
+    until("the first", async || (begun(&server) > 0).then_some(())).await;
+    server.stderr().containing("skipped: the handler of the last event still runs").await;
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(begun(&server), 1);
+    server.process().kill();
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn handlers_overlap_where_that_is_asked() {
+    let (_app, server) = sleeping("overlap = true").await;
+    until("three at once", async || (begun(&server) >= 3).then_some(())).await;
+    assert!(!server.stderr().text().contains("skipped"));
+    server.process().kill();
+    server.ended().await;
+}
+
+/// As Spin's plugin has them.
+#[tokio::test]
+async fn a_manifest_of_spins_is_served() {
+    let app = App::spin(
+        "spin_manifest_version = 2\n[application]\nname = \"test\"\nversion = \"0.1.0\"\n\
+         [[trigger.cron]]\nid = \"every-second\"\ncomponent = \"hello-cron\"\n\
+         cron_expression = \"1/2 * * * * *\"\n\
+         [component.hello-cron]\nsource = \"guest:rust-cron\"\n\
+         [[trigger.http]]\nroute = \"/\"\nstatic_response = { body = \"up\" }\n",
+    );
+    let server = dayfly().up(app.folder()).await;
+    let log = server.state("logs/hello-cron_stdout.txt");
+    until("an event", async || {
+        std::fs::read_to_string(&log).unwrap_or_default().contains("due ").then_some(())
+    })
+    .await;
+    server.stop().await;
 }

@@ -7,11 +7,14 @@ mod enqueue;
 mod huge;
 mod killed;
 mod messaging;
+mod metrics;
 mod mqtt;
 mod nats;
+mod outputs;
 mod queue;
 mod redis;
 mod send;
+mod shapes;
 mod topology;
 
 use std::path::Path;

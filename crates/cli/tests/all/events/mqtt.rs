@@ -6,7 +6,7 @@ use std::time::Duration;
 use dayfly_testing::{App, Mosquitto, Running};
 use tokio::time::sleep;
 
-use super::{app, heard, out, until};
+use super::{app, dead_letters, heard, is_given_up_that_never_answers, out, until};
 use crate::dayfly;
 
 /// An app that listens, by the manifest keys of Spin's plugin, and puts what it heard into a queue.
@@ -83,6 +83,58 @@ async fn a_broker_that_comes_back_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_broker_that_never_answers_is_given_up_and_tried_again() {
+    let trigger = "[[trigger.mqtt]]\naddress = \"mqtt://ADDRESS\"\ntopic = \"a\"";
+    is_given_up_that_never_answers(trigger, "the broker is lost").await;
+}
+
+/// As Spin's plugin has them.
+#[tokio::test]
+async fn a_manifest_of_spins_is_served() {
+    let broker = Mosquitto::with_password("listener", "opensesame").await;
+    let app = App::spin(&format!(
+        "spin_manifest_version = 2\n[application]\nname = \"test\"\nversion = \"0.1.0\"\n\
+         [application.trigger.mqtt]\naddress = \"{}\"\nusername = \"listener\"\n\
+         password = \"{{{{ password }}}}\"\nkeep_alive_interval = \"30\"\n\
+         [variables]\npassword = {{ secret = true, default = \"opensesame\" }}\n\
+         [[trigger.mqtt]]\nid = \"mqtt-c01\"\ncomponent = \"mqtt-c01\"\n\
+         topic = \"messages-in01\"\nqos = \"1\"\n\
+         [component.mqtt-c01]\nsource = \"guest:rust-events\"\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"mqtt-c01\"\n",
+        broker.url()
+    ));
+    let server = dayfly().up(app.folder()).await;
+    let log = server.state("logs/mqtt-c01_stdout.txt");
+    until("the message", async || {
+        broker.publish("messages-in01", "a word", 1).await;
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.contains("handled a word").then_some(())
+    })
+    .await;
+    let ended = server.stop().await;
+    assert!(!format!("{ended:?}").contains("sesame"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_message_under_way_when_the_end_is_asked_for_is_finished_and_none_lost() {
+    let broker = Mosquitto::start().await;
+    let app = listening(&broker, "jobs", 1, "concurrency = 1");
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().env("DAYFLY_STATE_DIR", state.path()).up(app.folder());
+    broker.retain("jobs", "first").await;
+    let server = up().await;
+    heard(state.path(), 1).await;
+    let messages = ["sleep 1500", "next"].map(str::to_owned);
+    broker.publish_all("jobs", &messages).await;
+    sleep(Duration::from_millis(500)).await;
+    server.stop().await.with(0);
+    assert_eq!(out(state.path()), ["first", "sleep 1500"]);
+    let server = up().await;
+    assert_eq!(heard(state.path(), 3).await, ["first", "sleep 1500", "next"]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn no_message_is_lost_though_dayfly_is_killed() {
     const MESSAGES: usize = 2_000;
     const KILLS: usize = 40;
@@ -130,6 +182,27 @@ async fn answers_are_published() {
     broker.retain("asked", "a word").await;
     let server = dayfly().up(app.folder()).await;
     listener.message("answers/a 1 A WORD").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cycle_ends() {
+    let broker = Mosquitto::start().await;
+    let app = app(
+        &format!(
+            "[[trigger.mqtt]]\naddress = \"{}\"\ntopic = \"+\"\ncomponent = \"rust-events\"\n\
+             output = \"mqtt:///round\"\nretry = {{ attempts = 1 }}\n",
+            broker.url()
+        ),
+        &["rust-events"],
+    );
+    broker.retain("begin", "x").await;
+    let server = dayfly().up(app.folder()).await;
+    let letters = dead_letters(&server).await;
+    let error = letters[0]["error"].as_str().unwrap();
+    assert!(error.contains("the outputs are a cycle"), "{letters:?}");
+    let handled = std::fs::read_to_string(server.state("logs/rust-events_stdout.txt")).unwrap();
+    assert_eq!(handled.lines().count(), 17, "{handled}");
     server.stop().await;
 }
 

@@ -1,5 +1,10 @@
 //! The app's own queues, and dead letters.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dayfly_capabilities::queue::{Content, New, Table};
+
 use super::{app, until};
 use crate::dayfly;
 
@@ -71,9 +76,9 @@ async fn dead_letters_are_replayed() {
     dayfly().args(["queue", "send", "mail", "fail", "--state-dir", state]).ends().await.with(0);
     server.stderr().containing("an event was given up").await;
     server.stop().await;
-    // The next version of the app can handle it.
-    let mended = app(&triggers("rust-p2-command"), &["rust-hello", "rust-p2-command"]);
-    let server = up(mended.folder()).await;
+    // The next version of the app is no better.
+    let other = app(&triggers("rust-p2-command"), &["rust-hello", "rust-p2-command"]);
+    let server = up(other.folder()).await;
     let dead = async |words: &[&str]| {
         dayfly().arg("dead-letters").args(words).args(["--state-dir", state]).ends().await
     };
@@ -85,8 +90,72 @@ async fn dead_letters_are_replayed() {
     let shown = dead(&["show", "1"]).await.with_stdout(0);
     assert!(shown.contains("fail"), "{shown}");
     assert!(dead(&["drop", "7"]).await.with(1).contains('7'));
-    dead(&["drop", "1"]).await.with(0);
+    server.stop().await;
+    // The one after it can handle it: it is no dead letter any more, and its answer goes on.
+    let mended = app(&triggers("rust-hello"), &["rust-hello"]);
+    let server = up(mended.folder()).await;
+    dead(&["replay", "1"]).await.with(0);
+    until("it is forgotten", async || {
+        (dead(&["list", "--json"]).await.with_stdout(0).trim() == "[]").then_some(())
+    })
+    .await;
+    assert_eq!(super::out(Path::new(state)), ["hello world"]);
+    // What is dropped is not delivered again.
+    dayfly().args(["queue", "send", "mail", "later", "--state-dir", state]).ends().await.with(0);
+    super::heard(Path::new(state), 2).await;
+    server.stop().await;
+    let server = up(broken.folder()).await;
+    dayfly().args(["queue", "send", "mail", "fail", "--state-dir", state]).ends().await.with(0);
+    server.stderr().containing("an event was given up").await;
+    dead(&["drop", "2"]).await.with(0);
     assert_eq!(dead(&["list", "--json"]).await.with_stdout(0).trim(), "[]");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_are_handled_at_once_than_the_manifest_says() {
+    const MESSAGES: u32 = 6;
+    let app = app(
+        "[[trigger.queue]]\nid = \"in\"\nqueue = \"in\"\ncomponent = \"rust-events\"\n\
+         output = \"queue:out\"\nconcurrency = 2\n",
+        &["rust-events"],
+    );
+    let state = tempfile::tempdir().unwrap();
+    let table = Table::open(&state.path().join("queues.db")).unwrap();
+    for _ in 0..MESSAGES {
+        let content = Content { data: "sleep 600".into(), ..Content::default() };
+        table.put(&New::of_content("in".to_owned(), content).unwrap()).unwrap();
+    }
+    let began = Instant::now();
+    let server =
+        dayfly().args(["up", "--state-dir"]).arg(state.path()).arg(app.folder()).serve().await;
+    super::heard(state.path(), MESSAGES as usize).await;
+    assert!(began.elapsed() >= Duration::from_millis(600) * (MESSAGES / 2));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_when_the_end_is_asked_for_is_finished_and_none_lost() {
+    let app = app(
+        "[[trigger.queue]]\nqueue = \"in\"\ncomponent = \"rust-events\"\noutput = \"queue:out\"\n\
+         concurrency = 1\n",
+        &["rust-events"],
+    );
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().env("DAYFLY_STATE_DIR", state.path()).up(app.folder());
+    let server = up().await;
+    let table = Table::open(&state.path().join("queues.db")).unwrap();
+    for data in ["sleep 700", "next"] {
+        let content = Content { data: data.into(), ..Content::default() };
+        table.put(&New::of_content("in".to_owned(), content).unwrap()).unwrap();
+    }
+    until("the first is taken", async || (table.tallies().unwrap()[0].taken > 0).then_some(()))
+        .await;
+    server.stop().await.with(0);
+    assert_eq!(super::out(state.path()), ["sleep 700"]);
+    assert_eq!(table.peek("in", 9).unwrap().len(), 1);
+    let server = up().await;
+    assert_eq!(super::heard(state.path(), 2).await, ["sleep 700", "next"]);
     server.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dayfly_testing::{Redis, Running};
 use tokio::time::sleep;
 
-use super::{Client, app, is_given_up_that_never_answers, until};
+use super::{Client, app, dead_letters, is_given_up_that_never_answers, until};
 use crate::dayfly;
 
 /// Waits until a component has written a line.
@@ -120,6 +120,94 @@ async fn lists_are_queues() {
     server.stop().await;
 }
 
+/// Neither a channel nor a list carries more than the data: this process knows what it sent.
+#[tokio::test]
+async fn a_cycle_through_what_carries_data_alone_ends() {
+    for (from, output) in [
+        ("queue = \"round\"", "redis://round?as=queue"),
+        ("channel = \"round\"", "redis://round"),
+        ("pattern = \"rou*\"", "redis://round"),
+    ] {
+        let redis = Redis::start().await;
+        let app = app(
+            &format!(
+                "[[trigger.redis]]\naddress = \"{}\"\n{from}\ncomponent = \"rust-events\"\n\
+                 output = \"{output}\"\nretry = {{ attempts = 1 }}\n",
+                redis.url()
+            ),
+            &["rust-events"],
+        );
+        let server = dayfly().up(app.folder()).await;
+        let mut client = Client::of(&redis).await;
+        match from.starts_with("queue") {
+            true => _ = client.ask::<i64>(&["LPUSH", "round", "x"]).await,
+            false => publish(&mut client, "round", "x").await,
+        }
+        let letters = dead_letters(&server).await;
+        let error = letters[0]["error"].as_str().unwrap();
+        assert!(error.contains("the outputs are a cycle"), "{from}: {letters:?}");
+        let handled = std::fs::read_to_string(server.state("logs/rust-events_stdout.txt")).unwrap();
+        assert_eq!(handled.lines().count(), 17, "{from}: {handled}");
+        server.stop().await;
+    }
+}
+
+/// What other processes of the app have of a list or a stream: one that is gone, and one that is there.
+#[tokio::test]
+async fn what_a_consumer_that_is_gone_has_left_is_taken_and_no_others() {
+    let redis = Redis::start().await;
+    let mut client = Client::of(&redis).await;
+    for (name, message) in [("gone", "left"), ("there", "held")] {
+        let _: i64 = client.ask(&["SADD", "jobs:consumers", name]).await;
+        let _: i64 = client.ask(&["LPUSH", &format!("jobs:handled-by:{name}"), message]).await;
+    }
+    let _: String = client.ask(&["SET", "jobs:alive:there", "1"]).await;
+    let app = taking(&redis, "queue = \"jobs\"", "");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(client.wait_for("done", 1).await, ["left"]);
+    server.stderr().containing("a consumer is gone").await;
+    until("it is forgotten", async || {
+        (client.ask::<i64>(&["SISMEMBER", "jobs:consumers", "gone"]).await == 0).then_some(())
+    })
+    .await;
+    // It is looked again after five seconds.
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(client.list("jobs:handled-by:there").await, ["held"]);
+    assert_eq!(client.list("done").await, ["left"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn entries_that_nobody_looks_after_are_claimed_and_no_others() {
+    let redis = Redis::start().await;
+    let mut client = Client::of(&redis).await;
+    let left: String = client.ask(&["XADD", "jobs", "*", "data", "left"]).await;
+    let _: String = client.ask(&["XADD", "jobs", "*", "data", "held"]).await;
+    let _: String = client.ask(&["XGROUP", "CREATE", "jobs", "test", "0"]).await;
+    for consumer in ["gone", "there"] {
+        let read = ["XREADGROUP", "GROUP", "test", consumer, "COUNT", "1", "STREAMS", "jobs", ">"];
+        let _: ::redis::Value = client.ask(&read).await;
+    }
+    // As if a minute had passed since.
+    let idle = ["XCLAIM", "jobs", "test", "gone", "0", &left, "IDLE", "61000", "JUSTID"];
+    let _: ::redis::Value = client.ask(&idle).await;
+    let app = taking(&redis, "stream = \"jobs\"", "");
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(client.wait_for("done", 1).await, ["left"]);
+    server.stderr().containing("its consumer does not look after it").await;
+    until("it is acknowledged", async || (pending(&mut client).await == 1).then_some(())).await;
+    assert_eq!(client.list("done").await, ["left"]);
+    server.stop().await;
+}
+
+/// How many entries of `jobs` are not acknowledged.
+async fn pending(client: &mut Client) -> i64 {
+    let pending: ::redis::Value = client.ask(&["XPENDING", "jobs", "test"]).await;
+    let ::redis::Value::Array(parts) = pending else { panic!("{pending:?}") };
+    let ::redis::Value::Int(count) = parts[0] else { panic!("{parts:?}") };
+    count
+}
+
 #[tokio::test]
 async fn what_fails_is_tried_again_and_then_a_dead_letter() {
     let redis = Redis::start().await;
@@ -172,12 +260,7 @@ async fn streams_are_read_by_groups_and_acknowledged() {
     // Without such a field it is all of them.
     let _: String = client.ask(&["XADD", "jobs", "*", "b", "2", "a", "1"]).await;
     assert_eq!(client.wait_for("done", 3).await[2], "{\"a\":\"1\",\"b\":\"2\"}");
-    until("all acknowledged", async || {
-        let pending: ::redis::Value = client.ask(&["XPENDING", "jobs", "test"]).await;
-        let ::redis::Value::Array(parts) = pending else { panic!("{pending:?}") };
-        (parts[0] == ::redis::Value::Int(0)).then_some(())
-    })
-    .await;
+    until("all acknowledged", async || (pending(&mut client).await == 0).then_some(())).await;
     server.stop().await;
 }
 
@@ -218,6 +301,27 @@ async fn what_is_under_way_when_the_end_is_asked_for_is_finished() {
     ended.with(0);
     assert_eq!(client.list("done").await, ["sleep 700"]);
     assert_eq!(client.list("jobs").await, ["next"]);
+}
+
+#[tokio::test]
+async fn an_entry_under_way_when_the_end_is_asked_for_is_finished_and_none_lost() {
+    let redis = Redis::start().await;
+    let mut client = Client::of(&redis).await;
+    let app = taking(&redis, "stream = \"jobs\"", "concurrency = 1");
+    let state = tempfile::tempdir().unwrap();
+    let up = || dayfly().env("DAYFLY_STATE_DIR", state.path()).up(app.folder());
+    let _: String = client.ask(&["XGROUP", "CREATE", "jobs", "test", "0", "MKSTREAM"]).await;
+    for data in ["sleep 700", "next"] {
+        let _: String = client.ask(&["XADD", "jobs", "*", "data", data]).await;
+    }
+    let server = up().await;
+    until("the first is taken", async || (pending(&mut client).await > 0).then_some(())).await;
+    server.stop().await.with(0);
+    assert_eq!(client.list("done").await, ["sleep 700"]);
+    let server = up().await;
+    assert_eq!(client.wait_for("done", 2).await, ["sleep 700", "next"]);
+    until("all acknowledged", async || (pending(&mut client).await == 0).then_some(())).await;
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -40,6 +40,57 @@ async fn it_is_drawn_as_its_readme_shows() {
     assert!(example("README.md").contains(&drawn), "{drawn}");
 }
 
+/// Neither a list, a channel nor a topic carries a trace: the process that sends and hears knows it.
+#[tokio::test]
+async fn the_way_through_what_carries_data_alone_is_one_trace() {
+    let (redis, broker) = (Redis::start().await, Mosquitto::start().await);
+    let collector = Collector::start().await;
+    let app = super::app(
+        &format!(
+            "[application.trigger.redis]\naddress = \"{}\"\n\
+             [application.trigger.mqtt]\naddress = \"{}\"\n\
+             [[trigger.redis]]\nid = \"first\"\nstream = \"begin\"\ncomponent = \"rust-events\"\n\
+             output = \"redis://list?as=queue\"\n\
+             [[trigger.redis]]\nid = \"second\"\nqueue = \"list\"\ncomponent = \"rust-events\"\n\
+             output = \"redis://channel\"\n\
+             [[trigger.redis]]\nid = \"third\"\nchannel = \"channel\"\ncomponent = \"rust-events\"\n\
+             output = \"mqtt:///topic\"\n\
+             [[trigger.mqtt]]\nid = \"fourth\"\ntopic = \"topic\"\ncomponent = \"rust-events\"\n",
+            redis.url(),
+            broker.url()
+        ),
+        &["rust-events"],
+    );
+    let command = dayfly().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+    let server = command.env("OTEL_BSP_SCHEDULE_DELAY", "200").up(app.folder()).await;
+    let mut client = Client::of(&redis).await;
+    // What is published before somebody listens is lost.
+    super::until("a listener", async || {
+        let (_, count): (String, i64) = client.ask(&["PUBSUB", "NUMSUB", "channel"]).await;
+        (count == 1).then_some(())
+    })
+    .await;
+    broker.retain("topic", "first").await;
+    let fourth = "process fourth";
+    collector.until(|told| !told.spans_named(fourth).is_empty()).await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let _: String =
+        client.ask(&["XADD", "begin", "*", "data", "hello", "ce-traceparent", &parent]).await;
+    let told = collector.until(|told| told.spans_named(fourth).len() == 2).await;
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let of_trace = |name: &str| {
+        let spans = told.spans_named(name);
+        let span = spans.into_iter().find(|span| hex(&span.trace_id) == trace);
+        span.unwrap_or_else(|| panic!("no `{name}` of the trace in {told:#?}"))
+    };
+    let way = ["process first", "process second", "process third", fourth].map(of_trace);
+    for two in way.windows(2) {
+        assert_eq!(two[1].parent_span_id, two[0].span_id, "{way:#?}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn the_way_of_an_event_is_one_trace() {
     let (redis, collector) = (Redis::start().await, Collector::start().await);

@@ -4,10 +4,11 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use bytes::Bytes;
-use dayfly_testing::{Content, Site, sha256};
+use dayfly_testing::{App, Content, Site, sha256};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::{User, guest};
 
@@ -35,6 +36,11 @@ impl Hostile {
     /// Replaces what is at a blob's address.
     fn replace(&self, blob: &Value, content: Content) {
         self.site.put(&format!("/v2/app/blobs/{}", blob["digest"].as_str().unwrap()), content);
+    }
+
+    /// Takes a blob away.
+    fn remove(&self, blob: &Value) {
+        self.site.remove(&format!("/v2/app/blobs/{}", blob["digest"].as_str().unwrap()));
     }
 
     fn manifest(&self, config: &Value, layers: &[Value]) {
@@ -102,6 +108,28 @@ async fn blobs_that_are_others_are_refused() {
     let said = hostile.said().await;
     assert!(said.contains("the server sent nothing for 20 seconds"), "{said}");
     assert!(began.elapsed().as_secs() < 50);
+    // A layer that the manifest names and nobody has.
+    hostile.remove(&blob);
+    let said = hostile.said().await;
+    let digest = blob["digest"].as_str().unwrap();
+    assert!(said.contains(&format!("does not have `{digest}`, which its manifest")), "{said}");
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (app, user) = (App::of("rust-hello"), User::new());
+    let push = async |host: String| {
+        let push = user.dayfly().arg("push").arg(app.folder()).arg(format!("{host}/app:1"));
+        push.ends().await.with(1)
+    };
+    let began = Instant::now();
+    let said = push(silent.local_addr().unwrap().to_string()).await;
+    assert!(said.contains("the server sent nothing for 20 seconds"), "{said}");
+    assert!(began.elapsed().as_secs() < 50);
+    // One that has no place for uploads, nor for anything else.
+    let said = push(Site::start().await.host()).await;
+    assert!(said.contains("takes no upload (status 404)"), "{said}");
 }
 
 #[tokio::test]

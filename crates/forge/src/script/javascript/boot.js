@@ -5,7 +5,7 @@ import * as bridge from "./bridge.js";
 import "./dayfly.js";
 import * as system from "./system.js";
 import { inspect } from "./console.js";
-import { Variables, requestOf } from "./cgi.js";
+import { Variables, renewEnvironment, requestOf } from "./cgi.js";
 import { Response } from "./http.js";
 import { listener } from "./globals.js";
 import { joined } from "./blob.js";
@@ -24,12 +24,23 @@ export async function initialize(native) {
   Math.random = native.random;
   const { entry } = JSON.parse(std.loadFile(CONFIGURATION));
   bridge.use(JSON.parse(std.loadFile(INTERFACES)));
-  native.hook(resolve, rejections.track, wait);
+  native.hook(resolving, rejections.track, wait);
   const app = await load(entry);
   const fetch = handlerOf(app);
   rejections.tell();
   std.gc();
   return problem => (problem === undefined ? run(fetch) : fail(problem));
+}
+
+// Whether the app has what tells the variables of the process.
+let hasStd = false;
+
+function resolving(base, name) {
+  if (name === "qjs:std" && !base.startsWith("/dayfly/") && !hasStd) {
+    hasStd = true;
+    if (system.isThawed()) renewEnvironment(new Variables(), isEvent);
+  }
+  return resolve(base, name);
 }
 
 async function load(entry) {
@@ -79,6 +90,7 @@ async function run(fetch) {
   renewClock();
   const variables = new Variables();
   isEvent = variables.get("REQUEST_METHOD") === undefined && variables.get("CE_ID") !== undefined;
+  if (hasStd) renewEnvironment(variables, isEvent);
   const pending = [];
   const context = {
     waitUntil(promise) {

@@ -1,6 +1,14 @@
 // The request that CGI's variables describe, and the one that stands for an event.
+import * as std from "qjs:std";
 import * as system from "./system.js";
 import { ARRIVED, Request } from "./http.js";
+
+// RFC 3875's variables, and the host's own that are of the same kind.
+const OF_REQUEST = new Set(
+  ("AUTH_TYPE CONTENT_LENGTH CONTENT_TYPE GATEWAY_INTERFACE HTTPS PATH_INFO PATH_TRANSLATED" +
+    " QUERY_STRING REMOTE_ADDR REMOTE_HOST REMOTE_IDENT REMOTE_USER REQUEST_METHOD SCRIPT_NAME" +
+    " SERVER_NAME SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE").split(" "),
+);
 
 // The environment of the request: few of its variables are ever asked for.
 export class Variables {
@@ -20,6 +28,13 @@ export class Variables {
       if (at > 0) yield [line.slice(0, at), line.slice(at + 1)];
     }
   }
+}
+
+// The app's variables become those of the process, which it has read before the freeze.
+export function renewEnvironment(variables, isEvent) {
+  const isOfRequest = name =>
+    OF_REQUEST.has(name) || name.startsWith("HTTP_") || (isEvent && name.startsWith("CE_"));
+  for (const [name, value] of variables) if (!isOfRequest(name)) std.setenv(name, value);
 }
 
 export function requestOf(variables, isEvent) {

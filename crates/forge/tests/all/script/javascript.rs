@@ -122,6 +122,46 @@ fn numbers_differ_that_were_random_before_the_freeze() {
 }
 
 #[test]
+fn the_clocks_go_on_and_the_environment_is_the_requests() {
+    let app = app("import * as std from 'qjs:std';
+         std.setenv('KEPT', 'kept');
+         const before = Date.now();
+         export default {
+           async fetch() {
+             const std = await import('qjs:std');
+             const names = ['GREETING', 'NAME', 'KEPT', 'HTTP_HOST'];
+             const values = [Date.now() - before, performance.now(), ...names.map(std.getenv)];
+             return new Response(values.join('\\n'));
+           },
+         }");
+    let ask = |variables: &[(&str, &str)]| -> Vec<String> {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let answer = app.request("GET", "/", variables, "");
+        answer.body().lines().map(str::to_owned).collect()
+    };
+    let one = ask(&[("GREETING", "hello"), ("NAME", "Jürgen")]);
+    let two = ask(&[("GREETING", "bonjour")]);
+    assert_eq!(one[2..], ["hello", "Jürgen", "kept"]);
+    assert_eq!(two[2..], ["bonjour", "", "kept"]);
+    let [first, second] = [&one, &two].map(|values| values[0].parse::<f64>().unwrap());
+    assert!(0.0 < first && first < second, "{first} {second}");
+    // That of each instance begins with it.
+    assert!((0.0..1000.0).contains(&one[1].parse::<f64>().unwrap()), "{one:?}");
+}
+
+#[test]
+fn a_module_that_is_imported_late_tells_the_requests_environment() {
+    let app = app("export default {
+           async fetch() {
+             const { getenv } = await import('qjs:std');
+             return new Response(`${getenv('GREETING')}`);
+           },
+         }");
+    assert_eq!(app.request("GET", "/", &[("GREETING", "hello")], "").body(), "hello");
+    assert_eq!(app.request("GET", "/", &[("GREETING", "bonjour")], "").body(), "bonjour");
+}
+
+#[test]
 fn timers_run_in_their_order() {
     let app = app("const sleep = ms => new Promise(done => setTimeout(done, ms));
          export default {

@@ -52,6 +52,7 @@ impl Channel {
                 "dayfly.redis.message",
                 message.data.into(),
             );
+            courier.complete(&message.channel, &mut event);
             event.subject = Some(message.channel);
             courier.bring(leave, event.into(), async |_| {});
         }

@@ -229,7 +229,8 @@ impl Queue {
 
     fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Vec<u8>) {
         self.under_way.add(&message);
-        let event = Event { data: message.clone().into(), ..self.sample() };
+        let mut event = Event { data: message.clone().into(), ..self.sample() };
+        courier.complete(&self.key, &mut event);
         let (server, under_way) = (self.server.clone(), self.under_way.clone());
         let (key, own) = (self.key.clone(), self.handled_by(&self.consumer.name));
         let teller = courier.clone();

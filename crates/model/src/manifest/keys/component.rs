@@ -144,8 +144,8 @@ static BUILD: Table = Table::new(
         Key::new("watch", GLOBS, "What `dayfly watch` watches, relative to `workdir`."),
         Key::new(
             "freeze",
-            Form::Bool,
-            "Whether to do its start-up work at build time and save its memory.",
+            Form::OneOf(&[Form::Bool, Form::Text(&formats::NAME)]),
+            "Whether to do its start-up work at build time and save its memory; with a name, by the function of that name.",
         )
         .default("false")
         .dayfly(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::super::value::{Node, Value};
 use super::Lowering;
-use crate::app::{Build, Component, ComponentId, FileGrant, Goal, Source};
+use crate::app::{Build, Component, ComponentId, FileGrant, Goal, Initialiser, Source};
 use crate::feature::Feature;
 use crate::manifest::{parse_duration, parse_size};
 use crate::outbound::{HostPattern, OutboundHosts, from_allowed_http_hosts};
@@ -122,9 +122,16 @@ fn build(node: &Node, profile: Option<&Node>) -> Option<Build> {
         commands,
         workdir: default.and_then(|build| build.text("workdir")).map(PathBuf::from),
         watch: default.map(|build| build.texts("watch")).unwrap_or_default(),
-        freeze: default.and_then(|build| build.bool("freeze")).unwrap_or(false),
+        freeze: default.and_then(initialiser),
         optimize: default.and_then(|build| Goal::of(build.text("optimize")?)),
     })
+}
+
+fn initialiser(build: &Node) -> Option<Initialiser> {
+    match build.text("freeze") {
+        Some(name) => Some(Initialiser::Named(name.to_owned())),
+        None => build.bool("freeze")?.then_some(Initialiser::Usual),
+    }
 }
 
 fn limits(node: &Node, mut limits: Limits) -> Limits {

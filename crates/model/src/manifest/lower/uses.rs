@@ -48,7 +48,7 @@ impl Lowering<'_, '_> {
             return;
         };
         if let Some(entry) = build.entry("freeze")
-            && matches!(entry.node.value, Value::Bool(true))
+            && !matches!(entry.node.value, Value::Bool(false))
         {
             self.used(Feature::Freeze, format!("{key}.build.freeze"), &entry.key_span);
         }

@@ -29,7 +29,6 @@ import http.server, socket, socketserver
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        print('asked', self.headers['host'], flush=True)
         to = self.path.partition('?to=')[2]
         self.send_response(302 if to else 200)
         if to:
@@ -37,6 +36,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header('content-length', '6')
         self.end_headers()
         self.wfile.write(b'secret')
+
+    do_POST = do_GET
 
     def log_message(self, *_):
         pass
@@ -48,6 +49,10 @@ class Server(socketserver.ThreadingTCPServer):
     def server_bind(self):
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
+
+    def verify_request(self, request, _):
+        print('reached', request.getsockname()[0].removeprefix('::ffff:'), flush=True)
+        return True
 
 server = Server(('::', 80), Handler)
 print('http://1.2.3.4/', flush=True)
@@ -120,11 +125,11 @@ impl Secluded {
         assert!(is_refused, "{app} {target}: {status} {text}");
     }
 
-    /// The hosts that the server was asked for, once there are so many.
-    async fn asked(&self, least: usize) -> Vec<String> {
+    /// The addresses that the server was reached at, once there are so many.
+    async fn reached(&self, least: usize) -> Vec<String> {
         let hosts = || {
             let lines = self.metadata.stdout().all();
-            let hosts = lines.iter().filter_map(|line| line.strip_prefix("asked "));
+            let hosts = lines.iter().filter_map(|line| line.strip_prefix("reached "));
             hosts.map(str::to_owned).collect::<Vec<_>>()
         };
         let since = Instant::now();
@@ -240,8 +245,7 @@ async fn the_admin_api_and_metadata_are_no_apps_to_reach() {
             assert_eq!(text, "status 200\nsecret", "{host}");
         }
     }
-    let of_apps = [PUBLIC, "public.example"];
-    assert_eq!(network.asked(5).await, [&["169.254.169.254"][..], &of_apps, &of_apps].concat());
+    assert_eq!(network.reached(5).await, [&["169.254.169.254"][..], &[PUBLIC; 4]].concat());
     network.platform.stop().await;
 }
 
@@ -275,6 +279,43 @@ async fn a_redirect_leads_nowhere_else() {
     let (status, text) = network.ask("test", &via("http://public.example/")).await;
     assert_eq!((&*status, &*text), ("200", "reached secret"));
     // By the guest each time, and once by where it was sent.
-    assert_eq!(network.asked(8).await, [&[PUBLIC; 7][..], &["public.example"]].concat());
+    assert_eq!(network.reached(8).await, [PUBLIC; 8]);
+    network.platform.stop().await;
+}
+
+#[tokio::test]
+async fn servers_of_triggers_and_outputs_are_no_way_there_either() {
+    let network = Secluded::start().await;
+    let (metadata, admin) =
+        ("169.254.169.254:80", network.platform.admin.rsplit_once('/').unwrap().1);
+    let app = App::new(&format!(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/in\"\nqueue = \"in\"\n\
+         [[trigger.http]]\nroute = \"/out\"\nqueue = \"out\"\n\
+         [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"guest\"\noutput = \"http://{metadata}/\"\n\
+         [[trigger.queue]]\nqueue = \"out\"\ncomponent = \"guest\"\noutput = \"http://{PUBLIC}/\"\n\
+         [[trigger.redis]]\nqueue = \"jobs\"\naddress = \"redis://{metadata}\"\ncomponent = \"guest\"\n\
+         [[trigger.mqtt]]\ntopic = \"jobs\"\naddress = \"mqtt://{metadata}\"\ncomponent = \"guest\"\n\
+         [[trigger.nats]]\nsubject = \"jobs\"\naddress = \"nats://{admin}\"\ncomponent = \"guest\"\n\
+         [component.guest]\nsource = \"guest:rust-command\"\nallowed_outbound_hosts = [{}]\n",
+        GRANTS[1]
+    ));
+    network.deploy(&app, "test").await.with(0);
+    for path in ["/in", "/out"] {
+        let url = format!("{}{path}", network.platform.apps.base());
+        let words = ["-s", "-H", "Host: test.localhost", "-d", "a message", &url];
+        within(&network.platform, "curl").args(words).ends().await.with(0);
+    }
+    // What may go out does, while the others are tried again and again.
+    assert_eq!(network.reached(1).await, [PUBLIC]);
+    for words in [
+        "error=\"its output: `169.254.169.254` may not be reached\"",
+        "trigger=\"guest-redis-trigger\" server=\"169.254.169.254:80\" error=the server is not granted",
+        "trigger=\"guest-mqtt-trigger\" server=\"169.254.169.254:80\" error=the broker is not granted",
+        "error=every address of the host is one that its grant does not cover",
+    ] {
+        network.platform.server.stderr().containing(words).await;
+    }
+    assert_eq!(network.reached(1).await, [PUBLIC]);
     network.platform.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Tenants.
 
-use dayfly_model::platform::{Quotas, TenantId};
+use dayfly_model::platform::{DomainPattern, Quotas, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,6 +16,10 @@ pub struct NewTenant {
     /// What happens when a release asks for more than the active one.
     #[serde(default)]
     pub grants: GrantPolicy,
+    /// The domains that its apps may have; none unless stated.
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    pub domains: Vec<DomainPattern>,
 }
 
 /// What is to be changed of a tenant; what is not stated stays.
@@ -28,6 +32,10 @@ pub struct ChangeTenant {
     /// What happens when a release asks for more than the active one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<GrantPolicy>,
+    /// All the domains that its apps may have. Those that they have already stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 200)]
+    pub domains: Option<Vec<DomainPattern>>,
 }
 
 /// A tenant.
@@ -41,10 +49,41 @@ pub struct Tenant {
     pub quotas: Quotas,
     /// What happens when a release asks for more than the active one.
     pub grants: GrantPolicy,
+    /// The domains that its apps may have.
+    pub domains: Vec<DomainPattern>,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to, in bytes.
     pub storage_bytes: u64,
+    /// What it has taken of its quotas; told of one tenant, not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<TenantUse>,
+}
+
+/// What a tenant has taken, by the names of its quotas. What is bounded for each moment, or for each request,
+/// is not there.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TenantUse {
+    /// Apps.
+    pub apps: u64,
+    /// Releases of the app that keeps most.
+    pub releases: u64,
+    /// Custom domains.
+    pub domains: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Settings of the app that has most.
+    pub settings: u64,
+    /// All blobs of the largest release, in bytes.
+    pub package_bytes: u64,
+    /// All blobs, in bytes.
+    pub storage_bytes: u64,
+    /// CPU time in this calendar month (UTC), in seconds.
+    pub cpu_month_seconds: f64,
+    /// What was logged today (UTC), in bytes.
+    pub log_day_bytes: u64,
+    /// What the apps keep, in bytes, as it was measured last.
+    pub state_bytes: u64,
 }
 
 /// What happens when a release asks for more than the active one.

@@ -54,6 +54,7 @@ mod under_way;
 pub mod variables;
 pub mod wasi;
 pub mod websocket;
+mod write_ahead;
 
 pub use account::{Account, Over};
 pub use backends::{BackendError, Backends};

@@ -1,5 +1,7 @@
 //! The store's records as the API has them.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use dayfly_api as api;
 use dayfly_store as store;
@@ -77,8 +79,25 @@ pub(crate) fn tenant(tenant: store::Tenant) -> api::Tenant {
             true => api::GrantPolicy::Accept,
             false => api::GrantPolicy::Ask,
         },
+        domains: tenant.domains,
         apps: tenant.apps,
         storage_bytes: tenant.storage_bytes,
+        used: None,
+    }
+}
+
+pub(crate) fn taken(taken: store::Taken) -> api::TenantUse {
+    api::TenantUse {
+        apps: taken.apps,
+        releases: taken.releases,
+        domains: taken.domains,
+        tokens: taken.tokens,
+        settings: taken.settings,
+        package_bytes: taken.package_bytes,
+        storage_bytes: taken.storage_bytes,
+        cpu_month_seconds: Duration::from_micros(taken.cpu_us).as_secs_f64(),
+        log_day_bytes: taken.log_bytes,
+        state_bytes: taken.state_bytes,
     }
 }
 

@@ -103,6 +103,11 @@ impl Caller {
         }
     }
 
+    /// Whether they are of the whole platform's.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.token.tenant.is_none()
+    }
+
     fn has(&self, scope: Scope) -> Result<()> {
         let own = self.scope();
         if own >= scope {

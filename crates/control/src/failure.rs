@@ -79,6 +79,12 @@ impl From<StoreError> for Failure {
                 let problem = Problem::new(Code::Quota, text).hint(hint);
                 Problem { exceeded: Some(exceeded), ..problem }.into()
             }
+            StoreError::NotGiven { tenant, domain, .. } => {
+                let hint = format!(
+                    "the operator gives it by `dayfly tenants change {tenant} --domain {domain}`"
+                );
+                Problem::new(Code::Forbidden, text).hint(hint).into()
+            }
             StoreError::Changed { .. } => Self::new(Code::Changed, text),
             StoreError::Grants(asks) => {
                 let hint = "look at what it asks for, and accept it (`accept`, `--accept`)";

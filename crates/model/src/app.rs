@@ -32,7 +32,9 @@ pub struct App {
     pub variables: BTreeMap<String, Variable>,
     /// The path before every HTTP route, without a trailing slash: empty for `/`.
     pub http_base: String,
-    /// The settings of all triggers of a kind, by kind, as JSON; HTTP's stand in `http_base`.
+    /// The path that tells whether a release of the app is healthy, with its query, if there is one.
+    pub http_health: Option<String>,
+    /// The settings of all triggers of a kind, by kind, as JSON; HTTP's stand above.
     pub trigger_settings: BTreeMap<String, serde_json::Value>,
     /// The sources of events, in the manifest's order.
     pub triggers: Vec<Trigger>,

@@ -36,6 +36,7 @@ impl App {
             root,
             variables: BTreeMap::new(),
             http_base: String::new(),
+            http_health: None,
             trigger_settings: BTreeMap::new(),
             triggers: vec![Trigger {
                 id: format!("{id}-http-trigger"),

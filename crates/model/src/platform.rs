@@ -12,12 +12,13 @@ mod usage;
 pub use grants::{Ask, ComponentGrants, Grants};
 pub use log_line::{LogLevel, LogLine, LogStream};
 pub use names::{
-    AppId, AppName, BlobDigest, DomainName, NameError, PreviewName, ReleaseId, SettingName,
-    TenantId,
+    AppId, AppName, BlobDigest, DomainName, DomainPattern, NameError, PreviewName, ReleaseId,
+    SettingName, TenantId,
 };
 pub use ports::{ArtifactStore, ReleaseStore, StoreFailure, UsedStore};
 pub use quotas::{Quota, Quotas, Used};
 pub use release::{
     Activation, Blob, Generation, ReleaseManifest, ReleaseManifestError, Setting, Share,
+    is_health_path,
 };
 pub use usage::{Durations, Usage};

@@ -1,4 +1,4 @@
-//! Custom domains. One has one app, whosever that is.
+//! Custom domains. One has one app, whosever that is, and a tenant has those that the operator gives it.
 
 use dayfly_model::platform::{AppId, DomainName};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
@@ -35,24 +35,37 @@ const COLUMNS: &str = "SELECT domains.name, domains.created_ms, certificates.sou
     FROM domains LEFT JOIN certificates ON certificates.host = domains.name";
 
 impl Store {
-    /// Has an app answer on a domain.
+    /// Has an app answer on a domain, which its tenant was given unless the operator says so.
     ///
     /// # Errors
-    /// If another app does, the tenant has too many, there is no such app, or the store fails.
-    pub fn add_domain(&self, by: &Actor, id: &AppId, name: &DomainName) -> Result<Domain> {
+    /// If the tenant was not given it, another app answers on it, the tenant has too many, there is no such
+    /// app, or the store fails.
+    pub fn add_domain(
+        &self,
+        by: &Actor,
+        id: &AppId,
+        name: &DomainName,
+        is_operator: bool,
+    ) -> Result<Domain> {
         self.write(|db| {
             let number = live(db, id)?.number;
             let found =
                 db.query_row("SELECT app FROM domains WHERE name = ?1", [name.as_str()], |row| {
                     row.get::<_, i64>(0)
                 });
-            match found.optional()? {
-                Some(app) if app == number => return domain(db, name),
-                // Whose it is, is nobody's business.
-                Some(_) => return Err(StoreError::Taken(format!("the domain `{name}`"))),
-                None => {}
+            let (found, owner) = (found.optional()?, tenant(db, &id.tenant)?);
+            if found == Some(number) {
+                return domain(db, name);
             }
-            let owner = tenant(db, &id.tenant)?;
+            // Before anybody learns whether it is there.
+            if !is_operator && !owner.domains.iter().any(|given| given.covers(name)) {
+                let (tenant, domain, given) = (id.tenant.clone(), name.clone(), owner.domains);
+                return Err(StoreError::NotGiven { tenant, domain, given });
+            }
+            if found.is_some() {
+                // Whose it is, is nobody's business.
+                return Err(StoreError::Taken(format!("the domain `{name}`")));
+            }
             let limit = u64::from(owner.quotas.domains);
             let count: u64 = db.query_row(
                 "SELECT count(*) FROM domains JOIN apps ON number = app WHERE tenant = ?1",

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dayfly_model::platform::{Ask, BlobDigest, Generation, StoreFailure};
+use dayfly_model::platform::{
+    Ask, BlobDigest, DomainName, DomainPattern, Generation, StoreFailure, TenantId,
+};
 
 /// What functions of the store give.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -32,6 +34,16 @@ pub enum StoreError {
         limit: u64,
         /// What it would have.
         needed: u64,
+    },
+    /// The tenant was not given the domain.
+    #[error("tenant `{tenant}` was not given the domain `{domain}`: {}", listed(.given))]
+    NotGiven {
+        /// The tenant.
+        tenant: TenantId,
+        /// The domain.
+        domain: DomainName,
+        /// What it was given.
+        given: Vec<DomainPattern>,
     },
     /// It changed since it was read.
     #[error("the app is at generation {}, not at {}", actual.0, expected.0)]
@@ -95,6 +107,18 @@ pub enum StoreError {
     /// A record cannot be understood.
     #[error("a record of the platform's database cannot be understood: {0}")]
     Record(String),
+}
+
+/// How many of a tenant's domains an error names.
+const GIVEN: usize = 8;
+
+fn listed(domains: &[DomainPattern]) -> String {
+    let shown: Vec<_> = domains.iter().take(GIVEN).map(|it| format!("`{it}`")).collect();
+    match (domains.len(), domains.len().saturating_sub(GIVEN)) {
+        (0, _) => "it was given none".to_owned(),
+        (_, 0) => format!("it was given {}", shown.join(", ")),
+        (_, more) => format!("it was given {} and {more} others", shown.join(", ")),
+    }
 }
 
 impl StoreError {

@@ -48,17 +48,20 @@ pub use collect::Collected;
 pub use domains::Domain;
 pub use error::{Result, StoreError};
 pub use key::{Key, KeyError};
-pub use logs::{AppLog, LOG_FILE_BYTES, LOG_FILES, LogBatch, LogFilter, LogFollower, log_tail};
+pub use logs::{
+    AppLog, LOG_FILE_BYTES, LOG_FILES, LOG_FOLDER, LogBatch, LogFilter, LogFollower, log_tail,
+};
 pub use presence::is_served;
 pub use previews::Preview;
 pub use releases::{NewRelease, Prepared, Release};
 pub use settings::{MAX_VALUE_BYTES, SettingView};
-pub use tenants::Tenant;
+pub use tenants::{Tenant, Terms};
 pub use tokens::{Token, TokenScope, TokenText};
 pub use usage::{
     SERIES, SERIES_OF_TENANT, USAGE_DATABASE, UsageBook, UsageBy, UsageGroup, UsageKey, UsageQuery,
     UsageStep, Used,
 };
+pub use used::Taken;
 
 /// The database's name in the folder.
 pub const DATABASE: &str = "platform.sqlite";

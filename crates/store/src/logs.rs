@@ -24,6 +24,9 @@ pub const LOG_FILE_BYTES: u64 = 4 << 20;
 /// How many files an app has at most: 64 MiB.
 pub const LOG_FILES: u64 = 16;
 
+/// The folder of an app's log, in what it keeps.
+pub const LOG_FOLDER: &str = "log";
+
 /// After how long a disk that took nothing is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -124,7 +127,7 @@ impl Open {
 
 /// Where the log of what an app keeps lies.
 fn folder(state: &Path) -> PathBuf {
-    state.join("log")
+    state.join(LOG_FOLDER)
 }
 
 fn path(folder: &Path, number: u64) -> PathBuf {

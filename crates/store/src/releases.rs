@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dayfly_model::platform::{
-    AppId, AppName, BlobDigest, Grants, ReleaseId, ReleaseManifest, TenantId,
+    AppId, AppName, BlobDigest, Grants, ReleaseId, ReleaseManifest, TenantId, is_health_path,
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -146,8 +146,7 @@ impl Store {
     /// # Errors
     /// If it is no path, there is no such release, or the store fails.
     pub fn set_health_path(&self, id: &AppId, digest: &ReleaseId, path: &str) -> Result<()> {
-        let is_legal = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-        if !path.starts_with('/') || path.len() > 1024 || !path.bytes().all(is_legal) {
+        if !is_health_path(path) {
             let text = "a path begins with `/`, and has up to 1024 letters, digits and signs";
             return Err(StoreError::Invalid(text.to_owned()));
         }

@@ -12,12 +12,13 @@ use tempfile::NamedTempFile;
 use crate::{BUSY, Result, StoreError};
 
 /// The steps. Version n has had the first n.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 
 /// Opens a database that only this user reads, and brings it to the latest version.
@@ -38,7 +39,7 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
 
 /// Has the database write ahead. Where several processes ask for that of a new one at once, SQLite does not
 /// wait by itself.
-fn write_ahead(connection: &Connection) -> Result<()> {
+pub(crate) fn write_ahead(connection: &Connection) -> Result<()> {
     let begin = Instant::now();
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {

@@ -1,6 +1,6 @@
 //! Tenants.
 
-use dayfly_model::platform::{Quotas, TenantId};
+use dayfly_model::platform::{DomainPattern, Quotas, TenantId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use crate::activations::next_generation;
@@ -18,6 +18,8 @@ pub struct Tenant {
     pub quotas: Quotas,
     /// Whether its releases get whatever they ask for.
     pub accepts_grants: bool,
+    /// The domains that its apps may have; those that they have already stay.
+    pub domains: Vec<DomainPattern>,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to.
@@ -25,32 +27,44 @@ pub struct Tenant {
     pub(crate) id: i64,
 }
 
+/// The terms of a tenant; where it is changed, those that change.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// What it may take.
+    pub quotas: Option<&'a Quotas>,
+    /// Whether its releases get whatever they ask for.
+    pub accepts_grants: Option<bool>,
+    /// All the domains that its apps may have.
+    pub domains: Option<&'a [DomainPattern]>,
+}
+
+/// How many domains and patterns of domains one tenant is given.
+const MAX_DOMAINS: usize = 200;
+
 const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants,
     (SELECT count(*) FROM apps WHERE apps.tenant = tenants.id),
-    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id) FROM tenants";
+    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id), domains
+    FROM tenants";
 
 impl Store {
     /// Makes a tenant.
     ///
     /// # Errors
-    /// If its name is taken, or the store fails.
-    pub fn make_tenant(
-        &self,
-        by: &Actor,
-        name: &TenantId,
-        quotas: &Quotas,
-        accepts_grants: bool,
-    ) -> Result<Tenant> {
+    /// If its name is taken, it is given too many domains, or the store fails.
+    pub fn make_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             if find(db, name)?.is_some() {
                 return Err(StoreError::Taken(format!("the name `{name}`")));
             }
+            let accepts = terms.accepts_grants.unwrap_or_default();
+            let quotas = json(&terms.quotas.cloned().unwrap_or_default())?;
             db.execute(
                 "INSERT INTO tenants (name, created_ms, quotas, accepts_grants)
                  VALUES (?1, ?2, ?3, ?4)",
-                params![name.as_str(), now_ms(), json(quotas)?, accepts_grants],
+                params![name.as_str(), now_ms(), quotas, accepts],
             )?;
             by.did(db, change(name, "tenant.make", None))?;
+            give_domains(db, by, name, &terms)?;
             tenant(db, name)
         })
     }
@@ -76,21 +90,15 @@ impl Store {
         })
     }
 
-    /// Changes a tenant's quotas or policy; what is not stated stays.
+    /// Changes a tenant's terms; what is not stated stays.
     ///
     /// # Errors
-    /// If there is none, or the store fails.
-    pub fn change_tenant(
-        &self,
-        by: &Actor,
-        name: &TenantId,
-        quotas: Option<&Quotas>,
-        accepts_grants: Option<bool>,
-    ) -> Result<Tenant> {
+    /// If there is none, it is given too many domains, or the store fails.
+    pub fn change_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             let before = tenant(db, name)?;
-            let quotas = json(quotas.unwrap_or(&before.quotas))?;
-            let accepts = accepts_grants.unwrap_or(before.accepts_grants);
+            let quotas = json(terms.quotas.unwrap_or(&before.quotas))?;
+            let accepts = terms.accepts_grants.unwrap_or(before.accepts_grants);
             db.execute(
                 "UPDATE tenants SET quotas = ?2, accepts_grants = ?3 WHERE id = ?1",
                 params![before.id, quotas, accepts],
@@ -102,6 +110,7 @@ impl Store {
                 params![before.id, generation],
             )?;
             by.did(db, change(name, "tenant.change", Some(quotas)))?;
+            give_domains(db, by, name, &terms)?;
             tenant(db, name)
         })
     }
@@ -123,6 +132,27 @@ impl Store {
     }
 }
 
+/// Gives a tenant the domains that its terms name, if they name any anew.
+fn give_domains(
+    db: &Transaction<'_>,
+    by: &Actor,
+    name: &TenantId,
+    terms: &Terms<'_>,
+) -> Result<()> {
+    let Some(domains) = terms.domains else { return Ok(()) };
+    if domains.len() > MAX_DOMAINS {
+        return Err(StoreError::Invalid(format!(
+            "a tenant is given {MAX_DOMAINS} domains at most"
+        )));
+    }
+    db.execute(
+        "UPDATE tenants SET domains = ?2 WHERE name = ?1",
+        params![name.as_str(), json(&domains)?],
+    )?;
+    let listed: Vec<_> = domains.iter().map(DomainPattern::as_str).collect();
+    by.did(db, change(name, "tenant.domains", Some(listed.join(" "))))
+}
+
 /// A tenant, or the error that there is none.
 pub(crate) fn tenant(db: &Transaction<'_>, name: &TenantId) -> Result<Tenant> {
     find(db, name)?.ok_or_else(|| StoreError::NotFound(format!("tenant `{name}`")))
@@ -135,13 +165,14 @@ fn find(db: &Transaction<'_>, name: &TenantId) -> Result<Option<Tenant>> {
 }
 
 fn of_row(row: &Row<'_>) -> Result<Tenant> {
-    let quotas: String = row.get(3)?;
+    let (quotas, domains): (String, String) = (row.get(3)?, row.get(7)?);
     Ok(Tenant {
         id: row.get(0)?,
         name: parsed(row.get(1)?)?,
         created_ms: row.get(2)?,
         quotas: serde_json::from_str(&quotas).map_err(StoreError::record)?,
         accepts_grants: row.get(4)?,
+        domains: serde_json::from_str(&domains).map_err(StoreError::record)?,
         apps: row.get(5)?,
         storage_bytes: row.get(6)?,
     })

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use dayfly_model::platform::Usage;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use crate::schema::reserve;
+use crate::schema::{reserve, write_ahead};
 use crate::{BUSY, Result, StoreError, narrow};
 
 pub use read::{UsageBy, UsageGroup, UsageQuery, Used};
@@ -121,7 +121,7 @@ impl UsageBook {
         reserve(&path)?;
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        write_ahead(&connection)?;
         // What is written survives the process; a power cut may take the last seconds.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "trusted_schema", false)?;

@@ -58,6 +58,16 @@ impl Kept {
         !was_known || written > 0
     }
 
+    /// As it was measured last.
+    pub(super) fn measured(&self) -> u64 {
+        self.measured.load(Relaxed)
+    }
+
+    /// Goes on from what was measured before, until it is measured again.
+    pub(super) fn restore(&self, bytes: u64) {
+        self.measured.store(bytes, Relaxed);
+    }
+
     pub(super) fn end(&self, bytes: u64) {
         self.measured.store(bytes, Relaxed);
         self.before.store(0, Relaxed);
@@ -88,5 +98,9 @@ mod tests {
         kept.bound(30);
         kept.add(15);
         assert_eq!(kept.room(), 5);
+        let again = Kept::default();
+        again.bound(100);
+        again.restore(kept.measured());
+        assert!(again.room() == 90 && again.begin(), "it is known at once, and measured");
     }
 }

@@ -263,17 +263,18 @@ impl Account {
         self.kept.end(bytes);
     }
 
-    /// What was taken of what is counted for long.
+    /// What was taken of what is counted for long, and what is kept.
     #[must_use]
     pub fn used(&self) -> Used {
         let ((month, cpu_us), (day, log_bytes)) = (self.cpu.last(), self.log.last());
-        Used { month, cpu_us, day, log_bytes }
+        Used { month, cpu_us, day, log_bytes, state_bytes: self.kept.measured() }
     }
 
     /// Goes on from what was taken before.
     pub fn restore(&self, used: &Used) {
         self.cpu.restore(used.month, used.cpu_us);
         self.log.restore(used.day, used.log_bytes);
+        self.kept.restore(used.state_bytes);
     }
 
     /// How often something was refused for each quota.

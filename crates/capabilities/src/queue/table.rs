@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, pa
 
 use super::terms::MOST_DELAY;
 use super::{Content, DeadLetter, MESSAGE_BYTES, Message, New, QueueError};
+use crate::write_ahead::write_ahead;
 
 /// How large the file may become, in pages of 4 KiB: 64 GiB.
 const MAX_PAGES: u32 = 16 << 20;
@@ -77,7 +78,7 @@ impl Table {
         let open = || {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY)?;
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            write_ahead(&connection, BUSY)?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "max_page_count", MAX_PAGES)?;
             connection.execute_batch(SCHEMA)?;
@@ -408,6 +409,20 @@ mod tests {
             taken,
         };
         assert_eq!(table.tallies().unwrap(), [tally("a", 0, 1, 5), tally("b", 1, 0, 0)]);
+    }
+
+    #[test]
+    fn several_that_open_a_new_file_at_once_all_have_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.db");
+        std::thread::scope(|scope| {
+            let open = || Table::open(&path).and_then(|table| table.put(&new("a", "1")));
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            for one in all {
+                one.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(Table::open(&path).unwrap().take("a", 9).unwrap().len(), 8);
     }
 
     #[test]

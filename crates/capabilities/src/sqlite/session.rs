@@ -17,6 +17,7 @@ use serde_json::Value as Json;
 use super::value::{Error, Row, Value};
 use super::watch::{Cancel, Watch};
 use crate::descriptors::Descriptor;
+use crate::write_ahead::write_ahead;
 
 /// One text, blob or row, in bytes. What works on one value cannot be interrupted, and some of it
 /// takes the square of its length: `instr()` up to a minute with two that are as long as can be.
@@ -375,10 +376,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     ] {
         connection.set_db_config(config, value)?;
     }
+    connection.execute_batch(&format!("PRAGMA hard_heap_limit = {HEAP_BYTES}"))?;
+    write_ahead(connection, OPENING)?;
     connection.execute_batch(&format!(
-        "PRAGMA hard_heap_limit = {HEAP_BYTES};
-         PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = NORMAL;
+        "PRAGMA synchronous = NORMAL;
          PRAGMA temp_store = MEMORY;
          PRAGMA temp.max_page_count = {TEMPORARY_PAGES};
          PRAGMA cache_size = -{CACHE_KIB};

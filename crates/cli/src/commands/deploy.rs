@@ -66,7 +66,8 @@ pub(crate) struct Deploy {
     #[arg(long, conflicts_with_all = ["percent", "accept"])]
     no_activate: bool,
 
-    /// A path that has to answer with a status from 200 to 399 before the release has any traffic
+    /// A path that has to answer with a status from 200 to 399 before the release has any traffic [default:
+    /// the manifest's `application.trigger.http.health`]
     #[arg(long, value_name = "PATH", conflicts_with = "no_activate")]
     health_path: Option<String>,
 
@@ -93,11 +94,12 @@ struct Clock {
 }
 
 impl Deploy {
-    pub(crate) fn run(self) -> Result<ExitCode> {
+    pub(crate) fn run(mut self) -> Result<ExitCode> {
         logging::start_quietly();
         let mut clock = Clock::start();
         let session = self.platform.open()?;
         let stated = self.source.read_stated()?;
+        self.health_path = self.health_path.or_else(|| stated.app.http_health.clone());
         let app = session.app(&self.name(&stated.app)?);
         let before = seen(&session, &app)?;
         if !self.no_build {

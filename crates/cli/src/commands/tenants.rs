@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use dayfly_api::{ChangeTenant, Client, GrantPolicy, NewTenant, Quotas, Tenant, TenantId};
+use dayfly_api::{
+    ChangeTenant, Client, DomainPattern, GrantPolicy, NewTenant, Quotas, Tenant, TenantId,
+};
 use dayfly_model::manifest::parse_size;
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ use crate::{logging, report};
 /// List, make, change and remove tenants of a platform
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB\n  dayfly tenants list"
+    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB --domain '*.acme.example'\n  dayfly tenants show acme"
 )]
 pub(crate) struct Tenants {
     #[command(subcommand)]
@@ -30,7 +32,7 @@ pub(crate) struct Tenants {
 enum Verb {
     /// List them: name, apps, storage
     List,
-    /// Show one with its quotas
+    /// Show one with its quotas, and what it has taken of them
     Show {
         /// What it is called
         name: TenantId,
@@ -42,12 +44,16 @@ enum Verb {
         #[command(flatten)]
         terms: Terms,
     },
-    /// Change its quotas, or what happens to releases that ask for more
+    /// Change its quotas, its domains, or what happens to releases that ask for more
     Change {
         /// What it is called
         name: TenantId,
         #[command(flatten)]
         terms: Terms,
+
+        /// A domain, or a pattern of domains, that it may add no more; those that its apps have stay
+        #[arg(long = "no-domain", value_name = "DOMAIN")]
+        no_domains: Vec<DomainPattern>,
     },
     /// Remove one that has no apps
     Remove {
@@ -56,11 +62,15 @@ enum Verb {
     },
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 struct Terms {
     /// A quota, such as `apps=10` or `storage_bytes=1GiB`; docs/serve.md has the names
     #[arg(long = "quota", value_name = "NAME=VALUE", value_parser = quota)]
     quotas: Vec<(String, u64)>,
+
+    /// A domain that its apps may have: one by its name, `*.` and a name for all below that, or `*` for all
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domains: Vec<DomainPattern>,
 
     /// Whether a release that asks for more than the active one is refused unless that is accepted
     #[arg(long, value_name = "WHAT")]
@@ -98,6 +108,28 @@ impl Terms {
         Ok(Some(serde_json::from_value(all)?))
     }
 
+    /// Domains with those that the user named, and without others.
+    fn with(
+        &self,
+        mut domains: Vec<DomainPattern>,
+        without: &[DomainPattern],
+    ) -> Result<Option<Vec<DomainPattern>>> {
+        if self.domains.is_empty() && without.is_empty() {
+            return Ok(None);
+        }
+        if let Some(unknown) = without.iter().find(|it| !domains.contains(it)) {
+            let hint = format!("there are {}", listed(&domains));
+            return Err(report::hint(anyhow!("it was not given `{unknown}`"), Some(hint)));
+        }
+        domains.retain(|it| !without.contains(it));
+        for domain in &self.domains {
+            if !domains.contains(domain) {
+                domains.push(domain.clone());
+            }
+        }
+        Ok(Some(domains))
+    }
+
     fn policy(&self) -> Option<GrantPolicy> {
         self.grants.map(|policy| match policy {
             Policy::Ask => GrantPolicy::Ask,
@@ -119,13 +151,16 @@ impl Tenants {
             Verb::Make { name, terms } => {
                 let quotas = terms.over(Quotas::default())?;
                 let grants = terms.policy().unwrap_or_default();
-                let made = client.make_tenant(&NewTenant { name: name.clone(), quotas, grants });
+                let domains = terms.with(Vec::new(), &[])?.unwrap_or_default();
+                let new = NewTenant { name: name.clone(), quotas, grants, domains };
+                let made = client.make_tenant(&new);
                 let made = made.map_err(|error| failed(error, format!("make tenant `{name}`")))?;
                 platform.tell(&made, "Made", format_args!("tenant `{name}`"))?;
             }
-            Verb::Change { name, terms } => {
-                let quotas = terms.over(found(&client, &name)?.quotas)?;
-                let change = ChangeTenant { quotas, grants: terms.policy() };
+            Verb::Change { name, terms, no_domains } => {
+                let Tenant { quotas, domains, .. } = found(&client, &name)?;
+                let (quotas, domains) = (terms.over(quotas)?, terms.with(domains, &no_domains)?);
+                let change = ChangeTenant { quotas, grants: terms.policy(), domains };
                 let changed = client.change_tenant(&name, &change);
                 let changed =
                     changed.map_err(|error| failed(error, format!("change tenant `{name}`")))?;
@@ -154,17 +189,46 @@ fn show(tenant: &Tenant, json: bool) -> Result<()> {
     if json {
         return output::json(&all);
     }
-    let line = |name: String, value: &Value| match value.as_u64() {
-        Some(bytes) if name.ends_with("_bytes") => {
-            output::line(format_args!("{name:<26}  {}", Size(bytes)))
-        }
-        _ => output::line(format_args!("{name:<26}  {}", value.to_string().trim_matches('"'))),
+    let grants = match tenant.grants {
+        GrantPolicy::Ask => "ask",
+        GrantPolicy::Accept => "accept",
     };
-    let quotas = all.get("quotas").and_then(Value::as_object).into_iter().flatten();
-    let quotas = quotas.map(|(name, value)| (format!("quota {name}"), value));
-    let own = all.as_object().into_iter().flatten().filter(|it| it.0 != "quotas");
-    let own = own.map(|(name, value)| (name.clone(), value));
-    own.chain(quotas).try_for_each(|(name, value)| line(name, value))
+    for (name, text) in [
+        ("name", tenant.name.to_string()),
+        ("since", time(&tenant.created_at)),
+        ("grants", grants.to_owned()),
+        ("domains", listed(&tenant.domains)),
+    ] {
+        output::line(format_args!("{name:<7}  {text}"))?;
+    }
+    let of =
+        |key: &str, name: &str| all.get(key).and_then(|it| it.get(name)).map(|it| cell(name, it));
+    let names = all.get("quotas").and_then(Value::as_object).into_iter().flatten();
+    // Of what is bounded for a moment, or a request, nothing is ever used up.
+    let rows: Vec<_> = names
+        .map(|(name, most)| {
+            let used = of("used", name).unwrap_or_else(|| "-".to_owned());
+            [name.clone(), used, cell(name, most)]
+        })
+        .collect();
+    output::line("")?;
+    output::table(["QUOTA", "USED", "OF"], &rows)
+}
+
+/// A number of a quota's, for people.
+fn cell(quota: &str, value: &Value) -> String {
+    match (value.as_u64(), value.as_f64()) {
+        (Some(bytes), _) if quota.ends_with("_bytes") => Size(bytes).to_string(),
+        (None, Some(number)) => format!("{number:.1}"),
+        _ => value.to_string(),
+    }
+}
+
+fn listed(domains: &[DomainPattern]) -> String {
+    match domains.is_empty() {
+        true => "none".to_owned(),
+        false => domains.iter().map(DomainPattern::as_str).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn row(tenant: &Tenant) -> [String; 4] {
@@ -181,10 +245,27 @@ mod tests {
         assert_eq!(quota("apps=10"), Ok(("apps".to_owned(), 10)));
         assert_eq!(quota("storage_bytes=1GiB"), Ok(("storage_bytes".to_owned(), 1 << 30)));
         assert!(quota("apps").is_err() && quota("apps=many").is_err());
-        let terms = |name: &str| Terms { quotas: vec![(name.to_owned(), 3)], grants: None };
+        let terms = |name: &str| Terms { quotas: vec![(name.to_owned(), 3)], ..Terms::default() };
         let quotas = terms("apps").over(Quotas::default()).unwrap().unwrap();
         assert_eq!(quotas, Quotas { apps: 3, ..Quotas::default() });
         let error = crate::report::text(&terms("appz").over(Quotas::default()).unwrap_err());
         assert!(error.contains("`appz`") && error.contains("storage_bytes"), "{error}");
+    }
+
+    #[test]
+    fn domains_are_added_and_taken_back() {
+        let all = |names: &[&str]| -> Vec<DomainPattern> {
+            names.iter().map(|it| it.parse().unwrap()).collect()
+        };
+        let with = |more: &[&str], before: &[&str], without: &[&str]| {
+            let terms = Terms { domains: all(more), ..Terms::default() };
+            terms.with(all(before), &all(without))
+        };
+        assert_eq!(with(&[], &["a.b"], &[]).unwrap(), None, "what is not stated stays");
+        let some = with(&["*.c.d", "a.b"], &["a.b", "e.f"], &["e.f"]).unwrap();
+        assert_eq!(some, Some(all(&["a.b", "*.c.d"])));
+        assert_eq!(with(&[], &["a.b"], &["a.b"]).unwrap(), Some(Vec::new()));
+        let error = crate::report::text(&with(&[], &["a.b"], &["*.b.c"]).unwrap_err());
+        assert!(error.contains("not given `*.b.c`") && error.contains("are a.b"), "{error}");
     }
 }

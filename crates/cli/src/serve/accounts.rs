@@ -81,8 +81,11 @@ impl Accounts {
         }
     }
 
-    /// Forgets a tenant that has no app here, once the store has what it took.
+    /// Forgets a tenant that has no app here, and keeps nothing, once the store has what it took.
     pub(super) fn forget(&self, tenant: &TenantId, store: &dyn UsedStore) {
+        if let Some(entry) = self.all().get(tenant) {
+            entry.account.measured(0);
+        }
         self.keep(store);
         self.all().remove(tenant);
     }

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// What lies in an app's state folder and is nothing that it keeps: its logs, which have a bound of their
-/// own, and copies of its package's files.
-const NOT_KEPT: [&str; 2] = ["logs", "files"];
+use dayfly_store::LOG_FOLDER;
+
+/// What lies in an app's state folder and is nothing that it keeps: its log, which has a bound of its own,
+/// and copies of its package's files.
+const NOT_KEPT: [&str; 2] = [LOG_FOLDER, "files"];
 
 /// The size of a block that a file says how many it takes of, whatever the file system's is.
 const BLOCK_BYTES: u64 = 512;
@@ -47,12 +49,12 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, vec![1; bytes]).unwrap();
         };
-        file("logs/a.txt", 1 << 20);
+        file("log/a.txt", 1 << 20);
         file("files/a/b", 1 << 20);
         let few = kept_in(state.path());
         assert!(few < 100 << 10, "{few}");
         file("written/a/deep/er/c", 1 << 20);
-        file("sqlite/logs/d", 1 << 20);
+        file("sqlite/log/d", 1 << 20);
         std::os::unix::fs::symlink("/", state.path().join("link")).unwrap();
         let kept = kept_in(state.path());
         assert!((2 << 20..(2 << 20) + (200 << 10)).contains(&kept), "{kept}");

@@ -26,8 +26,9 @@ use crate::report;
 const PACE: Duration = Duration::from_millis(100);
 
 /// When something that could not be served is tried again, though nothing changed: a file may have
-/// come since, or a server that it needs.
-const RETRY: Duration = Duration::from_secs(30);
+/// come since, or a server that it needs. The pause doubles with each failure.
+const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// The same, where it was the store that failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -79,6 +80,21 @@ struct State {
     number: Option<u64>,
     /// When it is tried again, if it could not be served.
     retry: Option<Instant>,
+    /// How often this generation could not be.
+    failures: u32,
+}
+
+impl State {
+    /// What was not served yet.
+    const fn unserved(generation: Generation, number: Option<u64>, retry: Option<Instant>) -> Self {
+        Self { generation, number, retry, failures: 0 }
+    }
+}
+
+/// The pause after so many failures.
+fn pause(failures: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
 }
 
 /// Why an app is not served as it is to be.
@@ -200,7 +216,8 @@ impl Reconciler {
     fn probe(&mut self, activation: Activation) {
         let Activation { app, generation, number, .. } = &activation;
         let (app, number) = (app.clone(), Some(*number));
-        let mut state = State { generation: *generation, number, retry: None };
+        let failures = self.failures(&app, *generation);
+        let mut state = State { failures, ..State::unserved(*generation, number, None) };
         let putting = (self.putting.clone(), activation.clone());
         let started = match self.probing.len() < PROBING {
             true => thread::Builder::new()
@@ -227,19 +244,19 @@ impl Reconciler {
             Err(error) => {
                 let error = anyhow::Error::from(error);
                 tracing::warn!(app = %app, "what is active of an app cannot be read: {error:#}");
-                self.served.insert(app.clone(), State { generation, number, retry });
+                self.served.insert(app.clone(), State::unserved(generation, number, retry));
                 return None;
             }
         };
         if let Err(error) = self.putting.account(&activation) {
             let error = anyhow::Error::from(error);
             tracing::warn!(app = %app, "what a tenant has taken cannot be read: {error:#}");
-            self.served.insert(app.clone(), State { generation, number, retry });
+            self.served.insert(app.clone(), State::unserved(generation, number, retry));
             return None;
         }
         // One of the same name that was made since has nothing of the former one's.
         if number.is_some_and(|number| number != activation.number) && !self.remove(app) {
-            self.served.insert(app.clone(), State { generation, number, retry });
+            self.served.insert(app.clone(), State::unserved(generation, number, retry));
             return None;
         }
         if self.has_looked && activation.shares.iter().any(|share| share.health_path.is_some()) {
@@ -255,13 +272,20 @@ impl Reconciler {
         }
     }
 
+    /// How often a generation of an app could not be served.
+    fn failures(&self, app: &AppId, generation: Generation) -> u32 {
+        let state = self.served.get(app).filter(|state| state.generation == generation);
+        state.map_or(0, |state| state.failures)
+    }
+
     /// Remembers and notes what became of an activation.
     fn settle(&mut self, activation: &Activation, served: Result<(), Unserved>) {
         let Activation { app, generation, .. } = activation;
         let text = served.err().map(|unserved| report::text(&unserved.error));
-        let retry = text.is_some().then(|| Instant::now() + RETRY);
-        let number = Some(activation.number);
-        self.served.insert(app.clone(), State { generation: *generation, number, retry });
+        let failures = text.as_ref().map_or(0, |_| self.failures(app, *generation) + 1);
+        let retry = text.is_some().then(|| Instant::now() + pause(failures));
+        let state = State::unserved(*generation, Some(activation.number), retry);
+        self.served.insert(app.clone(), State { failures, ..state });
         if let Some(text) = &text {
             tracing::warn!(app = %app, "a release cannot be served: {text}");
         }
@@ -350,4 +374,15 @@ impl Putting {
 
 fn key(app: &AppId) -> AppKey {
     AppKey::new(app.tenant.as_str(), app.app.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses: Vec<_> = [1, 2, 3, 5, 6, 40].map(|it| pause(it).as_secs()).into();
+        assert_eq!(pauses, [1, 2, 4, 16, 30, 30]);
+    }
 }

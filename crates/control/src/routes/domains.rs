@@ -35,10 +35,11 @@ pub(super) async fn list(
     Ok(page(&wanted, found, |it| it.name.to_string(), answer::domain))
 }
 
-/// Has an app answer on a domain.
+/// Has an app answer on a domain, which its tenant was given; by the operator's token on any.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/apps/{app}/domains/{domain}", tag = "domains",
     params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("domain" = DomainName, Path)),
     responses((status = 200, description = "the domain", body = Domain),
+        (status = 403, description = "the tenant was not given it", body = Problem),
         (status = 409, description = "an app has it", body = Problem)))]
 pub(super) async fn add(
     State(shared): State<Shared>,
@@ -50,8 +51,9 @@ pub(super) async fn add(
         let text = format!("`{domain}` is below the platform's own domain");
         return Err(Failure::new(Code::Conflict, text));
     }
-    let id = AppId { tenant, app };
-    let done = shared.change(&caller, move |store, by| store.add_domain(by, &id, &domain));
+    let (id, is_operator) = (AppId { tenant, app }, caller.is_operator());
+    let done =
+        shared.change(&caller, move |store, by| store.add_domain(by, &id, &domain, is_operator));
     Ok(ok(answer::domain(done.await?)))
 }
 

@@ -4,6 +4,7 @@ use axum::extract::State;
 use dayfly_api::{
     ChangeTenant, GrantPolicy, NewTenant, Page, PageQuery, Problem, Scope, Tenant, TenantId,
 };
+use dayfly_store::Terms;
 use http::StatusCode;
 
 use crate::answer::{self, Answer, made, ok, page};
@@ -40,14 +41,18 @@ pub(super) async fn make(
     Json(new): Json<NewTenant>,
 ) -> Result<Answer<Tenant>> {
     caller.operator(Scope::Admin)?;
-    let accepts = new.grants == GrantPolicy::Accept;
-    let quotas = new.quotas.unwrap_or_default();
-    let done =
-        shared.change(&caller, move |store, by| store.make_tenant(by, &new.name, &quotas, accepts));
+    let done = shared.change(&caller, move |store, by| {
+        let terms = Terms {
+            quotas: new.quotas.as_ref(),
+            accepts_grants: Some(new.grants == GrantPolicy::Accept),
+            domains: Some(&new.domains).filter(|it| !it.is_empty()).map(Vec::as_slice),
+        };
+        store.make_tenant(by, &new.name, terms)
+    });
     Ok(made(answer::tenant(done.await?)))
 }
 
-/// A tenant.
+/// A tenant, and what it has taken of its quotas.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     responses((status = 200, description = "the tenant", body = Tenant),
         (status = 404, description = "there is none", body = Problem)))]
@@ -57,10 +62,12 @@ pub(super) async fn show(
     Path(tenant): Path<TenantId>,
 ) -> Result<Answer<Tenant>> {
     caller.of(&tenant, Scope::Read)?;
-    Ok(ok(answer::tenant(shared.ask(move |store| store.tenant(&tenant)).await?)))
+    let found = shared.ask(move |store| Ok((store.tenant(&tenant)?, store.taken(&tenant)?)));
+    let (found, taken) = found.await?;
+    Ok(ok(Tenant { used: Some(answer::taken(taken)), ..answer::tenant(found) }))
 }
 
-/// Changes a tenant's quotas or policy.
+/// Changes a tenant's quotas, policy or domains.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     request_body = ChangeTenant,
     responses((status = 200, description = "the tenant", body = Tenant),
@@ -72,9 +79,13 @@ pub(super) async fn change(
     Json(change): Json<ChangeTenant>,
 ) -> Result<Answer<Tenant>> {
     caller.operator(Scope::Admin)?;
-    let accepts = change.grants.map(|grants| grants == GrantPolicy::Accept);
     let done = shared.change(&caller, move |store, by| {
-        store.change_tenant(by, &tenant, change.quotas.as_ref(), accepts)
+        let terms = Terms {
+            quotas: change.quotas.as_ref(),
+            accepts_grants: change.grants.map(|grants| grants == GrantPolicy::Accept),
+            domains: change.domains.as_deref(),
+        };
+        store.change_tenant(by, &tenant, terms)
     });
     Ok(ok(answer::tenant(done.await?)))
 }

@@ -91,7 +91,17 @@ fn a_secret_is_set_and_never_shown() {
     let log = client.audit(Some(&tenant("acme")), 100).unwrap();
     assert!(!format!("{log:?}").contains("hidden"));
 
-    client.add_domain(&id, &"www.example.com".parse().unwrap()).unwrap();
+    let domain = "www.example.com".parse().unwrap();
+    let refused = client.add_domain(&id, &domain).unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Forbidden));
+    let given = vec!["*.example.com".parse().unwrap(), "*".parse().unwrap()];
+    let change = dayfly_api::ChangeTenant { domains: Some(given), ..Default::default() };
+    // Nobody gives a domain to themselves.
+    let own = client.change_tenant(&tenant("acme"), &change).unwrap_err();
+    assert_eq!(own.code(), Some(Code::NotFound));
+    let changed = platform.operator().change_tenant(&tenant("acme"), &change).unwrap();
+    assert_eq!(changed.domains.len(), 2);
+    client.add_domain(&id, &domain).unwrap();
     assert_eq!(client.domains(&id).unwrap().len(), 1);
     for own in ["apps.example", "shop.other.apps.example", "x.apps.example"] {
         let refused = client.add_domain(&id, &own.parse().unwrap()).unwrap_err();

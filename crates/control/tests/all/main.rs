@@ -80,6 +80,7 @@ impl Platform {
                 name: name.parse().unwrap(),
                 quotas: None,
                 grants: dayfly_api::GrantPolicy::Ask,
+                domains: Vec::new(),
             };
             platform.operator().make_tenant(&new).unwrap();
         }

@@ -143,3 +143,48 @@ fn a_token_goes_nowhere_without_encryption() {
     assert!(matches!(failed, ClientError::Connect(_)));
     assert!(failed.hint().unwrap().contains("dayfly serve"));
 }
+
+#[test]
+fn a_domain_that_a_tenant_was_not_given_is_refused_with_how_to_mend_it() {
+    let platform = Platform::new();
+    let (operator, acme, other) = (
+        platform.operator(),
+        platform.client(&platform.token("acme", Scope::Admin)),
+        platform.client(&platform.token("other", Scope::Admin)),
+    );
+    let theirs = dayfly_api::AppId { tenant: crate::tenant("other"), ..app("shop") };
+    operator.make_app(&app("shop")).unwrap();
+    operator.make_app(&theirs).unwrap();
+    let give = |owner: &str, domain: &str| {
+        let domains = Some(vec![domain.parse().unwrap()]);
+        let change = dayfly_api::ChangeTenant { domains, ..Default::default() };
+        operator.change_tenant(&crate::tenant(owner), &change).unwrap();
+    };
+    give("acme", "*.acme.example");
+    give("other", "*.other.example");
+    let domain = |name: &str| name.parse().unwrap();
+    acme.add_domain(&app("shop"), &domain("www.acme.example")).unwrap();
+    // One that is there, and one that is not, are refused alike.
+    for name in ["www.acme.example", "new.acme.example", "acme.example", "www.example.com"] {
+        let ClientError::Problem(refused) = other.add_domain(&theirs, &domain(name)).unwrap_err()
+        else {
+            panic!("{name}: no problem")
+        };
+        assert_eq!((refused.code, refused.status), (Code::Forbidden, 403));
+        assert_eq!(
+            refused.detail.unwrap(),
+            format!(
+                "tenant `other` was not given the domain `{name}`: it was given `*.other.example`"
+            )
+        );
+        let hint = refused.hint.unwrap();
+        assert!(hint.contains(&format!("`dayfly tenants change other --domain {name}`")), "{hint}");
+    }
+    // The operator adds what they like, but what is another's.
+    operator.add_domain(&theirs, &domain("www.example.com")).unwrap();
+    let taken = operator.add_domain(&theirs, &domain("www.acme.example")).unwrap_err();
+    assert_eq!(taken.code(), Some(Code::Conflict));
+    let shown = other.tenant(&crate::tenant("other")).unwrap();
+    assert_eq!(shown.used.unwrap().domains, 1);
+    assert!(other.tenants().unwrap()[0].used.is_none(), "lists are short");
+}

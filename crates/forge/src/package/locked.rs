@@ -26,6 +26,9 @@ const UNDERSTOOD: [&str; 2] = ["host_requirements", NEEDS_OF_COMPONENTS];
 /// Under which key the metadata have what only Dayfly knows.
 pub(super) const DAYFLY: &str = "dayfly";
 
+/// Under which key they have an app's path of health, which is a setting of its HTTP triggers.
+pub(super) const HEALTH: &str = "health";
+
 /// Spin writes no padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,

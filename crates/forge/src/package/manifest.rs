@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::PackageError;
 use super::locked::{
-    DAYFLY, LockedApp, LockedComponent, LockedDependency, LockedInherit, LockedTrigger,
+    DAYFLY, HEALTH, LockedApp, LockedComponent, LockedDependency, LockedInherit, LockedTrigger,
 };
 
 /// What a component's metadata are called in a manifest.
@@ -90,9 +90,17 @@ fn application(metadata: &Map<String, Json>) -> Table {
         }
         _ => None,
     };
-    if let Some(settings) = settings.and_then(|it| toml_of(&it)) {
-        application.insert("trigger".to_owned(), settings);
+    let mut settings = match settings {
+        Some(Json::Object(kinds)) => kinds,
+        _ => Map::new(),
+    };
+    if let Some(path) = metadata.get(DAYFLY).and_then(|own| own.get(HEALTH)) {
+        let http = settings.entry("http").or_insert_with(|| Map::new().into());
+        if let Some(http) = http.as_object_mut() {
+            http.insert(HEALTH.to_owned(), path.clone());
+        }
     }
+    application.insert("trigger".to_owned(), table_of(&settings).into());
     application.retain(says_something);
     application
 }
@@ -277,6 +285,17 @@ mod tests {
         let (name, text) = manifest(&app(json!({ "name": "a", "dayfly": {} })));
         assert_eq!(name, "dayfly.toml");
         assert!(text.starts_with("dayfly = 1\n"), "{text}");
+        // What only Dayfly states of them stands beside what Spin does, whatever that is.
+        for (base, expected) in [
+            (json!({ "http": { "base": "/b" } }), "base = \"/b\"\nhealth = \"/h\"\n"),
+            (json!({}), "[application.trigger.http]\nhealth = \"/h\"\n"),
+            (json!({ "http": "odd" }), "http = \"odd\"\n"),
+        ] {
+            let own = json!({ "version": 1, "health": "/h" });
+            let metadata = json!({ "name": "a", "triggers": base, "dayfly": own });
+            let (_, text) = manifest(&app(metadata));
+            assert!(text.contains(expected), "{text}");
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::files::{self, Granted};
 use super::locked::{
-    ContentRef, DAYFLY, LockedApp, LockedComponent, LockedDependency, LockedFile, LockedInherit,
-    LockedSource, LockedTrigger, LockedVariable, NEEDS_OF_COMPONENTS,
+    ContentRef, DAYFLY, HEALTH, LockedApp, LockedComponent, LockedDependency, LockedFile,
+    LockedInherit, LockedSource, LockedTrigger, LockedVariable, NEEDS_OF_COMPONENTS,
 };
 use super::{
     ARCHIVE, Blob, Budget, CONFIG, Content, DATA, LOCKED, MAX_LAYERS, MAX_LOCKED_BYTES, Package,
@@ -360,7 +360,11 @@ fn metadata(stated: &Stated) -> Map<String, Value> {
     }
     metadata.insert("triggers".to_owned(), settings.into());
     if stated.is_dayfly {
-        metadata.insert(DAYFLY.to_owned(), json!({ "version": 1 }));
+        let mut own = json!({ "version": 1 });
+        if let (Some(own), Some(path)) = (own.as_object_mut(), &app.http_health) {
+            own.insert(HEALTH.to_owned(), path.clone().into());
+        }
+        metadata.insert(DAYFLY.to_owned(), own);
     }
     metadata
 }

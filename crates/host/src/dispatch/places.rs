@@ -1,10 +1,11 @@
 //! The places of a node in which instances run, shared out among tenants. Each takes up to its share, by
 //! its weight among those of all tenants that have apps here; beyond it, a tenant takes a place only while
-//! more places are free than it has, so that whoever comes next finds some. A place that becomes free is for
-//! whoever waits and has the fewest for its weight.
+//! more places are free than it has, so that whoever comes next finds some. The last ones are kept for tenants
+//! that have none: for each of them its first. A place that becomes free is for whoever waits and has the
+//! fewest for its weight.
 //!
 //! Nobody's instance is ended for another's sake: where many tenants take what they can at once, one that
-//! comes then waits until some of theirs end.
+//! comes then has one place, and waits for more until some of theirs end.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU32;
@@ -20,6 +21,9 @@ use super::admission::Full;
 
 /// How old the sum of all weights may be: adding up those of thousands takes its time.
 const SUMMED: Duration = Duration::from_millis(100);
+
+/// Which part of all places is kept, at most, for tenants that have none.
+const KEPT: u32 = 8;
 
 /// The places of a node.
 pub(super) struct Places {
@@ -40,6 +44,8 @@ struct State {
 struct Pool {
     all: u32,
     free: u32,
+    /// How many tenants hold any.
+    holders: u32,
     /// Tenants of whom somebody waits for one.
     waiting: Vec<usize>,
 }
@@ -78,7 +84,7 @@ pub(super) struct Place {
 impl Places {
     /// So many places at each depth.
     pub(super) fn new(shares: &[u32]) -> Arc<Self> {
-        let pool = |all: &u32| Pool { all: *all, free: *all, waiting: Vec::new() };
+        let pool = |all: &u32| Pool { all: *all, free: *all, holders: 0, waiting: Vec::new() };
         let pools = shares.iter().map(pool).collect();
         let state = State { pools, tenants: Slab::new(), weights: (0, None) };
         let (instances, outside) = (shares.iter().sum(), shares.first().copied().unwrap_or(0));
@@ -121,7 +127,10 @@ impl State {
         }
         let held = u64::from(tenant.depths[depth].held);
         let weight = u64::from(tenant.account.weight());
-        let (all, free) = (u64::from(pool.all), u64::from(pool.free));
+        let (all, mut free) = (u64::from(pool.all), u64::from(pool.free));
+        if held > 0 && free <= self.kept(depth) {
+            free = 0;
+        }
         if held < free * weight / u64::from(Quotas::WEIGHT) {
             return None;
         }
@@ -131,6 +140,13 @@ impl State {
             (_, true) => None,
             (_, false) => Some(Full::Share),
         }
+    }
+
+    /// How many places of a depth are for tenants that have none there.
+    fn kept(&self, depth: usize) -> u64 {
+        let pool = &self.pools[depth];
+        let without = (self.tenants.len() as u64).saturating_sub(pool.holders.into());
+        without.min((pool.all / KEPT).into())
     }
 
     fn weights(&mut self) -> u64 {
@@ -144,17 +160,19 @@ impl State {
     }
 
     fn take(&mut self, index: usize, depth: usize) {
-        self.pools[depth].free -= 1;
-        let tenant = &mut self.tenants[index];
+        let (pool, tenant) = (&mut self.pools[depth], &mut self.tenants[index]);
+        pool.free -= 1;
+        pool.holders += u32::from(tenant.depths[depth].held == 0);
         tenant.running += 1;
         tenant.depths[depth].held += 1;
     }
 
     fn give_back(&mut self, index: usize, depth: usize) {
-        self.pools[depth].free += 1;
-        let tenant = &mut self.tenants[index];
+        let (pool, tenant) = (&mut self.pools[depth], &mut self.tenants[index]);
+        pool.free += 1;
         tenant.running -= 1;
         tenant.depths[depth].held -= 1;
+        pool.holders -= u32::from(tenant.depths[depth].held == 0);
         // Another depth may have waited for one instance less of the tenant's.
         for depth in 0..self.pools.len() {
             self.let_in(depth);
@@ -254,6 +272,10 @@ impl Drop for Tenant {
         let mut state = self.places.state();
         state.tenants.remove(self.index);
         state.weights.1 = None;
+        // What was kept for it is the others'.
+        for depth in 0..state.pools.len() {
+            state.let_in(depth);
+        }
     }
 }
 
@@ -321,10 +343,50 @@ mod tests {
         // A share is 100 of ten tenants'.
         assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [500, 250, 125, 100]);
         assert_eq!(first.refusal(0), Full::Share);
-        assert_eq!(all(&others[4]).len(), 25, "what is left of its share");
-        let _held = all(&others[4]);
-        assert_eq!(others[5].refusal(0), Full::Node);
+        held.push(all(&others[4]));
+        assert_eq!(
+            held[4].len(),
+            20,
+            "what is left of its share, but for one for each of the others"
+        );
+        assert_eq!(others[4].refusal(0), Full::Node);
+        for other in [3, 5, 6, 7, 8] {
+            held.push(all(&others[other]));
+            assert_eq!(held.last().unwrap().len(), 1, "its first");
+        }
+        assert_eq!(others[8].refusal(0), Full::Node);
         assert!(first.try_take(1).is_some(), "another depth is another matter");
+        // Of what comes back, whoever has nothing has the first.
+        drop(held.pop());
+        assert!(others[7].try_take(0).is_none());
+        assert_eq!(all(&others[8]).len(), 1);
+    }
+
+    #[test]
+    fn no_more_than_a_part_is_kept_for_those_that_have_none() {
+        let places = Places::new(&[80]);
+        let tenants: Vec<_> = (0..100).map(|_| tenant(&places, 100, 5000)).collect();
+        let held: Vec<_> = tenants.iter().map(all).collect();
+        let counts: Vec<_> = held.iter().map(Vec::len).collect();
+        assert_eq!(counts[..4], [40, 20, 10, 1], "a share is less than one place");
+        assert_eq!(counts.iter().sum::<usize>(), 80);
+        assert_eq!(counts.iter().filter(|count| **count > 0).count(), 13);
+        assert_eq!(places.state().pools[0].holders, 13);
+        drop(held);
+        assert_eq!(places.state().pools[0].holders, 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_for_a_tenant_that_goes_is_for_who_waits() {
+        let places = Places::new(&[8]);
+        let (stays, goes) = (tenant(&places, 300, 5000), tenant(&places, 1, 5000));
+        let held = all(&stays);
+        assert_eq!(held.len(), 7, "its share, which leaves one");
+        assert_eq!(stays.refusal(0), Full::Share);
+        drop(goes);
+        let more = stays.take(0).await;
+        drop((more, held));
+        assert_eq!(places.state().pools[0].free, 8);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::form::{Format, Mistake};
 use super::measures::{parse_duration, parse_size, parse_stack};
 use crate::events::{Output, Schedule, ScheduleError};
+use crate::platform::is_health_path;
 use crate::route::Route;
 use crate::template::{Template, is_variable_name};
 use crate::websocket::{is_origin, is_topic};
@@ -43,6 +44,7 @@ formats! {
     HTTP_HOST, "an HTTP host", "A host, `host:port`, an HTTP URL without a path, `self`, or `insecure:allow-all`.", Some("."), http_host;
     ROUTE, "a route", "A path of segments: text, `:name` for any one segment, `/...` at the end for everything below.", None, route;
     BASE, "a base path", "A path that is put before every route.", None, route;
+    HEALTH, "a path of a request", "A path that begins with `/`, and perhaps a query: up to 1024 letters, digits and signs.", Some("^/[!-\"$-~]{0,1023}$"), health;
     URL, "a URL", "An address that begins with `https://` or `http://`.", Some("^https?://."), url;
     DIGEST, "a digest", "`sha256:` and 64 hexadecimal digits.", Some("^sha256:[0-9a-fA-F]{64}$"), digest;
     PACKAGE, "a package", "`namespace:name`.", Some("^[^:/@]+:[^:/@]+$"), package;
@@ -319,6 +321,16 @@ fn route(text: &str) -> Checked {
     let shown = format!("route `/{}` ", text.strip_prefix('/').unwrap_or(text));
     let rest = problem.strip_prefix(&shown).or_else(|| problem.strip_prefix("the route "));
     Err(no_hint(rest.unwrap_or(&problem), error.hint()))
+}
+
+fn health(text: &str) -> Checked {
+    match (is_health_path(text), text.starts_with('/')) {
+        (true, _) => Ok(()),
+        (false, false) => Err(no_hint("does not begin with `/`", format!("write `/{text}`"))),
+        (false, true) => {
+            Err(no("has blanks, `#` or other letters than ASCII's, or is longer than 1024"))
+        }
+    }
 }
 
 fn url(text: &str) -> Checked {

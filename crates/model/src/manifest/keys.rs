@@ -130,8 +130,16 @@ static NATS_SETTINGS: Table = Table::new(
 static HTTP_SETTINGS: Table = Table::new(
     "HTTP settings",
     "Settings for all HTTP triggers.",
-    &[Key::new("base", text(&formats::BASE), "A path that is put before every route.")
-        .default("`/`")],
+    &[
+        Key::new("base", text(&formats::BASE), "A path that is put before every route.")
+            .default("`/`"),
+        Key::new(
+            "health",
+            text(&formats::HEALTH),
+            "The path, as clients ask for it, that a platform asks a new release for before it gives it any traffic, until that answers with a status from 200 to 399. `dayfly deploy --health-path` goes before it.",
+        )
+        .dayfly(),
+    ],
 );
 
 static SETTINGS: Table =

@@ -78,6 +78,7 @@ pub(super) fn lower(
         authors: details.map(|d| d.texts("authors")).unwrap_or_default(),
         root: folder.to_owned(),
         http_base: trigger::http_base(root),
+        http_health: trigger::http_health(root),
         trigger_settings: trigger::settings(root),
         triggers,
         components: std::mem::take(&mut lowering.components),

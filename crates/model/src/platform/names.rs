@@ -123,6 +123,16 @@ name!(
 );
 
 name!(
+    /// Domains that a tenant's apps may have: one by its name, `*.` and a name for all below that, or `*` for
+    /// all.
+    DomainPattern,
+    "domain that may be given to a tenant",
+    "it is a full host name in lower case, `*.` before one for all below it, or `*` for all",
+    "*.example.com",
+    is_domain_pattern
+);
+
+name!(
     /// What an app is told something by: a variable that it declares, or an environment variable.
     SettingName,
     "name of a setting",
@@ -165,6 +175,17 @@ impl AppId {
 impl fmt::Display for AppId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.tenant, self.app)
+    }
+}
+
+impl DomainPattern {
+    /// Whether a domain is one of them.
+    #[must_use]
+    pub fn covers(&self, domain: &DomainName) -> bool {
+        match self.0.strip_prefix('*') {
+            Some(above) => domain.0.ends_with(above),
+            None => domain.0 == self.0,
+        }
     }
 }
 
@@ -230,6 +251,10 @@ fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && top && labels.all(is_dns_label)
 }
 
+fn is_domain_pattern(text: &str) -> bool {
+    text == "*" || is_domain(text.strip_prefix("*.").unwrap_or(text))
+}
+
 fn is_setting(text: &str) -> bool {
     let is_legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     (1..=128).contains(&text.len())
@@ -262,6 +287,35 @@ mod tests {
         for bad in ["", "localhost", "127.0.0.1", "a..b", ".a.b", "a.b.", "A.b", "a.b:80", "*.a.b"]
         {
             assert!(bad.parse::<DomainName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_cover_a_name_or_what_is_below_it() {
+        let covers = |pattern: &str, domain: &str| {
+            let pattern: DomainPattern = pattern.parse().unwrap();
+            pattern.covers(&domain.parse().unwrap())
+        };
+        for (pattern, domain) in [
+            ("acme.example", "acme.example"),
+            ("*.acme.example", "www.acme.example"),
+            ("*.acme.example", "a.b.acme.example"),
+            ("*", "www.example.com"),
+        ] {
+            assert!(covers(pattern, domain), "{pattern} {domain}");
+        }
+        for (pattern, domain) in [
+            ("acme.example", "www.acme.example"),
+            ("*.acme.example", "acme.example"),
+            ("*.acme.example", "notacme.example"),
+            ("*.acme.example", "www.acme.example.com"),
+        ] {
+            assert!(!covers(pattern, domain), "{pattern} {domain}");
+        }
+        for bad in
+            ["", "**", "*.", "*.example", "*a.example", "a.*.example", "*.A.example", "*.*.a.b"]
+        {
+            assert!(bad.parse::<DomainPattern>().is_err(), "{bad}");
         }
     }
 

@@ -94,7 +94,7 @@ impl fmt::Display for Quota {
     }
 }
 
-/// What a tenant has taken of the quotas that are counted for long. Months and days are UTC's.
+/// What a tenant has taken of the quotas that are counted for long, or measured. Months and days are UTC's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
     /// The month, counted from January 1970.
@@ -105,6 +105,8 @@ pub struct Used {
     pub day: u16,
     /// What was logged on that day, in bytes.
     pub log_bytes: u64,
+    /// What its apps keep, in bytes, as it was measured last.
+    pub state_bytes: u64,
 }
 
 impl Used {

@@ -46,6 +46,13 @@ pub struct Share {
     pub health_path: Option<String>,
 }
 
+/// Whether a text is a path that a release may be asked for to see whether it is healthy, perhaps with a query.
+#[must_use]
+pub fn is_health_path(text: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    text.starts_with('/') && text.len() <= 1024 && text.bytes().all(is_legal)
+}
+
 /// What an app is told by a name. A name that the app declares as a variable sets that; any other is
 /// an environment variable of each component.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Apps, releases, and what is active.
 
 use dayfly_model::platform::{Generation, ReleaseStore as _};
-use dayfly_store::{Serving, StoreError};
+use dayfly_store::{Serving, StoreError, Terms};
 
 use crate::{Fixture, app, by, record, release, tenant};
 
@@ -160,7 +160,13 @@ fn more_is_refused_unless_it_is_accepted() {
     // Less is nothing to accept.
     it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
     // Where the tenant's policy says so, more is none either.
-    it.store.change_tenant(&by(), &tenant("acme"), None, Some(true)).unwrap();
+    it.store
+        .change_tenant(
+            &by(),
+            &tenant("acme"),
+            Terms { accepts_grants: Some(true), ..Terms::default() },
+        )
+        .unwrap();
     it.store.activate(&by(), &id, &two.id, 100, false, None).unwrap();
 }
 
@@ -266,18 +272,70 @@ fn a_domain_has_one_app() {
         dayfly_model::platform::AppId { tenant: tenant("other"), app: "shop".parse().unwrap() };
     it.store.make_app(&by(), &id).unwrap();
     it.store.make_app(&by(), &theirs).unwrap();
-    it.store.add_domain(&by(), &id, &domain).unwrap();
-    it.store.add_domain(&by(), &id, &domain).unwrap();
-    assert!(matches!(it.store.add_domain(&by(), &theirs, &domain), Err(StoreError::Taken(_))));
+    let add = |id, domain| it.store.add_domain(&by(), id, domain, true);
+    add(&id, &domain).unwrap();
+    add(&id, &domain).unwrap();
+    assert!(matches!(add(&theirs, &domain), Err(StoreError::Taken(_))));
     assert!(it.store.remove_domain(&by(), &theirs, &domain).is_err());
     it.quotas("acme", |quotas| quotas.domains = 1);
-    let another = it.store.add_domain(&by(), &id, &"b.example.com".parse().unwrap());
+    let more = ["b.example.com", "c.example.com"].map(|it| it.parse().unwrap());
+    let another = add(&id, &more[0]);
     assert!(matches!(another, Err(StoreError::Quota { quota: "domains", .. })));
     it.store.remove_domain(&by(), &id, &domain).unwrap();
-    it.store.add_domain(&by(), &theirs, &domain).unwrap();
+    add(&theirs, &domain).unwrap();
     // Whoever may have none gets none.
     it.quotas("acme", |quotas| quotas.domains = 0);
-    let none = it.store.add_domain(&by(), &id, &"c.example.com".parse().unwrap());
+    let none = add(&id, &more[1]);
     let refused = StoreError::Quota { quota: "domains", limit: 0, needed: 1 };
     assert_eq!(none.unwrap_err().to_string(), refused.to_string());
+}
+
+#[test]
+fn a_tenant_has_the_domains_that_it_is_given() {
+    let it = Fixture::new();
+    let id = app("shop");
+    let theirs =
+        dayfly_model::platform::AppId { tenant: tenant("other"), app: "shop".parse().unwrap() };
+    it.store.make_app(&by(), &id).unwrap();
+    it.store.make_app(&by(), &theirs).unwrap();
+    let give = |owner: &str, domains: &[&str]| {
+        let domains: Vec<_> = domains.iter().map(|it| it.parse().unwrap()).collect();
+        let terms = Terms { domains: Some(&domains), ..Terms::default() };
+        it.store.change_tenant(&by(), &tenant(owner), terms).unwrap()
+    };
+    let add = |id, domain: &str| it.store.add_domain(&by(), id, &domain.parse().unwrap(), false);
+    let none = add(&id, "www.acme.example").unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        "tenant `acme` was not given the domain `www.acme.example`: it was given none"
+    );
+    give("acme", &["acme.example", "*.acme.example"]);
+    add(&id, "acme.example").unwrap();
+    add(&id, "a.b.acme.example").unwrap();
+    // Whether a domain that it was not given is there, it does not learn.
+    it.store.add_domain(&by(), &theirs, &"www.other.example".parse().unwrap(), true).unwrap();
+    for domain in ["www.other.example", "new.other.example", "notacme.example"] {
+        let refused = add(&id, domain).unwrap_err();
+        assert!(matches!(refused, StoreError::NotGiven { .. }), "{refused}");
+        let said = refused.to_string();
+        assert!(said.ends_with("it was given `acme.example`, `*.acme.example`"), "{said}");
+    }
+    // What it has stays, and nothing comes to it.
+    assert!(give("acme", &[]).domains.is_empty());
+    add(&id, "acme.example").unwrap();
+    assert!(add(&id, "www.acme.example").is_err());
+    assert_eq!(it.store.domains(&id, None, 10).unwrap().len(), 2);
+    // Two may be given the same: whoever comes first has it.
+    give("acme", &["*"]);
+    give("other", &["*.acme.example"]);
+    add(&theirs, "www.acme.example").unwrap();
+    assert!(matches!(add(&id, "www.acme.example"), Err(StoreError::Taken(_))));
+    let many: Vec<_> = (0..201).map(|n| format!("a{n}.example").parse().unwrap()).collect();
+    let terms = Terms { domains: Some(&many), ..Terms::default() };
+    let refused = it.store.change_tenant(&by(), &tenant("acme"), terms).unwrap_err();
+    assert!(matches!(refused, StoreError::Invalid(_)), "{refused}");
+    let log = it.store.audit(Some(&tenant("acme")), None, 100).unwrap();
+    let given = log.iter().filter(|it| it.action == "tenant.domains");
+    let given: Vec<_> = given.map(|it| it.detail.as_deref().unwrap()).collect();
+    assert_eq!(given, ["*", "", "acme.example *.acme.example"]);
 }

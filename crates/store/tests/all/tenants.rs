@@ -1,9 +1,9 @@
 //! Tenants, tokens, and the log of changes.
 
-use dayfly_model::platform::{Quotas, TenantId, Used, UsedStore as _};
-use dayfly_store::{StoreError, TokenScope, TokenText};
+use dayfly_model::platform::{TenantId, Used, UsedStore as _};
+use dayfly_store::{StoreError, Taken, Terms, TokenScope, TokenText};
 
-use crate::{Fixture, app, by, open, tenant};
+use crate::{Fixture, app, by, open, release, tenant};
 
 #[test]
 fn a_token_is_valid_until_it_is_revoked_or_expires() {
@@ -97,7 +97,7 @@ fn every_quota_says_which_it_is() {
 #[test]
 fn tenants_come_and_go_and_all_of_it_is_in_the_log() {
     let it = Fixture::new();
-    let again = it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), true);
+    let again = it.store.make_tenant(&by(), &tenant("acme"), Terms::default());
     assert!(matches!(again, Err(StoreError::Taken(_))));
     it.store.make_app(&by(), &app("a")).unwrap();
     let in_use = it.store.remove_tenant(&by(), &tenant("acme"));
@@ -131,13 +131,13 @@ fn tenants_come_and_go_and_all_of_it_is_in_the_log() {
 #[test]
 fn what_a_tenant_took_is_kept_until_it_goes() {
     let it = Fixture::new();
-    let used = |cpu_us| Used { month: 682, cpu_us, day: 20_787, log_bytes: 5 };
+    let used = |cpu_us| Used { month: 682, cpu_us, day: 20_787, log_bytes: 5, state_bytes: cpu_us };
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), Used::default());
     let add = |all: &[(TenantId, Used)]| it.store.add_used(all).unwrap();
     add(&[(tenant("acme"), used(7)), (tenant("nobody"), used(1))]);
     add(&[(tenant("acme"), used(1 << 47)), (tenant("other"), used(2))]);
     let again = open(&it.folder.path().join("state"));
-    let both = Used { log_bytes: 10, ..used((1 << 47) + 7) };
+    let both = Used { log_bytes: 10, state_bytes: 1 << 47, ..used((1 << 47) + 7) };
     assert_eq!(again.used(&tenant("acme")).unwrap(), both);
     assert_eq!(again.used(&tenant("nobody")).unwrap(), Used::default());
     // A month begins anew, and a day; what comes of a former one after that is not of this one.
@@ -145,13 +145,47 @@ fn what_a_tenant_took_is_kept_until_it_goes() {
     assert_eq!(next.since(&both), next);
     add(&[(tenant("acme"), next)]);
     add(&[(tenant("acme"), used(9))]);
+    let next = Used { state_bytes: 9, ..next };
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), next);
     let later = Used { cpu_us: 5, log_bytes: 6, ..next };
     add(&[(tenant("acme"), later.since(&next))]);
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), later);
     // One of the same name that comes later has taken nothing.
     it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
-    it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), false).unwrap();
+    it.store.make_tenant(&by(), &tenant("acme"), Terms::default()).unwrap();
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), Used::default());
     assert_eq!(it.store.used(&tenant("other")).unwrap(), used(2));
+}
+
+#[test]
+fn what_a_tenant_has_taken_is_told_by_its_quotas() {
+    let it = Fixture::new();
+    assert_eq!(it.store.taken(&tenant("acme")).unwrap(), Taken::default());
+    assert!(matches!(it.store.taken(&tenant("nobody")), Err(StoreError::NotFound(_))));
+    for name in ["a", "b"] {
+        it.store.make_app(&by(), &app(name)).unwrap();
+    }
+    for (name, content) in [("a", "one"), ("a", "three"), ("b", "one")] {
+        release(&it.store, &app(name), content, &[]).unwrap();
+    }
+    it.store.add_domain(&by(), &app("b"), &"b.example.com".parse().unwrap(), true).unwrap();
+    let acme = tenant("acme");
+    it.store.make_token(&by(), Some(&acme), "t", TokenScope::Read, None).unwrap();
+    let now = chrono::Utc::now();
+    let month = (chrono::Datelike::year(&now) - 1970) * 12;
+    let month =
+        u16::try_from(month).unwrap() + u16::try_from(chrono::Datelike::month0(&now)).unwrap();
+    let day = u16::try_from(now.timestamp() / 86_400).unwrap();
+    let used = Used { month, cpu_us: 7, day, log_bytes: 5, state_bytes: 4096 };
+    it.store.add_used(&[(acme.clone(), used)]).unwrap();
+    let taken = it.store.taken(&acme).unwrap();
+    assert_eq!((taken.apps, taken.releases, taken.domains, taken.tokens), (2, 2, 1, 1));
+    assert_eq!((taken.package_bytes, taken.storage_bytes), (5, 8));
+    assert_eq!((taken.cpu_us, taken.log_bytes, taken.state_bytes), (7, 5, 4096));
+    assert_eq!(it.store.taken(&tenant("other")).unwrap(), Taken::default());
+    // What was of a month or a day that is over is not of this one.
+    let later = Used { month: month + 1, day: day + 1, ..used };
+    it.store.add_used(&[(acme.clone(), later)]).unwrap();
+    let taken = it.store.taken(&acme).unwrap();
+    assert_eq!((taken.cpu_us, taken.log_bytes, taken.state_bytes), (0, 0, 4096));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dayfly_model::platform::{Durations, ReleaseStore as _, Usage};
 use dayfly_store::{
-    SERIES_OF_TENANT, StoreError, UsageBook, UsageBy, UsageKey, UsageQuery, UsageStep, Used,
+    SERIES_OF_TENANT, StoreError, Terms, UsageBook, UsageBy, UsageKey, UsageQuery, UsageStep, Used,
 };
 
 use crate::{Fixture, app, by, release, tenant};
@@ -195,7 +195,7 @@ fn a_tenant_that_is_made_anew_has_nothing_of_a_former_one() {
     kept.it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
     let gone = kept.it.store.usage(&tenant("acme"), &query()).unwrap_err();
     assert!(matches!(gone, StoreError::NotFound(_)), "{gone}");
-    kept.it.store.make_tenant(&by(), &tenant("acme"), &Default::default(), false).unwrap();
+    kept.it.store.make_tenant(&by(), &tenant("acme"), Terms::default()).unwrap();
     assert!(kept.counts(&query()).is_empty());
 }
 
@@ -212,4 +212,15 @@ fn what_was_written_is_there_for_the_next_process_and_in_copies() {
     dayfly_store::restore(&copy, &restored).unwrap();
     let used = crate::open(&restored).usage(&tenant("acme"), &query()).unwrap();
     assert_eq!(used.groups[0].total.requests[1], 7);
+}
+
+#[test]
+fn several_that_open_a_new_book_at_once_all_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| UsageBook::open(folder.path()))).collect();
+        for one in all {
+            one.join().unwrap().unwrap();
+        }
+    });
 }

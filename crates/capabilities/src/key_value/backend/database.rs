@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::writer::Writer;
 use super::{BackendError, Change, Changed, KeyPage, Pairs};
 use crate::key_value::MAX_CALL_BYTES;
+use crate::write_ahead::write_ahead;
 
 /// The largest value that is read on the thread that asks, in bytes.
 const SMALL: i64 = 64 << 10;
@@ -201,7 +202,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, BackendError> 
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    write_ahead(&connection, BUSY)?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "max_page_count", MAX_PAGES)?;
     connection.execute_batch(

@@ -197,6 +197,53 @@ async fn an_upload_bomb_hurts_only_who_sends_it() {
     platform.stop().await;
 }
 
+/// A module of two functions without a branch, which a compiler has in mind as a whole.
+fn long_winded() -> Vec<u8> {
+    let steps =
+        "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.load (local.get 0))))";
+    let function = format!("(func (local i32) {})", steps.repeat(150_000));
+    wat_bytes(&format!(
+        "(module (memory (export \"memory\") 1) {} (func (export \"_start\")))",
+        function.repeat(2)
+    ))
+}
+
+#[tokio::test]
+async fn a_worker_that_takes_too_much_is_ended_and_costs_one_deploy() {
+    let (winded, long) = (long_winded(), long_to_compile());
+    let cache = tempfile::tempdir().unwrap();
+    for (bounds, bytes, words) in [
+        (["--worker-memory", "350MiB"], &winded, "takes more than 350 MiB of memory"),
+        (["--worker-time", "4s"], &long, "takes more than 4 seconds"),
+    ] {
+        // What others have compiled is not compiled again.
+        let dayfly = dayfly().env("DAYFLY_CACHE_DIR", cache.path());
+        let platform = Platform::start_serving(dayfly, &bounds).await;
+        platform.deploy(&numbered(1, "", ""), &["--accept"]).await.with(0);
+        let attacker = Attacker::of(&platform).await;
+        let processes = processes(&platform);
+        let bomb = attacker.blob(WASM, bytes.clone()).await;
+        let app = app_of(&[bomb["digest"].as_str().unwrap()]);
+        let (asked, began) = (tokio::spawn(ask_on(platform.apps.clone())), Instant::now());
+        let others = async {
+            platform.deploy(&numbered(2, "", ""), &["--accept"]).await.with(0);
+        };
+        let (said, ()) = tokio::join!(attacker.release(&app, vec![bomb]), others);
+        refused(&said, words);
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+        assert_eq!(platform.release().await, "2");
+        asked.abort();
+        if let Err(error) = asked.await {
+            assert!(error.is_cancelled(), "an app that is another's was not served: {error}");
+        }
+        assert_eq!(self::processes(&platform), processes, "one died");
+        // Whoever sent it deploys what is in order.
+        let (status, said) = attacker.release(&hello(), Vec::new()).await;
+        assert!(status < 300, "{status} {said}");
+        platform.stop().await;
+    }
+}
+
 fn refused((status, said): &(u16, String), words: &str) {
     assert!((400..500).contains(status) && said.contains(words), "{words}: {status} {said}");
 }

@@ -165,3 +165,33 @@ async fn one_guest_of_a_tenant_has_as_much_of_a_core_as_ten_of_another() {
     loops.iter().for_each(JoinHandle::abort);
     platform.stop().await;
 }
+
+#[tokio::test]
+async fn tenants_that_take_all_they_can_leave_a_place_for_who_comes_next() {
+    let platform = Platform::start_with(dayfly().env("DAYFLY_MAX_INSTANCES", "64")).await;
+    let floods = ["flood-a", "flood-b", "flood-c", "flood-d"];
+    for tenant in floods.into_iter().chain(["quiet"]) {
+        platform.done(&["tenants", "make", tenant, "--quota", "concurrency=1000"]).await;
+        platform.deploy(&greedy(), &["--tenant", tenant]).await.with(0);
+    }
+    let base = platform.apps.base().to_owned();
+    let mut sleeping = Vec::new();
+    for tenant in floods {
+        let host = format!("test.{tenant}.localhost");
+        for _ in 0..40 {
+            let (client, host) = (Client::http1(&base), host.clone());
+            sleeping.push(tokio::spawn(async move {
+                let path = "/sleep?ms=60000";
+                let request = client.request(http::Method::GET, path).header("host", host);
+                client.try_send(request.body(dayfly_testing::Body::empty())).await
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for _ in 0..20 {
+        let (status, took) = quiet(&platform, "/hello", "quiet").await;
+        assert!(status == 200 && took < Duration::from_secs(2), "{status} after {took:?}");
+    }
+    sleeping.iter().for_each(JoinHandle::abort);
+    platform.stop().await;
+}

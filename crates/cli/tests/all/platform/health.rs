@@ -35,6 +35,20 @@ async fn only_a_healthy_release_gets_traffic() {
     // What did not do is nothing to go back to.
     let said = platform.dayfly(&["rollback", "test"]).ends().await.with(1);
     assert!(said.contains("no release that was active before"), "{said}");
+    // A manifest may say it, and a flag goes before that.
+    let stated = |number, code: u32| {
+        let health = format!("/status?code={code}");
+        let settings = format!("[application.trigger.http]\nhealth = \"{health}\"");
+        numbered(number, "", &settings)
+    };
+    let said = platform.deploy(&stated(4, 503), &[]).await.with(1);
+    assert!(said.contains("`/status?code=503` answers 503"), "{said}");
+    assert_eq!(platform.release().await, "1");
+    platform.deploy(&stated(5, 503), &healthy).await.with(0);
+    assert_eq!(platform.release().await, "5");
+    platform.deploy(&stated(6, 204), &[]).await.with(0);
+    assert_eq!(platform.release().await, "6");
+    platform.deploy(&numbered(1, "", ""), &healthy).await.with(0);
     platform.deploy(&numbered(3, "", ""), &healthy).await.with(0);
     platform.done(&["rollback", "test"]).await;
     assert_eq!(platform.release().await, "1");

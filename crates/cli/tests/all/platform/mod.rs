@@ -18,7 +18,10 @@ mod logs;
 mod operator;
 mod previews;
 mod quotas;
+mod retry;
 mod settings;
+mod smuggling;
+mod ssrf;
 mod usage;
 
 use std::path::{Path, PathBuf};

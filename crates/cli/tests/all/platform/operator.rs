@@ -44,6 +44,53 @@ async fn tenants_and_domains_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_tenant_adds_the_domains_that_it_was_given() {
+    let platform = Platform::start().await;
+    platform.done(&["tenants", "make", "acme", "--domain", "*.acme.example"]).await;
+    platform.done(&["tenants", "make", "other"]).await;
+    for tenant in ["acme", "other"] {
+        platform.deploy(&numbered(1, "", ""), &["--tenant", tenant]).await.with(0);
+    }
+    let words = |tenant| ["tokens", "make", "ops", "--tenant", tenant, "--scope", "admin"];
+    let acme = platform.done(&words("acme")).await;
+    let other = platform.done(&words("other")).await;
+    let add = async |token: &str, domain: &str| {
+        let words = ["domains", "test", "add", domain];
+        let add = platform.stranger(&words).env("DAYFLY_PLATFORM", &platform.admin);
+        add.env("DAYFLY_TOKEN", token.trim()).ends().await
+    };
+    // Before its owner comes, nobody else has it.
+    let said = add(&other, "www.acme.example").await.with(1);
+    for words in [
+        "`other` was not given the domain `www.acme.example`",
+        "it was given none",
+        "dayfly tenants change other --domain www.acme.example",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    add(&acme, "www.acme.example").await.with(0);
+    add(&acme, "www.shop.example").await.with(1);
+    let change = ["tenants", "change", "acme", "--domain", "www.shop.example"];
+    platform.done(&[&change[..], &["--no-domain", "*.acme.example"]].concat()).await;
+    add(&acme, "www.shop.example").await.with(0);
+    add(&acme, "new.acme.example").await.with(1);
+    let shown = platform.json(&["tenants", "show", "acme"]).await;
+    assert_eq!(shown["domains"], serde_json::json!(["www.shop.example"]));
+    // What it has stays.
+    let used = &shown["used"];
+    assert_eq!(
+        (&used["domains"], &used["apps"], &used["tokens"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    assert!(used["package_bytes"].as_u64().unwrap() > 10_000, "{used}");
+    let table = platform.done(&["tenants", "show", "acme"]).await;
+    assert!(table.contains("domains  www.shop.example"), "{table}");
+    let row = table.lines().find(|line| line.starts_with("domains ") && line.ends_with("100"));
+    assert_eq!(row.unwrap().split_whitespace().collect::<Vec<_>>(), ["domains", "2", "100"]);
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn a_copy_of_a_running_platform_serves_what_it_served() {
     let platform = Platform::start().await;
     platform.deploy(&numbered(1, "", ""), &[]).await.with(0);

@@ -255,6 +255,17 @@ async fn what_apps_keep_is_bounded_however_they_keep_it() {
     let fill = "INSERT INTO t SELECT zeroblob(1000000)\n".repeat(8);
     let said = platform.post_to_acme("/sqlite/default", fill).await.text();
     assert!(said.to_lowercase().contains("full"), "{said}");
+    // It is shown to whoever asks, with the rest.
+    let began = Instant::now();
+    loop {
+        let used = platform.json(&["tenants", "show", "acme"]).await["used"].clone();
+        if used["state_bytes"].as_u64().unwrap() > 3 << 20 {
+            assert!(used["cpu_month_seconds"].as_f64().unwrap() > 0.0, "{used}");
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{used}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     platform.change(&["state_bytes=1GiB"]).await;
     let began = Instant::now();
     while write("/write?path=/data/c", 4 << 20).await.status != 200 {

@@ -12,10 +12,19 @@ const OWN_KEYS: [&str; 2] = ["id", "component"];
 
 /// The path before every HTTP route, without a trailing slash: empty for `/`.
 pub(super) fn http_base(root: &Node) -> String {
-    let settings = root.get("application").and_then(|d| d.get("trigger"));
-    let base = settings.and_then(|s| s.get("http")).and_then(|http| http.text("base"));
+    let base = http(root).and_then(|http| http.text("base"));
     let base = base.unwrap_or("/").trim_matches('/');
     if base.is_empty() { String::new() } else { format!("/{base}") }
+}
+
+/// The path that tells whether a release is healthy.
+pub(super) fn http_health(root: &Node) -> Option<String> {
+    http(root)?.text("health").map(str::to_owned)
+}
+
+/// The settings of all HTTP triggers.
+fn http(root: &Node) -> Option<&Node> {
+    root.get("application")?.get("trigger")?.get("http")
 }
 
 /// The settings of all triggers of a kind, by kind, HTTP's apart.

@@ -1,6 +1,6 @@
 //! Tenants.
 
-use dayfly_model::platform::{Quotas, TenantId};
+use dayfly_model::platform::{Isolation, Quotas, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,6 +16,9 @@ pub struct NewTenant {
     /// What happens when a release asks for more than the active one.
     #[serde(default)]
     pub grants: GrantPolicy,
+    /// Which process its guests run in.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// What is to be changed of a tenant; what is not stated stays.
@@ -28,6 +31,9 @@ pub struct ChangeTenant {
     /// What happens when a release asks for more than the active one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<GrantPolicy>,
+    /// Which process its guests run in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
 }
 
 /// A tenant.
@@ -41,6 +47,8 @@ pub struct Tenant {
     pub quotas: Quotas,
     /// What happens when a release asks for more than the active one.
     pub grants: GrantPolicy,
+    /// Which process its guests run in.
+    pub isolation: Isolation,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to, in bytes.

@@ -77,6 +77,7 @@ pub(crate) fn tenant(tenant: store::Tenant) -> api::Tenant {
             true => api::GrantPolicy::Accept,
             false => api::GrantPolicy::Ask,
         },
+        isolation: tenant.isolation,
         apps: tenant.apps,
         storage_bytes: tenant.storage_bytes,
     }

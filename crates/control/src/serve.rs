@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use dayfly_store::{Actor, Store, StoreError, TokenScope, TokenText};
+use dayfly_store::{Actor, Store, StoreError, Terms, TokenScope, TokenText};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -48,6 +48,8 @@ pub struct ControlConfig {
     pub reached_by: Option<(String, Option<u16>)>,
     /// How many releases are made ready at once.
     pub workers: usize,
+    /// How many tenants may have a process of their own.
+    pub own_processes: u32,
     /// Where certificates are ordered, if anywhere.
     pub acme: Option<AcmeConfig>,
     /// How long who follows a log may take nothing; and how long again, until the connection is cut.
@@ -133,8 +135,7 @@ impl Control {
         let by = Actor { name: Some("dayfly serve".to_owned()), ..Actor::default() };
         let default = dayfly_model::platform::TenantId::DEFAULT.parse();
         let default = default.map_err(|error| std::io::Error::other(format!("{error}")))?;
-        let no_quotas = dayfly_model::platform::Quotas::default();
-        match store.make_tenant(&by, &default, &no_quotas, false) {
+        match store.make_tenant(&by, &default, Terms::default()) {
             Ok(_) | Err(StoreError::Taken(_)) => {}
             Err(error) => return Err(error.into()),
         }

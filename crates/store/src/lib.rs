@@ -16,6 +16,7 @@ mod domains;
 mod error;
 mod key;
 mod logs;
+mod own;
 mod ports;
 mod presence;
 mod previews;
@@ -53,7 +54,7 @@ pub use presence::is_served;
 pub use previews::Preview;
 pub use releases::{NewRelease, Prepared, Release};
 pub use settings::{MAX_VALUE_BYTES, SettingView};
-pub use tenants::Tenant;
+pub use tenants::{Tenant, Terms};
 pub use tokens::{Token, TokenScope, TokenText};
 pub use usage::{
     SERIES, SERIES_OF_TENANT, USAGE_DATABASE, UsageBook, UsageBy, UsageGroup, UsageKey, UsageQuery,

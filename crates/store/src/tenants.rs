@@ -1,6 +1,6 @@
 //! Tenants.
 
-use dayfly_model::platform::{Quotas, TenantId};
+use dayfly_model::platform::{Isolation, Quotas, TenantId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use crate::activations::next_generation;
@@ -18,6 +18,8 @@ pub struct Tenant {
     pub quotas: Quotas,
     /// Whether its releases get whatever they ask for.
     pub accepts_grants: bool,
+    /// Which process its guests run in.
+    pub isolation: Isolation,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to.
@@ -25,7 +27,20 @@ pub struct Tenant {
     pub(crate) id: i64,
 }
 
-const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants,
+/// The terms of a tenant; where it is changed, those that change.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// What it may take.
+    pub quotas: Option<&'a Quotas>,
+    /// Whether its releases get whatever they ask for.
+    pub accepts_grants: Option<bool>,
+    /// Which process its guests run in.
+    pub isolation: Option<Isolation>,
+    /// How many tenants may have a process of their own, where this one is to.
+    pub own_processes: u32,
+}
+
+const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants, isolation,
     (SELECT count(*) FROM apps WHERE apps.tenant = tenants.id),
     (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id) FROM tenants";
 
@@ -33,24 +48,21 @@ impl Store {
     /// Makes a tenant.
     ///
     /// # Errors
-    /// If its name is taken, or the store fails.
-    pub fn make_tenant(
-        &self,
-        by: &Actor,
-        name: &TenantId,
-        quotas: &Quotas,
-        accepts_grants: bool,
-    ) -> Result<Tenant> {
+    /// If its name is taken, there is no process for it, or the store fails.
+    pub fn make_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             if find(db, name)?.is_some() {
                 return Err(StoreError::Taken(format!("the name `{name}`")));
             }
+            let accepts = terms.accepts_grants.unwrap_or_default();
+            let quotas = json(&terms.quotas.cloned().unwrap_or_default())?;
             db.execute(
                 "INSERT INTO tenants (name, created_ms, quotas, accepts_grants)
                  VALUES (?1, ?2, ?3, ?4)",
-                params![name.as_str(), now_ms(), json(quotas)?, accepts_grants],
+                params![name.as_str(), now_ms(), quotas, accepts],
             )?;
             by.did(db, change(name, "tenant.make", None))?;
+            isolate(db, by, name, &terms)?;
             tenant(db, name)
         })
     }
@@ -76,21 +88,15 @@ impl Store {
         })
     }
 
-    /// Changes a tenant's quotas or policy; what is not stated stays.
+    /// Changes a tenant's terms; what is not stated stays.
     ///
     /// # Errors
-    /// If there is none, or the store fails.
-    pub fn change_tenant(
-        &self,
-        by: &Actor,
-        name: &TenantId,
-        quotas: Option<&Quotas>,
-        accepts_grants: Option<bool>,
-    ) -> Result<Tenant> {
+    /// If there is none, there is no process for it, or the store fails.
+    pub fn change_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             let before = tenant(db, name)?;
-            let quotas = json(quotas.unwrap_or(&before.quotas))?;
-            let accepts = accepts_grants.unwrap_or(before.accepts_grants);
+            let quotas = json(terms.quotas.unwrap_or(&before.quotas))?;
+            let accepts = terms.accepts_grants.unwrap_or(before.accepts_grants);
             db.execute(
                 "UPDATE tenants SET quotas = ?2, accepts_grants = ?3 WHERE id = ?1",
                 params![before.id, quotas, accepts],
@@ -102,6 +108,7 @@ impl Store {
                 params![before.id, generation],
             )?;
             by.did(db, change(name, "tenant.change", Some(quotas)))?;
+            isolate(db, by, name, &terms)?;
             tenant(db, name)
         })
     }
@@ -123,6 +130,30 @@ impl Store {
     }
 }
 
+/// Has a tenant's guests run where its terms say, if they say it anew.
+fn isolate(db: &Transaction<'_>, by: &Actor, name: &TenantId, terms: &Terms<'_>) -> Result<()> {
+    let before = tenant(db, name)?;
+    let Some(isolation) = terms.isolation.filter(|it| *it != before.isolation) else {
+        return Ok(());
+    };
+    if isolation == Isolation::OwnProcess {
+        let count = "SELECT count(*) FROM tenants WHERE isolation = 'own-process'";
+        let there: u32 = db.query_row(count, [], |row| row.get(0))?;
+        let most = terms.own_processes;
+        if there >= most {
+            return Err(StoreError::InUse(format!(
+                "{there} tenants have processes of their own, of {most} that this platform has \
+                 room for (`dayfly serve --own-processes`)"
+            )));
+        }
+    }
+    db.execute(
+        "UPDATE tenants SET isolation = ?2 WHERE id = ?1",
+        params![before.id, isolation.as_str()],
+    )?;
+    by.did(db, change(name, "tenant.isolate", Some(isolation.to_string())))
+}
+
 /// A tenant, or the error that there is none.
 pub(crate) fn tenant(db: &Transaction<'_>, name: &TenantId) -> Result<Tenant> {
     find(db, name)?.ok_or_else(|| StoreError::NotFound(format!("tenant `{name}`")))
@@ -142,8 +173,9 @@ fn of_row(row: &Row<'_>) -> Result<Tenant> {
         created_ms: row.get(2)?,
         quotas: serde_json::from_str(&quotas).map_err(StoreError::record)?,
         accepts_grants: row.get(4)?,
-        apps: row.get(5)?,
-        storage_bytes: row.get(6)?,
+        isolation: parsed(row.get(5)?)?,
+        apps: row.get(6)?,
+        storage_bytes: row.get(7)?,
     })
 }
 

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use dayfly_api::{ChangeTenant, Client, GrantPolicy, NewTenant, Quotas, Tenant, TenantId};
+use dayfly_api::{
+    ChangeTenant, Client, GrantPolicy, Isolation, NewTenant, Quotas, Tenant, TenantId,
+};
 use dayfly_model::manifest::parse_size;
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ use crate::{logging, report};
 /// List, make, change and remove tenants of a platform
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB\n  dayfly tenants list"
+    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB\n  dayfly tenants change acme --isolation own-process\n  dayfly tenants list"
 )]
 pub(crate) struct Tenants {
     #[command(subcommand)]
@@ -42,7 +44,7 @@ enum Verb {
         #[command(flatten)]
         terms: Terms,
     },
-    /// Change its quotas, or what happens to releases that ask for more
+    /// Change its quotas, what happens to releases that ask for more, or where its guests run
     Change {
         /// What it is called
         name: TenantId,
@@ -65,12 +67,22 @@ struct Terms {
     /// Whether a release that asks for more than the active one is refused unless that is accepted
     #[arg(long, value_name = "WHAT")]
     grants: Option<Policy>,
+
+    /// Whether its guests run in the process that all tenants share, or in one of their own
+    #[arg(long, value_name = "WHERE")]
+    isolation: Option<Process>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Policy {
     Ask,
     Accept,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Process {
+    Shared,
+    OwnProcess,
 }
 
 fn quota(text: &str) -> Result<(String, u64), String> {
@@ -104,6 +116,13 @@ impl Terms {
             Policy::Accept => GrantPolicy::Accept,
         })
     }
+
+    fn isolation(&self) -> Option<Isolation> {
+        self.isolation.map(|process| match process {
+            Process::Shared => Isolation::Shared,
+            Process::OwnProcess => Isolation::OwnProcess,
+        })
+    }
 }
 
 impl Tenants {
@@ -119,13 +138,16 @@ impl Tenants {
             Verb::Make { name, terms } => {
                 let quotas = terms.over(Quotas::default())?;
                 let grants = terms.policy().unwrap_or_default();
-                let made = client.make_tenant(&NewTenant { name: name.clone(), quotas, grants });
+                let isolation = terms.isolation().unwrap_or_default();
+                let new = NewTenant { name: name.clone(), quotas, grants, isolation };
+                let made = client.make_tenant(&new);
                 let made = made.map_err(|error| failed(error, format!("make tenant `{name}`")))?;
                 platform.tell(&made, "Made", format_args!("tenant `{name}`"))?;
             }
             Verb::Change { name, terms } => {
                 let quotas = terms.over(found(&client, &name)?.quotas)?;
-                let change = ChangeTenant { quotas, grants: terms.policy() };
+                let (grants, isolation) = (terms.policy(), terms.isolation());
+                let change = ChangeTenant { quotas, grants, isolation };
                 let changed = client.change_tenant(&name, &change);
                 let changed =
                     changed.map_err(|error| failed(error, format!("change tenant `{name}`")))?;
@@ -181,7 +203,11 @@ mod tests {
         assert_eq!(quota("apps=10"), Ok(("apps".to_owned(), 10)));
         assert_eq!(quota("storage_bytes=1GiB"), Ok(("storage_bytes".to_owned(), 1 << 30)));
         assert!(quota("apps").is_err() && quota("apps=many").is_err());
-        let terms = |name: &str| Terms { quotas: vec![(name.to_owned(), 3)], grants: None };
+        let terms = |name: &str| Terms {
+            quotas: vec![(name.to_owned(), 3)],
+            grants: None,
+            isolation: None,
+        };
         let quotas = terms("apps").over(Quotas::default()).unwrap().unwrap();
         assert_eq!(quotas, Quotas { apps: 3, ..Quotas::default() });
         let error = crate::report::text(&terms("appz").over(Quotas::default()).unwrap_err());

@@ -4,6 +4,7 @@ use axum::extract::State;
 use dayfly_api::{
     ChangeTenant, GrantPolicy, NewTenant, Page, PageQuery, Problem, Scope, Tenant, TenantId,
 };
+use dayfly_store::Terms;
 use http::StatusCode;
 
 use crate::answer::{self, Answer, made, ok, page};
@@ -33,17 +34,24 @@ pub(super) async fn list(
 /// Makes a tenant.
 #[utoipa::path(post, path = "/v1/tenants", tag = "tenants", request_body = NewTenant,
     responses((status = 201, description = "the tenant", body = Tenant),
-        (status = 409, description = "the name is taken", body = Problem)))]
+        (status = 409, description = "the name is taken, or there is no process for it",
+            body = Problem)))]
 pub(super) async fn make(
     State(shared): State<Shared>,
     caller: Caller,
     Json(new): Json<NewTenant>,
 ) -> Result<Answer<Tenant>> {
     caller.operator(Scope::Admin)?;
-    let accepts = new.grants == GrantPolicy::Accept;
-    let quotas = new.quotas.unwrap_or_default();
-    let done =
-        shared.change(&caller, move |store, by| store.make_tenant(by, &new.name, &quotas, accepts));
+    let own_processes = shared.config.own_processes;
+    let done = shared.change(&caller, move |store, by| {
+        let terms = Terms {
+            quotas: new.quotas.as_ref(),
+            accepts_grants: Some(new.grants == GrantPolicy::Accept),
+            isolation: Some(new.isolation),
+            own_processes,
+        };
+        store.make_tenant(by, &new.name, terms)
+    });
     Ok(made(answer::tenant(done.await?)))
 }
 
@@ -60,11 +68,12 @@ pub(super) async fn show(
     Ok(ok(answer::tenant(shared.ask(move |store| store.tenant(&tenant)).await?)))
 }
 
-/// Changes a tenant's quotas or policy.
+/// Changes a tenant's quotas, policy or isolation.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     request_body = ChangeTenant,
     responses((status = 200, description = "the tenant", body = Tenant),
-        (status = 404, description = "there is none", body = Problem)))]
+        (status = 404, description = "there is none", body = Problem),
+        (status = 409, description = "there is no process for it", body = Problem)))]
 pub(super) async fn change(
     State(shared): State<Shared>,
     caller: Caller,
@@ -72,9 +81,15 @@ pub(super) async fn change(
     Json(change): Json<ChangeTenant>,
 ) -> Result<Answer<Tenant>> {
     caller.operator(Scope::Admin)?;
-    let accepts = change.grants.map(|grants| grants == GrantPolicy::Accept);
+    let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
-        store.change_tenant(by, &tenant, change.quotas.as_ref(), accepts)
+        let terms = Terms {
+            quotas: change.quotas.as_ref(),
+            accepts_grants: change.grants.map(|grants| grants == GrantPolicy::Accept),
+            isolation: change.isolation,
+            own_processes,
+        };
+        store.change_tenant(by, &tenant, terms)
     });
     Ok(ok(answer::tenant(done.await?)))
 }

@@ -66,6 +66,7 @@ impl Platform {
             base_domain: "apps.example".to_owned(),
             reached_by: Some(("https".to_owned(), None)),
             workers: 1,
+            own_processes: 1,
             acme: None,
             follower_patience: PATIENCE,
         };
@@ -80,6 +81,7 @@ impl Platform {
                 name: name.parse().unwrap(),
                 quotas: None,
                 grants: dayfly_api::GrantPolicy::Ask,
+                isolation: dayfly_api::Isolation::Shared,
             };
             platform.operator().make_tenant(&new).unwrap();
         }

@@ -1,7 +1,7 @@
 //! Apps, releases, and what is active.
 
 use dayfly_model::platform::{Generation, ReleaseStore as _};
-use dayfly_store::{Serving, StoreError};
+use dayfly_store::{Serving, StoreError, Terms};
 
 use crate::{Fixture, app, by, record, release, tenant};
 
@@ -160,7 +160,8 @@ fn more_is_refused_unless_it_is_accepted() {
     // Less is nothing to accept.
     it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
     // Where the tenant's policy says so, more is none either.
-    it.store.change_tenant(&by(), &tenant("acme"), None, Some(true)).unwrap();
+    let terms = Terms { accepts_grants: Some(true), ..Terms::default() };
+    it.store.change_tenant(&by(), &tenant("acme"), terms).unwrap();
     it.store.activate(&by(), &id, &two.id, 100, false, None).unwrap();
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use dayfly_model::platform::{
     AppId, BlobDigest, Grants, Quotas, ReleaseId, ReleaseManifest, TenantId,
 };
-use dayfly_store::{Actor, Key, NewRelease, Prepared, Release, Result, Store, digest_of};
+use dayfly_store::{Actor, Key, NewRelease, Prepared, Release, Result, Store, Terms, digest_of};
 use tempfile::TempDir;
 
 /// A store in a folder of its own, with the tenants `acme` and `other`.
@@ -28,7 +28,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder.path().join("state"));
         for name in ["acme", "other"] {
-            store.make_tenant(&by(), &tenant(name), &Quotas::default(), false).unwrap();
+            store.make_tenant(&by(), &tenant(name), Terms::default()).unwrap();
         }
         Self { folder, store }
     }
@@ -36,7 +36,8 @@ impl Fixture {
     fn quotas(&self, name: &str, change: impl FnOnce(&mut Quotas)) {
         let mut quotas = self.store.tenant(&tenant(name)).unwrap().quotas;
         change(&mut quotas);
-        self.store.change_tenant(&by(), &tenant(name), Some(&quotas), None).unwrap();
+        let terms = Terms { quotas: Some(&quotas), ..Terms::default() };
+        self.store.change_tenant(&by(), &tenant(name), terms).unwrap();
     }
 }
 

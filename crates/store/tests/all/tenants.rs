@@ -1,7 +1,9 @@
 //! Tenants, tokens, and the log of changes.
 
-use dayfly_model::platform::{Quotas, TenantId, Used, UsedStore as _};
-use dayfly_store::{StoreError, TokenScope, TokenText};
+use dayfly_model::platform::{
+    ArtifactStore as _, Isolation, ReleaseStore as _, TenantId, Used, UsedStore as _,
+};
+use dayfly_store::{StoreError, Terms, TokenScope, TokenText};
 
 use crate::{Fixture, app, by, open, tenant};
 
@@ -97,7 +99,7 @@ fn every_quota_says_which_it_is() {
 #[test]
 fn tenants_come_and_go_and_all_of_it_is_in_the_log() {
     let it = Fixture::new();
-    let again = it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), true);
+    let again = it.store.make_tenant(&by(), &tenant("acme"), Terms::default());
     assert!(matches!(again, Err(StoreError::Taken(_))));
     it.store.make_app(&by(), &app("a")).unwrap();
     let in_use = it.store.remove_tenant(&by(), &tenant("acme"));
@@ -151,7 +153,63 @@ fn what_a_tenant_took_is_kept_until_it_goes() {
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), later);
     // One of the same name that comes later has taken nothing.
     it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
-    it.store.make_tenant(&by(), &tenant("acme"), &Quotas::default(), false).unwrap();
+    it.store.make_tenant(&by(), &tenant("acme"), Terms::default()).unwrap();
     assert_eq!(it.store.used(&tenant("acme")).unwrap(), Used::default());
     assert_eq!(it.store.used(&tenant("other")).unwrap(), used(2));
+}
+
+#[test]
+fn a_tenant_has_a_process_of_its_own_where_there_is_room() {
+    let it = Fixture::new();
+    let isolate = |name: &str, isolation, own_processes| {
+        let terms = Terms { isolation: Some(isolation), own_processes, ..Terms::default() };
+        it.store.change_tenant(&by(), &tenant(name), terms)
+    };
+    it.store.make_app(&by(), &app("a")).unwrap();
+    assert_eq!(it.store.tenant(&tenant("acme")).unwrap().isolation, Isolation::Shared);
+    let before = it.store.generation().unwrap();
+    let own = isolate("acme", Isolation::OwnProcess, 1).unwrap();
+    assert_eq!(own.isolation, Isolation::OwnProcess);
+    assert!(it.store.generation().unwrap() > before, "the node looks at its apps again");
+    // It has it already.
+    isolate("acme", Isolation::OwnProcess, 1).unwrap();
+    let refused = isolate("other", Isolation::OwnProcess, 1).unwrap_err().to_string();
+    assert!(refused.contains("1 tenants") && refused.contains("--own-processes"), "{refused}");
+    let terms = Terms { isolation: Some(Isolation::OwnProcess), ..Terms::default() };
+    assert!(it.store.make_tenant(&by(), &tenant("third"), terms).is_err());
+    assert!(it.store.tenant(&tenant("third")).is_err(), "nothing of it is there");
+    isolate("acme", Isolation::Shared, 1).unwrap();
+    isolate("other", Isolation::OwnProcess, 1).unwrap();
+    let log = it.store.audit(Some(&tenant("acme")), None, 10).unwrap();
+    let said = log.iter().filter(|it| it.action == "tenant.isolate");
+    let said: Vec<_> = said.map(|it| it.detail.as_deref().unwrap_or_default()).collect();
+    assert_eq!(said, ["shared", "own-process"]);
+}
+
+#[test]
+fn what_a_tenant_s_process_may_open_is_the_tenant_s() {
+    let it = Fixture::new();
+    it.store.make_app(&by(), &app("a")).unwrap();
+    let state = it.folder.path().join("state");
+    assert_eq!(it.store.state_folder(1, 1), state.join("apps/t1/1"));
+    // As an earlier version had it.
+    std::fs::create_dir(state.join("apps/1")).unwrap();
+    assert_eq!(it.store.state_folder(1, 1), state.join("apps/1"));
+    assert_eq!(it.store.state_folders(1).unwrap(), [state.join("apps/t1"), state.join("apps/1")]);
+    assert_eq!(it.store.state_folders(2).unwrap(), [state.join("apps/t2")]);
+    let release = crate::release(&it.store, &app("a"), "one", &[]).unwrap().id;
+    // Nothing is there to be lent.
+    it.store.lend(1, &release).unwrap();
+    let folder = it.store.release_folder(&release);
+    std::fs::create_dir_all(folder.join("assets")).unwrap();
+    std::fs::write(folder.join("assets/page"), "text").unwrap();
+    it.store.lend(1, &release).unwrap();
+    it.store.lend(1, &release).unwrap();
+    let lent = it.store.own_releases(1).unwrap().join(release.digits());
+    assert_eq!(std::fs::read_to_string(lent.join("assets/page")).unwrap(), "text");
+    it.store.collect(std::time::Duration::ZERO).unwrap();
+    assert!(lent.is_dir());
+    it.store.remove_app(&by(), &app("a")).unwrap();
+    it.store.collect(std::time::Duration::ZERO).unwrap();
+    assert!(!lent.exists());
 }

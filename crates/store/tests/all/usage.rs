@@ -195,7 +195,7 @@ fn a_tenant_that_is_made_anew_has_nothing_of_a_former_one() {
     kept.it.store.remove_tenant(&by(), &tenant("acme")).unwrap();
     let gone = kept.it.store.usage(&tenant("acme"), &query()).unwrap_err();
     assert!(matches!(gone, StoreError::NotFound(_)), "{gone}");
-    kept.it.store.make_tenant(&by(), &tenant("acme"), &Default::default(), false).unwrap();
+    kept.it.store.make_tenant(&by(), &tenant("acme"), Default::default()).unwrap();
     assert!(kept.counts(&query()).is_empty());
 }
 

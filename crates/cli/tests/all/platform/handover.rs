@@ -184,7 +184,7 @@ async fn an_event_is_one_process_s_alone() {
     let app =
         numbered(1, "", triggers).file("cron.wasm", dayfly_testing::Guest::bytes("rust-cron"));
     platform.deploy(&app, &[]).await.with(0);
-    let path = platform.server.state("apps/1/log/0000000001.jsonl");
+    let path = platform.server.state("apps/t1/1/log/0000000001.jsonl");
     let due = || -> Vec<u64> {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let lines =

@@ -58,7 +58,7 @@ pub enum Problem {
     Unavailable,
     /// The process of the request's tenant is not there.
     ProcessAway,
-    /// It ended before it answered.
+    /// It ended, or broke the answer off, before any of that came.
     ProcessLost,
     /// The node is ending and takes no new requests.
     ShuttingDown,
@@ -91,7 +91,7 @@ impl Problem {
             Self::Unavailable => (503, Fault::Operator, "the handler is not available"),
             Self::ProcessAway => (503, Fault::Platform, "the app's process is being started"),
             Self::ProcessLost => {
-                (502, Fault::Platform, "the app's process ended before it answered")
+                (502, Fault::Platform, "the app's process gave no answer")
             }
             Self::ShuttingDown => (503, Fault::Platform, "shutting down"),
             Self::Internal => (500, Fault::Platform, "internal error"),

@@ -186,7 +186,7 @@ impl Plane {
         let owner = slot.served().owner();
         let first = releases.first().map(|placed| &placed.activation);
         let opened = match first {
-            Some(first) => first.open_events(owner.as_ref(), &slot.sources)?,
+            Some(first) => first.open_events((owner.as_ref(), inner.is_shared), &slot.sources)?,
             None => Opened::default(),
         };
         opened.announce()?;
@@ -343,7 +343,13 @@ impl Plane {
             std::thread::sleep(LOOK);
         }
         self.0.crew.end()?;
-        Ok(slots.iter().map(|slot| slot.served().events.under_way()).sum())
+        let end = |slot: &Arc<Slot>| {
+            let served = &mut *slot.served();
+            served.waiting = None;
+            // Another process may take messages from here on.
+            std::mem::take(&mut served.events).under_way()
+        };
+        Ok(slots.iter().map(end).sum())
     }
 
     /// Looks after what leaves memory, on threads that wait for this.

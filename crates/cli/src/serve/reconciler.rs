@@ -191,9 +191,7 @@ impl Reconciler {
             return Ok(());
         }
         let certified = self.whole.as_mut().map_or(Ok(()), |whole| whole.certifying.look());
-        if let Some(Whole { store, owns, .. }) = &self.whole {
-            self.own = store.own_process_tenants()?.into_iter().take(owns.most).collect();
-        }
+        self.look_at_own()?;
         let stamps = self.store.stamps()?;
         let gone = self.served.keys().filter(|app| !stamps.contains_key(app)).cloned();
         let (busy, gone): (Vec<_>, Vec<_>) = gone.partition(|app| self.probing.contains_key(app));
@@ -225,6 +223,20 @@ impl Reconciler {
         self.has_looked = true;
         self.tell_owns(generation);
         Ok(())
+    }
+
+    /// Reads which tenants are to have processes.
+    fn look_at_own(&mut self) -> Result<(), StoreFailure> {
+        if let Some(Whole { store, owns, .. }) = &self.whole {
+            self.own = store.own_process_tenants()?.into_iter().take(owns.most).collect();
+        }
+        Ok(())
+    }
+
+    /// Whether a tenant is among those; one that came to be since is looked for.
+    fn has_room(&mut self, number: u64) -> bool {
+        let has_room = |it: &Self| it.own.contains(&number);
+        has_room(self) || self.look_at_own().is_ok_and(|()| has_room(self))
     }
 
     /// Has the apps of tenants looked at again whose processes came or went.
@@ -332,13 +344,13 @@ impl Reconciler {
     /// host that another app has.
     fn refer(&mut self, activation: Activation, is_last: bool) -> Option<Activation> {
         let (app, number) = (&activation.app, activation.tenant_number);
-        let mut state = self.state(&activation);
-        if !self.own.contains(&number) {
+        if !self.has_room(number) {
             let text = "this platform has no room for one more process (`--own-processes`)";
             self.remove(app);
             self.settle(&activation, Err(anyhow!(text).into()));
             return None;
         }
+        let mut state = self.state(&activation);
         let Some(owns) = &self.putting.owns else { return None };
         if self.putting.is_served(app) && !state.is_away && !owns.is_ready(number) {
             self.served.insert(app.clone(), state);

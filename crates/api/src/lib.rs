@@ -16,8 +16,8 @@ pub use apps::*;
 pub use audit::AuditEntry;
 pub use client::{Client, ClientError, Upload};
 pub use dayfly_model::platform::{
-    AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, DomainPattern, Grants, LogLevel,
-    LogLine, LogStream, PreviewName, Quotas, ReleaseId, SettingName, TenantId,
+    AppId, AppName, Ask, BlobDigest, ComponentGrants, DomainName, DomainPattern, Grants, Isolation,
+    LogLevel, LogLine, LogStream, PreviewName, Quotas, ReleaseId, SettingName, TenantId,
 };
 pub use dayfly_model::runtime_config::Secret;
 pub use logs::*;

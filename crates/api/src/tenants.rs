@@ -1,6 +1,6 @@
 //! Tenants.
 
-use dayfly_model::platform::{DomainPattern, Quotas, TenantId};
+use dayfly_model::platform::{DomainPattern, Isolation, Quotas, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,6 +20,9 @@ pub struct NewTenant {
     #[serde(default)]
     #[schema(max_items = 200)]
     pub domains: Vec<DomainPattern>,
+    /// Which process its guests run in.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// What is to be changed of a tenant; what is not stated stays.
@@ -36,6 +39,9 @@ pub struct ChangeTenant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 200)]
     pub domains: Option<Vec<DomainPattern>>,
+    /// Which process its guests run in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
 }
 
 /// A tenant.
@@ -51,6 +57,8 @@ pub struct Tenant {
     pub grants: GrantPolicy,
     /// The domains that its apps may have.
     pub domains: Vec<DomainPattern>,
+    /// Which process its guests run in.
+    pub isolation: Isolation,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to, in bytes.

@@ -30,6 +30,8 @@ pub(crate) enum Harden {
 pub(crate) struct Needs {
     /// Files and folders to read.
     pub(crate) read: Vec<PathBuf>,
+    /// Folders whose files are read by who knows their names; they are not listed.
+    pub(crate) files: Vec<PathBuf>,
     /// Folders to read and write.
     pub(crate) write: Vec<PathBuf>,
     /// Folders to remove sockets from.
@@ -43,7 +45,7 @@ pub(crate) struct Needs {
 impl Needs {
     /// Names each file and folder once.
     pub(crate) fn tidy(&mut self) {
-        for list in [&mut self.read, &mut self.write, &mut self.unlink] {
+        for list in [&mut self.read, &mut self.files, &mut self.write, &mut self.unlink] {
             list.sort_unstable();
             list.dedup();
         }

@@ -153,15 +153,21 @@ impl NodeArgs {
         let Purpose { apps, components, telemetry, arguments } = purpose;
         let mut http = self.http(clients);
         http.certificates = (apps == Apps::Many).then(Certificates::default);
+        let wanted = clients.wanted(&http);
+        // Each client may have a connection to a process of a tenant beside its own.
+        let onward = if apps == Apps::Many { wanted / 2 } else { 0 };
         let Descriptors { connections, guests, components: resident } =
-            self.descriptors((clients, &http), components);
-        http.max_connections = usize::try_from(connections).unwrap_or(usize::MAX);
+            self.descriptors(wanted + onward, components);
+        let max_onward = connections * onward / (wanted + onward);
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        http.max_connections = count(connections - max_onward);
         HostConfig {
             http,
             metrics_listen: self.metrics_listen.clone(),
             telemetry,
             max_instances: self.max_instances,
             max_descriptors: guests,
+            max_onward: count(max_onward),
             arguments: arguments.to_vec(),
             residency: residency.config(components, resident, self.max_instances),
             apps,
@@ -169,14 +175,10 @@ impl NodeArgs {
     }
 
     /// Who may have how many of the files that the process may open.
-    fn descriptors(
-        &self,
-        (clients, http): (&ClientArgs, &ServerConfig),
-        components: usize,
-    ) -> Descriptors {
+    fn descriptors(&self, connections: u64, components: usize) -> Descriptors {
         let each_instance = self.max_instances.saturating_mul(DESCRIPTORS_PER_INSTANCE);
         let wanted = Descriptors {
-            connections: clients.wanted(http),
+            connections,
             guests: self.max_descriptors.unwrap_or(each_instance).into(),
             components: components as u64,
         };

@@ -51,6 +51,12 @@ enum Check {
 }
 
 impl ResidencyArgs {
+    /// Has a process have this memory, or its part of what one alone would have.
+    pub(crate) fn share(&mut self, own: Option<u64>, processes: u32) {
+        let whole = self.memory_budget.unwrap_or_else(|| memory() / 2);
+        self.memory_budget = Some(own.unwrap_or(whole / u64::from(processes.max(1))));
+    }
+
     /// Whether an app of so many components is made ready before it is served.
     pub(crate) fn checks(&self, components: usize) -> bool {
         match self.check {

@@ -10,6 +10,7 @@ mod handing;
 mod log;
 pub(crate) mod node;
 mod notify;
+pub(crate) mod own;
 mod reconciler;
 mod release;
 pub(crate) mod sockets;

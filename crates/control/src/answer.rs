@@ -80,6 +80,7 @@ pub(crate) fn tenant(tenant: store::Tenant) -> api::Tenant {
             false => api::GrantPolicy::Ask,
         },
         domains: tenant.domains,
+        isolation: tenant.isolation,
         apps: tenant.apps,
         storage_bytes: tenant.storage_bytes,
         used: None,

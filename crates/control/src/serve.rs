@@ -48,6 +48,8 @@ pub struct ControlConfig {
     pub reached_by: Option<(String, Option<u16>)>,
     /// How many releases are made ready at once.
     pub workers: usize,
+    /// How many tenants may have a process of their own.
+    pub own_processes: u32,
     /// Where certificates are ordered, if anywhere.
     pub acme: Option<AcmeConfig>,
     /// How long who follows a log may take nothing; and how long again, until the connection is cut.

@@ -45,6 +45,10 @@ impl Answered {
     }
 }
 
+/// A response extension: another process writes the line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unlogged;
+
 /// Whether anybody listens to the access log.
 #[inline]
 pub fn enabled() -> bool {
@@ -64,6 +68,7 @@ pub(crate) struct Record {
     complete: bool,
     failure: Option<String>,
     answered: Answered,
+    is_elsewhere: bool,
 }
 
 impl Record {
@@ -85,6 +90,7 @@ impl Record {
                 complete: false,
                 failure: None,
                 answered: Answered::default(),
+                is_elsewhere: false,
             })
         })
     }
@@ -101,6 +107,7 @@ impl Record {
         if let Some(answered) = response.extensions_mut().remove() {
             self.answered = answered;
         }
+        self.is_elsewhere = response.extensions().get::<Unlogged>().is_some();
     }
 
     /// Notes a piece of the answer's body.
@@ -122,6 +129,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.is_elsewhere {
+            return;
+        }
         let micros = self.began.elapsed().as_micros();
         // As many servers do, 499 stands for a client that left before there was a status.
         tracing::info!(

@@ -72,12 +72,12 @@ impl Activation {
     /// Opens the sources of its events; nothing is taken in yet.
     pub(crate) fn open_events(
         &self,
-        owner: Option<&Arc<Owner>>,
+        (owner, waits): (Option<&Arc<Owner>>, bool),
         sources: &Sources,
     ) -> Result<Opened, ActivateError> {
         let (app, backends) = (self.components.app(), self.components.backends());
         let index = self.components.index();
-        events::open((app, backends), &index, &self.topology, (owner, sources))
+        events::open((app, backends), &index, &self.topology, (owner, waits, sources))
     }
 
     /// Its components.

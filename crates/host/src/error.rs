@@ -56,6 +56,10 @@ pub enum Problem {
     NodeBusy,
     /// The component cannot be loaded.
     Unavailable,
+    /// The process of the request's tenant is not there.
+    ProcessAway,
+    /// It ended, or broke the answer off, before any of that came.
+    ProcessLost,
     /// The node is ending and takes no new requests.
     ShuttingDown,
     /// Dayfly failed.
@@ -85,6 +89,8 @@ impl Problem {
             Self::OverQuota(quota) => (429, Fault::Tenant, over(quota)),
             Self::NodeBusy => (503, Fault::Platform, "too busy"),
             Self::Unavailable => (503, Fault::Operator, "the handler is not available"),
+            Self::ProcessAway => (503, Fault::Platform, "the app's process is being started"),
+            Self::ProcessLost => (502, Fault::Platform, "the app's process gave no answer"),
             Self::ShuttingDown => (503, Fault::Platform, "shutting down"),
             Self::Internal => (500, Fault::Platform, "internal error"),
         }
@@ -110,7 +116,9 @@ impl Problem {
     /// the rest needs an operator.
     const fn level(self) -> tracing::Level {
         match (self, self.fault()) {
-            (Self::NodeBusy, _) | (_, Fault::Client | Fault::Tenant) => tracing::Level::DEBUG,
+            // The supervisor has said that it ended.
+            (Self::NodeBusy | Self::ProcessAway | Self::ProcessLost, _)
+            | (_, Fault::Client | Fault::Tenant) => tracing::Level::DEBUG,
             (_, Fault::Guest) => tracing::Level::WARN,
             (_, Fault::Operator | Fault::Platform) => tracing::Level::ERROR,
         }
@@ -122,6 +130,7 @@ impl Problem {
             | Self::ShareBusy
             | Self::OverQuota(_)
             | Self::NodeBusy
+            | Self::ProcessAway
             | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use crate::away::Away;
 use crate::challenges::{self, Challenges};
 use crate::notice::Notice;
 use crate::stay::Stay;
@@ -41,6 +42,8 @@ pub(crate) enum Door {
     Releases(Box<[Core]>),
     /// To none: this is said instead.
     Closed(Notice),
+    /// To another process.
+    Away(Arc<Away>),
 }
 
 /// What one core has of it: requests count themselves where no other core writes.
@@ -71,6 +74,7 @@ impl Door {
         let core = match self {
             Self::Releases(cores) => cores.get(core)?,
             Self::Closed(notice) => return Some(Found::Notice(notice.clone())),
+            Self::Away(away) => return Some(Found::Away(away.clone())),
         };
         if let [(100, only)] = &*core.releases {
             return Some(Found::Stay(only.clone()));
@@ -85,6 +89,7 @@ impl Door {
 enum Found {
     Stay(Arc<Stay>),
     Notice(Notice),
+    Away(Arc<Away>),
 }
 
 /// The numbers below a hundred, each once in a hundred turns, in an order that spreads them.
@@ -166,6 +171,8 @@ impl Handler for Front {
                 stay.until_taken(answer)
             }
             Ok(Found::Notice(notice)) => notice.respond(request.headers()),
+            // Boxed, or every request's future would be as large.
+            Ok(Found::Away(away)) => Box::pin(away.answer(request, connection)).await,
             // Whoever looks after the node asks it by its address.
             Err(Problem::UnknownHost) if request.uri().path() == HEALTH => {
                 Response::new(Body::from("OK"))

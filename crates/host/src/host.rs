@@ -17,7 +17,9 @@ use crate::scrape::Scrape;
 use crate::server::listen::{Bound, Entrance, Listeners, bind};
 use crate::server::shutdown::Phase;
 use crate::triggers::Commands;
-use crate::{ListenAddr, Outcome, ServeError, Server, ServerConfig, Shutdown};
+use crate::{
+    Connector, ListenAddr, ListenError, Outcome, ServeError, Server, ServerConfig, Shutdown,
+};
 
 /// What a host is told beyond its release.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub struct HostConfig {
     pub max_instances: u32,
     /// How many files, sockets and connections all guests may hold open together.
     pub max_descriptors: u64,
+    /// How many connections there may be to processes of tenants, beside those of clients.
+    pub max_onward: usize,
     /// What components take while none of their instances runs.
     pub residency: ResidencyConfig,
     /// What commands that run once are called with, behind what the manifest says.
@@ -77,10 +81,15 @@ impl Node {
     /// # Errors
     /// If an address or the certificate cannot be used.
     pub fn bind(engine: &Engine, config: &HostConfig) -> Result<Self, ServeError> {
-        Self::on(engine, config, Listeners::bind(&config.http, &config.metrics_listen, usize::MAX)?)
+        let listeners = Listeners::bind(&config.http, &config.metrics_listen, usize::MAX)?;
+        if listeners.addresses().all(|(entrance, _)| entrance == Entrance::Metrics) {
+            return Err(ListenError::Nothing.into());
+        }
+        Self::on(engine, config, listeners)
     }
 
-    /// The same with sockets that listen already, whatever the configuration says of addresses.
+    /// The same with sockets that listen already, whatever the configuration says of addresses. Where
+    /// there are none, requests come by its [connector](Self::connector) alone.
     ///
     /// # Errors
     /// If the certificate cannot be used.
@@ -120,6 +129,11 @@ impl Node {
     /// Its apps.
     pub const fn plane(&self) -> &Plane {
         &self.plane
+    }
+
+    /// What gives it connections that another process has accepted; nothing, if it takes no requests.
+    pub fn connector(&self) -> Option<Connector> {
+        self.server.as_ref().map(Server::connector)
     }
 
     /// The URLs that it listens under.

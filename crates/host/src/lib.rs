@@ -7,6 +7,7 @@
 
 pub mod access_log;
 mod activation;
+mod away;
 pub mod body;
 mod challenges;
 mod current;
@@ -36,6 +37,7 @@ mod task;
 pub mod triggers;
 
 pub use access_log::Answered;
+pub use away::{Away, Reach};
 pub use body::{Body, BoxError};
 pub use challenges::Challenges;
 pub use current::current_request;
@@ -57,4 +59,4 @@ pub use server::listen::{
 pub use server::shutdown::Shutdown;
 pub use server::tls::{Certificates, Certified, CertifiedError, TlsConfig, TlsError};
 pub use server::upgrade::{Told, Upgrade, Upgraded, Working};
-pub use server::{Outcome, ServeError, Server};
+pub use server::{Client, Connector, Outcome, ServeError, Server};

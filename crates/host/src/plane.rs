@@ -13,6 +13,7 @@ use dayfly_telemetry::metrics::{self, Families, Value};
 use dayfly_telemetry::{Source, Telemetry};
 
 use crate::activation::{Activation, Surroundings};
+use crate::away::{Away, Open};
 use crate::challenges::Challenges;
 use crate::dispatch::{self, ActivateError, FEW_COMPONENTS, Lasting, Loaded, Resources, Telling};
 use crate::drain::{Drains, Leaving};
@@ -44,6 +45,8 @@ struct Inner {
     crew: Crew,
     /// Where the node's own connections come in, if it serves requests.
     connector: Option<Connector>,
+    /// The connections to processes of tenants.
+    onward: Arc<Open>,
     drains: Drains,
     telemetry: Option<Arc<Telemetry>>,
     apps: Mutex<BTreeMap<AppKey, Arc<Slot>>>,
@@ -70,8 +73,10 @@ struct Slot {
 struct Served {
     releases: Vec<Placed>,
     events: AppEvents,
-    /// Event triggers that wait until the node begins.
+    /// Event triggers that wait until the node begins, or another process has ended.
     waiting: Option<Opened>,
+    /// Whether it is that process that they wait for.
+    is_held: bool,
 }
 
 /// A release and its part of the requests.
@@ -104,6 +109,7 @@ impl Plane {
             front,
             crew: Crew::new(config.http.workers(), config.http.grace),
             connector,
+            onward: Open::new(config.max_onward),
             drains: Drains::new(config.http.grace),
             telemetry: config.telemetry.clone(),
             apps: Mutex::default(),
@@ -134,7 +140,8 @@ impl Plane {
         if changed.is_err() {
             // It may have come with this.
             let mut apps = self.lock();
-            if slot.served().releases.is_empty() && Arc::strong_count(&slot) == 2 {
+            let is_known = self.0.routing().has(key);
+            if !is_known && slot.served().releases.is_empty() && Arc::strong_count(&slot) == 2 {
                 apps.remove(key);
             }
         }
@@ -179,12 +186,38 @@ impl Plane {
         let owner = slot.served().owner();
         let first = releases.first().map(|placed| &placed.activation);
         let opened = match first {
-            Some(first) => first.open_events(owner.as_ref(), &slot.sources)?,
+            Some(first) => first.open_events((owner.as_ref(), inner.is_shared), &slot.sources)?,
             None => Opened::default(),
         };
         opened.announce()?;
-        inner.switch(key, slot, (hosts, releases, opened))?;
+        let events = (opened, rollout.takes_events);
+        inner.switch(key, slot, (hosts, releases, None), events)?;
         Ok(Changed { loaded })
+    }
+
+    /// A process that others than this node's own apps may be [referred](Self::refer) to.
+    pub fn away(&self) -> Arc<Away> {
+        Away::new(&self.0.onward)
+    }
+
+    /// Has another process answer for an app from now on; events are not taken in here any more. What runs
+    /// may end.
+    ///
+    /// # Errors
+    /// If another app has one of the hosts, or the system denies what ending its events takes; then
+    /// nothing has changed.
+    pub fn refer(
+        &self,
+        key: &AppKey,
+        hosts: &[String],
+        away: &Arc<Away>,
+    ) -> Result<(), ActivateError> {
+        let slot = self.lock().entry(key.clone()).or_default().clone();
+        let _changing = slot.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let hosts: Vec<Arc<str>> = hosts.iter().map(|host| front::name(host).into()).collect();
+        self.0.routing().check(key, &hosts)?;
+        let door = Arc::new(Door::Away(away.clone()));
+        self.0.switch(key, &slot, (hosts, Vec::new(), Some(door)), (Opened::default(), true))
     }
 
     /// Serves an app no longer; what runs in it may end. Whether it was there.
@@ -194,7 +227,7 @@ impl Plane {
     pub fn remove(&self, key: &AppKey) -> Result<bool, ActivateError> {
         let Some(slot) = self.lock().get(key).cloned() else { return Ok(false) };
         let _changing = slot.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.switch(key, &slot, (Vec::new(), Vec::new(), Opened::default()))?;
+        self.0.switch(key, &slot, (Vec::new(), Vec::new(), None), (Opened::default(), true))?;
         self.lock().remove(key);
         Ok(true)
     }
@@ -285,7 +318,9 @@ impl Plane {
         for slot in slots {
             let _changing = slot.changing.lock().unwrap_or_else(PoisonError::into_inner);
             let served = &mut *slot.served();
-            if let Some(opened) = served.waiting.take() {
+            if !served.is_held
+                && let Some(opened) = served.waiting.take()
+            {
                 served.events.take_over(opened, &self.0.crew)?;
             }
         }
@@ -308,7 +343,13 @@ impl Plane {
             std::thread::sleep(LOOK);
         }
         self.0.crew.end()?;
-        Ok(slots.iter().map(|slot| slot.served().events.under_way()).sum())
+        let end = |slot: &Arc<Slot>| {
+            let served = &mut *slot.served();
+            served.waiting = None;
+            // Another process may take messages from here on.
+            std::mem::take(&mut served.events).under_way()
+        };
+        Ok(slots.iter().map(end).sum())
     }
 
     /// Looks after what leaves memory, on threads that wait for this.
@@ -384,22 +425,23 @@ impl Inner {
         probed.map_err(ActivateError::Unhealthy)
     }
 
-    /// Lets releases take the place of those of an app that are served: first its events, then its
-    /// requests.
+    /// Lets releases, or who else answers, take the place of those of an app that are served: first its
+    /// events, then its requests.
     fn switch(
         &self,
         key: &AppKey,
         slot: &Slot,
-        (hosts, releases, opened): (Vec<Arc<str>>, Vec<Placed>, Opened),
+        (hosts, releases, other): (Vec<Arc<str>>, Vec<Placed>, Option<Arc<Door>>),
+        (opened, takes_events): (Opened, bool),
     ) -> Result<(), ActivateError> {
         let doors: Vec<_> = releases.iter().map(|it| (it.percent, it.activation.stays())).collect();
         let door = doors.iter().any(|(_, stays)| !stays.is_empty());
-        let door = door.then(|| Door::new(&doors, self.cores));
+        let door = other.or_else(|| door.then(|| Door::new(&doors, self.cores)));
         let mut routing = self.routing();
         routing.check(key, &hosts)?;
         let mut served = slot.served();
         let metrics = opened.metrics();
-        let aims = match self.has_begun.load(Relaxed) {
+        let aims = match self.has_begun.load(Relaxed) && takes_events {
             true => {
                 served.waiting = None;
                 served.events.take_over(opened, &self.crew)?
@@ -409,6 +451,7 @@ impl Inner {
                 Vec::new()
             }
         };
+        served.is_held = !takes_events;
         slot.sources.set(metrics);
         routing.set(key, hosts, door);
         drop(routing);

@@ -39,6 +39,9 @@ pub struct Rollout {
     /// Whether every component is loaded before anything changes: what cannot be is an error then, and
     /// not one of the first request's.
     pub preload: bool,
+    /// Whether the node takes in the app's events, once it does at all. If not, another process still
+    /// does, and the same is put again when that has ended.
+    pub takes_events: bool,
 }
 
 /// The part of an app's requests that one release gets.
@@ -57,7 +60,7 @@ impl Rollout {
     /// One release that gets all requests.
     pub fn whole(id: impl Into<Arc<str>>, release: Release) -> Self {
         let part = Part { id: id.into(), percent: 100, release: Some(release), health_path: None };
-        Self { hosts: Vec::new(), releases: vec![part], preload: false }
+        Self { hosts: Vec::new(), releases: vec![part], preload: false, takes_events: true }
     }
 
     /// Checks what it says, and gives its hosts back as they are looked for.

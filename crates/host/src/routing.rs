@@ -36,6 +36,11 @@ impl Routing {
         }
     }
 
+    /// Whether anything answers for an app.
+    pub(crate) fn has(&self, key: &AppKey) -> bool {
+        self.apps.contains_key(key)
+    }
+
     /// Lets a door answer for an app from now on. No host may be another app's.
     pub(crate) fn set(&mut self, key: &AppKey, hosts: Vec<Arc<str>>, door: Option<Arc<Door>>) {
         if let Some(former) = self.apps.remove(key) {

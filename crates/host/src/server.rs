@@ -53,22 +53,45 @@ pub struct Server {
     inboxes: Vec<UnboundedReceiver<Handover>>,
 }
 
-/// Makes connections to a server from within its process.
+/// Gives a server connections beside those that it accepts.
 #[derive(Clone)]
-pub(crate) struct Connector(Arc<Balance>);
+pub struct Connector(Arc<Balance>);
+
+/// Who is at the other end of a connection that somebody else has accepted.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its address.
+    pub peer: Peer,
+    /// The address that it asked for.
+    pub local: LocalAddr,
+    /// How it reached that.
+    pub scheme: Scheme,
+    /// The host that it named when it began with TLS, in lower case.
+    pub named: Option<Box<str>>,
+}
 
 impl Connector {
     /// A connection in the clear, whose requests are told that its client named a host by TLS.
     pub(crate) fn connect(&self, named: &str) -> std::io::Result<UnixStream> {
         let (own, theirs) = UnixStream::pair()?;
-        theirs.set_nonblocking(true)?;
         let local = LocalAddr::Unix(Arc::from(Path::new("dayfly")));
-        let way = Way { local, tls: false, named: Some(named.into()) };
-        let seat = self.0.seat(0);
-        let handover = Handover { socket: Moving::Unix(theirs), peer: Peer::Unix, way, seat };
-        let ended = |_| std::io::Error::from(std::io::ErrorKind::NotConnected);
-        self.0.hand_over(handover).map_err(ended)?;
+        let named = Some(named.into());
+        self.take(theirs, Client { peer: Peer::Unix, local, scheme: Scheme::Http, named })?;
         Ok(own)
+    }
+
+    /// Takes a connection in, whose client another process has accepted.
+    ///
+    /// # Errors
+    /// If the server has ended.
+    pub fn take(&self, stream: UnixStream, client: Client) -> std::io::Result<()> {
+        let Client { peer, local, scheme, named } = client;
+        stream.set_nonblocking(true)?;
+        let way = Way { local, tls: false, scheme, named };
+        let seat = self.0.seat(0);
+        let handover = Handover { socket: Moving::Unix(stream), peer, way, seat };
+        let ended = |_| std::io::Error::from(std::io::ErrorKind::NotConnected);
+        self.0.hand_over(handover).map_err(ended)
     }
 }
 
@@ -123,17 +146,18 @@ impl Server {
     /// If an address or the certificate cannot be used.
     pub fn bind(config: ServerConfig) -> Result<Self, ServeError> {
         let (bound, _) = Listeners::bind(&config, &[], usize::MAX)?.split();
+        if bound.is_empty() {
+            return Err(ListenError::Nothing.into());
+        }
         Self::on(config, bound)
     }
 
-    /// Loads the certificate, for what is listened on already.
+    /// Loads the certificate, for what is listened on already; where that is nothing, what its
+    /// [connector](Self::connector) is given comes in all the same.
     ///
     /// # Errors
     /// If the certificate cannot be used.
     pub(crate) fn on(config: ServerConfig, bound: Vec<Bound>) -> Result<Self, ServeError> {
-        if bound.is_empty() {
-            return Err(ListenError::Nothing.into());
-        }
         let tls = tls::load(&config)?;
         if tls.is_none() && bound.iter().any(|bound| bound.entrance == Entrance::Tls) {
             return Err(TlsError::Missing.into());
@@ -230,7 +254,7 @@ fn share_out(bound: Vec<Bound>, workers: usize) -> std::io::Result<Shares> {
     for Bound { entrance, local, sockets, file } in bound {
         // A Unix socket's clients are on this machine.
         let tls = entrance == Entrance::Tls && local.tcp().is_some();
-        let way = || Way { local: local.clone(), tls, named: None };
+        let way = || Way { local: local.clone(), tls, scheme: Scheme::Http, named: None };
         for worker in sockets.len()..workers {
             let socket = sockets[worker % sockets.len()].try_clone()?;
             shares[worker].push((way(), socket));

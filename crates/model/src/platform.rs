@@ -2,6 +2,7 @@
 //! they are compared, and the ports by which the node reads them. Pure data, whatever it is kept in.
 
 mod grants;
+mod isolation;
 mod log_line;
 mod names;
 mod ports;
@@ -10,6 +11,7 @@ mod release;
 mod usage;
 
 pub use grants::{Ask, ComponentGrants, Grants};
+pub use isolation::{Isolation, IsolationError};
 pub use log_line::{LogLevel, LogLine, LogStream};
 pub use names::{
     AppId, AppName, BlobDigest, DomainName, DomainPattern, NameError, PreviewName, ReleaseId,

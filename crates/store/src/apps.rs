@@ -61,8 +61,10 @@ impl Store {
     /// # Errors
     /// If there is no such app, or the store fails.
     pub fn app_folder(&self, id: &AppId) -> Result<PathBuf> {
-        let number = self.app(id)?.number;
-        Ok(self.state_folder(u64::try_from(number).map_err(StoreError::record)?))
+        let (owner, number) =
+            self.read(|db| Ok((tenant(db, &id.tenant)?.id, app(db, id)?.number)))?;
+        let number_of = |it: i64| u64::try_from(it).map_err(StoreError::record);
+        Ok(self.state_folder(number_of(owner)?, number_of(number)?))
     }
 
     /// A tenant's apps by name, those behind one.

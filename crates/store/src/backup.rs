@@ -141,7 +141,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Copies a folder; databases as such, what never changes by links where that is possible.
-fn copy_folder(from: &Path, to: &Path, links: bool, copied: &mut Copied) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path, links: bool, copied: &mut Copied) -> Result<()> {
     if !from.is_dir() {
         return Ok(());
     }

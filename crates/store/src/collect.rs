@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use dayfly_model::platform::{ArtifactStore as _, BlobDigest, ReleaseId};
+use dayfly_model::platform::{BlobDigest, ReleaseId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::blobs::entries;
@@ -105,7 +105,11 @@ impl Store {
     }
 
     fn collect_releases(&self, idle: Duration, collected: &mut Collected) -> Result<()> {
-        for (name, path) in entries(&self.folder().join("releases"))? {
+        let mut all = entries(&self.folder().join("releases"))?;
+        for tenant in self.own_folders()? {
+            all.extend(entries(&tenant)?);
+        }
+        for (name, path) in all {
             let is_known = match format!("sha256:{name}").parse::<ReleaseId>() {
                 Ok(digest) => self.is_release(&digest)?,
                 Err(_) => false,
@@ -126,10 +130,15 @@ impl Store {
             Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
         })?;
         for number in gone {
-            let folder = self.state_folder(number);
-            if folder.exists() {
-                remove(&folder)?;
-                collected.others += 1;
+            // Whose it was is not known any more.
+            let all = self.folder().join("apps");
+            let of_tenants = entries(&all)?.into_iter().filter(|(name, _)| name.starts_with('t'));
+            let of_tenants = of_tenants.map(|(_, folder)| folder);
+            for folder in of_tenants.chain([all]).map(|it| it.join(number.to_string())) {
+                if folder.exists() {
+                    remove(&folder)?;
+                    collected.others += 1;
+                }
             }
             self.write(|db| {
                 db.execute("DELETE FROM removed_apps WHERE number = ?1", params![number])?;

@@ -16,6 +16,7 @@ mod domains;
 mod error;
 mod key;
 mod logs;
+mod own;
 mod ports;
 mod presence;
 mod previews;

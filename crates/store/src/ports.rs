@@ -71,8 +71,14 @@ impl ArtifactStore for Store {
         self.folder().join("releases").join(release.digits())
     }
 
-    fn state_folder(&self, number: u64) -> PathBuf {
-        self.folder().join("apps").join(number.to_string())
+    fn state_folder(&self, tenant: u64, number: u64) -> PathBuf {
+        let apps = self.folder().join("apps");
+        // As an earlier version had it.
+        let alone = apps.join(number.to_string());
+        match alone.is_dir() {
+            true => alone,
+            false => apps.join(of_tenant(tenant)).join(number.to_string()),
+        }
     }
 }
 
@@ -101,8 +107,14 @@ impl Store {
             settings: self.told(db, teller(db, found.number)?)?,
             is_preview: teller(db, found.number)? != found.number,
             quotas: owner.quotas,
+            isolation: owner.isolation,
         }))
     }
+}
+
+/// The folder of a tenant's apps among those of all.
+pub(crate) fn of_tenant(tenant: u64) -> String {
+    format!("t{tenant}")
 }
 
 fn stamps(db: &Transaction<'_>) -> Result<BTreeMap<AppId, Generation>> {

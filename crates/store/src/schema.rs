@@ -12,12 +12,13 @@ use tempfile::NamedTempFile;
 use crate::{BUSY, Result, StoreError};
 
 /// The steps. Version n has had the first n.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
 ];
 

@@ -1,6 +1,6 @@
 //! Tenants.
 
-use dayfly_model::platform::{DomainPattern, Quotas, TenantId};
+use dayfly_model::platform::{DomainPattern, Isolation, Quotas, TenantId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use crate::activations::next_generation;
@@ -20,6 +20,8 @@ pub struct Tenant {
     pub accepts_grants: bool,
     /// The domains that its apps may have; those that they have already stay.
     pub domains: Vec<DomainPattern>,
+    /// Which process its guests run in.
+    pub isolation: Isolation,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to.
@@ -36,12 +38,16 @@ pub struct Terms<'a> {
     pub accepts_grants: Option<bool>,
     /// All the domains that its apps may have.
     pub domains: Option<&'a [DomainPattern]>,
+    /// Which process its guests run in.
+    pub isolation: Option<Isolation>,
+    /// How many tenants may have a process of their own, where this one is to.
+    pub own_processes: u32,
 }
 
 /// How many domains and patterns of domains one tenant is given.
 const MAX_DOMAINS: usize = 200;
 
-const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants,
+const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants, isolation,
     (SELECT count(*) FROM apps WHERE apps.tenant = tenants.id),
     (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id), domains
     FROM tenants";
@@ -50,7 +56,7 @@ impl Store {
     /// Makes a tenant.
     ///
     /// # Errors
-    /// If its name is taken, it is given too many domains, or the store fails.
+    /// If its name is taken, it is given too many domains, there is no process for it, or the store fails.
     pub fn make_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             if find(db, name)?.is_some() {
@@ -65,6 +71,7 @@ impl Store {
             )?;
             by.did(db, change(name, "tenant.make", None))?;
             give_domains(db, by, name, &terms)?;
+            isolate(db, by, name, &terms)?;
             tenant(db, name)
         })
     }
@@ -93,7 +100,7 @@ impl Store {
     /// Changes a tenant's terms; what is not stated stays.
     ///
     /// # Errors
-    /// If there is none, it is given too many domains, or the store fails.
+    /// If there is none, it is given too many domains, there is no process for it, or the store fails.
     pub fn change_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             let before = tenant(db, name)?;
@@ -111,6 +118,7 @@ impl Store {
             )?;
             by.did(db, change(name, "tenant.change", Some(quotas)))?;
             give_domains(db, by, name, &terms)?;
+            isolate(db, by, name, &terms)?;
             tenant(db, name)
         })
     }
@@ -153,6 +161,30 @@ fn give_domains(
     by.did(db, change(name, "tenant.domains", Some(listed.join(" "))))
 }
 
+/// Has a tenant's guests run where its terms say, if they say it anew.
+fn isolate(db: &Transaction<'_>, by: &Actor, name: &TenantId, terms: &Terms<'_>) -> Result<()> {
+    let before = tenant(db, name)?;
+    let Some(isolation) = terms.isolation.filter(|it| *it != before.isolation) else {
+        return Ok(());
+    };
+    if isolation == Isolation::OwnProcess {
+        let count = "SELECT count(*) FROM tenants WHERE isolation = 'own-process'";
+        let there: u32 = db.query_row(count, [], |row| row.get(0))?;
+        let most = terms.own_processes;
+        if there >= most {
+            return Err(StoreError::InUse(format!(
+                "{there} tenants have processes of their own, of {most} that this platform has \
+                 room for (`dayfly serve --own-processes`)"
+            )));
+        }
+    }
+    db.execute(
+        "UPDATE tenants SET isolation = ?2 WHERE id = ?1",
+        params![before.id, isolation.as_str()],
+    )?;
+    by.did(db, change(name, "tenant.isolate", Some(isolation.to_string())))
+}
+
 /// A tenant, or the error that there is none.
 pub(crate) fn tenant(db: &Transaction<'_>, name: &TenantId) -> Result<Tenant> {
     find(db, name)?.ok_or_else(|| StoreError::NotFound(format!("tenant `{name}`")))
@@ -165,7 +197,7 @@ fn find(db: &Transaction<'_>, name: &TenantId) -> Result<Option<Tenant>> {
 }
 
 fn of_row(row: &Row<'_>) -> Result<Tenant> {
-    let (quotas, domains): (String, String) = (row.get(3)?, row.get(7)?);
+    let (quotas, domains): (String, String) = (row.get(3)?, row.get(8)?);
     Ok(Tenant {
         id: row.get(0)?,
         name: parsed(row.get(1)?)?,
@@ -173,8 +205,9 @@ fn of_row(row: &Row<'_>) -> Result<Tenant> {
         quotas: serde_json::from_str(&quotas).map_err(StoreError::record)?,
         accepts_grants: row.get(4)?,
         domains: serde_json::from_str(&domains).map_err(StoreError::record)?,
-        apps: row.get(5)?,
-        storage_bytes: row.get(6)?,
+        isolation: parsed(row.get(5)?)?,
+        apps: row.get(6)?,
+        storage_bytes: row.get(7)?,
     })
 }
 

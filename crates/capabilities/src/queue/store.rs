@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 
 use super::table::Table;
 use super::{Announced, Content, DeadLetter, Message, New, Outcome, QueueError, Sent};
@@ -18,6 +18,9 @@ const TOGETHER: usize = 256;
 
 /// How long who looks whether somebody takes messages may keep others from it.
 const LOOKED: Duration = Duration::from_millis(50);
+
+/// How often is looked whether another process has given it up.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Work for the thread: done in a transaction if there is one, then told whether that was committed.
 type Work = Box<dyn FnOnce(Result<&Table, QueueError>) -> Told + Send>;
@@ -37,8 +40,8 @@ pub struct Store {
 /// Who alone takes messages of a store.
 pub struct Owner {
     store: Arc<Store>,
-    /// Unlocked when this process ends, however it does.
-    _lock: File,
+    /// Unlocked when this process ends, however it does. Nothing while another one has it.
+    lock: AsyncMutex<Option<File>>,
 }
 
 impl Store {
@@ -128,6 +131,18 @@ impl Store {
     /// # Errors
     /// If another process is that, or the file fails.
     pub async fn own(self: &Arc<Self>) -> Result<Owner, QueueError> {
+        let lock = self.lock().await?;
+        Ok(Owner { store: self.clone(), lock: AsyncMutex::new(Some(lock)) })
+    }
+
+    /// The same where another process may take messages still: this one waits for it
+    /// ([`Owner::had`]) before it takes any.
+    #[must_use]
+    pub fn own_later(self: &Arc<Self>) -> Owner {
+        Owner { store: self.clone(), lock: AsyncMutex::default() }
+    }
+
+    async fn lock(&self) -> Result<File, QueueError> {
         let path = self.path.with_extension("lock");
         let failed = |error: std::io::Error| QueueError::Open {
             path: path.clone(),
@@ -148,7 +163,7 @@ impl Store {
             Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
         self.run(Table::recover).await?;
-        Ok(Owner { store: self.clone(), _lock: lock })
+        Ok(lock)
     }
 
     /// Whether a process takes messages from it now.
@@ -192,6 +207,22 @@ impl Owner {
     #[must_use]
     pub const fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Waits until no other process takes messages.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub async fn had(&self) -> Result<(), QueueError> {
+        let mut own = self.lock.lock().await;
+        while own.is_none() {
+            match self.store.lock().await {
+                Ok(lock) => *own = Some(lock),
+                Err(QueueError::Owned) => tokio::time::sleep(LOOK).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Takes the next messages of a queue, so many at most, and tells when the next that is delayed
@@ -366,6 +397,22 @@ mod tests {
         assert!(matches!(other.own().await, Err(QueueError::Owned)));
         drop(owner);
         other.own().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_may_wait_takes_messages_when_the_former_one_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let former = Arc::new(Store::new(folder.path())).own().await.unwrap();
+        former.store().put(vec![new(vec![1])]).await.unwrap();
+        assert_eq!(former.take("a".to_owned(), 9).await.unwrap().0.len(), 1);
+        let owner = Arc::new(Store::new(folder.path())).own_later();
+        let short = Duration::from_millis(200);
+        assert!(tokio::time::timeout(short, owner.had()).await.is_err(), "both have it");
+        drop(former);
+        owner.had().await.unwrap();
+        owner.had().await.unwrap();
+        // What the former one left behind is there.
+        assert_eq!(owner.take("a".to_owned(), 9).await.unwrap().0.len(), 1);
     }
 
     #[tokio::test]

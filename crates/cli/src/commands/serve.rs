@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use dayfly_control::{AcmeConfig, ControlConfig};
+use dayfly_engine::Engine;
 use dayfly_host::Apps;
 use dayfly_model::manifest::{parse_duration, parse_size};
 use dayfly_model::platform::DomainName;
@@ -23,6 +24,7 @@ use crate::logging::LogArgs;
 use crate::node::{NodeArgs, Purpose};
 use crate::residency::ResidencyArgs;
 use crate::serve::acme::AcmeArgs;
+use crate::serve::own::node as own;
 use crate::serve::sockets::Sockets;
 use crate::serve::supervisor::Supervisor;
 use crate::serve::worker::{Bounds, Workers};
@@ -32,7 +34,7 @@ use crate::telemetry;
 /// Serve the apps of many owners, who deploy them by `dayfly deploy`
 ///
 /// A supervisor starts two processes, and starts one again that dies: the node serves apps, and the
-/// control plane takes them by the admin API. What is uploaded is compiled in processes of their own,
+/// control plane takes them by the admin API. Tenants for whom that is asked have processes of their own. What is uploaded is compiled in processes of their own,
 /// which are bounded.
 #[derive(Args)]
 #[command(
@@ -78,6 +80,9 @@ pub(crate) struct Serve {
     #[arg(long, env = "DAYFLY_ALLOW_PRIVATE_NETWORKS", value_parser = BoolishValueParser::new())]
     allow_private_networks: bool,
 
+    #[command(flatten)]
+    own: OwnArgs,
+
     /// How many uploads are compiled at once
     #[arg(long, env = "DAYFLY_WORKERS", default_value_t = 2, value_name = "N")]
     workers: usize,
@@ -114,6 +119,10 @@ pub(crate) struct Serve {
     #[arg(long, hide = true)]
     reached_by: Option<String>,
 
+    /// Whose process this is, if it is a tenant's own.
+    #[arg(long, hide = true)]
+    tenant_number: Option<u64>,
+
     #[command(flatten)]
     engine: EngineArgs,
 
@@ -131,10 +140,27 @@ pub(crate) struct Serve {
 enum Role {
     Node,
     Control,
+    Own,
+}
+
+/// The processes of tenants that have one of their own.
+#[derive(Args)]
+struct OwnArgs {
+    /// How many tenants may have a process of their own (`dayfly tenants change NAME --isolation
+    /// own-process`)
+    #[arg(long, env = "DAYFLY_OWN_PROCESSES", default_value_t = 8, value_name = "N")]
+    own_processes: u32,
+
+    /// What `--memory-budget` is for each of them [default: the node's, divided by their number]
+    #[arg(long, env = "DAYFLY_OWN_MEMORY_BUDGET", value_name = "SIZE", value_parser = parse_size)]
+    own_memory_budget: Option<u64>,
 }
 
 /// How long who follows a log may take nothing.
 const FOLLOWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longer than anybody waits.
+const FOR_GOOD: Duration = Duration::from_hours(24 * 365);
 
 /// The stack of every guest, so that an interpreter's fits.
 const STACK_BYTES: u64 = 8 << 20;
@@ -153,18 +179,18 @@ impl Serve {
                 end_with_parent()?;
                 self.control()
             }
+            Some(Role::Own) => {
+                end_with_parent()?;
+                self.serve_own()
+            }
         }
     }
 
     fn supervise(self) -> Result<ExitCode> {
         let sockets = Sockets::open(&self.node, &self.clients, self.admin_listen)?;
         self.acme.check(sockets.has_tls())?;
-        let supervisor = Supervisor {
-            program: std::env::current_exe().context("failed to find this program")?,
-            arguments: std::env::args_os().skip(1).collect(),
-            grace: self.node.grace(),
-            sockets,
-        };
+        let own_processes = self.own.own_processes;
+        let supervisor = Supervisor::new(sockets, self.node.grace(), own_processes)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let quiet = self.quiet;
         runtime.block_on(supervisor.run(|said| {
@@ -177,9 +203,7 @@ impl Serve {
 
     fn serve(self) -> Result<ExitCode> {
         let store = self.store.open()?;
-        let limits = Limits { stack_bytes: STACK_BYTES, ..Limits::default() };
-        let (most, kept) = (self.node.max_instances, self.node.kept(true));
-        let engine = self.engine.build(most, kept, [&limits])?;
+        let engine = self.build()?;
         let mut needs = Needs::default();
         self.node.needs(&mut needs);
         let telemetry = telemetry::build_for(service(), &mut needs)?;
@@ -189,9 +213,44 @@ impl Serve {
         );
         let surroundings = surroundings(self.allow_private_networks);
         let (harden, base_domain) = (self.harden, self.base_domain);
-        let parts = node::Parts { store, engine, config, needs, harden, base_domain, surroundings };
-        let status = node::run(parts)?;
+        let own_processes = self.own.own_processes;
+        let status = node::run(node::Parts {
+            store,
+            engine,
+            config,
+            needs,
+            harden,
+            base_domain,
+            surroundings,
+            own_processes,
+        })?;
         Ok(ExitCode::from(status))
+    }
+
+    /// Serves one tenant's apps, to those clients alone that the node sends.
+    fn serve_own(mut self) -> Result<ExitCode> {
+        let number = self.tenant_number.context("a tenant's process needs its number")?;
+        let engine = self.build()?;
+        let mut needs = Needs::default();
+        let telemetry = telemetry::build_for(service(), &mut needs)?;
+        self.residency.share(self.own.own_memory_budget, self.own.own_processes);
+        let mut config = self.node.config(
+            (&self.clients, &self.residency),
+            Purpose { apps: Apps::Many, components: 0, telemetry, arguments: &[] },
+        );
+        (config.http.tls, config.http.certificates, config.max_onward) = (None, None, 0);
+        // The node closes what is idle.
+        config.http.idle_timeout = FOR_GOOD;
+        let surroundings = surroundings(self.allow_private_networks);
+        let (harden, base_domain) = (self.harden, self.base_domain);
+        let parts = own::Parts { number, engine, config, needs, harden, base_domain, surroundings };
+        let status = own::run(parts)?;
+        Ok(ExitCode::from(status))
+    }
+
+    fn build(&self) -> Result<Engine> {
+        let limits = Limits { stack_bytes: STACK_BYTES, ..Limits::default() };
+        self.engine.build(self.node.max_instances, self.node.kept(true), [&limits])
     }
 
     fn control(self) -> Result<ExitCode> {
@@ -201,6 +260,7 @@ impl Serve {
             base_domain: self.base_domain.clone(),
             reached_by: reached_by.and_then(reached),
             workers: self.workers,
+            own_processes: self.own.own_processes,
             acme: self.acme(),
             follower_patience: FOLLOWER_PATIENCE,
         };

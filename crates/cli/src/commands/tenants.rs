@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use dayfly_api::{
-    ChangeTenant, Client, DomainPattern, GrantPolicy, NewTenant, Quotas, Tenant, TenantId,
+    ChangeTenant, Client, DomainPattern, GrantPolicy, Isolation, NewTenant, Quotas, Tenant,
+    TenantId,
 };
 use dayfly_model::manifest::parse_size;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use crate::{logging, report};
 /// List, make, change and remove tenants of a platform
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB --domain '*.acme.example'\n  dayfly tenants show acme"
+    after_help = "Example:\n  dayfly tenants make acme --quota apps=10 --quota storage_bytes=1GiB --domain '*.acme.example'\n  dayfly tenants change acme --isolation own-process\n  dayfly tenants show acme"
 )]
 pub(crate) struct Tenants {
     #[command(subcommand)]
@@ -44,7 +45,7 @@ enum Verb {
         #[command(flatten)]
         terms: Terms,
     },
-    /// Change its quotas, its domains, or what happens to releases that ask for more
+    /// Change its quotas, its domains, what happens to releases that ask for more, or where its guests run
     Change {
         /// What it is called
         name: TenantId,
@@ -75,12 +76,22 @@ struct Terms {
     /// Whether a release that asks for more than the active one is refused unless that is accepted
     #[arg(long, value_name = "WHAT")]
     grants: Option<Policy>,
+
+    /// Whether its guests run in the process that all tenants share, or in one of their own
+    #[arg(long, value_name = "WHERE")]
+    isolation: Option<Process>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Policy {
     Ask,
     Accept,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Process {
+    Shared,
+    OwnProcess,
 }
 
 fn quota(text: &str) -> Result<(String, u64), String> {
@@ -136,6 +147,13 @@ impl Terms {
             Policy::Accept => GrantPolicy::Accept,
         })
     }
+
+    fn isolation(&self) -> Option<Isolation> {
+        self.isolation.map(|process| match process {
+            Process::Shared => Isolation::Shared,
+            Process::OwnProcess => Isolation::OwnProcess,
+        })
+    }
 }
 
 impl Tenants {
@@ -152,7 +170,8 @@ impl Tenants {
                 let quotas = terms.over(Quotas::default())?;
                 let grants = terms.policy().unwrap_or_default();
                 let domains = terms.with(Vec::new(), &[])?.unwrap_or_default();
-                let new = NewTenant { name: name.clone(), quotas, grants, domains };
+                let isolation = terms.isolation().unwrap_or_default();
+                let new = NewTenant { name: name.clone(), quotas, grants, domains, isolation };
                 let made = client.make_tenant(&new);
                 let made = made.map_err(|error| failed(error, format!("make tenant `{name}`")))?;
                 platform.tell(&made, "Made", format_args!("tenant `{name}`"))?;
@@ -160,7 +179,8 @@ impl Tenants {
             Verb::Change { name, terms, no_domains } => {
                 let Tenant { quotas, domains, .. } = found(&client, &name)?;
                 let (quotas, domains) = (terms.over(quotas)?, terms.with(domains, &no_domains)?);
-                let change = ChangeTenant { quotas, grants: terms.policy(), domains };
+                let (grants, isolation) = (terms.policy(), terms.isolation());
+                let change = ChangeTenant { quotas, grants, domains, isolation };
                 let changed = client.change_tenant(&name, &change);
                 let changed =
                     changed.map_err(|error| failed(error, format!("change tenant `{name}`")))?;

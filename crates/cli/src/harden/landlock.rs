@@ -84,6 +84,7 @@ fn rules(needs: &Needs) -> Result<RulesetCreated> {
         .add_rules(path_beneath_rules(SYSTEM, read))?
         .add_rules(path_beneath_rules(certificates(), read))?
         .add_rules(path_beneath_rules(&needs.read, read))?
+        .add_rules(path_beneath_rules(&needs.files, AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(&needs.write, write))?
         .add_rules(path_beneath_rules(&needs.unlink, AccessFs::RemoveFile))?;
     if !needs.outbound {

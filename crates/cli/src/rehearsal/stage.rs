@@ -251,6 +251,7 @@ fn config(app: &App) -> HostConfig {
         telemetry: None,
         max_instances: INSTANCES,
         max_descriptors: 4096,
+        max_onward: 0,
         arguments: Vec::new(),
         residency: ResidencyConfig { bytes: u64::MAX, count: usize::MAX, idle: IDLE },
         apps: Apps::one(app),

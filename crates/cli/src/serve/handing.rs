@@ -1,10 +1,10 @@
 //! Listening sockets on their way from the supervisor to the processes that serve, and the words that it
-//! says to them: both by a Unix socket that is a process's standard input. Each message is a word of eight
+//! says to them: both by a Unix socket that is a process's standard input. Each message has a word of 32
 //! bytes; sockets come with it.
 
-use std::io::{self, IoSlice, IoSliceMut, Write as _};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,8 +17,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// How long a word is.
-const LENGTH: usize = 8;
+/// How long a word is, with the number behind it.
+const LENGTH: usize = 32;
 
 /// How many sockets one message has at most; the kernel takes 253.
 pub(super) const MOST: usize = 250;
@@ -54,14 +54,8 @@ impl Giver {
     /// Sends all sockets that there are.
     pub(super) fn give(&self, all: &[Handed]) -> io::Result<()> {
         for (name, sockets) in all {
-            let descriptors: Vec<_> = sockets.iter().map(OwnedFd::as_fd).collect();
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-            let mut buffer = SendAncillaryBuffer::new(&mut space);
-            if !buffer.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-                return Err(io::Error::other("too many sockets at one address"));
-            }
-            let word = word(name);
-            sendmsg(&self.0, &[IoSlice::new(&word)], &mut buffer, SendFlags::empty())?;
+            let sockets: Vec<_> = sockets.iter().map(OwnedFd::as_fd).collect();
+            self.tell(name, &sockets)?;
         }
         self.say(END)
     }
@@ -76,8 +70,20 @@ impl Giver {
         self.say(LEAVE)
     }
 
+    /// Says a word, and gives what belongs to it.
+    pub(super) fn tell(&self, name: &str, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut buffer = SendAncillaryBuffer::new(&mut space);
+        if !sockets.is_empty() && !buffer.push(SendAncillaryMessage::ScmRights(sockets)) {
+            return Err(io::Error::other("too many sockets at one address"));
+        }
+        let word = word(name);
+        sendmsg(&self.0, &[IoSlice::new(&word)], &mut buffer, SendFlags::NOSIGNAL).map(drop)?;
+        Ok(())
+    }
+
     fn say(&self, text: &str) -> io::Result<()> {
-        (&self.0).write_all(&word(text))
+        self.tell(text, &[])
     }
 }
 
@@ -105,18 +111,26 @@ impl Gate {
     pub(super) fn is_open(&self) -> bool {
         self.0.load(Relaxed)
     }
+
+    pub(super) fn open(&self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// Obeys the supervisor's words from now on, on a thread of its own, which lasts as long as the process.
-pub(super) fn obey(shutdown: Shutdown) -> io::Result<Gate> {
+/// Others than those that every node obeys are for `other`.
+pub(super) fn obey(
+    shutdown: Shutdown,
+    other: impl Fn(Handed) + Send + 'static,
+) -> io::Result<Gate> {
     let gate = Gate::default();
     let opened = gate.clone();
     let listen = move || {
-        while let Ok(Some((name, _))) = receive() {
-            match &*name {
-                BEGIN => opened.0.store(true, Relaxed),
+        while let Ok(Some(handed)) = receive() {
+            match &*handed.0 {
+                BEGIN => opened.open(),
                 LEAVE => shutdown.leave(),
-                _ => {}
+                _ => other(handed),
             }
         }
     };

@@ -4,16 +4,18 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use dayfly_engine::Engine;
 use dayfly_host::{Entrance, HostConfig, Listeners, Node, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_store::Store;
 
 use super::READY;
-use super::handing::{self, LEFT};
-use super::reconciler::{Around, Reconciler};
-use super::usage::{Counting, Recorder};
+use super::certificates::Certifying;
+use super::handing::{self, Gate, LEFT};
+use super::own::Owns;
+use super::reconciler::{Around, Reconciler, Whole};
+use super::usage::{Book, Counting, Recorder};
 use crate::harden::{Harden, Needs};
 
 /// What a node is made of.
@@ -27,16 +29,20 @@ pub(crate) struct Parts {
     pub(crate) base_domain: String,
     /// What the operator says of every app's surroundings.
     pub(crate) surroundings: RuntimeConfig,
+    /// How many tenants may have a process of their own.
+    pub(crate) own_processes: u32,
 }
 
 /// Serves until the process is told to end; how it ended.
 pub(crate) fn run(parts: Parts) -> Result<u8> {
-    let Parts { store, engine, config, mut needs, harden, base_domain, surroundings } = parts;
-    let mut listeners = Listeners::none();
+    let Parts { store, engine, config, mut needs, harden, base_domain, .. } = parts;
+    let (surroundings, own_processes) = (parts.surroundings, parts.own_processes);
+    let (mut listeners, mut said) = (Listeners::none(), Vec::new());
     for (name, sockets) in handing::take()? {
-        let entrance = Entrance::parse(&name);
-        let entrance = entrance.with_context(|| format!("socket `{name}` is for nothing"))?;
-        listeners.add(entrance, sockets)?;
+        match Entrance::parse(&name) {
+            Some(entrance) => listeners.add(entrance, sockets)?,
+            None => said.push((name, sockets)),
+        }
     }
     let node = Node::on(&engine, &config, listeners)?;
     needs.write.push(store.folder().to_owned());
@@ -45,13 +51,22 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     needs.outbound = true;
     harden.apply(&needs)?;
     let shutdown = Shutdown::on_signals()?;
-    let gate = handing::obey(shutdown.clone())?;
     let plane = node.plane().clone();
     let counting = Arc::<Counting>::default();
-    let mut recorder = Recorder::new(&counting, store.folder());
+    let recorder = Recorder::new(&counting, Box::new(Book::new(store.folder())));
     let (store, certificates) = (Arc::new(store), config.http.certificates.clone());
-    let around = Around { base_domain, surroundings, counting };
-    let mut reconciler = Reconciler::new(store.clone(), plane, around, certificates);
+    let most = usize::try_from(own_processes).unwrap_or(usize::MAX);
+    let owns = Owns::new(&plane, &store, &counting, most);
+    // Those that serve while this node follows another one.
+    said.into_iter().for_each(|said| owns.obey(said));
+    let heard = owns.clone();
+    let gate = handing::obey(shutdown.clone(), move |said| heard.obey(said))?;
+    let challenges = plane.challenges().clone();
+    let certifying = Certifying::new(store.clone(), certificates, challenges);
+    let platform = store.folder().to_owned();
+    let around = Around { base_domain, surroundings, counting, platform };
+    let whole = Whole { store: store.clone(), certifying, owns };
+    let mut reconciler = Reconciler::new(store.clone(), plane, around, Some(whole));
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
     for url in node.urls() {
@@ -59,24 +74,35 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     }
     let _serving = store.serve()?;
     println!("{READY}");
+    serve(node, (reconciler, recorder), &gate, &shutdown)
+}
+
+/// Serves what a reconciler brings to a node until that is told to end; how it ended.
+pub(super) fn serve(
+    node: Node,
+    (mut reconciler, mut recorder): (Reconciler, Recorder),
+    gate: &Gate,
+    shutdown: &Shutdown,
+) -> Result<u8> {
     let accounts = reconciler.accounts().clone();
+    let store = reconciler.store().clone();
     thread::scope(|scope| {
         let serving = scope.spawn(|| {
-            let _end = EndOf(&shutdown);
-            node.run_behind(&|| gate.is_open(), &shutdown)
+            let _end = EndOf(shutdown);
+            node.run_behind(&|| gate.is_open(), shutdown)
         });
         let recording = scope.spawn(|| {
-            let _end = EndOf(&shutdown);
-            recorder.follow(&shutdown);
+            let _end = EndOf(shutdown);
+            recorder.follow(shutdown);
             recorder
         });
         scope.spawn(|| {
-            let _end = EndOf(&shutdown);
-            accounts.measure(&shutdown);
+            let _end = EndOf(shutdown);
+            accounts.measure(shutdown);
         });
         {
-            let _end = EndOf(&shutdown);
-            reconciler.follow(&shutdown);
+            let _end = EndOf(shutdown);
+            reconciler.follow(shutdown);
         }
         // Events were told to end as soon as the end began.
         let _ = writeln!(std::io::stdout(), "{LEFT}");

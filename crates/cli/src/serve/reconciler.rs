@@ -1,23 +1,25 @@
 //! Brings what the node serves to what is active in the store, again and again. What cannot be served
 //! leaves the former release serving, and why is noted in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use dayfly_capabilities::Account;
-use dayfly_host::{ActivateError, AppKey, Certificates, Plane, Shutdown};
+use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
-    Activation, AppId, ArtifactStore as _, Generation, ReleaseStore as _, StoreFailure,
+    Activation, AppId, ArtifactStore, Generation, Isolation, ReleaseStore, StoreFailure, UsedStore,
 };
 use dayfly_store::Store;
 
 use super::accounts::Accounts;
 use super::certificates::Certifying;
 use super::log::Logs;
+use super::own::Owns;
 use super::release;
 use super::usage::Counting;
 use crate::report;
@@ -33,11 +35,25 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The same, where it was the store that failed.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What a reconciler reads, and notes.
+pub(super) trait Kept: ReleaseStore + ArtifactStore + UsedStore {}
+
+impl<T: ReleaseStore + ArtifactStore + UsedStore> Kept for T {}
+
+/// What is for the node of the whole platform alone, and not for that of one tenant.
+pub(super) struct Whole {
+    pub(super) store: Arc<Store>,
+    pub(super) certifying: Certifying,
+    pub(super) owns: Arc<Owns>,
+}
+
 /// Follows a store.
 pub(super) struct Reconciler {
-    store: Arc<Store>,
+    store: Arc<dyn Kept>,
     putting: Arc<Putting>,
-    certifying: Certifying,
+    whole: Option<Whole>,
+    /// The tenants whose processes there are to be, by their numbers.
+    own: BTreeSet<u64>,
     /// What takes its time on other threads, because releases are looked at first.
     probing: BTreeMap<AppId, Probing>,
     seen: Option<Generation>,
@@ -54,10 +70,13 @@ type Probing = (Activation, JoinHandle<Result<(), Unserved>>);
 
 /// Brings activations to the node.
 struct Putting {
-    store: Arc<Store>,
+    store: Arc<dyn Kept>,
+    owns: Option<Arc<Owns>>,
     plane: Plane,
     base_domain: String,
     surroundings: RuntimeConfig,
+    /// The platform's folder.
+    platform: PathBuf,
     logs: Logs,
     counting: Arc<Counting>,
     accounts: Arc<Accounts>,
@@ -70,11 +89,19 @@ pub(super) struct Around {
     pub(super) surroundings: RuntimeConfig,
     /// Where what apps use is counted.
     pub(super) counting: Arc<Counting>,
+    /// The platform's folder.
+    pub(super) platform: PathBuf,
 }
 
 /// What the node did with an app.
+#[derive(Clone, Default)]
 struct State {
     generation: Generation,
+    /// The app's tenant, by its number, if the store said.
+    tenant: Option<u64>,
+    /// Whether requests are led to the tenant's own process, and whether they are to be.
+    is_away: bool,
+    is_own: bool,
     /// The [number](Activation::number) of the app that is served, or was to be; nothing where the
     /// store never said.
     number: Option<u64>,
@@ -82,13 +109,6 @@ struct State {
     retry: Option<Instant>,
     /// How often this generation could not be.
     failures: u32,
-}
-
-impl State {
-    /// What was not served yet.
-    const fn unserved(generation: Generation, number: Option<u64>, retry: Option<Instant>) -> Self {
-        Self { generation, number, retry, failures: 0 }
-    }
 }
 
 /// The pause after so many failures.
@@ -112,20 +132,20 @@ impl From<anyhow::Error> for Unserved {
 
 impl Reconciler {
     pub(super) fn new(
-        store: Arc<Store>,
+        store: Arc<dyn Kept>,
         plane: Plane,
         around: Around,
-        certificates: Option<Certificates>,
+        whole: Option<Whole>,
     ) -> Self {
-        let challenges = plane.challenges().clone();
-        let certifying = Certifying::new(store.clone(), certificates, challenges);
-        let Around { base_domain, surroundings, counting } = around;
+        let Around { base_domain, surroundings, counting, platform } = around;
         let (logs, accounts) = (Logs::default(), Arc::new(Accounts::new()));
         let putting = Putting {
             store: store.clone(),
+            owns: whole.as_ref().map(|whole| whole.owns.clone()),
             plane,
             base_domain,
             surroundings,
+            platform,
             logs,
             counting,
             accounts,
@@ -133,12 +153,18 @@ impl Reconciler {
         Self {
             store,
             putting: Arc::new(putting),
-            certifying,
+            whole,
+            own: BTreeSet::new(),
             probing: BTreeMap::new(),
             seen: None,
             has_looked: false,
             served: BTreeMap::new(),
         }
+    }
+
+    /// What it follows.
+    pub(super) fn store(&self) -> &Arc<dyn Kept> {
+        &self.store
     }
 
     /// The accounts of the tenants whose apps are served.
@@ -168,11 +194,13 @@ impl Reconciler {
         self.probed();
         let generation = self.store.generation()?;
         let now = Instant::now();
+        self.look_at_moved(now);
         let is_due = |state: &State| state.retry.is_some_and(|retry| retry <= now);
         if self.seen == Some(generation) && !self.served.values().any(is_due) {
             return Ok(());
         }
-        let certified = self.certifying.look();
+        let certified = self.whole.as_mut().map_or(Ok(()), |whole| whole.certifying.look());
+        self.look_at_own()?;
         let stamps = self.store.stamps()?;
         let gone = self.served.keys().filter(|app| !stamps.contains_key(app)).cloned();
         let (busy, gone): (Vec<_>, Vec<_>) = gone.partition(|app| self.probing.contains_key(app));
@@ -191,6 +219,10 @@ impl Reconciler {
         }
         // Whoever had their hosts may have given them up since.
         for activation in waiting {
+            if self.is_away(&activation) {
+                self.refer(activation, true);
+                continue;
+            }
             let served = self.putting.put(&activation);
             self.settle(&activation, served);
         }
@@ -198,7 +230,47 @@ impl Reconciler {
         certified?;
         self.seen = Some(generation).filter(|_| is_whole);
         self.has_looked = true;
+        self.tell_owns(generation);
         Ok(())
+    }
+
+    /// Reads which tenants are to have processes.
+    fn look_at_own(&mut self) -> Result<(), StoreFailure> {
+        if let Some(Whole { store, owns, .. }) = &self.whole {
+            self.own = store.own_process_tenants()?.into_iter().take(owns.most).collect();
+        }
+        Ok(())
+    }
+
+    /// Whether a tenant is among those; one that came to be since is looked for.
+    fn has_room(&mut self, number: u64) -> bool {
+        let has_room = |it: &Self| it.own.contains(&number);
+        has_room(self) || self.look_at_own().is_ok_and(|()| has_room(self))
+    }
+
+    /// Has the apps of tenants looked at again whose processes came or went.
+    fn look_at_moved(&mut self, now: Instant) {
+        let Some(whole) = &self.whole else { return };
+        let moved = whole.owns.moved();
+        let is_moved = |state: &&mut State| state.tenant.is_some_and(|it| moved.contains(&it));
+        self.served.values_mut().filter(is_moved).for_each(|state| state.retry = Some(now));
+        if !moved.is_empty() {
+            self.seen = None;
+        }
+    }
+
+    /// Says which processes there are to be, and how far requests are led to them. One that its tenant's
+    /// apps are still led to stays.
+    fn tell_owns(&self, seen: Generation) {
+        let Some(whole) = &self.whole else { return };
+        let needs = |state: &&State| state.is_away || state.is_own;
+        let wanted = self.served.values().filter(needs).filter_map(|state| state.tenant).collect();
+        whole.owns.want(wanted, |number| {
+            let is_its = |state: &State| state.tenant == Some(number) && state.is_own;
+            let here = self.served.iter().filter(|(_, state)| is_its(state) && !state.is_away);
+            !here.into_iter().any(|(app, _)| self.putting.is_served(app))
+        });
+        whole.owns.seen(seen);
     }
 
     /// Settles what was looked at.
@@ -214,10 +286,8 @@ impl Reconciler {
 
     /// Brings an activation to the node on a thread of its own, while others are served.
     fn probe(&mut self, activation: Activation) {
-        let Activation { app, generation, number, .. } = &activation;
-        let (app, number) = (app.clone(), Some(*number));
-        let failures = self.failures(&app, *generation);
-        let mut state = State { failures, ..State::unserved(*generation, number, None) };
+        let app = activation.app.clone();
+        let mut state = self.state(&activation);
         let putting = (self.putting.clone(), activation.clone());
         let started = match self.probing.len() < PROBING {
             true => thread::Builder::new()
@@ -237,27 +307,34 @@ impl Reconciler {
     /// Serves what is active of an app; that, if it waits for a host that another app has. No failure
     /// keeps those behind it from being served.
     fn bring(&mut self, app: &AppId, generation: Generation) -> Option<Activation> {
-        let number = self.served.get(app).and_then(|state| state.number);
+        let former = self.served.get(app).cloned();
+        let number = former.as_ref().and_then(|state| state.number);
         let retry = Some(Instant::now() + AGAIN);
+        let failures = self.failures(app, generation);
+        let unread = State { generation, retry, failures, ..former.unwrap_or_default() };
         let activation = match self.store.activation(app) {
             Ok(activation) => activation?,
             Err(error) => {
                 let error = anyhow::Error::from(error);
                 tracing::warn!(app = %app, "what is active of an app cannot be read: {error:#}");
-                self.served.insert(app.clone(), State::unserved(generation, number, retry));
+                self.served.insert(app.clone(), unread);
                 return None;
             }
         };
-        if let Err(error) = self.putting.account(&activation) {
+        let is_away = self.is_away(&activation);
+        if !is_away && let Err(error) = self.putting.account(&activation) {
             let error = anyhow::Error::from(error);
             tracing::warn!(app = %app, "what a tenant has taken cannot be read: {error:#}");
-            self.served.insert(app.clone(), State::unserved(generation, number, retry));
+            self.served.insert(app.clone(), unread);
             return None;
         }
         // One of the same name that was made since has nothing of the former one's.
         if number.is_some_and(|number| number != activation.number) && !self.remove(app) {
-            self.served.insert(app.clone(), State::unserved(generation, number, retry));
+            self.served.insert(app.clone(), unread);
             return None;
+        }
+        if is_away {
+            return self.refer(activation, false);
         }
         if self.has_looked && activation.shares.iter().any(|share| share.health_path.is_some()) {
             self.probe(activation);
@@ -278,14 +355,67 @@ impl Reconciler {
         state.map_or(0, |state| state.failures)
     }
 
+    /// Has the tenant's own process serve what is active of an app: as soon as that is there, or at once
+    /// where the app is not served here. It notes what became of that. The activation, if it waits for a
+    /// host that another app has.
+    fn refer(&mut self, activation: Activation, is_last: bool) -> Option<Activation> {
+        let (app, number) = (&activation.app, activation.tenant_number);
+        if !self.has_room(number) {
+            let text = "this platform has no room for one more process (`--own-processes`)";
+            self.remove(app);
+            self.settle(&activation, Err(anyhow!(text).into()));
+            return None;
+        }
+        let mut state = self.state(&activation);
+        let Some(owns) = &self.putting.owns else { return None };
+        if self.putting.is_served(app) && !state.is_away && !owns.is_ready(number) {
+            self.served.insert(app.clone(), state);
+            return None;
+        }
+        let away = owns.away(number);
+        match self.putting.plane.refer(&key(app), &self.putting.hosts(&activation), &away) {
+            Ok(()) => {
+                state.is_away = true;
+                self.served.insert(app.clone(), state);
+                None
+            }
+            Err(ActivateError::HostTaken(_)) if !is_last => Some(activation),
+            Err(error) => {
+                self.settle(&activation, Err(report::hinted(error).into()));
+                None
+            }
+        }
+    }
+
+    /// Whether another process is to serve what is active of an app.
+    fn is_away(&self, activation: &Activation) -> bool {
+        self.whole.is_some() && activation.isolation == Isolation::OwnProcess
+    }
+
+    /// The state of an activation that is being brought to the node.
+    fn state(&self, activation: &Activation) -> State {
+        State {
+            generation: activation.generation,
+            tenant: Some(activation.tenant_number),
+            is_away: self.served.get(&activation.app).is_some_and(|state| state.is_away),
+            is_own: activation.isolation == Isolation::OwnProcess
+                && self.own.contains(&activation.tenant_number),
+            number: Some(activation.number),
+            retry: None,
+            failures: self.failures(&activation.app, activation.generation),
+        }
+    }
+
     /// Remembers and notes what became of an activation.
     fn settle(&mut self, activation: &Activation, served: Result<(), Unserved>) {
         let Activation { app, generation, .. } = activation;
+        let mut state = self.state(activation);
+        // What cannot be served here is served where it was.
+        state.is_away &= served.is_err();
         let text = served.err().map(|unserved| report::text(&unserved.error));
-        let failures = text.as_ref().map_or(0, |_| self.failures(app, *generation) + 1);
-        let retry = text.is_some().then(|| Instant::now() + pause(failures));
-        let state = State::unserved(*generation, Some(activation.number), retry);
-        self.served.insert(app.clone(), State { failures, ..state });
+        state.failures = text.as_ref().map_or(0, |_| state.failures + 1);
+        state.retry = text.is_some().then(|| Instant::now() + pause(state.failures));
+        self.served.insert(app.clone(), state);
         if let Some(text) = &text {
             tracing::warn!(app = %app, "a release cannot be served: {text}");
         }
@@ -304,8 +434,9 @@ impl Reconciler {
     fn hidden(&self, activation: &Activation, text: String) -> String {
         let releases = activation.shares.iter();
         let releases = releases.map(|share| (self.store.release_folder(&share.release), "."));
-        let state = (self.store.state_folder(activation.number), "state");
-        let platform = (self.store.folder().to_owned(), "platform");
+        let Activation { tenant_number, number, .. } = activation;
+        let state = (self.store.state_folder(*tenant_number, *number), "state");
+        let platform = (self.putting.platform.clone(), "platform");
         releases.chain([state, platform]).fold(text, |text, (place, word)| {
             // Some errors name it as it is found behind links.
             let text = match place.canonicalize() {
@@ -322,8 +453,9 @@ impl Reconciler {
         let removed = self.putting.plane.remove(&key(app));
         match &removed {
             Ok(_) => {
-                if let Some(number) = self.served.remove(app).and_then(|state| state.number) {
-                    let folder = self.store.state_folder(number);
+                let state = self.served.remove(app);
+                if let Some((tenant, number)) = state.and_then(|it| it.tenant.zip(it.number)) {
+                    let folder = self.store.state_folder(tenant, number);
                     accounts.forget_app(&app.tenant, &folder);
                 }
                 if !self.served.keys().any(|other| other.tenant == app.tenant) {
@@ -339,8 +471,20 @@ impl Reconciler {
 impl Putting {
     /// The account of an app's tenant, with the quotas that it has now.
     fn account(&self, activation: &Activation) -> Result<Arc<Account>, StoreFailure> {
-        let folder = self.store.state_folder(activation.number);
+        let folder = self.store.state_folder(activation.tenant_number, activation.number);
         self.accounts.of(activation, folder, &*self.store)
+    }
+
+    /// The hosts of an app.
+    fn hosts(&self, activation: &Activation) -> Vec<String> {
+        let own = std::iter::once(activation.app.host(&self.base_domain));
+        own.chain(activation.domains.iter().map(ToString::to_string)).collect()
+    }
+
+    /// Whether a release of an app is served in this process.
+    fn is_served(&self, app: &AppId) -> bool {
+        let key = key(app);
+        self.plane.apps().iter().any(|(other, ids)| *other == key && !ids.is_empty())
     }
 
     fn put(&self, activation: &Activation) -> Result<(), Unserved> {
@@ -348,20 +492,21 @@ impl Putting {
         let there = self.plane.apps().into_iter().find(|(app, _)| *app == key);
         let there = there.map(|(_, ids)| ids).unwrap_or_default();
         let former = self.plane.backends(&key);
-        let hosts = std::iter::once(activation.app.host(&self.base_domain))
-            .chain(activation.domains.iter().map(ToString::to_string));
+        let is_there = |owns: &Arc<Owns>| owns.is_there(activation.tenant_number);
         let rollout = release::rollout(
             activation,
-            hosts.collect(),
+            self.hosts(activation),
             release::Around {
                 folder: &|id| self.store.release_folder(id),
-                state: self.store.state_folder(activation.number),
+                state: self.store.state_folder(activation.tenant_number, activation.number),
                 there: &there,
                 former: former.as_deref(),
                 config: &self.surroundings,
                 logs: &self.logs,
                 counting: &self.counting,
                 account: self.account(activation).map_err(anyhow::Error::from)?,
+                // The process that has them may not have ended yet.
+                takes_events: !self.owns.as_ref().is_some_and(is_there),
             },
         )?;
         let put = self.plane.put(&key, rollout);

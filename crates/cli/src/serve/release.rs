@@ -38,6 +38,8 @@ pub(super) struct Around<'a> {
     pub(super) counting: &'a Counting,
     /// What its tenant may take.
     pub(super) account: Arc<Account>,
+    /// Whether its events are taken in here.
+    pub(super) takes_events: bool,
 }
 
 /// What the node is to serve.
@@ -59,7 +61,8 @@ pub(super) fn rollout(
         let (percent, health_path) = (share.percent.into(), share.health_path.clone());
         Ok(Part { id, percent, release, health_path })
     });
-    Ok(Rollout { hosts, releases: parts.collect::<Result<_>>()?, preload: false })
+    let (releases, takes_events) = (parts.collect::<Result<_>>()?, around.takes_events);
+    Ok(Rollout { hosts, releases, preload: false, takes_events })
 }
 
 /// What tells one surrounding of a release from another, within this process.

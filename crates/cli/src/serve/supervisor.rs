@@ -3,25 +3,21 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use anyhow::{Context as _, Result};
+use tokio::io::{BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 use tokio::signal::unix::{Signal as Signaled, SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::READY;
-use super::handing::{Giver, LEFT};
-use super::notify::{Notify, OF_SYSTEMD};
+use super::handing::Giver;
+use super::notify::Notify;
+use super::own::{Board, Keepers, Launcher, Running};
 use super::sockets::Sockets;
-
-/// How long a process may take until it is ready.
-const START: Duration = Duration::from_secs(120);
 
 /// The wait before a process that died is started again; it doubles up to the second.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,34 +26,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A process that has run this long was no failed start.
 const SOUND: Duration = Duration::from_secs(30);
 
-/// How long a process may take until it says that it takes no more events.
-const LEFT_WITHIN: Duration = Duration::from_secs(5);
-
-/// How much longer than its grace a process may take to end.
-const SLACK: Duration = Duration::from_secs(10);
-
 /// Starts processes of a platform with the same flags, and keeps open where they listen.
 pub(crate) struct Supervisor {
-    pub(crate) program: PathBuf,
-    /// What this process was called with.
-    pub(crate) arguments: Vec<OsString>,
-    /// How long processes may take to end, once they were told to.
-    pub(crate) grace: Duration,
-    pub(crate) sockets: Sockets,
+    launcher: Arc<Launcher>,
+    sockets: Sockets,
+    /// How many tenants may have a process of their own.
+    own_processes: u32,
 }
 
-/// A process, and what it has said.
-struct Running {
-    child: Child,
-    said: Vec<String>,
-    rest: Lines<BufReader<ChildStdout>>,
-    giver: Giver,
+/// A process, and how it is spoken to.
+struct Spoken {
+    running: Running,
+    giver: Arc<Giver>,
 }
 
 /// The processes, and when each is started again.
 struct Processes {
-    running: [Option<Running>; 2],
+    running: [Option<Spoken>; 2],
     watches: [Watch; 2],
+    /// Those of tenants.
+    keepers: Keepers,
     /// The flags that tell the control plane how the node is reached.
     reached: Vec<OsString>,
     /// Those that others have followed.
@@ -81,6 +69,8 @@ enum Event {
     Died(Role, Option<ExitStatus>),
     /// A process is to be started again.
     Due(Role),
+    /// The node says something.
+    Said(String),
 }
 
 impl Role {
@@ -95,6 +85,17 @@ impl Role {
 }
 
 impl Supervisor {
+    /// A supervisor that starts this program with the arguments that this process was called with.
+    ///
+    /// # Errors
+    /// If the program cannot be found.
+    pub(crate) fn new(sockets: Sockets, grace: Duration, own_processes: u32) -> Result<Self> {
+        let program = std::env::current_exe().context("failed to find this program")?;
+        let arguments = std::env::args_os().skip(1).collect();
+        let launcher = Arc::new(Launcher { program, arguments, grace });
+        Ok(Self { launcher, sockets, own_processes })
+    }
+
     /// Runs the platform until it is told to end; `told` gets what its processes say when all of them
     /// are ready.
     ///
@@ -130,6 +131,7 @@ impl Supervisor {
             match event {
                 Event::End => return,
                 Event::Died(role, status) => processes.died(role, status),
+                Event::Said(line) => processes.keepers.obey(&line),
                 Event::Due(role) => tokio::select! {
                     () = signals.end() => return,
                     () = self.again(role, processes) => {}
@@ -148,8 +150,11 @@ impl Supervisor {
 
     /// Starts all of them the first time; with what they say.
     async fn begin(&self) -> Result<(Processes, Vec<String>)> {
-        let node = self.start(Role::Node, &[]).await?;
-        let mut said = node.said.clone();
+        let most = usize::try_from(self.own_processes).unwrap_or(usize::MAX);
+        let mut keepers = Keepers::new(&self.launcher, most);
+        let mut node = self.start(Role::Node, &[], keepers.board()).await?;
+        let (mut said, orders) = urls(std::mem::take(&mut node.running.said));
+        orders.iter().for_each(|line| keepers.obey(line));
         // Apps are told where they are reached, by which the node has found out.
         let best = said.iter().find(|url| url.starts_with("https:")).or(said.first());
         let reached = match best {
@@ -160,12 +165,14 @@ impl Supervisor {
         let mut processes = Processes {
             running: [Some(node), None],
             watches: Role::ALL.map(|_| Watch::new()),
+            keepers,
             reached,
             leaving: JoinSet::new(),
         };
-        match self.start(Role::Control, &processes.reached).await {
+        let board = processes.keepers.board().clone();
+        match self.start(Role::Control, &processes.reached, &board).await {
             Ok(mut control) => {
-                said.append(&mut control.said);
+                said.append(&mut control.running.said);
                 processes.running[Role::Control as usize] = Some(control);
                 Ok((processes, said))
             }
@@ -176,60 +183,33 @@ impl Supervisor {
         }
     }
 
-    async fn start(&self, role: Role, more: &[OsString]) -> Result<Running> {
+    async fn start(&self, role: Role, more: &[OsString], board: &Board) -> Result<Spoken> {
+        let name = role.as_str();
         let (giver, input) = Giver::new()?;
-        let mut command = Command::new(&self.program);
-        for name in OF_SYSTEMD {
-            command.env_remove(name);
-        }
-        let mut child = command
-            .args(&self.arguments)
-            .args(["--role", role.as_str()])
-            .args(more)
-            .stdin(Stdio::from(input))
-            .stdout(Stdio::piped())
-            // What a terminal says, it says to this process alone, which tells them.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("failed to start the {} process", role.as_str()))?;
-        // What stays open in the command would keep the process from hearing that this one has ended.
-        drop(command);
+        let (running, giver) = (self.launcher.start(name, more, input, |_| true)?, Arc::new(giver));
         let sockets = match role {
-            Role::Node => self.sockets.of_node(),
+            Role::Node => self.sockets.of_node().and_then(|sockets| {
+                board.introduce(&giver)?;
+                Ok(sockets)
+            }),
             Role::Control => self.sockets.of_control(),
         };
         let given = sockets.and_then(|sockets| giver.give(&sockets));
-        given.with_context(|| format!("failed to give the {} process sockets", role.as_str()))?;
-        let out = child.stdout.take().context("a pipe")?;
-        let mut lines = BufReader::new(out).lines();
-        let mut said = Vec::new();
-        let is_ready = async {
-            while let Ok(Some(line)) = lines.next_line().await {
-                if line == READY {
-                    return true;
-                }
-                said.push(line);
-            }
-            false
-        };
-        match timeout(START, is_ready).await {
-            Ok(true) => Ok(Running { child, said, rest: lines, giver }),
-            Ok(false) => Err(anyhow!("the {} process ended before it was ready", role.as_str())),
-            Err(_) => Err(anyhow!("the {} process was not ready in time", role.as_str())),
-        }
+        given.with_context(|| format!("failed to give the {name} process sockets"))?;
+        Ok(Spoken { running: running.until_ready(name).await?, giver })
     }
 
     /// Starts a process again that has died.
     async fn again(&self, role: Role, processes: &mut Processes) {
-        let started = self.start(role, processes.flags(role)).await;
+        let board = processes.keepers.board().clone();
+        let started = self.start(role, processes.flags(role), &board).await;
         let watch = &mut processes.watches[role as usize];
         match started {
             Ok(started) => {
                 watch.alive();
                 // Where it has died already, that is what is heard of next.
                 let _ = started.giver.begin();
-                processes.running[role as usize] = Some(started);
+                processes.take(role, started);
                 tracing::info!(role = role.as_str(), "a process was started again");
             }
             Err(error) => {
@@ -241,8 +221,9 @@ impl Supervisor {
 
     /// Starts the program as it is now, and has each new process follow the former one.
     async fn replace_all(&self, processes: &mut Processes) {
+        let board = processes.keepers.board().clone();
         for role in Role::ALL {
-            match self.start(role, processes.flags(role)).await {
+            match self.start(role, processes.flags(role), &board).await {
                 Ok(started) => {
                     processes.watches[role as usize].alive();
                     let former = processes.running[role as usize].take();
@@ -250,7 +231,7 @@ impl Supervisor {
                         self.part(role, former, &mut processes.leaving).await;
                     }
                     let _ = started.giver.begin();
-                    processes.running[role as usize] = Some(started);
+                    processes.take(role, started);
                     tracing::info!(role = role.as_str(), "a process was replaced");
                 }
                 Err(error) => {
@@ -259,38 +240,36 @@ impl Supervisor {
                 }
             }
         }
+        // Of a program that does not start the former processes go on, each by itself.
+        processes.keepers.replace();
     }
 
     /// Has a process end what it does, while another one accepts at the same sockets. Returns once it
     /// takes no more events.
-    async fn part(&self, role: Role, mut former: Running, leaving: &mut JoinSet<()>) {
+    async fn part(&self, role: Role, mut former: Spoken, leaving: &mut JoinSet<()>) {
         match role {
             Role::Node => {
                 let _ = former.giver.leave();
-                let left = async {
-                    while let Ok(Some(line)) = former.rest.next_line().await {
-                        if line == LEFT {
-                            break;
-                        }
-                    }
-                };
-                let _ = timeout(LEFT_WITHIN, left).await;
+                former.running.until_left().await;
             }
-            Role::Control => former.terminate(),
+            Role::Control => former.running.terminate(),
         }
-        let patience = self.grace + SLACK;
-        leaving.spawn(async move { former.ended_within(patience).await });
+        let grace = self.launcher.grace;
+        leaving.spawn(async move { former.running.ended_after(grace).await });
     }
 
     /// Tells all to end, and ends those that do not.
     async fn end(&self, processes: Processes) {
-        let Processes { running, mut leaving, .. } = processes;
-        let patience = self.grace + SLACK;
-        for mut it in running.into_iter().flatten() {
-            it.terminate();
-            leaving.spawn(async move { it.ended_within(patience).await });
+        let Processes { running, mut leaving, keepers, .. } = processes;
+        let grace = self.launcher.grace;
+        for Spoken { mut running, giver } in running.into_iter().flatten() {
+            running.terminate();
+            leaving.spawn(async move {
+                running.ended_after(grace).await;
+                drop(giver);
+            });
         }
-        leaving.join_all().await;
+        tokio::join!(leaving.join_all(), keepers.end());
     }
 }
 
@@ -298,14 +277,31 @@ impl Processes {
     /// What happens to them next.
     async fn next(&mut self) -> Event {
         let Self { running: [node, control], watches: [of_node, of_control], leaving, .. } = self;
+        let (mut lines, mut node) = match node {
+            Some(Spoken { running, .. }) => (Some(&mut running.rest), Some(&mut running.child)),
+            None => (None, None),
+        };
+        let mut control = control.as_mut().map(|spoken| &mut spoken.running.child);
         loop {
             return tokio::select! {
-                status = ended(node) => Event::Died(Role::Node, status),
-                status = ended(control) => Event::Died(Role::Control, status),
+                // What it said before it ended comes first.
+                biased;
+                Some(line) = said(&mut lines) => Event::Said(line),
+                status = ended(&mut node) => Event::Died(Role::Node, status),
+                status = ended(&mut control) => Event::Died(Role::Control, status),
                 () = of_node.due() => Event::Due(Role::Node),
                 () = of_control.due() => Event::Due(Role::Control),
                 Some(_) = leaving.join_next() => continue,
             };
+        }
+    }
+
+    /// Has a process that was started take its place.
+    fn take(&mut self, role: Role, mut started: Spoken) {
+        let said = std::mem::take(&mut started.running.said);
+        self.running[role as usize] = Some(started);
+        if role == Role::Node {
+            urls(said).1.iter().for_each(|line| self.keepers.obey(line));
         }
     }
 
@@ -325,19 +321,21 @@ impl Processes {
     }
 }
 
-impl Running {
-    fn terminate(&self) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(id) = id {
-            let _ = kill_process(id, Signal::TERM);
-        }
-    }
+/// The URLs that a node has said, and what it has said of tenants' processes.
+fn urls(said: Vec<String>) -> (Vec<String>, Vec<String>) {
+    said.into_iter().partition(|line| line.contains(':'))
+}
 
-    /// Waits until it has ended, and ends it after a while.
-    async fn ended_within(&mut self, patience: Duration) {
-        if timeout(patience, self.child.wait()).await.is_err() {
-            let _ = self.child.kill().await;
-        }
+/// Waits for the next line of a process; for ever, if there is none.
+async fn said(lines: &mut Option<&mut Lines<BufReader<ChildStdout>>>) -> Option<String> {
+    let line = match lines {
+        Some(lines) => lines.next_line().await,
+        None => Ok(None),
+    };
+    match line {
+        Ok(Some(line)) => Some(line),
+        // It has ended, which is heard of otherwise.
+        _ => std::future::pending().await,
     }
 }
 
@@ -381,31 +379,31 @@ impl Signals {
 }
 
 /// Waits for a process to end; for ever, if there is none.
-async fn ended(running: &mut Option<Running>) -> Option<ExitStatus> {
-    match running {
-        Some(running) => running.child.wait().await.ok(),
+async fn ended(child: &mut Option<&mut Child>) -> Option<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await.ok(),
         None => std::future::pending().await,
     }
 }
 
 /// When a process is started again.
-struct Watch {
+pub(super) struct Watch {
     started: Instant,
     pause: Duration,
     due: Option<Instant>,
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { started: Instant::now(), pause: PAUSE, due: None }
     }
 
-    fn alive(&mut self) {
+    pub(super) fn alive(&mut self) {
         (self.started, self.due) = (Instant::now(), None);
     }
 
     /// Notes that it is not there; how long it is waited for.
-    fn dead(&mut self) -> Duration {
+    pub(super) fn dead(&mut self) -> Duration {
         if self.due.is_none() && self.started.elapsed() > SOUND {
             self.pause = PAUSE;
         }

@@ -24,14 +24,41 @@ const PRUNE: Duration = Duration::from_secs(3600);
 
 /// What is counted, by whose it is.
 #[derive(Default)]
-pub(super) struct Counting(Mutex<BTreeMap<UsageKey, Arc<UsageCounters>>>);
+pub(super) struct Counting {
+    all: Mutex<BTreeMap<UsageKey, Arc<UsageCounters>>>,
+    /// What other processes have counted, until it is taken.
+    told: Mutex<BTreeMap<UsageKey, Usage>>,
+}
+
+/// How many records of other processes wait at most.
+const MOST_TOLD: usize = 50_000;
+
+/// Where it is written down.
+pub(super) trait Ledger: Send {
+    /// Writes what was used.
+    ///
+    /// # Errors
+    /// If it cannot; then nothing is written.
+    fn add(&mut self, used: &BTreeMap<UsageKey, Usage>) -> anyhow::Result<()>;
+
+    /// Removes what is too old.
+    ///
+    /// # Errors
+    /// If it cannot.
+    fn prune(&mut self) -> anyhow::Result<()>;
+}
+
+/// The platform's book.
+pub(super) struct Book {
+    /// The platform's folder.
+    folder: PathBuf,
+    book: Option<UsageBook>,
+}
 
 /// Writes down what is counted.
 pub(super) struct Recorder {
     counting: Arc<Counting>,
-    /// The platform's folder.
-    folder: PathBuf,
-    book: Option<UsageBook>,
+    ledger: Box<dyn Ledger>,
     /// What is not written yet.
     waiting: BTreeMap<UsageKey, Usage>,
     /// Whether it was said that it cannot be.
@@ -55,8 +82,22 @@ impl Counting {
         self.lock().entry(key).or_default().clone()
     }
 
+    /// Adds what another process has counted; whether there was room for it.
+    pub(super) fn tell(&self, key: UsageKey, usage: &Usage) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = told.len() < MOST_TOLD || told.contains_key(&key);
+        if has_room {
+            told.entry(key).or_default().add(usage);
+        }
+        has_room
+    }
+
     /// Adds what came since this was last asked to `used`.
     fn take(&self, used: &mut BTreeMap<UsageKey, Usage>) {
+        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        for (key, usage) in told {
+            used.entry(key).or_default().add(&usage);
+        }
         self.lock().retain(|key, counters| {
             // Nobody but this has those of a release that has gone: nothing comes any more.
             let is_left = Arc::strong_count(counters) == 1;
@@ -70,19 +111,13 @@ impl Counting {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<UsageKey, Arc<UsageCounters>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Recorder {
-    pub(super) fn new(counting: &Arc<Counting>, folder: &Path) -> Self {
-        Self {
-            counting: counting.clone(),
-            folder: folder.to_owned(),
-            book: None,
-            waiting: BTreeMap::new(),
-            failed: false,
-        }
+    pub(super) fn new(counting: &Arc<Counting>, ledger: Box<dyn Ledger>) -> Self {
+        Self { counting: counting.clone(), ledger, waiting: BTreeMap::new(), failed: false }
     }
 
     /// Writes again and again, until the end is asked for.
@@ -95,8 +130,7 @@ impl Recorder {
                 written = Instant::now();
             }
             if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE) {
-                if let Err(error) = self.book().and_then(|book| book.prune(now())) {
-                    let error = anyhow::Error::from(error);
+                if let Err(error) = self.ledger.prune() {
                     tracing::warn!("usage that is too old cannot be removed: {error:#}");
                 }
                 pruned = Some(Instant::now());
@@ -111,24 +145,40 @@ impl Recorder {
             return;
         }
         let waiting = std::mem::take(&mut self.waiting);
-        match self.book().and_then(|book| book.add(&waiting, now())) {
+        match self.ledger.add(&waiting) {
             Ok(()) => self.failed = false,
             Err(error) if !self.failed => {
                 self.waiting = waiting;
                 self.failed = true;
-                let error = anyhow::Error::from(error);
                 tracing::error!("usage cannot be written, and waits: {error:#}");
             }
             Err(_) => self.waiting = waiting,
         }
     }
+}
+
+impl Book {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), book: None }
+    }
 
     /// The book, which is opened if it is not open: guests are served although it cannot be.
-    fn book(&mut self) -> Result<&mut UsageBook, StoreError> {
+    fn open(&mut self) -> Result<&mut UsageBook, StoreError> {
         match &mut self.book {
             Some(book) => Ok(book),
             none => Ok(none.insert(UsageBook::open(&self.folder)?)),
         }
+    }
+}
+
+impl Ledger for Book {
+    fn add(&mut self, used: &BTreeMap<UsageKey, Usage>) -> anyhow::Result<()> {
+        Ok(self.open()?.add(used, now())?)
+    }
+
+    fn prune(&mut self) -> anyhow::Result<()> {
+        self.open()?.prune(now())?;
+        Ok(())
     }
 }
 

@@ -34,18 +34,22 @@ pub(super) async fn list(
 /// Makes a tenant.
 #[utoipa::path(post, path = "/v1/tenants", tag = "tenants", request_body = NewTenant,
     responses((status = 201, description = "the tenant", body = Tenant),
-        (status = 409, description = "the name is taken", body = Problem)))]
+        (status = 409, description = "the name is taken, or there is no process for it",
+            body = Problem)))]
 pub(super) async fn make(
     State(shared): State<Shared>,
     caller: Caller,
     Json(new): Json<NewTenant>,
 ) -> Result<Answer<Tenant>> {
     caller.operator(Scope::Admin)?;
+    let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
         let terms = Terms {
             quotas: new.quotas.as_ref(),
             accepts_grants: Some(new.grants == GrantPolicy::Accept),
             domains: Some(&new.domains).filter(|it| !it.is_empty()).map(Vec::as_slice),
+            isolation: Some(new.isolation),
+            own_processes,
         };
         store.make_tenant(by, &new.name, terms)
     });
@@ -67,11 +71,12 @@ pub(super) async fn show(
     Ok(ok(Tenant { used: Some(answer::taken(taken)), ..answer::tenant(found) }))
 }
 
-/// Changes a tenant's quotas, policy or domains.
+/// Changes a tenant's quotas, policy, domains or isolation.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     request_body = ChangeTenant,
     responses((status = 200, description = "the tenant", body = Tenant),
-        (status = 404, description = "there is none", body = Problem)))]
+        (status = 404, description = "there is none", body = Problem),
+        (status = 409, description = "there is no process for it", body = Problem)))]
 pub(super) async fn change(
     State(shared): State<Shared>,
     caller: Caller,
@@ -79,11 +84,14 @@ pub(super) async fn change(
     Json(change): Json<ChangeTenant>,
 ) -> Result<Answer<Tenant>> {
     caller.operator(Scope::Admin)?;
+    let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
         let terms = Terms {
             quotas: change.quotas.as_ref(),
             accepts_grants: change.grants.map(|grants| grants == GrantPolicy::Accept),
             domains: change.domains.as_deref(),
+            isolation: change.isolation,
+            own_processes,
         };
         store.change_tenant(by, &tenant, terms)
     });

@@ -66,6 +66,7 @@ impl Platform {
             base_domain: "apps.example".to_owned(),
             reached_by: Some(("https".to_owned(), None)),
             workers: 1,
+            own_processes: 1,
             acme: None,
             follower_patience: PATIENCE,
         };
@@ -81,6 +82,7 @@ impl Platform {
                 quotas: None,
                 grants: dayfly_api::GrantPolicy::Ask,
                 domains: Vec::new(),
+                isolation: dayfly_api::Isolation::Shared,
             };
             platform.operator().make_tenant(&new).unwrap();
         }

@@ -175,12 +175,12 @@ impl Sources {
 }
 
 /// Opens the event triggers of a release. `owner` is who takes messages of the app's queues already, if
-/// this process does.
+/// this process does; if another one does, this one `waits` for it, where one follows another.
 pub(crate) fn open(
     (app, backends): (&App, &Backends),
     components: &Index<'_>,
     topology: &Arc<Topology>,
-    (owner, sources): (Option<&Arc<Owner>>, &Sources),
+    (owner, waits, sources): (Option<&Arc<Owner>>, bool, &Sources),
 ) -> Result<Opened, ActivateError> {
     let triggers = event_triggers(app);
     let is_rehearsed = backends.rehearsal.is_some();
@@ -189,7 +189,7 @@ pub(crate) fn open(
     }
     let owner = match owner {
         Some(owner) => Some(owner.clone()),
-        None => own(backends, &triggers)?.map(Arc::new),
+        None => own(backends, &triggers, waits)?.map(Arc::new),
     };
     let ready = triggers.into_iter().map(|(id, trigger)| {
         let EventTrigger { source: listened, component, output, delivery, .. } = trigger;
@@ -276,6 +276,25 @@ pub(crate) fn topology(
     Ok(Arc::new(Topology::new(app, &outputs, components, wiring)?))
 }
 
+/// How long to wait after the file of queues failed.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// Waits until no other process takes messages of the app's queues; whether that is so before the end is
+/// asked for.
+pub(crate) async fn is_ours(owner: &Owner, ending: &Ending) -> bool {
+    loop {
+        let had = tokio::select! {
+            had = owner.had() => had,
+            () = ending.came() => return false,
+        };
+        let Err(error) = had else { return true };
+        tracing::error!(%error, "the app's queues cannot be taken over");
+        if ending.within(FAILED).await {
+            return false;
+        }
+    }
+}
+
 /// A runtime for what must be known before anything is served.
 fn starting() -> Result<tokio::runtime::Runtime, ActivateError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -287,11 +306,13 @@ fn starting() -> Result<tokio::runtime::Runtime, ActivateError> {
 fn own(
     backends: &Backends,
     triggers: &[(&str, &EventTrigger)],
+    waits: bool,
 ) -> Result<Option<Owner>, ActivateError> {
     let needed =
         triggers.iter().any(|(_, trigger)| matches!(trigger.source, EventSource::Queue(_)));
     match starting()?.block_on(backends.queues.own()) {
         Ok(owner) => Ok(Some(owner)),
+        Err(QueueError::Owned) if waits => Ok(Some(backends.queues.own_later())),
         Err(QueueError::Owned) if !needed => {
             tracing::info!("another process with this state folder replays dead letters");
             Ok(None)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dayfly_capabilities::queue::Owner;
 
-use super::{Courier, Event, Parcel, Settled};
+use super::{Courier, Event, Parcel, Settled, is_ours};
 
 /// How often is looked for them.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,6 +17,9 @@ const TOGETHER: u32 = 16;
 /// Delivers dead letters of one trigger again, as they are asked for.
 pub(super) async fn run(owner: Arc<Owner>, courier: Arc<Courier>) {
     let ending = courier.ending();
+    if !is_ours(&owner, &ending).await {
+        return;
+    }
     while !ending.within(LOOK).await {
         let letters = match owner.resurrect(courier.trigger().to_string(), TOGETHER).await {
             Ok(letters) => letters,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dayfly_capabilities::queue::{Announced, Content, Outcome, Owner, Sent};
 
-use super::{Courier, Ending, Event, Ready};
+use super::{Courier, Ending, Event, Ready, is_ours};
 
 /// How often is looked for them.
 const LOOK: Duration = Duration::from_millis(500);
@@ -41,6 +41,9 @@ pub(super) async fn run(
     addressees: HashMap<Arc<str>, Addressee>,
     ending: Ending,
 ) {
+    if !is_ours(&owner, &ending).await {
+        return;
+    }
     let mut sends = owner.sends();
     loop {
         tokio::select! {

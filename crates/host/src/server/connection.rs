@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use http::HeaderValue;
 
 use super::listen::LocalAddr;
+use crate::away::Onward;
 
 /// The connection that a request came by.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Connection {
     /// The host that the client named when it began with TLS, in lower case, if it named one.
     pub server_name: Option<Box<str>>,
     peer_header: OnceLock<HeaderValue>,
+    /// Its connection to a process of a tenant, if it has one.
+    pub(crate) onward: Onward,
 }
 
 impl Connection {
@@ -43,6 +46,7 @@ impl Connection {
             worker,
             server_name: None,
             peer_header: OnceLock::new(),
+            onward: Onward::new(),
         }
     }
 

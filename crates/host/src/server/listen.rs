@@ -143,6 +143,8 @@ pub(crate) struct Way {
     pub(crate) local: LocalAddr,
     /// Whether the client has to begin with TLS.
     pub(crate) tls: bool,
+    /// How the client is taken to have reached us, where it need not begin with TLS.
+    pub(crate) scheme: Scheme,
     /// What the client is taken to have named, if it cannot do so itself.
     pub(crate) named: Option<Box<str>>,
 }

@@ -30,14 +30,17 @@ pub(super) struct Accepted {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted) {
-    let Accepted { socket, way: Way { local, tls, named }, peer, entry, _seat } = accepted;
+    let Accepted { socket, way, peer, entry, _seat } = accepted;
+    let Way { local, tls, scheme, named } = way;
     let activity = &entry.activity;
     std::future::poll_fn(|cx| {
         activity.register(cx.waker());
         Poll::Ready(())
     })
     .await;
-    let Some((transport, scheme)) = secure(&worker, socket, tls, activity).await else { return };
+    let Some((transport, scheme)) = secure(&worker, socket, (tls, scheme), activity).await else {
+        return;
+    };
     let mut wire = Wire::new(transport, activity.clone());
     let Some(Ok(Some(protocol))) = obey(activity, wire.protocol()).await else { return };
     let mut connection = Connection::new(peer, local, scheme, protocol, worker.index);
@@ -65,11 +68,11 @@ pub(super) async fn serve<H: Handler>(worker: Arc<Worker<H>>, accepted: Accepted
 async fn secure<H: Handler>(
     worker: &Worker<H>,
     socket: Socket,
-    tls: bool,
+    (tls, scheme): (bool, Scheme),
     activity: &Activity,
 ) -> Option<(Transport, Scheme)> {
     let Some(acceptor) = worker.tls.as_ref().filter(|_| tls) else {
-        return Some((Transport::Plain(socket), Scheme::Http));
+        return Some((Transport::Plain(socket), scheme));
     };
     match obey(activity, acceptor.accept(socket)).await? {
         Ok(stream) => {

@@ -65,6 +65,30 @@ pub enum Told {
     Close,
 }
 
+/// Says what a connection is told to do.
+pub(crate) struct Telling {
+    activity: Arc<Activity>,
+    tunnel: Option<Arc<Tunnel>>,
+}
+
+impl Telling {
+    /// As [`Upgraded::told`].
+    pub(crate) fn told(&self) -> Told {
+        told(&self.activity, self.tunnel.as_ref())
+    }
+}
+
+fn told(activity: &Activity, tunnel: Option<&Arc<Tunnel>>) -> Told {
+    if tunnel.is_some_and(|tunnel| tunnel.is_over()) {
+        return Told::Close;
+    }
+    match activity.ordered() {
+        Order::Serve => Told::Serve,
+        Order::Leave | Order::Drain => Told::Finish,
+        Order::Drop => Told::Close,
+    }
+}
+
 /// One piece of work for the connection, which the server counts as a request that runs.
 pub struct Working(#[expect(dead_code, reason = "counts for as long as it lives")] Running);
 
@@ -85,16 +109,20 @@ impl Upgraded {
 
     /// What it is told to do. Its task is woken when that changes.
     pub fn told(&self) -> Told {
-        if let Way::Stream(_, tunnel) = &self.way
-            && tunnel.is_over()
-        {
-            return Told::Close;
-        }
-        match self.activity.ordered() {
-            Order::Serve => Told::Serve,
-            Order::Leave | Order::Drain => Told::Finish,
-            Order::Drop => Told::Close,
-        }
+        let tunnel = match &self.way {
+            Way::Wire(_) => None,
+            Way::Stream(_, tunnel) => Some(tunnel),
+        };
+        told(&self.activity, tunnel)
+    }
+
+    /// What says the same while something else has it.
+    pub(crate) fn telling(&self) -> Telling {
+        let tunnel = match &self.way {
+            Way::Wire(_) => None,
+            Way::Stream(_, tunnel) => Some(tunnel.clone()),
+        };
+        Telling { activity: self.activity.clone(), tunnel }
     }
 
     /// Begins a piece of work.

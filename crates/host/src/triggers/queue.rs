@@ -10,7 +10,7 @@ use dayfly_model::EventSource;
 
 use super::SourceType;
 use crate::dispatch::ActivateError;
-use crate::events::{Courier, Event, Leave, Opening, Parcel, Running, Settled, Source};
+use crate::events::{Courier, Event, Leave, Opening, Parcel, Running, Settled, Source, is_ours};
 
 /// This trigger's line in the registry.
 pub(super) const SOURCE: SourceType = SourceType { name: "queue", open };
@@ -61,6 +61,9 @@ impl Queue {
     /// Takes messages until the end is asked for; none is taken and not brought.
     async fn take(&self, courier: &Arc<Courier>) {
         let (mut puts, ending) = (self.owner.puts(), courier.ending());
+        if !is_ours(&self.owner, &ending).await {
+            return;
+        }
         while let Some((leave, most)) = courier.leave_for_some(TOGETHER).await {
             puts.mark_unchanged();
             let most = u32::try_from(most).unwrap_or(1);

@@ -74,6 +74,7 @@ pub trait ArtifactStore: Send + Sync {
     /// every release that is active.
     fn release_folder(&self, release: &ReleaseId) -> PathBuf;
 
-    /// The folder for what an app keeps, by its [number](Activation::number); it may have to be made.
-    fn state_folder(&self, number: u64) -> PathBuf;
+    /// The folder for what an app keeps, by its [tenant's number](Activation::tenant_number) and its
+    /// [own](Activation::number); it may have to be made.
+    fn state_folder(&self, tenant: u64, number: u64) -> PathBuf;
 }

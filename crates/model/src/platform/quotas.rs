@@ -95,7 +95,7 @@ impl fmt::Display for Quota {
 }
 
 /// What a tenant has taken of the quotas that are counted for long, or measured. Months and days are UTC's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
     /// The month, counted from January 1970.
     pub month: u16,

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, BlobDigest, DomainName, Quotas, ReleaseId, SettingName};
+use super::{AppId, BlobDigest, DomainName, Isolation, Quotas, ReleaseId, SettingName};
 use crate::runtime_config::Secret;
 
 /// A number that grows with each change of what is to be served.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Generation(pub u64);
 
 /// What is to be served of an app.
@@ -31,6 +33,8 @@ pub struct Activation {
     pub settings: BTreeMap<SettingName, Setting>,
     /// What its tenant may take.
     pub quotas: Quotas,
+    /// Which process its tenant's guests run in.
+    pub isolation: Isolation,
     /// Whether it is a preview: only what comes to it by its own address wakes it.
     pub is_preview: bool,
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// What was used within some time. Sums are saturating: nothing that is counted comes near.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Requests that ended, by the class of their status: none (the client left before), 2xx, 3xx,
     /// 4xx, 5xx.
@@ -32,7 +34,7 @@ pub struct Usage {
 
 /// Durations, counted by their length: each octave has sixteen buckets, so that a percentile is told
 /// with a relative error of at most [`Durations::RELATIVE_ERROR`], or of a microsecond if that is more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Durations {
     counts: BTreeMap<u16, u64>,
     longest_us: u64,

@@ -160,13 +160,8 @@ fn more_is_refused_unless_it_is_accepted() {
     // Less is nothing to accept.
     it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
     // Where the tenant's policy says so, more is none either.
-    it.store
-        .change_tenant(
-            &by(),
-            &tenant("acme"),
-            Terms { accepts_grants: Some(true), ..Terms::default() },
-        )
-        .unwrap();
+    let terms = Terms { accepts_grants: Some(true), ..Terms::default() };
+    it.store.change_tenant(&by(), &tenant("acme"), terms).unwrap();
     it.store.activate(&by(), &id, &two.id, 100, false, None).unwrap();
 }
 

@@ -17,7 +17,7 @@ fn a_copy_that_was_made_in_use_is_whole() {
     let folder = it.store.release_folder(&one.id);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("dayfly.toml"), "dayfly = 1").unwrap();
-    let kept = it.store.state_folder(1);
+    let kept = it.store.state_folder(1, 1);
     std::fs::create_dir_all(&kept).unwrap();
     let data = rusqlite::Connection::open(kept.join("data.db")).unwrap();
     data.pragma_update(None, "journal_mode", "WAL").unwrap();
@@ -53,8 +53,8 @@ fn a_copy_that_was_made_in_use_is_whole() {
         }
     }
     assert!(store.release_folder(&one.id).join("dayfly.toml").is_file());
-    assert_eq!(std::fs::read(store.state_folder(1).join("plain.txt")).unwrap(), b"text");
-    let copied = rusqlite::Connection::open(store.state_folder(1).join("data.db")).unwrap();
+    assert_eq!(std::fs::read(store.state_folder(1, 1).join("plain.txt")).unwrap(), b"text");
+    let copied = rusqlite::Connection::open(store.state_folder(1, 1).join("data.db")).unwrap();
     let seven: i64 = copied.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
     assert_eq!(seven, 7);
 }

@@ -69,7 +69,7 @@ fn only_what_nobody_names_is_collected() {
     // Of what one tenant names, another's own copy is garbage, but the file is not.
     send(&it.store, "other", b"named").unwrap();
     let number = 1;
-    std::fs::create_dir_all(it.store.state_folder(number)).unwrap();
+    std::fs::create_dir_all(it.store.state_folder(1, number)).unwrap();
     std::fs::write(it.store.incoming().join("broken"), "x").unwrap();
     std::fs::create_dir(it.folder.path().join("state/releases/.new-x")).unwrap();
 
@@ -80,12 +80,12 @@ fn only_what_nobody_names_is_collected() {
     assert!(it.store.blob(&loose).unwrap().is_none());
     assert!(it.store.blob(&named).unwrap().is_some());
     assert_eq!(it.store.missing(&tenant("other"), std::slice::from_ref(&named)).unwrap().len(), 1);
-    assert!(it.store.state_folder(number).exists());
+    assert!(it.store.state_folder(1, number).exists());
 
     it.store.remove_app(&by(), &id).unwrap();
     it.store.collect(Duration::ZERO).unwrap();
     assert!(it.store.blob(&named).unwrap().is_none());
-    assert!(!it.store.state_folder(number).exists());
+    assert!(!it.store.state_folder(1, number).exists());
 }
 
 #[test]

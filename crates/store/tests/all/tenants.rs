@@ -1,6 +1,8 @@
 //! Tenants, tokens, and the log of changes.
 
-use dayfly_model::platform::{TenantId, Used, UsedStore as _};
+use dayfly_model::platform::{
+    ArtifactStore as _, Isolation, ReleaseStore as _, TenantId, Used, UsedStore as _,
+};
 use dayfly_store::{StoreError, Taken, Terms, TokenScope, TokenText};
 
 use crate::{Fixture, app, by, open, release, tenant};
@@ -188,4 +190,60 @@ fn what_a_tenant_has_taken_is_told_by_its_quotas() {
     it.store.add_used(&[(acme.clone(), later)]).unwrap();
     let taken = it.store.taken(&acme).unwrap();
     assert_eq!((taken.cpu_us, taken.log_bytes, taken.state_bytes), (0, 0, 4096));
+}
+
+#[test]
+fn a_tenant_has_a_process_of_its_own_where_there_is_room() {
+    let it = Fixture::new();
+    let isolate = |name: &str, isolation, own_processes| {
+        let terms = Terms { isolation: Some(isolation), own_processes, ..Terms::default() };
+        it.store.change_tenant(&by(), &tenant(name), terms)
+    };
+    it.store.make_app(&by(), &app("a")).unwrap();
+    assert_eq!(it.store.tenant(&tenant("acme")).unwrap().isolation, Isolation::Shared);
+    let before = it.store.generation().unwrap();
+    let own = isolate("acme", Isolation::OwnProcess, 1).unwrap();
+    assert_eq!(own.isolation, Isolation::OwnProcess);
+    assert!(it.store.generation().unwrap() > before, "the node looks at its apps again");
+    // It has it already.
+    isolate("acme", Isolation::OwnProcess, 1).unwrap();
+    let refused = isolate("other", Isolation::OwnProcess, 1).unwrap_err().to_string();
+    assert!(refused.contains("1 tenants") && refused.contains("--own-processes"), "{refused}");
+    let terms = Terms { isolation: Some(Isolation::OwnProcess), ..Terms::default() };
+    assert!(it.store.make_tenant(&by(), &tenant("third"), terms).is_err());
+    assert!(it.store.tenant(&tenant("third")).is_err(), "nothing of it is there");
+    isolate("acme", Isolation::Shared, 1).unwrap();
+    isolate("other", Isolation::OwnProcess, 1).unwrap();
+    let log = it.store.audit(Some(&tenant("acme")), None, 10).unwrap();
+    let said = log.iter().filter(|it| it.action == "tenant.isolate");
+    let said: Vec<_> = said.map(|it| it.detail.as_deref().unwrap_or_default()).collect();
+    assert_eq!(said, ["shared", "own-process"]);
+}
+
+#[test]
+fn what_a_tenant_s_process_may_open_is_the_tenant_s() {
+    let it = Fixture::new();
+    it.store.make_app(&by(), &app("a")).unwrap();
+    let state = it.folder.path().join("state");
+    assert_eq!(it.store.state_folder(1, 1), state.join("apps/t1/1"));
+    // As an earlier version had it.
+    std::fs::create_dir(state.join("apps/1")).unwrap();
+    assert_eq!(it.store.state_folder(1, 1), state.join("apps/1"));
+    assert_eq!(it.store.state_folders(1).unwrap(), [state.join("apps/t1"), state.join("apps/1")]);
+    assert_eq!(it.store.state_folders(2).unwrap(), [state.join("apps/t2")]);
+    let release = crate::release(&it.store, &app("a"), "one", &[]).unwrap().id;
+    // Nothing is there to be lent.
+    it.store.lend(1, &release).unwrap();
+    let folder = it.store.release_folder(&release);
+    std::fs::create_dir_all(folder.join("assets")).unwrap();
+    std::fs::write(folder.join("assets/page"), "text").unwrap();
+    it.store.lend(1, &release).unwrap();
+    it.store.lend(1, &release).unwrap();
+    let lent = it.store.own_releases(1).unwrap().join(release.digits());
+    assert_eq!(std::fs::read_to_string(lent.join("assets/page")).unwrap(), "text");
+    it.store.collect(std::time::Duration::ZERO).unwrap();
+    assert!(lent.is_dir());
+    it.store.remove_app(&by(), &app("a")).unwrap();
+    it.store.collect(std::time::Duration::ZERO).unwrap();
+    assert!(!lent.exists());
 }

@@ -57,6 +57,7 @@ impl Served {
             telemetry: None,
             max_instances: 1000,
             max_descriptors: 8000,
+            max_onward: 0,
             residency: ResidencyConfig { bytes: 1 << 30, count: 1000, idle: GRACE * 100 },
             arguments: Vec::new(),
             apps: Apps::Many,
@@ -88,7 +89,8 @@ impl Served {
             Part { id: (*id).into(), percent: *percent, release, health_path: None }
         };
         let releases = releases.iter().map(part).collect();
-        let rollout = Rollout { hosts: vec![host(name)], releases, preload: true };
+        let rollout =
+            Rollout { hosts: vec![host(name)], releases, preload: true, takes_events: true };
         let plane = self.plane.clone();
         let put = tokio::task::spawn_blocking(move || plane.put(&key, rollout));
         put.await.unwrap().map(drop).map_err(|error| error.to_string())

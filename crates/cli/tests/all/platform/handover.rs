@@ -18,10 +18,11 @@ use crate::dayfly;
 /// How long a process may take to come or to go.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const REQUEST: &str = "GET /env HTTP/1.1\r\nhost: test.localhost\r\n\r\n";
+/// The host of the app that is asked, unless another is said.
+const HOST: &str = "test.localhost";
 
 /// The process of a role, which is a child of the supervisor.
-fn child(supervisor: Process, role: &str) -> Option<Process> {
+pub(super) fn child(supervisor: Process, role: &str) -> Option<Process> {
     let file = format!("/proc/{0}/task/{0}/children", supervisor.id());
     let children = std::fs::read_to_string(file).unwrap();
     let is_role = |id: &&str| {
@@ -34,7 +35,7 @@ fn child(supervisor: Process, role: &str) -> Option<Process> {
 }
 
 /// Waits until another process has taken a former one's place, and that is gone.
-async fn followed(supervisor: Process, role: &str, former: Process) -> Process {
+pub(super) async fn followed(supervisor: Process, role: &str, former: Process) -> Process {
     let since = Instant::now();
     loop {
         let is_gone = !std::path::Path::new(&format!("/proc/{}", former.id())).exists();
@@ -48,8 +49,8 @@ async fn followed(supervisor: Process, role: &str, former: Process) -> Process {
 }
 
 /// Sends a request, and reads the answer; whether the connection stays.
-async fn ask(stream: &mut TcpStream) -> std::io::Result<bool> {
-    stream.write_all(REQUEST.as_bytes()).await?;
+async fn ask(stream: &mut TcpStream, host: &str) -> std::io::Result<bool> {
+    stream.write_all(format!("GET /env HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await?;
     let mut read = Vec::new();
     loop {
         if stream.read_buf(&mut read).await? == 0 {
@@ -63,7 +64,9 @@ async fn ask(stream: &mut TcpStream) -> std::io::Result<bool> {
             None => body.ends_with("0\r\n\r\n"),
         };
         if is_whole {
-            assert!(head.starts_with("http/1.1 200"), "{head}");
+            if !head.starts_with("http/1.1 200") {
+                return Err(std::io::Error::other(format!("{head}\r\n\r\n{body}")));
+            }
             return Ok(!head.contains("connection: close"));
         }
     }
@@ -71,14 +74,19 @@ async fn ask(stream: &mut TcpStream) -> std::io::Result<bool> {
 
 /// What clients do all the time: some over connections that they keep, a few of them now and then, some
 /// over a new one each time.
-struct Load {
+pub(super) struct Load {
     stop: Arc<AtomicBool>,
-    answers: Arc<AtomicU32>,
+    pub(super) answers: Arc<AtomicU32>,
     clients: Vec<tokio::task::JoinHandle<Vec<String>>>,
 }
 
 impl Load {
     fn start(address: SocketAddr) -> Self {
+        Self::start_on(address, HOST)
+    }
+
+    /// The same of a host's app.
+    pub(super) fn start_on(address: SocketAddr, host: &'static str) -> Self {
         let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let client = |keeps: bool, pause: Duration| {
             let (stop, answers) = (stop.clone(), answers.clone());
@@ -90,7 +98,7 @@ impl Load {
                             Some(stream) => stream,
                             None => TcpStream::connect(address).await?,
                         };
-                        let stays = ask(&mut stream).await?;
+                        let stays = ask(&mut stream, host).await?;
                         Ok::<_, std::io::Error>(Some(stream).filter(|_| stays && keeps))
                     };
                     match timeout(PATIENCE, exchange).await {
@@ -114,7 +122,7 @@ impl Load {
     }
 
     /// Ends it; how many answers there were, and what failed.
-    async fn stop(self) -> (u32, Vec<String>) {
+    pub(super) async fn stop(self) -> (u32, Vec<String>) {
         self.stop.store(true, Relaxed);
         let mut failures = Vec::new();
         for client in self.clients {
@@ -124,7 +132,7 @@ impl Load {
     }
 }
 
-fn address(platform: &Platform) -> SocketAddr {
+pub(super) fn address(platform: &Platform) -> SocketAddr {
     platform.apps.base().strip_prefix("http://").unwrap().parse().unwrap()
 }
 
@@ -184,7 +192,7 @@ async fn an_event_is_one_process_s_alone() {
     let app =
         numbered(1, "", triggers).file("cron.wasm", dayfly_testing::Guest::bytes("rust-cron"));
     platform.deploy(&app, &[]).await.with(0);
-    let path = platform.server.state("apps/1/log/0000000001.jsonl");
+    let path = platform.server.state("apps/t1/1/log/0000000001.jsonl");
     let due = || -> Vec<u64> {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let lines =
@@ -225,7 +233,7 @@ async fn a_node_that_is_killed_leaves_clients_waiting_and_refuses_none() {
         node.kill();
         let since = Instant::now();
         let mut stream = TcpStream::connect(address).await.expect("it is not refused");
-        timeout(PATIENCE, ask(&mut stream)).await.expect("an answer in time").unwrap();
+        timeout(PATIENCE, ask(&mut stream, HOST)).await.expect("an answer in time").unwrap();
         assert!(since.elapsed() > Duration::from_millis(50), "the node did not die");
         followed(supervisor, "node", node).await;
     }

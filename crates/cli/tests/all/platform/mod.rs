@@ -16,6 +16,7 @@ mod labels;
 mod login;
 mod logs;
 mod operator;
+mod own;
 mod previews;
 mod quotas;
 mod retry;

@@ -10,7 +10,7 @@ use super::Platform;
 use crate::dayfly;
 
 /// One guest on every path of an app, with further lines of its component.
-fn app(name: &str, guest: &str, lines: &str) -> App {
+pub(super) fn app(name: &str, guest: &str, lines: &str) -> App {
     App::new(&format!(
         "dayfly = 1\n[application]\nname = \"{name}\"\n\
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
@@ -36,16 +36,16 @@ impl Platform {
     }
 
     /// What tenant `acme`'s app answers.
-    async fn acme(&self, path: &str) -> Answer {
+    pub(super) async fn acme(&self, path: &str) -> Answer {
         self.get("test.acme.localhost", path).await
     }
 
-    async fn post_to_acme(&self, path: &str, body: impl Into<bytes::Bytes>) -> Answer {
+    pub(super) async fn post_to_acme(&self, path: &str, body: impl Into<bytes::Bytes>) -> Answer {
         self.apps.post_with(path, &[("host", "test.acme.localhost")], body).await
     }
 
     /// Waits until tenant `acme`'s app answers so.
-    async fn until(&self, path: &str, status: u16) -> Answer {
+    pub(super) async fn until(&self, path: &str, status: u16) -> Answer {
         let began = Instant::now();
         loop {
             let answer = self.acme(path).await;
@@ -298,8 +298,10 @@ async fn events_beyond_a_rate_wait_and_none_is_lost() {
         }
         assert!(began.elapsed() < Duration::from_secs(60));
     }
-    let apps = std::fs::read_dir(platform.server.state("apps")).unwrap();
-    let state = apps.last().unwrap().unwrap().path();
+    let only = |folder: std::path::PathBuf| {
+        std::fs::read_dir(folder).unwrap().last().unwrap().unwrap().path()
+    };
+    let state = only(only(platform.server.state("apps")));
     let mut heard = crate::events::heard(&state, MESSAGES).await;
     heard.sort();
     let all: Vec<_> = (0..MESSAGES).map(|number| format!("WORD {number}")).collect();

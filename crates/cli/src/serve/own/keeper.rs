@@ -1,0 +1,537 @@
+//! The supervisor's part: it starts a process for each tenant that is to have one, starts one again that dies,
+//! replaces it by a new one, and ends it. Each has a task of its own, so that none waits for another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::channel::{Channel, Message};
+use super::{COMES, FREE, LEFT, READY as IS_READY, WANTED};
+use crate::serve::READY;
+use crate::serve::handing::{Giver, LEFT as HAS_LEFT};
+use crate::serve::notify::OF_SYSTEMD;
+use crate::serve::supervisor::Watch;
+
+/// How long a process may take until it is ready.
+const START: Duration = Duration::from_secs(120);
+
+/// How long a process may take until it says that it takes no more events.
+const LEFT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How much longer than its grace a process may take to end.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// What of the environment a tenant's process gets: flags, how it exports, and what it finds things by.
+/// Where the platform's key is, is not among it, nor anything else that the operator's programs are told.
+const ENVIRONMENT: [&str; 8] =
+    ["DAYFLY_", "OTEL_", "SSL_CERT_", "RUST_", "XDG_", "LC_", "LD_LIBRARY_PATH", "NO_COLOR"];
+const OF_PERSON: [&str; 4] = ["HOME", "LANG", "PATH", "TZ"];
+const OF_KEY: &str = "DAYFLY_SECRETS_KEY";
+
+/// Starts processes of a platform with the same flags.
+pub(in crate::serve) struct Launcher {
+    pub(in crate::serve) program: PathBuf,
+    /// What this process was called with.
+    pub(in crate::serve) arguments: Vec<OsString>,
+    /// How long processes may take to end, once they were told to.
+    pub(in crate::serve) grace: Duration,
+}
+
+/// A process, and what it has said.
+pub(in crate::serve) struct Running {
+    pub(in crate::serve) child: Child,
+    pub(in crate::serve) said: Vec<String>,
+    pub(in crate::serve) rest: Lines<BufReader<ChildStdout>>,
+}
+
+/// What nodes are told of tenants' processes: those that follow one another are told the same.
+#[derive(Default)]
+pub(in crate::serve) struct Board(Mutex<Posted>);
+
+#[derive(Default)]
+struct Posted {
+    nodes: Vec<Arc<Giver>>,
+    /// The nodes' ends of the channels, by tenant: of the process that is being started, and of the one
+    /// that is ready.
+    coming: BTreeMap<u64, OwnedFd>,
+    ready: BTreeMap<u64, OwnedFd>,
+}
+
+/// All tenants' processes.
+pub(in crate::serve) struct Keepers {
+    launcher: Arc<Launcher>,
+    board: Arc<Board>,
+    /// How many there may be.
+    most: usize,
+    all: BTreeMap<u64, Keeper>,
+    /// Told when the process of a tenant takes no more events, that was kept before.
+    former: BTreeMap<u64, oneshot::Receiver<()>>,
+    tasks: JoinSet<()>,
+}
+
+/// One tenant's, as the others see it.
+struct Keeper {
+    orders: mpsc::UnboundedSender<Order>,
+    freed: oneshot::Receiver<()>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The node leads requests to the process that is ready, and takes none of its events.
+    Led,
+    /// Another process takes this one's place.
+    Replace,
+    /// The tenant is to have none any more.
+    Leave,
+    /// The platform ends.
+    End,
+}
+
+/// What looks after one tenant's process.
+struct Keeping {
+    number: u64,
+    launcher: Arc<Launcher>,
+    board: Arc<Board>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Processes that others have followed.
+    leaving: JoinSet<()>,
+}
+
+/// A process, and how it is spoken to.
+struct Kept {
+    running: Running,
+    channel: Channel,
+}
+
+impl Launcher {
+    /// Starts a process for this role.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(in crate::serve) fn start(
+        &self,
+        role: &str,
+        more: &[OsString],
+        input: OwnedFd,
+        environment: impl Fn(&str) -> bool,
+    ) -> Result<Running> {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            let is_told =
+                name.to_str().is_none_or(|name| !OF_SYSTEMD.contains(&name) && environment(name));
+            if !is_told {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .args(&self.arguments)
+            .args(["--role", role])
+            .args(more)
+            .stdin(Stdio::from(input))
+            .stdout(Stdio::piped())
+            // What a terminal says, it says to this process alone, which tells them.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("failed to start the {role} process"))?;
+        // What stays open in the command would keep the process from hearing that this one has ended.
+        drop(command);
+        let out = child.stdout.take().context("a pipe")?;
+        Ok(Running { child, said: Vec::new(), rest: BufReader::new(out).lines() })
+    }
+}
+
+impl Running {
+    /// Waits until it is ready, and keeps what it says before.
+    ///
+    /// # Errors
+    /// If it ends, or is not in time.
+    pub(in crate::serve) async fn until_ready(mut self, role: &str) -> Result<Self> {
+        let is_ready = async {
+            while let Ok(Some(line)) = self.rest.next_line().await {
+                if line == READY {
+                    return true;
+                }
+                self.said.push(line);
+            }
+            false
+        };
+        match timeout(START, is_ready).await {
+            Ok(true) => Ok(self),
+            Ok(false) => Err(anyhow!("the {role} process ended before it was ready")),
+            Err(_) => Err(anyhow!("the {role} process was not ready in time")),
+        }
+    }
+
+    /// Waits until it takes no more events, but not for long.
+    pub(in crate::serve) async fn until_left(&mut self) {
+        let left = async {
+            while let Ok(Some(line)) = self.rest.next_line().await {
+                if line == HAS_LEFT {
+                    break;
+                }
+            }
+        };
+        let _ = timeout(LEFT_WITHIN, left).await;
+    }
+
+    pub(in crate::serve) fn terminate(&self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            let _ = kill_process(id, Signal::TERM);
+        }
+    }
+
+    /// Waits until it has ended, and ends it when its grace is long over.
+    pub(in crate::serve) async fn ended_after(&mut self, grace: Duration) {
+        if timeout(grace + SLACK, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+impl Board {
+    /// Tells a node of all that there are, and of what becomes of them from now on.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub(in crate::serve) fn introduce(&self, node: &Arc<Giver>) -> std::io::Result<()> {
+        let mut posted = self.posted();
+        for (number, channel) in &posted.ready {
+            node.tell(&format!("{COMES} {number}"), &[channel.as_fd()])?;
+            node.tell(&format!("{IS_READY} {number}"), &[])?;
+        }
+        for (number, channel) in &posted.coming {
+            node.tell(&format!("{COMES} {number}"), &[channel.as_fd()])?;
+        }
+        posted.nodes.push(node.clone());
+        Ok(())
+    }
+
+    fn comes(&self, number: u64, channel: OwnedFd) {
+        let mut posted = self.posted();
+        posted.tell(&format!("{COMES} {number}"), Some(&channel));
+        posted.coming.insert(number, channel);
+    }
+
+    fn is_ready(&self, number: u64) {
+        let mut posted = self.posted();
+        if let Some(channel) = posted.coming.remove(&number) {
+            posted.ready.insert(number, channel);
+        }
+        posted.tell(&format!("{IS_READY} {number}"), None);
+    }
+
+    fn failed(&self, number: u64) {
+        self.posted().coming.remove(&number);
+    }
+
+    fn frees(&self, number: u64) {
+        let mut posted = self.posted();
+        posted.coming.remove(&number);
+        posted.ready.remove(&number);
+        posted.tell(&format!("{FREE} {number}"), None);
+    }
+
+    fn posted(&self) -> MutexGuard<'_, Posted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Posted {
+    /// Those that have ended are told nothing any more.
+    fn tell(&mut self, word: &str, channel: Option<&OwnedFd>) {
+        let channel: Vec<_> = channel.iter().map(|it| it.as_fd()).collect();
+        self.nodes.retain(|node| node.tell(word, &channel).is_ok());
+    }
+}
+
+impl Keepers {
+    pub(in crate::serve) fn new(launcher: &Arc<Launcher>, most: usize) -> Self {
+        Self {
+            launcher: launcher.clone(),
+            board: Arc::default(),
+            most,
+            all: BTreeMap::new(),
+            former: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// What nodes are told.
+    pub(in crate::serve) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Does what the node says.
+    pub(in crate::serve) fn obey(&mut self, line: &str) {
+        let mut words = line.split_whitespace();
+        let word = words.next();
+        let numbers: BTreeSet<u64> = words.filter_map(|number| number.parse().ok()).collect();
+        match word {
+            Some(WANTED) => self.want(&numbers),
+            Some(LEFT) => numbers.iter().for_each(|number| self.order(*number, Order::Led)),
+            _ => {}
+        }
+    }
+
+    fn want(&mut self, wanted: &BTreeSet<u64>) {
+        let gone: Vec<_> = self.all.keys().filter(|it| !wanted.contains(it)).copied().collect();
+        for number in gone {
+            self.order(number, Order::Leave);
+            if let Some(keeper) = self.all.remove(&number) {
+                self.former.insert(number, keeper.freed);
+            }
+        }
+        for number in wanted.iter().take(self.most) {
+            if !self.all.contains_key(number) {
+                self.keep(*number);
+            }
+        }
+        // What has ended is let go of.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn keep(&mut self, number: u64) {
+        let (orders, received) = mpsc::unbounded_channel();
+        let (frees, freed) = oneshot::channel();
+        let keeping = Keeping {
+            number,
+            launcher: self.launcher.clone(),
+            board: self.board.clone(),
+            orders: received,
+            leaving: JoinSet::new(),
+        };
+        self.tasks.spawn(keeping.keep(self.former.remove(&number), frees));
+        self.all.insert(number, Keeper { orders, freed });
+    }
+
+    /// Has each process followed by one of the program as it is now.
+    pub(in crate::serve) fn replace(&self) {
+        self.all.keys().for_each(|number| self.order(*number, Order::Replace));
+    }
+
+    fn order(&self, number: u64, order: Order) {
+        if let Some(keeper) = self.all.get(&number) {
+            // One that has ended does nothing any more.
+            let _ = keeper.orders.send(order);
+        }
+    }
+
+    /// Tells all to end, and waits for that.
+    pub(in crate::serve) async fn end(mut self) {
+        self.all.keys().for_each(|number| self.order(*number, Order::End));
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Keeping {
+    async fn keep(mut self, former: Option<oneshot::Receiver<()>>, frees: oneshot::Sender<()>) {
+        // One that was the tenant's before may still take events.
+        if let Some(former) = former {
+            let _ = former.await;
+        }
+        let mut kept = None;
+        let order = self.serve(&mut kept).await;
+        match (order, &mut kept) {
+            (Order::End, Some(kept)) => kept.running.terminate(),
+            (Order::End, None) => {}
+            (_, Some(kept)) => {
+                // Where it has ended already, there is nothing to wait for.
+                let _ = kept.channel.send(&Message::Leave, None);
+                kept.running.until_left().await;
+                self.board.frees(self.number);
+            }
+            (_, None) => self.board.frees(self.number),
+        }
+        let _ = frees.send(());
+        if let Some(mut kept) = kept {
+            kept.running.ended_after(self.launcher.grace).await;
+        }
+        while self.leaving.join_next().await.is_some() {}
+    }
+
+    /// Keeps a process going until there is to be none; how that is to end. The process that is there then
+    /// stays in `kept`.
+    async fn serve(&mut self, kept: &mut Option<Kept>) -> Order {
+        let mut watch = Watch::new();
+        loop {
+            let started = match self.start(kept, &mut watch).await {
+                Ok(started) => started,
+                Err(order) => return order,
+            };
+            if let Some(started) = started {
+                if let Some(former) = kept.replace(started) {
+                    self.part(former).await;
+                }
+                let begun = kept.as_ref().map(|kept| kept.channel.send(&Message::Begin, None));
+                if let Some(Err(error)) = begun {
+                    tracing::debug!(tenant = self.number, %error, "a tenant's process has ended");
+                }
+            }
+            // Until another one is to be started.
+            loop {
+                let Some(Kept { running, .. }) = kept.as_mut() else { break };
+                tokio::select! {
+                    ended = running.child.wait() => {
+                        let status = ended.map(|status| status.to_string()).unwrap_or_default();
+                        let pause = watch.dead();
+                        tracing::error!(
+                            tenant = self.number, status, ?pause,
+                            "a tenant's process died, and is started again"
+                        );
+                        *kept = None;
+                        if let Some(order) = self.pause(pause).await {
+                            return order;
+                        }
+                    }
+                    order = self.orders.recv() => match order.unwrap_or(Order::End) {
+                        Order::Led => {}
+                        Order::Replace => break,
+                        order => return order,
+                    },
+                }
+            }
+        }
+    }
+
+    /// Starts a process, and waits until requests are led to it. Nothing, if it cannot be and there is one;
+    /// otherwise it is tried again. An order, if there is to be none.
+    async fn start(
+        &mut self,
+        kept: &mut Option<Kept>,
+        watch: &mut Watch,
+    ) -> Result<Option<Kept>, Order> {
+        let (launcher, board, number) = (self.launcher.clone(), self.board.clone(), self.number);
+        loop {
+            let started = tokio::select! {
+                started = begin(&launcher, &board, number) => started,
+                order = self.last() => return Err(order),
+            };
+            let error = match started {
+                Ok(mut started) => {
+                    board.is_ready(number);
+                    tokio::select! {
+                        led = self.led() => {
+                            watch.alive();
+                            let Err(order) = led else {
+                                tracing::info!(tenant = number, "a tenant's process serves");
+                                return Ok(Some(started));
+                            };
+                            if let Some(former) = kept.replace(started) {
+                                self.part(former).await;
+                            }
+                            return Err(order);
+                        }
+                        _ = started.running.child.wait() => anyhow!("it ended as soon as it was ready"),
+                    }
+                }
+                Err(error) => {
+                    board.failed(number);
+                    error
+                }
+            };
+            if kept.is_some() {
+                let text = "a tenant's process is not replaced, and goes on";
+                tracing::error!(tenant = number, "{text}: {error:#}");
+                return Ok(None);
+            }
+            let pause = watch.dead();
+            tracing::error!(
+                tenant = number,
+                ?pause,
+                "a tenant's process does not start: {error:#}"
+            );
+            if let Some(order) = self.pause(pause).await {
+                return Err(order);
+            }
+        }
+    }
+
+    /// Has a process end what it does, while another one has its requests. Returns once it takes no more
+    /// events.
+    async fn part(&mut self, mut former: Kept) {
+        let _ = former.channel.send(&Message::Leave, None);
+        former.running.until_left().await;
+        let grace = self.launcher.grace;
+        self.leaving.spawn(async move { former.running.ended_after(grace).await });
+    }
+
+    /// Waits until the node leads requests to the process that is ready.
+    async fn led(&mut self) -> Result<(), Order> {
+        loop {
+            match self.orders.recv().await.unwrap_or(Order::End) {
+                Order::Led => return Ok(()),
+                Order::Replace => {}
+                order => return Err(order),
+            }
+        }
+    }
+
+    /// Waits until there is to be no process.
+    async fn last(&mut self) -> Order {
+        loop {
+            match self.orders.recv().await.unwrap_or(Order::End) {
+                Order::Led | Order::Replace => {}
+                order => return order,
+            }
+        }
+    }
+
+    /// Waits a while; an order, if there is to be no process before that is over.
+    async fn pause(&mut self, pause: Duration) -> Option<Order> {
+        tokio::select! {
+            () = sleep(pause) => None,
+            order = self.last() => Some(order),
+        }
+    }
+}
+
+/// Starts a tenant's process, and has the node answer it.
+async fn begin(launcher: &Launcher, board: &Board, number: u64) -> Result<Kept> {
+    let (channel, theirs) = Channel::new()?;
+    let more = ["--tenant-number".into(), number.to_string().into()];
+    let running = launcher.start(ROLE, &more, theirs, is_for_tenants)?;
+    board.comes(number, channel.copy()?);
+    let running = running.until_ready(ROLE).await?;
+    Ok(Kept { running, channel })
+}
+
+/// What the role of a tenant's process is called.
+const ROLE: &str = "own";
+
+/// Whether a tenant's process gets a variable of the environment.
+fn is_for_tenants(name: &str) -> bool {
+    let begins = || ENVIRONMENT.iter().any(|begin| name.starts_with(begin));
+    !name.starts_with(OF_KEY) && (OF_PERSON.contains(&name) || begins())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_s_process_is_not_told_where_the_key_is() {
+        for name in ["DAYFLY_MAX_INSTANCES", "OTEL_EXPORTER_OTLP_ENDPOINT", "HOME", "RUST_LOG"] {
+            assert!(is_for_tenants(name), "{name}");
+        }
+        for name in
+            ["DAYFLY_SECRETS_KEY_FILE", "DAYFLY_SECRETS_KEY_COMMAND", "VAULT_TOKEN", "HOMES"]
+        {
+            assert!(!is_for_tenants(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! Tenants whose guests run in a process of their own.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use dayfly_testing::{Answer, App, Body, Process};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{Method, Request};
+use hyper::body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::handover::{Load, address, child, followed};
+use super::quotas::app;
+use super::{Platform, numbered};
+use crate::dayfly;
+
+/// How long a process may take to come or to go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The host of tenant `acme`'s app.
+const ACME: &str = "test.acme.localhost";
+
+impl Platform {
+    /// A platform with a tenant `acme`, whose guests run in a process of their own, and this app of its.
+    async fn with_own(dayfly: dayfly_testing::Dayfly, app: &App) -> Self {
+        let platform = Self::start_with(dayfly).await;
+        platform.done(&["tenants", "make", "acme", "--isolation", "own-process"]).await;
+        platform.deploy(app, &["--tenant", "acme"]).await.with(0);
+        platform
+    }
+
+    async fn isolate(&self, isolation: &str) {
+        self.done(&["tenants", "change", "acme", "--isolation", isolation]).await;
+    }
+
+    /// The process of tenant `acme`, once it has one.
+    async fn own(&self) -> Process {
+        let since = Instant::now();
+        loop {
+            if let Some(own) = child(self.server.process(), "own") {
+                return own;
+            }
+            assert!(since.elapsed() < PATIENCE, "no process of its own");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Asks a platform for apps by their hosts, over one connection as long as that lasts.
+struct Clients {
+    address: std::net::SocketAddr,
+    is_http2: bool,
+    kept: tokio::sync::Mutex<Option<Sender>>,
+}
+
+/// A request's body.
+type Boxed = http_body_util::combinators::UnsyncBoxBody<
+    bytes::Bytes,
+    Box<dyn std::error::Error + Send + Sync>,
+>;
+
+enum Sender {
+    Http1(hyper::client::conn::http1::SendRequest<Boxed>),
+    Http2(hyper::client::conn::http2::SendRequest<Boxed>),
+}
+
+impl Clients {
+    fn http1(platform: &Platform) -> Self {
+        Self { address: address(platform), is_http2: false, kept: Default::default() }
+    }
+
+    fn http2(platform: &Platform) -> Self {
+        Self { is_http2: true, ..Self::http1(platform) }
+    }
+
+    async fn connect(&self) -> Sender {
+        use hyper::client::conn::{http1, http2};
+        let io = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
+        if self.is_http2 {
+            let (sender, moved) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            tokio::spawn(moved);
+            return Sender::Http2(sender);
+        }
+        let (sender, moved) = http1::handshake(io).await.unwrap();
+        tokio::spawn(moved);
+        Sender::Http1(sender)
+    }
+
+    /// What a host answers.
+    async fn ask(
+        &self,
+        host: &str,
+        request: http::Result<Request<Boxed>>,
+    ) -> Result<Answer, String> {
+        let mut request = request.unwrap();
+        let mut kept = self.kept.lock().await;
+        let is_free = match &mut *kept {
+            Some(Sender::Http1(sender)) => sender.ready().await.is_ok(),
+            Some(Sender::Http2(sender)) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        if !is_free {
+            *kept = Some(self.connect().await);
+        }
+        let answer = match kept.as_mut().unwrap() {
+            Sender::Http1(sender) => {
+                request.headers_mut().insert("host", host.parse().unwrap());
+                sender.send_request(request).await
+            }
+            Sender::Http2(sender) => {
+                let target = format!("http://{host}{}", request.uri());
+                *request.uri_mut() = target.parse().unwrap();
+                *request.version_mut() = http::Version::HTTP_2;
+                sender.send_request(request).await
+            }
+        };
+        timeout(PATIENCE, Answer::read(answer.map_err(|error| error.to_string())?)).await.unwrap()
+    }
+}
+
+/// The files that a process has open.
+fn open_files(process: Process) -> Vec<String> {
+    let folder = std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap();
+    let files = folder.filter_map(|it| std::fs::read_link(it.unwrap().path()).ok());
+    files.map(|file| file.display().to_string()).collect()
+}
+
+#[tokio::test]
+async fn guests_of_a_tenant_run_in_its_own_process() {
+    let platform = Platform::with_own(dayfly(), &numbered(1, "", "")).await;
+    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
+    let node = child(platform.server.process(), "node").unwrap();
+    let own = platform.own().await;
+    // Whoever computes is seen by its CPU time.
+    let burnt = async |host: &str| {
+        let before = [node, own].map(Process::cpu_time);
+        let answer = platform.get(host, "/work?rounds=300000000").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let after = [node, own].map(Process::cpu_time);
+        [after[0] - before[0], after[1] - before[1]]
+    };
+    let [of_node, of_own] = burnt(ACME).await;
+    assert!(of_own > of_node && of_own >= Duration::from_millis(60), "{of_node:?} {of_own:?}");
+    let [of_node, of_own] = burnt("test.localhost").await;
+    assert!(of_node > of_own && of_node >= Duration::from_millis(60), "{of_node:?} {of_own:?}");
+
+    // It has nothing of the platform's open, and can open nothing.
+    let files = open_files(own);
+    let is_platforms = |file: &&String| file.contains(".sqlite") || file.contains("secrets.key");
+    assert!(files.iter().find(is_platforms).is_none(), "{files:?}");
+    assert!(open_files(node).iter().any(|file| file.contains("platform.sqlite")));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", own.id())).unwrap();
+    assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");
+    platform.server.stderr().containing("a tenant's process serves").await;
+
+    // It is a tenant like others otherwise.
+    let shown = platform.json(&["tenants", "show", "acme"]).await;
+    assert_eq!(shown["isolation"], "own-process");
+    let audit = platform.json(&["audit", "--all", "--most", "100"]).await;
+    let isolated = audit.as_array().unwrap().iter().find(|it| it["action"] == "tenant.isolate");
+    assert_eq!(isolated.unwrap()["detail"], "own-process", "{audit}");
+    platform.deploy(&numbered(2, "", ""), &["--tenant", "acme"]).await.with(0);
+    assert!(platform.acme("/env").await.text().contains("RELEASE=2"));
+    platform.done(&["rollback", "test", "--tenant", "acme"]).await;
+    assert!(platform.acme("/env").await.text().contains("RELEASE=1"));
+    platform.done(&["env", "test", "WORD=hidden", "--tenant", "acme"]).await;
+    let since = Instant::now();
+    while !platform.acme("/env").await.text().contains("WORD=hidden") {
+        assert!(since.elapsed() < PATIENCE, "the secret does not come");
+        sleep(Duration::from_millis(50)).await;
+    }
+    // A second app of the tenant's is served by the same process.
+    platform.deploy(&app("more", "rust-http", ""), &["--tenant", "acme"]).await.with(0);
+    assert_eq!(platform.get("more.acme.localhost", "/hello").await.text(), "hello world");
+    assert_eq!(platform.own().await.id(), own.id());
+    // What it used and what it says is where that of others is.
+    let since = Instant::now();
+    loop {
+        let usage = platform.json(&["usage", "--tenant", "acme"]).await.to_string();
+        let cpu = platform.json(&["usage", "test", "--tenant", "acme"]).await;
+        if usage.contains("more") && cpu["groups"][0]["total"]["requests"].as_u64() >= Some(4) {
+            break;
+        }
+        assert!(since.elapsed() < PATIENCE, "{usage}");
+        sleep(Duration::from_millis(200)).await;
+    }
+    platform.acme("/panic").await;
+    let logs = platform.done(&["logs", "test", "--tenant", "acme"]).await;
+    assert!(logs.contains("the handler failed") || logs.contains("panicked"), "{logs}");
+    // Without apps there is no process.
+    platform.done(&["apps", "remove", "test", "--yes", "--tenant", "acme"]).await;
+    platform.done(&["apps", "remove", "more", "--yes", "--tenant", "acme"]).await;
+    let since = Instant::now();
+    while child(platform.server.process(), "own").is_some() {
+        assert!(since.elapsed() < PATIENCE, "it stays");
+        sleep(Duration::from_millis(50)).await;
+    }
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_http_has_gets_there_and_nothing_gets_there_otherwise() {
+    let platform = Platform::with_own(dayfly(), &numbered(1, "", "")).await;
+    platform.deploy(&numbered(9, "", ""), &[]).await.with(0);
+    for client in [Clients::http1(&platform), Clients::http2(&platform)] {
+        // The client is who it is, whatever it says.
+        let request = Request::get("/headers").header("x-it", "yes");
+        let request = request.header("spin-client-addr", "192.0.2.1:1").body(Body::empty());
+        let said = client.ask(ACME, request).await.unwrap().text().to_lowercase();
+        assert!(
+            said.contains("spin-client-addr: 127.0.0.1:") && said.contains("x-it: yes"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("192.0.2.1") && said.contains("http://test.acme.localhost"),
+            "{said}"
+        );
+        // Bodies stream both ways, over connections that are kept.
+        let body = vec![b'x'; 5 << 20];
+        for _ in 0..3 {
+            let answer = client.ask(ACME, Request::post("/echo").body(Body::full(body.clone())));
+            let answer = answer.await.unwrap();
+            assert!(answer.status == 200 && answer.body == body, "{}", answer.status);
+        }
+        let get = async |host: &str, path: &str| {
+            client.ask(host, Request::get(path).body(Body::empty())).await.unwrap()
+        };
+        assert_eq!(get(ACME, "/large?bytes=3000000").await.body.len(), 3_000_000);
+        let head = client.ask(ACME, Request::head("/large").body(Body::empty())).await.unwrap();
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        for status in [204, 304, 404, 503] {
+            let answer = get(ACME, &format!("/status?code={status}")).await;
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+        // An answer that breaks off is none; if nothing of it was sent yet, it is an error.
+        let broken = client.ask(ACME, Request::get("/break").body(Body::empty())).await;
+        assert!(broken.as_ref().map_or(true, |answer| answer.status >= 500), "{broken:?}");
+        // Neighbours on one connection stay apart.
+        for (host, release) in [(ACME, "1"), ("test.localhost", "9"), (ACME, "1")] {
+            let text = get(host, "/env").await.text();
+            assert!(text.contains(&format!("RELEASE={release}\n")), "{host}: {text}");
+        }
+    }
+    // Trailers, by the version that has them always.
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-end", "it".parse().unwrap());
+    let frames = [Frame::data(bytes::Bytes::from("word")), Frame::trailers(trailers)];
+    let body = Body::frames(futures_util::stream::iter(frames));
+    let answer = Clients::http2(&platform).ask(ACME, Request::post("/echo").body(body)).await;
+    let answer = answer.unwrap();
+    assert_eq!(
+        (answer.text().as_str(), &answer.trailers["x-end"]),
+        ("word", &"it".parse().unwrap())
+    );
+    // The first of it is there before the last is made.
+    let mut stream = TcpStream::connect(address(&platform)).await.unwrap();
+    let request = format!("GET /slow?chunks=2&ms=1500 HTTP/1.1\r\nhost: {ACME}\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("chunk 1") {
+        tokio::io::AsyncReadExt::read_buf(&mut stream, &mut read).await.unwrap();
+    }
+    assert!(!String::from_utf8_lossy(&read).contains("chunk 2"));
+    drop(stream);
+    // Two hosts in one request, and a host that nobody has.
+    let ask = async |request: &str| {
+        let mut stream = TcpStream::connect(address(&platform)).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut read);
+        timeout(PATIENCE, reading).await.expect("an end").unwrap();
+        String::from_utf8_lossy(&read).into_owned()
+    };
+    let close = "connection: close\r\n\r\n";
+    let two = format!("GET http://test.localhost/env HTTP/1.1\r\nhost: {ACME}\r\n{close}");
+    assert!(ask(&two).await.starts_with("HTTP/1.1 400"));
+    let twice = format!("GET /env HTTP/1.1\r\nhost: test.localhost\r\nhost: {ACME}\r\n{close}");
+    assert!(ask(&twice).await.starts_with("HTTP/1.1 400"));
+    let other = ask(&format!("GET /env HTTP/1.1\r\nhost: other.acme.localhost\r\n{close}")).await;
+    assert!(other.starts_with("HTTP/1.1 404") && other.contains("no app has this host"), "{other}");
+    let old = ask(&format!("GET /env HTTP/1.0\r\nhost: {ACME}\r\n\r\n")).await;
+    assert!(old.starts_with("HTTP/1.0 200") && old.contains("RELEASE=1"), "{old}");
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_killed_hurts_its_tenant_alone() {
+    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
+    let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
+    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
+    let load = Load::start_on(address(&platform), "test.localhost");
+    for _ in 0..3 {
+        let own = platform.own().await;
+        assert_eq!(platform.acme("/hello").await.status, 200);
+        let waiting = {
+            let client = platform.apps.clone();
+            tokio::spawn(async move { client.get_with("/sleep?ms=20000", &[("host", ACME)]).await })
+        };
+        let cut = {
+            let client = platform.apps.clone();
+            let request = client.request(Method::GET, "/slow?chunks=200&ms=50");
+            let request = request.header("host", ACME).body(Body::empty());
+            tokio::spawn(async move { client.try_send(request).await })
+        };
+        sleep(Duration::from_millis(400)).await;
+        own.kill();
+        let cut = timeout(PATIENCE, cut).await.expect("an end").unwrap();
+        assert!(cut.is_err_and(|error| error.contains("broke off")), "half an answer is whole");
+        // What it was at work for is told so, and others that they may come again.
+        let lost = timeout(PATIENCE, waiting).await.expect("an answer").unwrap();
+        assert_eq!(lost.status, 502, "{}", lost.text());
+        let (since, mut refused) = (Instant::now(), 0);
+        loop {
+            let answer = platform.acme("/hello").await;
+            match answer.status {
+                200 => break,
+                503 => {
+                    assert_eq!(answer.header("retry-after"), "1");
+                    answer.error_id();
+                    refused += 1;
+                }
+                502 => {}
+                other => panic!("{other}: {}", answer.text()),
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not come again");
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(refused > 0, "nobody was refused");
+        assert_ne!(platform.own().await.id(), own.id());
+    }
+    let (answers, failures) = load.stop().await;
+    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
+    // The node may die as well: the tenant's process goes on, and is found again.
+    let own = platform.own().await;
+    child(platform.server.process(), "node").unwrap().kill();
+    let since = Instant::now();
+    loop {
+        let request = platform.apps.request(Method::GET, "/hello").header("host", ACME);
+        let answer = platform.apps.try_send(request.body(Body::empty())).await;
+        if answer.is_ok_and(|answer| answer.status == 200) {
+            break;
+        }
+        assert!(since.elapsed() < PATIENCE, "it is not found again");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(platform.own().await.id(), own.id());
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_a_tenant_s_process_is_replaced() {
+    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
+    let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
+    let supervisor = platform.server.process();
+    let load = Load::start_on(address(&platform), ACME);
+    for _ in 0..3 {
+        let own = platform.own().await;
+        let before = load.answers.load(std::sync::atomic::Ordering::Relaxed);
+        supervisor.hang_up();
+        followed(supervisor, "own", own).await;
+        let after = load.answers.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(after > before, "nothing is answered");
+    }
+    let (answers, failures) = load.stop().await;
+    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
+    platform.deploy(&numbered(2, "", ""), &["--tenant", "acme"]).await.with(0);
+    assert!(platform.acme("/env").await.text().contains("RELEASE=2"));
+    platform.stop().await;
+}
+
+/// An app with a queue beside its route, what of it is done being kept in another.
+fn working() -> App {
+    numbered(
+        1,
+        "[component.worker]\nsource = \"worker.wasm\"\n",
+        "[[trigger.http]]\nroute = \"/jobs\"\nqueue = \"in\"\n\
+         [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"worker\"\noutput = \"queue:out\"\n",
+    )
+    .file("worker.wasm", dayfly_testing::Guest::bytes("rust-command"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_moves_while_it_is_asked_and_its_events_are_not_lost() {
+    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
+    let platform = Platform::start_with(quiet).await;
+    platform.done(&["tenants", "make", "acme"]).await;
+    platform.deploy(&working(), &["--tenant", "acme"]).await.with(0);
+    let load = Load::start_on(address(&platform), ACME);
+    let jobs = {
+        let client = platform.apps.clone();
+        tokio::spawn(async move {
+            let mut put = BTreeSet::new();
+            for number in 0..400 {
+                let word = format!("word {number}");
+                let headers = [("host", ACME)];
+                let answer = client.post_with("/jobs", &headers, word.clone()).await;
+                let text = answer.text();
+                assert!((200..300).contains(&answer.status), "{number}: {text}");
+                put.insert(word.to_uppercase());
+                sleep(Duration::from_millis(10)).await;
+            }
+            put
+        })
+    };
+    while !jobs.is_finished() {
+        platform.isolate("own-process").await;
+        let own = platform.own().await;
+        // Until it serves.
+        let since = Instant::now();
+        while own.cpu_time() < Duration::from_millis(10) {
+            assert!(since.elapsed() < PATIENCE, "it does not serve");
+            sleep(Duration::from_millis(20)).await;
+        }
+        sleep(Duration::from_millis(700)).await;
+        platform.isolate("shared").await;
+        let since = Instant::now();
+        while child(platform.server.process(), "own").is_some() {
+            assert!(since.elapsed() < PATIENCE, "it stays");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let put = jobs.await.unwrap();
+    let (answers, failures) = load.stop().await;
+    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
+    let only = |folder: std::path::PathBuf| {
+        std::fs::read_dir(folder).unwrap().last().unwrap().unwrap().path()
+    };
+    let state = only(only(platform.server.state("apps")));
+    let heard = crate::events::heard(&state, put.len()).await;
+    assert_eq!(heard.iter().cloned().collect::<BTreeSet<_>>(), put);
+    assert_eq!(heard.len(), put.len(), "some came twice");
+    platform.stop().await;
+}
+
+/// A client of a WebSocket of tenant `acme`'s.
+async fn talker(platform: &Platform) -> WebSocketStream<TcpStream> {
+    let mut request = format!("ws://{}/chat", address(platform)).into_client_request().unwrap();
+    request.headers_mut().insert("host", ACME.parse().unwrap());
+    let stream = TcpStream::connect(address(platform)).await.unwrap();
+    timeout(PATIENCE, client_async(request, stream)).await.expect("an answer").unwrap().0
+}
+
+/// What it hears next.
+async fn hear(talker: &mut WebSocketStream<TcpStream>) -> Message {
+    loop {
+        match timeout(PATIENCE, talker.next()).await.expect("something in time").unwrap().unwrap() {
+            Message::Ping(_) | Message::Pong(_) => {}
+            message => return message,
+        }
+    }
+}
+
+#[tokio::test]
+async fn websockets_are_the_tenant_s_process_s() {
+    let chat = App::new(
+        "dayfly = 1\n[application]\nname = \"test\"\n\
+         [[trigger.http]]\nroute = \"/chat\"\ncomponent = \"js\"\nwebsocket = true\n\
+         [component.js]\nsource = \"js.wasm\"\n",
+    )
+    .file("js.wasm", dayfly_testing::Guest::bytes("js-websocket"));
+    let platform = Platform::with_own(dayfly(), &chat).await;
+    let (mut a, mut b) = (talker(&platform).await, talker(&platform).await);
+    a.send(Message::text("hello")).await.unwrap();
+    assert!(hear(&mut a).await.to_text().unwrap().ends_with(": hello"));
+    assert_eq!(hear(&mut a).await.to_text().unwrap(), "heard by 2");
+    assert!(hear(&mut b).await.to_text().unwrap().ends_with(": hello"));
+    drop(b);
+    let since = Instant::now();
+    loop {
+        a.send(Message::text("again")).await.unwrap();
+        hear(&mut a).await;
+        if hear(&mut a).await.to_text().unwrap() == "heard by 1" {
+            break;
+        }
+        assert!(since.elapsed() < PATIENCE, "who left is still there");
+    }
+    // Who leaves asks its clients to come again.
+    let own = platform.own().await;
+    platform.server.process().hang_up();
+    match hear(&mut a).await {
+        Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001),
+        other => panic!("{other:?}"),
+    }
+    followed(platform.server.process(), "own", own).await;
+    let mut c = talker(&platform).await;
+    c.send(Message::text("back")).await.unwrap();
+    assert!(hear(&mut c).await.to_text().unwrap().ends_with(": back"));
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn there_are_no_more_processes_than_there_is_room_for() {
+    let platform = Platform::start_serving(dayfly(), &["--own-processes", "1"]).await;
+    platform.done(&["tenants", "make", "acme", "--isolation", "own-process"]).await;
+    let words = ["tenants", "make", "other", "--isolation", "own-process"];
+    let said = platform.dayfly(&words).ends().await.with(1);
+    assert!(said.contains("--own-processes") && said.contains("of 1 that"), "{said}");
+    platform.done(&["tenants", "make", "other"]).await;
+    let words = ["tenants", "change", "other", "--isolation", "own-process"];
+    let said = platform.dayfly(&words).ends().await.with(1);
+    assert!(said.contains("--own-processes"), "{said}");
+    let shown = platform.json(&["tenants", "show", "other"]).await;
+    assert_eq!(shown["isolation"], "shared");
+    platform.deploy(&numbered(1, "", ""), &["--tenant", "acme"]).await.with(0);
+    platform.isolate("shared").await;
+    platform.done(&words).await;
+    platform.deploy(&numbered(2, "", ""), &["--tenant", "other"]).await.with(0);
+    let text = platform.get("test.other.localhost", "/env").await.text();
+    assert!(text.contains("RELEASE=2"), "{text}");
+    assert!(platform.acme("/env").await.text().contains("RELEASE=1"));
+    platform.stop().await;
+}

@@ -44,7 +44,7 @@ impl Engine {
     }
 
     /// Whether nothing is lost where a component is frozen. An interpreter has many functions to look at, so
-    /// it is noted of its code, by that's digest.
+    /// that is noted, by the digest of its code.
     fn keeps_all(&self, shape: &Shape, wasm: &[u8], base: &Digest) -> Result<(), Unsuited> {
         let cache = self.cache().and_then(Result::ok);
         let name = note_name(base);

@@ -44,6 +44,7 @@ const PACKAGES: &[&str] = &[
     "postgresql",
     "redis-server",
     // Loads apps for the tests of scripts, and is what they are measured beside.
+    "bundler",
     "ruby",
     // Checks metrics.
     "prometheus",

@@ -1,8 +1,7 @@
 //! Freezing: an instance's memory and globals become the beginning of a component's instances.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use wasmtime::Store;
 use wasmtime::component::Instance;
@@ -11,13 +10,6 @@ use super::{Instantiating, Place, SAVE, Shape, Unsuited, Wanted};
 use crate::code::CodeInner;
 use crate::image::Image;
 use crate::{Code, Digest, Engine, EngineError};
-
-/// How many components' code is remembered.
-const KNOWN: usize = 1000;
-
-/// The code, by its digest, of which is known that nothing is lost where it is frozen: an interpreter's has
-/// many functions to look at.
-static KEEPS_ALL: LazyLock<Mutex<HashSet<Digest>>> = LazyLock::new(Mutex::default);
 
 /// A component that is about to be frozen: instantiate it by [`Freezing::instantiating`], call what
 /// initialises it, and [`Freezing::finish`].
@@ -43,21 +35,33 @@ impl Engine {
         let unsuited = |Unsuited(reason)| EngineError::Unfreezable { reason };
         let shape = Shape::read(&wasm).map_err(unsuited)?;
         let split = shape.split(&wasm).map_err(unsuited)?;
-        let known = || KEEPS_ALL.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known().contains(&split.digest) {
-            shape.keeps_all(&wasm).map_err(unsuited)?;
-            let mut known = known();
-            if known.len() >= KNOWN {
-                known.clear();
-            }
-            known.insert(split.digest);
-        }
+        self.keeps_all(&shape, &wasm, &split.digest).map_err(unsuited)?;
         let code = self.load_apart(&wasm, &split)?;
         let (base, last_page) = (split.digest, split.last_page());
         drop(split);
         let (engine, place) = (self.clone(), Arc::default());
         Ok(Freezing { engine, wasm, shape, base, last_page, code, place })
     }
+
+    /// Whether nothing is lost where a component is frozen. An interpreter has many functions to look at, so
+    /// that is noted, by the digest of its code.
+    fn keeps_all(&self, shape: &Shape, wasm: &[u8], base: &Digest) -> Result<(), Unsuited> {
+        let cache = self.cache().and_then(Result::ok);
+        let name = note_name(base);
+        if cache.is_some_and(|cache| cache.note(&name).is_some()) {
+            return Ok(());
+        }
+        shape.keeps_all(wasm)?;
+        if let Some(cache) = cache {
+            cache.keep_note(&name, base.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+fn note_name(base: &Digest) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 note of code that keeps all");
+    (*hasher.update(base.as_bytes()).finalize().as_bytes()).into()
 }
 
 impl Freezing {

@@ -16,7 +16,10 @@ async fn an_event_goes_its_triggers_whole_way() {
         "[[trigger.queue]]\nid = \"mail\"\nqueue = \"in\"\ncomponent = \"rust-events\"\noutput = \"queue:out\"\n\
          retry = { attempts = 2, delay = \"10ms\" }\n\
          [[trigger.cron]]\nid = \"yearly\"\ncron_expression = \"0 0 1 1 *\"\ncomponent = \"rust-command\"\n\
-         [[trigger.redis]]\nid = \"lost\"\naddress = \"redis://127.0.0.1:1\"\nqueue = \"jobs\"\ncomponent = \"rust-events\"\n",
+         [[trigger.redis]]\nid = \"lost\"\naddress = \"redis://127.0.0.1:1\"\nqueue = \"jobs\"\ncomponent = \"rust-events\"\n\
+         [[trigger.nats]]\nid = \"subject\"\naddress = \"nats://127.0.0.1:1\"\nsubject = \"news\"\ncomponent = \"rust-events\"\n\
+         [[trigger.nats]]\nid = \"kept\"\naddress = \"nats://127.0.0.1:1\"\nstream = \"JOBS\"\nsubject = \"jobs\"\ncomponent = \"rust-events\"\n\
+         [[trigger.mqtt]]\nid = \"topic\"\naddress = \"mqtt://127.0.0.1:1\"\ntopic = \"a/b\"\ncomponent = \"rust-events\"\n",
         &["rust-events", "rust-command"],
     );
     let server = dayfly().up(app.folder()).await;
@@ -25,8 +28,14 @@ async fn an_event_goes_its_triggers_whole_way() {
     let words = ["mail", "facts", "--type", "a", "--subject", "b", "--content-type", "c/d"];
     assert_eq!(send(&server, &words).await.with_stdout(0), "a|/queues/in|b|c/d");
     // Even if the server that its events come from is not there.
-    let facts = send(&server, &["lost", "facts"]).await.with_stdout(0);
-    assert_eq!(facts, "dayfly.redis.queue|/redis/127.0.0.1:1|jobs|");
+    for (trigger, expected) in [
+        ("lost", "dayfly.redis.queue|/redis/127.0.0.1:1|jobs|"),
+        ("subject", "dayfly.nats.message|/nats/127.0.0.1:1|news|"),
+        ("kept", "dayfly.nats.stream|/nats/127.0.0.1:1|jobs|"),
+        ("topic", "dayfly.mqtt.message|/mqtt/127.0.0.1:1|a/b|"),
+    ] {
+        assert_eq!(send(&server, &[trigger, "facts"]).await.with_stdout(0), expected);
+    }
     // By the component, with what its trigger says and an attribute.
     let shown = send(&server, &["rust-command", "env", "--attribute", "customer=7"]).await;
     let shown = shown.with_stdout(0);

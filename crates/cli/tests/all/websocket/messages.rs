@@ -91,6 +91,11 @@ async fn an_answer_can_go_elsewhere() {
     assert_eq!(first.text().await, "hello");
     assert_eq!(second.text().await, "hello");
     server.stop().await;
+    let (_app, server) = up("{ output = \"queue:out\" }").await;
+    let mut client = Client::connect(&server, "/chat/a").await;
+    client.send("hello").await;
+    assert_eq!(crate::events::heard(&server.state(""), 1).await, ["hello"]);
+    server.stop().await;
 }
 
 #[tokio::test]

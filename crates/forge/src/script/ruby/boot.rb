@@ -198,14 +198,12 @@ module Dayfly
     entry.gsub(/\\(.)/) { Regexp.last_match(1) }
   end
 
-  # Gems that `bundle install` was told to put beside the app.
+  # Gems that `bundle install` was told to put beside the app, of whichever version Ruby was there: what a
+  # standalone bundle has to set itself up looks for this one's alone.
   def self.extend_load_path
     $LOAD_PATH.unshift("#{ROOT}/lib") if File.directory?("#{ROOT}/lib")
-    setup = "#{ROOT}/bundle/bundler/setup.rb"
-    return require setup if File.exist?(setup)
-
-    gems = Dir["#{ROOT}/vendor/bundle/ruby/*/gems/*/lib"] + Dir["#{ROOT}/vendor/gems/*/lib"]
-    $LOAD_PATH.unshift(*gems.sort)
+    bundles = Dir["#{ROOT}/{vendor/,}bundle/ruby/*/{bundler/,}gems/*/lib"]
+    $LOAD_PATH.unshift(*(bundles + Dir["#{ROOT}/vendor/gems/*/lib"]).sort)
   end
 
   def self.rackup(entry)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dayfly_forge::script::Language::{JavaScript, Perl, Ruby};
+use tempfile::TempDir;
 
 use super::running::App;
 
@@ -164,6 +165,52 @@ fn sinatra_serves() {
     assert_eq!(shop.get("/none").body(), "nothing here");
     let fails = shop.get("/fails");
     assert_eq!((fails.parts().0[0], fails.body()), ("Status: 500", "sorry: kaputt"));
+}
+
+/// A folder where bundler has installed a gem of ours, by these words.
+fn bundled(words: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gem = "Gem::Specification.new do |it|
+                 it.name = 'greet'
+                 it.version = '1.0.0'
+                 it.summary = 'It greets'
+                 it.authors = ['a cat']
+                 it.files = ['lib/greet.rb']
+               end";
+    let files = [
+        ("greet/greet.gemspec", gem),
+        ("greet/lib/greet.rb", "module Greet; def self.hello = 'hello from a gem'; end"),
+        ("app/Gemfile", "source 'https://gems.example'\ngem 'greet'\n"),
+    ];
+    for (name, text) in files {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, text).expect("the file is written");
+    }
+    // From its cache, so that nobody is asked.
+    let script = format!(
+        "mkdir -p app/vendor/cache && cd greet &&
+         gem build greet.gemspec -o ../app/vendor/cache/greet-1.0.0.gem && cd ../app && {words}"
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &script]).current_dir(folder.path()).env("HOME", folder.path());
+    let done = shell.output().expect("there is a shell");
+    assert!(done.status.success(), "{done:?}");
+    folder
+}
+
+#[test]
+fn gems_of_bundler_are_found() {
+    for (words, place) in [
+        ("bundle config set --local path vendor/bundle && bundle install --local", "vendor/bundle"),
+        ("bundle install --local --standalone", "bundle"),
+    ] {
+        let folder = bundled(words);
+        let script = "require 'greet'\nrun ->(env) { [200, {}, [Greet.hello]] }";
+        let app = App::new(Ruby, &[("app.rb", script)])
+            .with_folder(place, &folder.path().join("app").join(place));
+        assert_eq!(app.get("/").body(), "hello from a gem", "{words}");
+    }
 }
 
 /// Debian's packages of Plack and what it needs, as a folder of modules.

@@ -90,9 +90,7 @@ impl Problem {
             Self::NodeBusy => (503, Fault::Platform, "too busy"),
             Self::Unavailable => (503, Fault::Operator, "the handler is not available"),
             Self::ProcessAway => (503, Fault::Platform, "the app's process is being started"),
-            Self::ProcessLost => {
-                (502, Fault::Platform, "the app's process gave no answer")
-            }
+            Self::ProcessLost => (502, Fault::Platform, "the app's process gave no answer"),
             Self::ShuttingDown => (503, Fault::Platform, "shutting down"),
             Self::Internal => (500, Fault::Platform, "internal error"),
         }

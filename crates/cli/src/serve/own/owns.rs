@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use dayfly_host::{Away, Plane};
-use dayfly_model::platform::Generation;
+use dayfly_model::platform::{Generation, TenantId};
 use dayfly_store::Store;
 
 use super::answers::Answers;
@@ -32,7 +32,7 @@ struct Inner {
     /// Those of whom something is new to the reconciler.
     moved: BTreeSet<u64>,
     /// The last that was said of them to the supervisor.
-    wanted: BTreeSet<u64>,
+    wanted: BTreeMap<u64, TenantId>,
     seen: Generation,
 }
 
@@ -129,11 +129,16 @@ impl Owns {
     }
 
     /// Has these tenants have processes, and no others; `led` says of whom all requests are led there.
-    pub(in crate::serve) fn want(&self, wanted: BTreeSet<u64>, led: impl Fn(u64) -> bool) {
+    pub(in crate::serve) fn want(
+        &self,
+        wanted: BTreeMap<u64, TenantId>,
+        led: impl Fn(u64) -> bool,
+    ) {
         let mut inner = self.inner();
         if wanted != inner.wanted {
-            let numbers: Vec<_> = wanted.iter().map(ToString::to_string).collect();
-            println!("{WANTED} {}", numbers.join(" "));
+            let words: Vec<_> =
+                wanted.iter().map(|(number, name)| format!("{number}={name}")).collect();
+            println!("{WANTED} {}", words.join(" "));
             inner.wanted = wanted;
         }
         for (number, own) in inner.all.iter_mut().filter(|(_, own)| own.is_awaited) {

@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::channel::{Channel, Message};
 use super::{COMES, FREE, LEFT, READY as IS_READY, WANTED};
 use crate::serve::READY;
-use crate::serve::handing::{Giver, LEFT as HAS_LEFT};
+use crate::serve::handing::{DRAINED, Giver, LEFT as HAS_LEFT};
 use crate::serve::notify::OF_SYSTEMD;
 use crate::serve::supervisor::Watch;
 
@@ -179,14 +179,24 @@ impl Running {
 
     /// Waits until it takes no more events, but not for long.
     pub(in crate::serve) async fn until_left(&mut self) {
-        let left = async {
+        self.until_said(HAS_LEFT, LEFT_WITHIN).await;
+    }
+
+    /// Waits until it says something or ends, but no longer than that.
+    async fn until_said(&mut self, word: &str, within: Duration) {
+        let said = async {
             while let Ok(Some(line)) = self.rest.next_line().await {
-                if line == HAS_LEFT {
+                if line == word {
                     break;
                 }
             }
         };
-        let _ = timeout(LEFT_WITHIN, left).await;
+        let _ = timeout(within, said).await;
+    }
+
+    /// Waits until no request runs in it any more.
+    pub(in crate::serve) async fn until_drained(&mut self, grace: Duration) {
+        self.until_said(DRAINED, grace + SLACK).await;
     }
 
     pub(in crate::serve) fn terminate(&self) {

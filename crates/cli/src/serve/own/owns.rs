@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use dayfly_host::{Away, Plane};
 use dayfly_model::platform::{Generation, TenantId};
@@ -24,7 +25,27 @@ pub(crate) struct Owns {
     /// How many there may be.
     pub(in crate::serve) most: usize,
     inner: Mutex<Inner>,
+    ended: Ended,
 }
+
+/// Whether all processes have ended that this node answers. Clones are the same.
+#[derive(Clone, Default)]
+pub(in crate::serve) struct Ended(Arc<()>);
+
+impl Ended {
+    /// Waits until they have, but not for long.
+    pub(in crate::serve) fn wait(self) {
+        let began = Instant::now();
+        // Each has a copy, and so has what knows of them.
+        while Arc::strong_count(&self.0) > 2 && began.elapsed() < LAST {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// How long is waited for processes to end, and how often is looked.
+const LAST: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct Inner {
@@ -59,7 +80,13 @@ impl Owns {
             counting: counting.clone(),
             most,
             inner: Mutex::default(),
+            ended: Ended::default(),
         })
+    }
+
+    /// What tells when there are no more of them.
+    pub(in crate::serve) fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Does what the supervisor says.
@@ -82,8 +109,10 @@ impl Owns {
         inner.own(number, &self.plane).coming = Some(channel.clone());
         drop(inner);
         let (store, counting) = (self.store.clone(), self.counting.clone());
+        let ended = self.ended.clone();
         let answer = move || {
             Answers { store: &store, counting: &counting, number }.run(&channel);
+            drop(ended);
         };
         if let Err(error) = thread::Builder::new().name("answers".to_owned()).spawn(answer) {
             tracing::error!(%error, "a tenant's process cannot be answered");

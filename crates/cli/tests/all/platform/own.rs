@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{Answer, App, Body, Process};
+use dayfly_testing::{Answer, App, Body, Certificate, Https, Process};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, Request};
 use hyper::body::Frame;
@@ -526,5 +526,39 @@ async fn there_are_no_more_processes_than_there_is_room_for() {
     let text = platform.get("test.other.localhost", "/env").await.text();
     assert!(text.contains("RELEASE=2"), "{text}");
     assert!(platform.acme("/env").await.text().contains("RELEASE=1"));
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn who_came_by_tls_is_known_and_reaches_the_host_that_it_named_alone() {
+    let base = Certificate::of(&["*.apps.example", "*.acme.apps.example"]);
+    let dayfly = dayfly()
+        .env("DAYFLY_BASE_DOMAIN", "apps.example")
+        .env("DAYFLY_TLS_LISTEN", "127.0.0.1:0")
+        .env("DAYFLY_TLS_CERT", base.chain())
+        .env("DAYFLY_TLS_KEY", base.key());
+    let platform = Platform::with_own(dayfly, &numbered(1, "", "")).await;
+    platform.deploy(&numbered(9, "", ""), &[]).await.with(0);
+    let (tls, host) = (platform.tls().await, "test.acme.apps.example");
+    let mut own = Https::connect(&tls, host).await.unwrap();
+    let (status, said) = own.get(host, "/headers").await.unwrap();
+    assert!(status == 200 && said.contains("https://test.acme.apps.example/headers"), "{said}");
+    assert_eq!(own.get("test.apps.example", "/env").await.unwrap().0, 421);
+    let mut other = Https::connect(&tls, "test.apps.example").await.unwrap();
+    assert_eq!(other.get(host, "/env").await.unwrap().0, 421);
+    assert_eq!(other.get("test.apps.example", "/env").await.unwrap().0, 200);
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_dies_again_and_again_comes_back_and_keeps_nobody_from_anything() {
+    let platform = Platform::with_own(dayfly(), &numbered(1, "", "")).await;
+    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
+    for _ in 0..4 {
+        platform.own().await.kill_if_running();
+        assert_eq!(platform.get("test.localhost", "/hello").await.status, 200);
+    }
+    platform.server.stderr().containing("a tenant's process died").await;
+    platform.until("/hello", 200).await;
     platform.stop().await;
 }

@@ -18,6 +18,8 @@ const FEW: u64 = 1024;
 pub(crate) struct Descriptors {
     /// Clients' connections.
     pub(crate) connections: u64,
+    /// Connections by which those of clients are passed on.
+    pub(crate) onward: u64,
     /// Files, sockets and connections of all guests together.
     pub(crate) guests: u64,
     /// Resident components.
@@ -27,7 +29,8 @@ pub(crate) struct Descriptors {
 impl Descriptors {
     /// What there is of what is wanted. The soft limit of open files is raised for it.
     pub(crate) fn share_out(&self) -> Self {
-        let wanted = self.own().saturating_add(self.connections).saturating_add(self.guests);
+        let clients = self.connections.saturating_add(self.onward);
+        let wanted = self.own().saturating_add(clients).saturating_add(self.guests);
         self.within(raise(wanted.saturating_add(self.components * RESIDENT_EACH)))
     }
 
@@ -35,15 +38,19 @@ impl Descriptors {
         OWN + self.components * LOGS_EACH
     }
 
-    /// Where there is too little, guests get what clients leave, but some in any case.
+    /// Where there is too little, guests get what clients leave, but some in any case. So does what
+    /// passes on.
     fn within(&self, limit: u64) -> Self {
         let left = limit - self.own().min(limit / 2);
         let components = self.components.min(left / 4 / RESIDENT_EACH);
-        let unclaimed = left.saturating_sub(self.connections + components * RESIDENT_EACH);
+        let few = self.onward.min(self.connections / 8);
+        let unclaimed = left.saturating_sub(self.connections + few + components * RESIDENT_EACH);
         let guests = self.guests.min(unclaimed.max(FEW.min(left / 4)));
         let rest = left - guests - components * RESIDENT_EACH;
+        let connections = self.connections.min(rest - few.min(rest / 8)).max(1);
         Self {
-            connections: self.connections.min(rest).max(1),
+            connections,
+            onward: self.onward.min(rest.saturating_sub(connections)),
             guests: guests.max(1),
             components: components.max(1),
         }
@@ -77,7 +84,8 @@ fn raise(_wanted: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const WANTED: Descriptors = Descriptors { connections: 16_384, guests: 8000, components: 100 };
+    const WANTED: Descriptors =
+        Descriptors { connections: 16_384, onward: 0, guests: 8000, components: 100 };
 
     #[test]
     fn what_is_wanted_is_had_where_there_is_enough() {
@@ -88,14 +96,24 @@ mod tests {
     #[test]
     fn what_is_lacking_is_lacking_to_all() {
         for limit in [0, 1, 64, 256, 1024, 4096, 20_000] {
-            let Descriptors { connections, guests, components } = WANTED.within(limit);
+            let Descriptors { connections, guests, components, .. } = WANTED.within(limit);
             assert!(connections.min(guests).min(components) >= 1);
             assert!(connections + guests + components <= limit.max(3), "{limit}");
             assert!(connections >= guests, "{limit}: clients come first");
         }
         assert_eq!(WANTED.within(20_000), Descriptors { guests: 2804, ..WANTED });
         // As many as a login often has.
-        let few = Descriptors { connections: 256, guests: 128, components: 100 };
+        let few = Descriptors { connections: 256, onward: 0, guests: 128, components: 100 };
         assert_eq!(WANTED.within(1024), Descriptors { connections: 284, ..few });
+    }
+
+    #[test]
+    fn what_passes_on_has_what_is_left_and_some_in_any_case() {
+        let wanted = Descriptors { onward: 8192, ..WANTED };
+        assert_eq!(wanted.within(1 << 20), wanted);
+        let some = wanted.within(20_000);
+        assert_eq!((some.connections, some.onward), (16_116, 2048));
+        let few = wanted.within(1024);
+        assert_eq!((few.connections, few.onward), (249, 35));
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct NodeArgs {
 /// What a node is made for.
 pub(crate) struct Purpose<'a> {
     pub(crate) apps: Apps,
+    /// Whether it passes clients on to processes of tenants.
+    pub(crate) leads: bool,
     /// How many components it serves, as far as that is known.
     pub(crate) components: usize,
     pub(crate) telemetry: Option<Arc<Telemetry>>,
@@ -150,24 +152,22 @@ impl NodeArgs {
         (clients, residency): (&ClientArgs, &ResidencyArgs),
         purpose: Purpose<'_>,
     ) -> HostConfig {
-        let Purpose { apps, components, telemetry, arguments } = purpose;
+        let Purpose { apps, leads, components, telemetry, arguments } = purpose;
         let mut http = self.http(clients);
         http.certificates = (apps == Apps::Many).then(Certificates::default);
         let wanted = clients.wanted(&http);
-        // Each client may have a connection to a process of a tenant beside its own.
-        let onward = if apps == Apps::Many { wanted / 2 } else { 0 };
-        let Descriptors { connections, guests, components: resident } =
-            self.descriptors(wanted + onward, components);
-        let max_onward = connections * onward / (wanted + onward);
+        let onward = if leads { wanted / 2 } else { 0 };
+        let Descriptors { connections, onward, guests, components: resident } =
+            self.descriptors((wanted, onward), components);
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        http.max_connections = count(connections - max_onward);
+        http.max_connections = count(connections);
         HostConfig {
             http,
             metrics_listen: self.metrics_listen.clone(),
             telemetry,
             max_instances: self.max_instances,
             max_descriptors: guests,
-            max_onward: count(max_onward),
+            max_onward: count(onward),
             arguments: arguments.to_vec(),
             residency: residency.config(components, resident, self.max_instances),
             apps,
@@ -175,10 +175,11 @@ impl NodeArgs {
     }
 
     /// Who may have how many of the files that the process may open.
-    fn descriptors(&self, connections: u64, components: usize) -> Descriptors {
+    fn descriptors(&self, (connections, onward): (u64, u64), components: usize) -> Descriptors {
         let each_instance = self.max_instances.saturating_mul(DESCRIPTORS_PER_INSTANCE);
         let wanted = Descriptors {
             connections,
+            onward,
             guests: self.max_descriptors.unwrap_or(each_instance).into(),
             components: components as u64,
         };

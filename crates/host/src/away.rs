@@ -236,13 +236,14 @@ impl Away {
             _ => self.shared(line, connection).await?,
         };
         connection.onward.keep(Kept::Http2(shared.clone()));
-        let opens = request.method() == Method::CONNECT;
+        let method = request.method();
+        let (opens, is_head) = (method == Method::CONNECT, method == Method::HEAD);
         let mut response = shared.sender.send_request(request).await.map_err(Failed::Lost)?;
         if opens && response.status() == StatusCode::OK {
             let opening = hyper::upgrade::on(&mut response);
             return Ok(switched(response, opening, shared));
         }
-        Ok(response.map(|body| Body::stream(Streamed { body, _shared: shared })))
+        Ok(response.map(|body| Body::stream(Streamed { body, is_head, _shared: shared })))
     }
 
     fn line(&self) -> Result<Arc<Line>, Failed> {
@@ -374,6 +375,8 @@ impl http_body::Body for Passed {
 /// The body of an answer by HTTP/2, whose connection lasts as long.
 struct Streamed {
     body: Incoming,
+    /// Whether it is left out, however long it would be.
+    is_head: bool,
     _shared: Shared,
 }
 
@@ -393,7 +396,7 @@ impl http_body::Body for Streamed {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        if self.is_head { SizeHint::default() } else { self.body.size_hint() }
     }
 }
 

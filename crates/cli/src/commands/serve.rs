@@ -209,7 +209,7 @@ impl Serve {
         let telemetry = telemetry::build_for(service(), &mut needs)?;
         let config = self.node.config(
             (&self.clients, &self.residency),
-            Purpose { apps: Apps::Many, components: 0, telemetry, arguments: &[] },
+            Purpose { apps: Apps::Many, leads: true, components: 0, telemetry, arguments: &[] },
         );
         let surroundings = surroundings(self.allow_private_networks);
         let (harden, base_domain) = (self.harden, self.base_domain);
@@ -236,9 +236,9 @@ impl Serve {
         self.residency.share(self.own.own_memory_budget, self.own.own_processes);
         let mut config = self.node.config(
             (&self.clients, &self.residency),
-            Purpose { apps: Apps::Many, components: 0, telemetry, arguments: &[] },
+            Purpose { apps: Apps::Many, leads: false, components: 0, telemetry, arguments: &[] },
         );
-        (config.http.tls, config.http.certificates, config.max_onward) = (None, None, 0);
+        (config.http.tls, config.http.certificates) = (None, None);
         // The node closes what is idle.
         config.http.idle_timeout = FOR_GOOD;
         let surroundings = surroundings(self.allow_private_networks);

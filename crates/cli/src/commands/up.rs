@@ -95,7 +95,13 @@ impl Up {
         }
         let config = self.node.config(
             (&self.clients, &self.residency),
-            Purpose { apps: Apps::one(&app), components, telemetry, arguments: &self.arguments },
+            Purpose {
+                apps: Apps::one(&app),
+                leads: false,
+                components,
+                telemetry,
+                arguments: &self.arguments,
+            },
         );
         let host = Host::activate(&engine, release, &config).map_err(report::hinted)?;
         if !host.is_woken() {

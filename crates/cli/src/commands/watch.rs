@@ -90,6 +90,7 @@ impl Watch {
         let host = self.node.config(
             (&self.clients, &self.residency),
             Purpose {
+                leads: false,
                 // Whether components call one another may change.
                 apps: Apps::One { calls: true },
                 components: app.components.len(),

@@ -15,7 +15,7 @@ fn an_escape_finds_nothing() {
         return escape(folder.as_ref());
     }
     let folder = tempfile::tempdir().unwrap();
-    for part in ["read", "write", "other"] {
+    for part in ["read", "named", "write", "other"] {
         std::fs::create_dir(folder.path().join(part)).unwrap();
         std::fs::write(folder.path().join(part).join("file"), part).unwrap();
     }
@@ -33,6 +33,7 @@ fn escape(folder: &std::path::Path) {
     let open = TcpListener::bind("127.0.0.1:0").unwrap();
     let needs = Needs {
         read: vec![folder.join("read")],
+        files: vec![folder.join("named")],
         write: vec![folder.join("write")],
         ..Needs::default()
     };
@@ -53,6 +54,11 @@ fn files(folder: &std::path::Path) {
     assert_eq!(std::fs::read(file("read")).unwrap(), b"read");
     assert_eq!(std::fs::write(file("read"), b"x").unwrap_err().kind(), PermissionDenied);
     assert_eq!(std::fs::remove_file(file("read")).unwrap_err().kind(), PermissionDenied);
+    // Who knows its name reads it, and nobody else.
+    assert_eq!(std::fs::read(file("named")).unwrap(), b"named");
+    assert_eq!(std::fs::read_dir(folder.join("named")).unwrap_err().kind(), PermissionDenied);
+    assert_eq!(std::fs::write(file("named"), b"x").unwrap_err().kind(), PermissionDenied);
+    std::fs::read_dir(folder.join("read")).unwrap();
     std::fs::write(file("write"), b"x").unwrap();
     std::fs::rename(file("write"), folder.join("write/moved")).unwrap();
     assert_eq!(std::fs::read(file("other")).unwrap_err().kind(), PermissionDenied);

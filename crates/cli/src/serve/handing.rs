@@ -38,6 +38,9 @@ const LEAVE: &str = "leave";
 /// What a process says when it takes no more events.
 pub(super) const LEFT: &str = "left";
 
+/// What a node says when no request runs any more, and it waits for tenants' processes to end.
+pub(super) const DRAINED: &str = "drained";
+
 /// Sockets of one kind.
 pub(super) type Handed = (String, Vec<OwnedFd>);
 

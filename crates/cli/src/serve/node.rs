@@ -12,7 +12,7 @@ use dayfly_store::Store;
 
 use super::READY;
 use super::certificates::Certifying;
-use super::handing::{self, Gate, LEFT};
+use super::handing::{self, DRAINED, Gate, LEFT};
 use super::own::Owns;
 use super::reconciler::{Around, Reconciler, Whole};
 use super::usage::{Book, Counting, Recorder};
@@ -59,12 +59,12 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let owns = Owns::new(&plane, &store, &counting, most);
     // Those that serve while this node follows another one.
     said.into_iter().for_each(|said| owns.obey(said));
-    let heard = owns.clone();
+    let (heard, ended) = (owns.clone(), owns.ended());
     let gate = handing::obey(shutdown.clone(), move |said| heard.obey(said))?;
     let challenges = plane.challenges().clone();
     let certifying = Certifying::new(store.clone(), certificates, challenges);
     let platform = store.folder().to_owned();
-    let around = Around { base_domain, surroundings, counting, platform };
+    let around = Around { base_domain, surroundings, counting: counting.clone(), platform };
     let whole = Whole { store: store.clone(), certifying, owns };
     let mut reconciler = Reconciler::new(store.clone(), plane, around, Some(whole));
     // Before anybody is served: whoever asks for an app that is active finds it.
@@ -74,7 +74,15 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     }
     let _serving = store.serve()?;
     println!("{READY}");
-    serve(node, (reconciler, recorder), &gate, &shutdown)
+    let status = serve(node, (reconciler, recorder), &gate, &shutdown)?;
+    println!("{DRAINED}");
+    if !shutdown.hands_over() {
+        ended.wait();
+    }
+    // What they used last.
+    let mut recorder = Recorder::new(&counting, Box::new(Book::new(store.folder())));
+    recorder.write();
+    Ok(status)
 }
 
 /// Serves what a reconciler brings to a node until that is told to end; how it ended.

@@ -1,7 +1,7 @@
 //! Tenants whose guests run in a process of their own. The supervisor starts it as it does the node, and
-//! connects the two by a [channel](channel): the node sends it each connection of a client that asks for an
-//! app of the tenant, and answers what it asks the store, as far as that is the tenant's. It listens nowhere,
-//! and opens neither the platform's records nor anything of another tenant's.
+//! connects the two by a channel: the node sends it each connection of a client that asks for an app of the
+//! tenant, and answers what it asks the store, as far as that is the tenant's. It listens nowhere, and opens
+//! neither the platform's records nor anything of another tenant's.
 
 mod answers;
 mod asking;
@@ -19,7 +19,7 @@ const COMES: &str = "own";
 const READY: &str = "ready";
 const FREE: &str = "free";
 
-/// What a node says to the supervisor: which tenants are to have processes, all their numbers; and that it
-/// takes no events of a tenant any more, and sends requests to the process that is ready.
+/// What a node says to the supervisor: which tenants are to have processes, all of them by number and name;
+/// and that it takes no events of a tenant any more, and sends requests to the process that is ready.
 const WANTED: &str = "own";
 const LEFT: &str = "left";

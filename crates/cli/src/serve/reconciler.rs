@@ -263,8 +263,9 @@ impl Reconciler {
     /// apps are still led to stays.
     fn tell_owns(&self, seen: Generation) {
         let Some(whole) = &self.whole else { return };
-        let needs = |state: &&State| state.is_away || state.is_own;
-        let wanted = self.served.values().filter(needs).filter_map(|state| state.tenant).collect();
+        let needs = |(_, state): &(&AppId, &State)| state.is_away || state.is_own;
+        let named = |(app, state): (&AppId, &State)| Some((state.tenant?, app.tenant.clone()));
+        let wanted = self.served.iter().filter(needs).filter_map(named).collect();
         whole.owns.want(wanted, |number| {
             let is_its = |state: &State| state.tenant == Some(number) && state.is_own;
             let here = self.served.iter().filter(|(_, state)| is_its(state) && !state.is_away);

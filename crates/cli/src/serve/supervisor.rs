@@ -260,16 +260,20 @@ impl Supervisor {
 
     /// Tells all to end, and ends those that do not.
     async fn end(&self, processes: Processes) {
-        let Processes { running, mut leaving, keepers, .. } = processes;
+        let Processes { running: [node, control], mut leaving, keepers, .. } = processes;
         let grace = self.launcher.grace;
-        for Spoken { mut running, giver } in running.into_iter().flatten() {
+        if let Some(Spoken { mut running, .. }) = control {
             running.terminate();
-            leaving.spawn(async move {
-                running.ended_after(grace).await;
-                drop(giver);
-            });
+            leaving.spawn(async move { running.ended_after(grace).await });
         }
-        tokio::join!(leaving.join_all(), keepers.end());
+        let tenants = async {
+            let Some(Spoken { mut running, .. }) = node else { return keepers.end().await };
+            running.terminate();
+            // Its requests may be in theirs, and what they used goes by it.
+            running.until_drained(grace).await;
+            tokio::join!(running.ended_after(grace), keepers.end());
+        };
+        tokio::join!(leaving.join_all(), tenants);
     }
 }
 

@@ -58,7 +58,7 @@ impl Shutdown {
     }
 
     /// Whether another process serves whoever comes again.
-    pub(crate) fn hands_over(&self) -> bool {
+    pub fn hands_over(&self) -> bool {
         self.hands_over.load(Relaxed)
     }
 

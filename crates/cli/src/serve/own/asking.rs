@@ -26,7 +26,7 @@ use super::channel::{Channel, Message};
 use crate::serve::usage::Ledger;
 
 /// How long an answer may take, and how long the first one: the node may have to be started again.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST: Duration = Duration::from_secs(100);
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -118,7 +118,9 @@ impl Channel {
                 with = sockets.map(UnixStream::from).last();
             }
         }
-        Ok(Some((serde_json::from_slice(&bytes[..received.bytes])?, with)))
+        let message = serde_json::from_slice(&bytes[..received.bytes]);
+        let odd = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        Ok(Some((message.map_err(odd)?, with)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The supervisor's part: it starts a process for each tenant that is to have one, starts one again that dies,
 //! replaces it by a new one, and ends it. Each has a task of its own, so that none waits for another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::channel::{Channel, Message};
 use super::{COMES, FREE, LEFT, READY as IS_READY, WANTED};
 use crate::serve::READY;
-use crate::serve::handing::{Giver, LEFT as HAS_LEFT};
+use crate::serve::handing::{DRAINED, Giver, LEFT as HAS_LEFT};
 use crate::serve::notify::OF_SYSTEMD;
 use crate::serve::supervisor::Watch;
 
@@ -103,6 +103,8 @@ enum Order {
 /// What looks after one tenant's process.
 struct Keeping {
     number: u64,
+    /// What the tenant is called, for the log.
+    name: String,
     launcher: Arc<Launcher>,
     board: Arc<Board>,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -130,9 +132,8 @@ impl Launcher {
     ) -> Result<Running> {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
-            let is_told =
-                name.to_str().is_none_or(|name| !OF_SYSTEMD.contains(&name) && environment(name));
-            if !is_told {
+            let text = name.to_str().unwrap_or_default();
+            if OF_SYSTEMD.contains(&text) || !environment(text) {
                 command.env_remove(name);
             }
         }
@@ -178,14 +179,24 @@ impl Running {
 
     /// Waits until it takes no more events, but not for long.
     pub(in crate::serve) async fn until_left(&mut self) {
-        let left = async {
+        self.until_said(HAS_LEFT, LEFT_WITHIN).await;
+    }
+
+    /// Waits until it says something or ends, but no longer than that.
+    async fn until_said(&mut self, word: &str, within: Duration) {
+        let said = async {
             while let Ok(Some(line)) = self.rest.next_line().await {
-                if line == HAS_LEFT {
+                if line == word {
                     break;
                 }
             }
         };
-        let _ = timeout(LEFT_WITHIN, left).await;
+        let _ = timeout(within, said).await;
+    }
+
+    /// Waits until no request runs in it any more.
+    pub(in crate::serve) async fn until_drained(&mut self, grace: Duration) {
+        self.until_said(DRAINED, grace + SLACK).await;
     }
 
     pub(in crate::serve) fn terminate(&self) {
@@ -279,37 +290,43 @@ impl Keepers {
     /// Does what the node says.
     pub(in crate::serve) fn obey(&mut self, line: &str) {
         let mut words = line.split_whitespace();
-        let word = words.next();
-        let numbers: BTreeSet<u64> = words.filter_map(|number| number.parse().ok()).collect();
-        match word {
-            Some(WANTED) => self.want(&numbers),
-            Some(LEFT) => numbers.iter().for_each(|number| self.order(*number, Order::Led)),
+        match words.next() {
+            Some(WANTED) => {
+                let named = words.filter_map(|word| word.split_once('='));
+                let numbered =
+                    named.filter_map(|(number, name)| Some((number.parse().ok()?, name)));
+                self.want(&numbered.collect());
+            }
+            Some(LEFT) => words
+                .filter_map(|number| number.parse().ok())
+                .for_each(|number| self.order(number, Order::Led)),
             _ => {}
         }
     }
 
-    fn want(&mut self, wanted: &BTreeSet<u64>) {
-        let gone: Vec<_> = self.all.keys().filter(|it| !wanted.contains(it)).copied().collect();
+    fn want(&mut self, wanted: &BTreeMap<u64, &str>) {
+        let gone: Vec<_> = self.all.keys().filter(|it| !wanted.contains_key(it)).copied().collect();
         for number in gone {
             self.order(number, Order::Leave);
             if let Some(keeper) = self.all.remove(&number) {
                 self.former.insert(number, keeper.freed);
             }
         }
-        for number in wanted.iter().take(self.most) {
+        for (number, name) in wanted.iter().take(self.most) {
             if !self.all.contains_key(number) {
-                self.keep(*number);
+                self.keep(*number, name);
             }
         }
         // What has ended is let go of.
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn keep(&mut self, number: u64) {
+    fn keep(&mut self, number: u64, name: &str) {
         let (orders, received) = mpsc::unbounded_channel();
         let (frees, freed) = oneshot::channel();
         let keeping = Keeping {
             number,
+            name: name.to_owned(),
             launcher: self.launcher.clone(),
             board: self.board.clone(),
             orders: received,
@@ -379,7 +396,7 @@ impl Keeping {
                 }
                 let begun = kept.as_ref().map(|kept| kept.channel.send(&Message::Begin, None));
                 if let Some(Err(error)) = begun {
-                    tracing::debug!(tenant = self.number, %error, "a tenant's process has ended");
+                    tracing::debug!(tenant = self.name, %error, "a tenant's process has ended");
                 }
             }
             // Until another one is to be started.
@@ -390,7 +407,7 @@ impl Keeping {
                         let status = ended.map(|status| status.to_string()).unwrap_or_default();
                         let pause = watch.dead();
                         tracing::error!(
-                            tenant = self.number, status, ?pause,
+                            tenant = self.name, status, ?pause,
                             "a tenant's process died, and is started again"
                         );
                         *kept = None;
@@ -428,7 +445,7 @@ impl Keeping {
                         led = self.led() => {
                             watch.alive();
                             let Err(order) = led else {
-                                tracing::info!(tenant = number, "a tenant's process serves");
+                                tracing::info!(tenant = self.name, "a tenant's process serves");
                                 return Ok(Some(started));
                             };
                             if let Some(former) = kept.replace(started) {
@@ -436,7 +453,13 @@ impl Keeping {
                             }
                             return Err(order);
                         }
-                        _ = started.running.child.wait() => anyhow!("it ended as soon as it was ready"),
+                        _ = started.running.child.wait() => {
+                            // The node knows of no other one any more.
+                            if let Some(former) = kept.take() {
+                                self.part(former).await;
+                            }
+                            anyhow!("it ended as soon as it was ready")
+                        }
                     }
                 }
                 Err(error) => {
@@ -446,12 +469,12 @@ impl Keeping {
             };
             if kept.is_some() {
                 let text = "a tenant's process is not replaced, and goes on";
-                tracing::error!(tenant = number, "{text}: {error:#}");
+                tracing::error!(tenant = self.name, "{text}: {error:#}");
                 return Ok(None);
             }
             let pause = watch.dead();
             tracing::error!(
-                tenant = number,
+                tenant = self.name,
                 ?pause,
                 "a tenant's process does not start: {error:#}"
             );

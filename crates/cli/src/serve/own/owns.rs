@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use dayfly_host::{Away, Plane};
-use dayfly_model::platform::Generation;
+use dayfly_model::platform::{Generation, TenantId};
 use dayfly_store::Store;
 
 use super::answers::Answers;
@@ -24,7 +25,27 @@ pub(crate) struct Owns {
     /// How many there may be.
     pub(in crate::serve) most: usize,
     inner: Mutex<Inner>,
+    ended: Ended,
 }
+
+/// Whether all processes have ended that this node answers. Clones are the same.
+#[derive(Clone, Default)]
+pub(in crate::serve) struct Ended(Arc<()>);
+
+impl Ended {
+    /// Waits until they have, but not for long.
+    pub(in crate::serve) fn wait(self) {
+        let began = Instant::now();
+        // Each has a copy, and so has what knows of them.
+        while Arc::strong_count(&self.0) > 2 && began.elapsed() < LAST {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// How long is waited for processes to end, and how often is looked.
+const LAST: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct Inner {
@@ -32,7 +53,7 @@ struct Inner {
     /// Those of whom something is new to the reconciler.
     moved: BTreeSet<u64>,
     /// The last that was said of them to the supervisor.
-    wanted: BTreeSet<u64>,
+    wanted: BTreeMap<u64, TenantId>,
     seen: Generation,
 }
 
@@ -59,7 +80,13 @@ impl Owns {
             counting: counting.clone(),
             most,
             inner: Mutex::default(),
+            ended: Ended::default(),
         })
+    }
+
+    /// What tells when there are no more of them.
+    pub(in crate::serve) fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Does what the supervisor says.
@@ -82,8 +109,10 @@ impl Owns {
         inner.own(number, &self.plane).coming = Some(channel.clone());
         drop(inner);
         let (store, counting) = (self.store.clone(), self.counting.clone());
+        let ended = self.ended.clone();
         let answer = move || {
             Answers { store: &store, counting: &counting, number }.run(&channel);
+            drop(ended);
         };
         if let Err(error) = thread::Builder::new().name("answers".to_owned()).spawn(answer) {
             tracing::error!(%error, "a tenant's process cannot be answered");
@@ -129,11 +158,16 @@ impl Owns {
     }
 
     /// Has these tenants have processes, and no others; `led` says of whom all requests are led there.
-    pub(in crate::serve) fn want(&self, wanted: BTreeSet<u64>, led: impl Fn(u64) -> bool) {
+    pub(in crate::serve) fn want(
+        &self,
+        wanted: BTreeMap<u64, TenantId>,
+        led: impl Fn(u64) -> bool,
+    ) {
         let mut inner = self.inner();
         if wanted != inner.wanted {
-            let numbers: Vec<_> = wanted.iter().map(ToString::to_string).collect();
-            println!("{WANTED} {}", numbers.join(" "));
+            let words: Vec<_> =
+                wanted.iter().map(|(number, name)| format!("{number}={name}")).collect();
+            println!("{WANTED} {}", words.join(" "));
             inner.wanted = wanted;
         }
         for (number, own) in inner.all.iter_mut().filter(|(_, own)| own.is_awaited) {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{Answer, App, Body, Process};
+use dayfly_testing::{Answer, App, Body, Certificate, Https, Process};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, Request};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -157,6 +158,8 @@ async fn guests_of_a_tenant_run_in_its_own_process() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", own.id())).unwrap();
     assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");
     platform.server.stderr().containing("a tenant's process serves").await;
+    // What was compiled for it is found, though nothing can be put there.
+    assert!(!platform.server.stderr().text().contains("artifacts are not kept"));
 
     // It is a tenant like others otherwise.
     let shown = platform.json(&["tenants", "show", "acme"]).await;
@@ -231,8 +234,12 @@ async fn whatever_http_has_gets_there_and_nothing_gets_there_otherwise() {
             client.ask(host, Request::get(path).body(Body::empty())).await.unwrap()
         };
         assert_eq!(get(ACME, "/large?bytes=3000000").await.body.len(), 3_000_000);
-        let head = client.ask(ACME, Request::head("/large").body(Body::empty())).await.unwrap();
-        assert_eq!((head.status, head.body.len()), (200, 0));
+        let head = async |host: &str| {
+            let answer = client.ask(host, Request::head("/large").body(Body::empty()));
+            let answer = answer.await.unwrap();
+            (answer.status, answer.body.len(), answer.header("content-length").to_owned())
+        };
+        assert_eq!(head(ACME).await, head("test.localhost").await, "as if it was there");
         for status in [204, 304, 404, 503] {
             let answer = get(ACME, &format!("/status?code={status}")).await;
             assert_eq!(answer.status, status, "{}", answer.text());
@@ -260,20 +267,25 @@ async fn whatever_http_has_gets_there_and_nothing_gets_there_otherwise() {
     // The first of it is there before the last is made.
     let mut stream = TcpStream::connect(address(&platform)).await.unwrap();
     let request = format!("GET /slow?chunks=2&ms=1500 HTTP/1.1\r\nhost: {ACME}\r\n\r\n");
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
-    let mut read = Vec::new();
-    while !String::from_utf8_lossy(&read).contains("chunk 1") {
-        tokio::io::AsyncReadExt::read_buf(&mut stream, &mut read).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut read = String::new();
+    let told =
+        |read: &str| read.split_once("\r\n\r\n").map_or(0, |it| it.1.matches("chunk").count());
+    while told(&read) == 0 {
+        let mut more = [0; 1024];
+        let count = timeout(PATIENCE, stream.read(&mut more)).await;
+        let count = count.unwrap_or_else(|_| panic!("nothing comes: {read}")).unwrap();
+        assert!(count > 0, "it ends: {read}");
+        read.push_str(&String::from_utf8_lossy(&more[..count]));
     }
-    assert!(!String::from_utf8_lossy(&read).contains("chunk 2"));
+    assert_eq!(told(&read), 1, "{read}");
     drop(stream);
     // Two hosts in one request, and a host that nobody has.
     let ask = async |request: &str| {
         let mut stream = TcpStream::connect(address(&platform)).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut read = Vec::new();
-        let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut read);
-        timeout(PATIENCE, reading).await.expect("an end").unwrap();
+        timeout(PATIENCE, stream.read_to_end(&mut read)).await.expect("an end").unwrap();
         String::from_utf8_lossy(&read).into_owned()
     };
     let close = "connection: close\r\n\r\n";
@@ -486,6 +498,7 @@ async fn websockets_are_the_tenant_s_process_s() {
         Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001),
         other => panic!("{other:?}"),
     }
+    drop(a);
     followed(platform.server.process(), "own", own).await;
     let mut c = talker(&platform).await;
     c.send(Message::text("back")).await.unwrap();
@@ -513,5 +526,39 @@ async fn there_are_no_more_processes_than_there_is_room_for() {
     let text = platform.get("test.other.localhost", "/env").await.text();
     assert!(text.contains("RELEASE=2"), "{text}");
     assert!(platform.acme("/env").await.text().contains("RELEASE=1"));
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn who_came_by_tls_is_known_and_reaches_the_host_that_it_named_alone() {
+    let base = Certificate::of(&["*.apps.example", "*.acme.apps.example"]);
+    let dayfly = dayfly()
+        .env("DAYFLY_BASE_DOMAIN", "apps.example")
+        .env("DAYFLY_TLS_LISTEN", "127.0.0.1:0")
+        .env("DAYFLY_TLS_CERT", base.chain())
+        .env("DAYFLY_TLS_KEY", base.key());
+    let platform = Platform::with_own(dayfly, &numbered(1, "", "")).await;
+    platform.deploy(&numbered(9, "", ""), &[]).await.with(0);
+    let (tls, host) = (platform.tls().await, "test.acme.apps.example");
+    let mut own = Https::connect(&tls, host).await.unwrap();
+    let (status, said) = own.get(host, "/headers").await.unwrap();
+    assert!(status == 200 && said.contains("https://test.acme.apps.example/headers"), "{said}");
+    assert_eq!(own.get("test.apps.example", "/env").await.unwrap().0, 421);
+    let mut other = Https::connect(&tls, "test.apps.example").await.unwrap();
+    assert_eq!(other.get(host, "/env").await.unwrap().0, 421);
+    assert_eq!(other.get("test.apps.example", "/env").await.unwrap().0, 200);
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_dies_again_and_again_comes_back_and_keeps_nobody_from_anything() {
+    let platform = Platform::with_own(dayfly(), &numbered(1, "", "")).await;
+    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
+    for _ in 0..4 {
+        platform.own().await.kill_if_running();
+        assert_eq!(platform.get("test.localhost", "/hello").await.status, 200);
+    }
+    platform.server.stderr().containing("a tenant's process died").await;
+    platform.until("/hello", 200).await;
     platform.stop().await;
 }

@@ -170,7 +170,7 @@ mod tests {
         answers.answer(Ask::Note { app, generation, error }).unwrap();
         let serving = store.app(&shop).unwrap().active.serving;
         assert_eq!(serving, dayfly_store::Serving::Pending);
-        let used = Used { month: 682, cpu_us: 7, day: 20_787, log_bytes: 5 };
+        let used = Used { month: 682, cpu_us: 7, day: 20_787, log_bytes: 5, state_bytes: 11 };
         answers.answer(Ask::AddUsed(used)).unwrap();
         assert_eq!(store.used(&tenant("acme")).unwrap(), used);
         assert_eq!(store.used(&tenant("other")).unwrap(), Used::default());

@@ -269,8 +269,8 @@ impl Supervisor {
         let tenants = async {
             let Some(Spoken { mut running, .. }) = node else { return keepers.end().await };
             running.terminate();
-            // Its requests may be in theirs, and what they used goes by it.
-            running.until_drained(grace).await;
+            // Its last requests may yet come to them, and what they used goes by it.
+            running.until_drained().await;
             tokio::join!(running.ended_after(grace), keepers.end());
         };
         tokio::join!(leaving.join_all(), tenants);

@@ -30,6 +30,9 @@ const START: Duration = Duration::from_secs(120);
 /// How long a process may take until it says that it takes no more events.
 const LEFT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long processes of tenants take new requests while the platform ends, if there may be any.
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
+
 /// How much longer than its grace a process may take to end.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -194,9 +197,10 @@ impl Running {
         let _ = timeout(within, said).await;
     }
 
-    /// Waits until no request runs in it any more.
-    pub(in crate::serve) async fn until_drained(&mut self, grace: Duration) {
-        self.until_said(DRAINED, grace + SLACK).await;
+    /// Waits until no request runs in it any more, but not for long: some end when those that they were
+    /// passed on to are told to.
+    pub(in crate::serve) async fn until_drained(&mut self) {
+        self.until_said(DRAINED, DRAINED_WITHIN).await;
     }
 
     pub(in crate::serve) fn terminate(&self) {

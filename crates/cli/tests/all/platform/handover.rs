@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{Process, program};
+use dayfly_testing::{Client, Process, program};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -223,6 +223,36 @@ async fn an_event_is_one_process_s_alone() {
     platform.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_with_queues_is_served_by_each_node_and_its_messages_are_handled_once() {
+    let platform = Platform::start_with(dayfly().env("DAYFLY_MAX_LAG", "60s")).await;
+    platform.deploy(&super::own::working(), &[]).await.with(0);
+    let supervisor = platform.server.process();
+    let load = Load::start(address(&platform));
+    let mut put = std::collections::BTreeSet::new();
+    for round in 0..3 {
+        let node = child(supervisor, "node").unwrap();
+        supervisor.hang_up();
+        for number in 0..20 {
+            let word = format!("word {round} {number}");
+            // A connection of its own, which nobody closes meanwhile.
+            let client = Client::http1(platform.apps.base());
+            let answer = client.post_with("/jobs", &[("host", HOST)], word.clone()).await;
+            assert!((200..300).contains(&answer.status), "{}", answer.text());
+            put.insert(word.to_uppercase());
+            sleep(Duration::from_millis(20)).await;
+        }
+        followed(supervisor, "node", node).await;
+    }
+    let (answers, failures) = load.stop().await;
+    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
+    let state = platform.server.state("apps/t1/1");
+    let heard = crate::events::heard(&state, put.len()).await;
+    assert_eq!(heard.len(), put.len(), "some came twice");
+    assert_eq!(heard.into_iter().collect::<std::collections::BTreeSet<_>>(), put);
+    platform.stop().await;
+}
+
 #[tokio::test]
 async fn a_node_that_is_killed_leaves_clients_waiting_and_refuses_none() {
     let platform = Platform::start().await;
@@ -240,7 +270,7 @@ async fn a_node_that_is_killed_leaves_clients_waiting_and_refuses_none() {
     // The control plane's clients wait as well.
     let control = child(supervisor, "control").unwrap();
     control.kill();
-    let admin = dayfly_testing::Client::http1(&platform.admin);
+    let admin = Client::http1(&platform.admin);
     assert_eq!(admin.get("/v1/ready").await.status, 204);
     let facts = |folder: std::path::PathBuf| async move {
         let doctor = dayfly().args(["doctor", "--state-dir"]).arg(folder);
@@ -300,7 +330,7 @@ async fn sockets_are_taken_from_systemd_which_is_told_how_it_goes() {
         while !hear().contains("READY=1") {}
         while hear() != "WATCHDOG=1" {}
     });
-    let client = dayfly_testing::Client::http1(&format!("http://127.0.0.1:{port}"));
+    let client = Client::http1(&format!("http://127.0.0.1:{port}"));
     assert_eq!(client.text("/.well-known/dayfly/health").await, "OK");
     Process::of(i32::try_from(child.id().unwrap()).unwrap()).terminate();
     tokio::task::block_in_place(|| while !hear().contains("STOPPING=1") {});

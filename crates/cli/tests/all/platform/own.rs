@@ -386,7 +386,7 @@ async fn no_request_fails_while_a_tenant_s_process_is_replaced() {
 }
 
 /// An app with a queue beside its route, what of it is done being kept in another.
-fn working() -> App {
+pub(super) fn working() -> App {
     numbered(
         1,
         "[component.worker]\nsource = \"worker.wasm\"\n",

@@ -65,10 +65,57 @@ pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<
             Err(error) => eprintln!("{language} is left out: {error:#}"),
         }
     }
+    text.push_str(
+        "\n## In whiskers\n\nThe same with `examples/whiskers`, four components of which three are scripts and one \
+         comes built; milliseconds.\n\n| | from a save, p50 | largest |\n| --- | --- | --- |\n",
+    );
+    for (language, saves) in bench.whiskers(root)? {
+        let largest = percentile(saves.iter().copied(), 100.0);
+        writeln!(text, "| {language} | {:.0} | {largest:.0} |", median(saves))?;
+    }
     std::fs::write(folder.join("saved.md"), &text)?;
     print!("{text}");
     Ok(())
 }
+
+/// A component of whiskers: its language, its file, and what is put into it, after what, so that it says
+/// hello at a path.
+struct Part {
+    language: &'static str,
+    file: &'static str,
+    after: &'static str,
+    probe: &'static str,
+    path: &'static str,
+}
+
+const PARTS: [Part; 3] = [
+    Part {
+        language: "Ruby, the page",
+        file: "page/page.erb",
+        after: "<%= h treat[:name] %>",
+        probe: " hello",
+        path: "/",
+    },
+    Part {
+        language: "Python, the cat",
+        file: "cat/app.py",
+        after: "def app(environ, start_response):\n",
+        probe: "    if environ[\"PATH_INFO\"] == \"/probe\":\n        start_response(\"200 OK\", [])\n        \
+                return [b\"hello\"]\n",
+        path: "/cat/probe",
+    },
+    Part {
+        language: "JavaScript, the tally",
+        file: "tally/app.js",
+        after: "async fetch(request) {\n",
+        probe: "    if (request.method === \"GET\") return new Response(\"hello\");\n",
+        path: "/news/probe",
+    },
+];
+
+/// Ways to what browsers do not ask.
+const WAYS: &str = "\n[[trigger.http]]\nroute = \"/cat/...\"\ncomponent = \"cat\"\n\
+    [[trigger.http]]\nroute = \"/news/...\"\ncomponent = \"tally\"\n";
 
 struct Bench {
     program: PathBuf,
@@ -86,16 +133,7 @@ impl Bench {
         let app = self.work.join("again").join(template);
         let (again, server) = self.begin(template, &app, &cache)?;
         let source = Source::find(&app, file)?;
-        let client = Client::new(server.port)?;
-        let mut saves = Vec::new();
-        for number in 0..SAVES {
-            let begin = Instant::now();
-            let word = source.save(number)?;
-            wait(|| client.text("/"), &word)?;
-            saves.push(begin.elapsed().as_secs_f64() * 1e3);
-            // Whatever goes on behind the first answer.
-            std::thread::sleep(Duration::from_millis(500));
-        }
+        let saves = source.save_often(&server, "/")?;
         drop(server);
         let largest = percentile(saves.iter().copied(), 100.0);
         let save = median(saves);
@@ -115,6 +153,33 @@ impl Bench {
         let server = watching.with(self.environment.clone()).spawn()?;
         wait(|| Client::new(server.port)?.text("/"), "hello")?;
         Ok((begin.elapsed().as_secs_f64() * 1e3, server))
+    }
+
+    /// The times from saves to answers of each component of whiskers.
+    fn whiskers(&self, root: &Path) -> Result<Vec<(&'static str, Vec<f64>)>> {
+        let app = self.work.join("whiskers");
+        output(Command::new("cp").arg("-r").arg(root.join("examples/whiskers")).arg(&app))?;
+        let manifest = app.join("dayfly.toml");
+        let text = std::fs::read_to_string(&manifest)?;
+        let (head, rest) = text.split_once("\n[component.page]").context("no `page`")?;
+        std::fs::write(&manifest, format!("{head}{WAYS}\n[component.page]{rest}"))?;
+        for part in &PARTS {
+            let file = app.join(part.file);
+            let text = std::fs::read_to_string(&file)?;
+            ensure!(text.contains(part.after), "`{}` is not what it was", part.file);
+            let with = format!("{}{}", part.after, part.probe);
+            std::fs::write(&file, text.replacen(part.after, &with, 1))?;
+        }
+        let watching = Peer::watching(&self.program, &app, &self.work.join("cache/whiskers"))?;
+        let server = watching.with(self.environment.clone()).spawn()?;
+        wait(|| Client::new(server.port)?.text("/cat/probe"), "hello")?;
+        PARTS
+            .iter()
+            .map(|part| {
+                let source = Source::find(&app, part.file)?;
+                Ok((part.language, source.save_often(&server, part.path)?))
+            })
+            .collect()
     }
 
     /// How long the build command takes after a save, if there is one: milliseconds, the median.
@@ -147,6 +212,21 @@ impl Source {
         let text = std::fs::read_to_string(&file)?;
         ensure!(text.contains("hello"), "it says nothing that can be changed");
         Ok(Self { file, text })
+    }
+
+    /// The milliseconds from saves to the first answers of what was saved.
+    fn save_often(&self, server: &Running, path: &str) -> Result<Vec<f64>> {
+        let client = Client::new(server.port)?;
+        let mut saves = Vec::new();
+        for number in 0..SAVES {
+            let begin = Instant::now();
+            let word = self.save(number)?;
+            wait(|| client.text(path), &word)?;
+            saves.push(begin.elapsed().as_secs_f64() * 1e3);
+            // Whatever goes on behind the first answer.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(saves)
     }
 
     /// Saves it with another word, which the app answers from then on.

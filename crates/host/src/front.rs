@@ -166,7 +166,7 @@ impl Handler for Front {
             Ok(Found::Stay(stay)) => {
                 let answer = match stay.router().receive(&mut request) {
                     Ok(behind) => stay.router().answer(request, connection, behind).await,
-                    Err(refused) => refused,
+                    Err(refused) => *refused,
                 };
                 stay.until_taken(answer)
             }

@@ -150,9 +150,9 @@ impl Router {
     pub(crate) fn receive(
         &self,
         request: &mut http::Request<Incoming>,
-    ) -> Result<Behind, http::Response<Body>> {
+    ) -> Result<Behind, Box<http::Response<Body>>> {
         if let Err(over) = admit(self.account.as_ref()) {
-            return Err(self.own(EdgeError::over(&over).respond()));
+            return Err(Box::new(self.own(EdgeError::over(&over).respond())));
         }
         headers::hide_internal_host(request.headers_mut());
         // What comes back from an output of ours goes on counting.

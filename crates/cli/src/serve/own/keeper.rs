@@ -404,8 +404,7 @@ impl Keeping {
                 }
             }
             // Until another one is to be started.
-            loop {
-                let Some(Kept { running, .. }) = kept.as_mut() else { break };
+            while let Some(Kept { running, .. }) = kept.as_mut() {
                 tokio::select! {
                     ended = running.child.wait() => {
                         let status = ended.map(|status| status.to_string()).unwrap_or_default();

@@ -176,6 +176,15 @@ impl Linked {
     }
 }
 
+/// What a command is told of its request (RFC 3875).
+const REQUEST: [(&str, &str); 5] = [
+    ("REQUEST_METHOD", "GET"),
+    ("SERVER_PROTOCOL", "HTTP/1.1"),
+    ("SCRIPT_NAME", "/"),
+    ("PATH_INFO", ""),
+    ("HTTP_HOST", "bench"),
+];
+
 /// Nobody reads what the guest says.
 struct NoLog;
 
@@ -217,8 +226,9 @@ impl Guest {
     }
 
     async fn run(&self, linked: &Linked) -> Result<Option<u64>> {
-        let invocation =
-            Invocation { arguments: vec!["bench".to_owned()], environment: Vec::new() };
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = REQUEST.iter().map(own).collect();
+        let invocation = Invocation { arguments: vec!["bench".to_owned()], environment };
         let stdio = Stdio::Log(Arc::new(NoLog));
         let mut store =
             linked.code.store(HostState::for_command(self.grants.clone(), stdio, invocation));

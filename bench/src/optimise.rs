@@ -19,6 +19,7 @@ use dayfly_model::{App, Executor, Goal, Limits};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::oneshot;
 use wasmtime::component::InstancePre;
+use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
@@ -238,8 +239,12 @@ impl Guest {
             let command = Command::new(&mut store, &instance)?;
             command.wasi_cli_run().call_run(&mut store).await
         };
-        let ran = Metered::new(Duration::from_secs(60), Box::pin(guest)).await?;
-        ensure!(ran.is_ok(), "a command fails");
+        match Metered::new(Duration::from_secs(60), Box::pin(guest)).await {
+            Ok(ran) => ensure!(ran.is_ok(), "a command fails"),
+            // Go ends so.
+            Err(error) if error.downcast_ref().is_some_and(|exit: &I32Exit| exit.0 == 0) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(store.get_fuel().ok())
     }
 

@@ -28,7 +28,8 @@ impl Platform {
 async fn a_release_is_served_once_its_state_can_be_kept() {
     let platform = Platform::start().await;
     // A file where the app's folder is to be.
-    let state = platform.server.state("apps/1");
+    let state = platform.server.state("apps/t1/1");
+    std::fs::create_dir(state.parent().unwrap()).unwrap();
     std::fs::write(&state, "").unwrap();
     let said = platform.deploy(&numbered(1, "", ""), &[]).await.with(1);
     assert!(said.contains("failed to create `state`"), "{said}");

@@ -71,3 +71,50 @@ fn a_damaged_copy_is_refused() {
     std::fs::write(&blob, "other").unwrap();
     assert!(matches!(restore(&copy, &restored), Err(StoreError::Digest { .. })));
 }
+
+#[test]
+fn what_guests_write_fails_no_copy() {
+    let it = Fixture::new();
+    let kept = it.store.state_folder(1, 1);
+    let (written, log) = (kept.join("written/0"), kept.join("log"));
+    std::fs::create_dir_all(&written).unwrap();
+    std::fs::create_dir_all(&log).unwrap();
+    // They begin as databases do, and are none.
+    let head = b"SQLite format 3\0".to_vec();
+    let long = [&head[..], &[7; 2000]].concat();
+    let fakes = [("written/0/short", &head), ("written/0/long", &long), ("log/short", &head)];
+    for (name, bytes) in fakes {
+        std::fs::write(kept.join(name), bytes).unwrap();
+    }
+    // What a guest keeps beside its own database is a file like others.
+    std::fs::write(written.join("long-journal"), "its own").unwrap();
+    // A worker lays something out.
+    let new = it.folder.path().join("state/releases/.new-1");
+    std::fs::create_dir_all(&new).unwrap();
+    std::fs::write(new.join("half"), "half").unwrap();
+    // Files come and go meanwhile.
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                for folder in [&written, &log] {
+                    let files: Vec<_> = (0..50).map(|it| folder.join(format!("t{it}"))).collect();
+                    files.iter().for_each(|file| std::fs::write(file, "x").unwrap());
+                    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+                }
+            }
+        });
+        let copies = (0..20).map(|number| it.folder.path().join(format!("copy{number}")));
+        let failed: Vec<_> = copies.filter_map(|copy| it.store.backup(&copy).err()).collect();
+        done.store(true, Relaxed);
+        assert!(failed.is_empty(), "{failed:?}");
+    });
+    let (copy, restored) = (it.folder.path().join("copy0"), it.folder.path().join("restored"));
+    assert!(!copy.join("releases/.new-1").exists());
+    restore(&copy, &restored).unwrap();
+    let kept = open(&restored).state_folder(1, 1);
+    for (name, bytes) in fakes {
+        assert!(std::fs::read(kept.join(name)).unwrap() == *bytes, "{name}");
+    }
+    assert_eq!(std::fs::read(kept.join("written/0/long-journal")).unwrap(), b"its own");
+}

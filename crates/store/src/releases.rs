@@ -54,6 +54,17 @@ pub struct NewRelease<'a> {
     pub prepared: &'a Prepared,
 }
 
+/// A release that is to be served.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// Which one.
+    pub release: &'a ReleaseId,
+    /// Whether it gets what it asks for beyond the active one.
+    pub accept: bool,
+    /// A path that has to answer well before the release has traffic, if that is stated anew.
+    pub health_path: Option<&'a str>,
+}
+
 /// What making a release ready came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
@@ -141,23 +152,6 @@ impl Store {
         self.read(|db| release(db, app(db, id)?.number, digest))
     }
 
-    /// Has the node look at a path of a release before that has traffic.
-    ///
-    /// # Errors
-    /// If it is no path, there is no such release, or the store fails.
-    pub fn set_health_path(&self, id: &AppId, digest: &ReleaseId, path: &str) -> Result<()> {
-        if !is_health_path(path) {
-            let text = "a path begins with `/`, and has up to 1024 letters, digits and signs";
-            return Err(StoreError::Invalid(text.to_owned()));
-        }
-        self.write(|db| {
-            let number = release(db, app(db, id)?.number, digest)?.number;
-            let set = "UPDATE releases SET health_path = ?2 WHERE id = ?1";
-            db.execute(set, params![number, path])?;
-            Ok(())
-        })
-    }
-
     /// A release's manifest.
     ///
     /// # Errors
@@ -210,6 +204,23 @@ impl Store {
             rows.collect()
         })
     }
+}
+
+/// Has the node look at the path that is stated, if one is, before a release has traffic; whether that
+/// is new.
+pub(crate) fn look_at(db: &Transaction<'_>, release: &Release, path: Option<&str>) -> Result<bool> {
+    let Some(path) = path.filter(|path| release.health_path.as_deref() != Some(*path)) else {
+        return Ok(false);
+    };
+    if !is_health_path(path) {
+        let text = "a path begins with `/`, and has up to 1024 letters, digits and signs";
+        return Err(StoreError::Invalid(text.to_owned()));
+    }
+    db.execute(
+        "UPDATE releases SET health_path = ?2 WHERE id = ?1",
+        params![release.number, path],
+    )?;
+    Ok(true)
 }
 
 /// A release of an app, or the error that there is none.

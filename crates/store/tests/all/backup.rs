@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use dayfly_model::platform::{ArtifactStore as _, ReleaseStore as _};
 use dayfly_store::{StoreError, restore};
 
-use crate::{Fixture, app, by, open, release};
+use crate::{Fixture, app, by, offer, open, release};
 
 #[test]
 fn a_copy_that_was_made_in_use_is_whole() {
@@ -13,7 +13,7 @@ fn a_copy_that_was_made_in_use_is_whole() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let folder = it.store.release_folder(&one.id);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("dayfly.toml"), "dayfly = 1").unwrap();

@@ -65,6 +65,28 @@ pub struct Offer<'a> {
     pub health_path: Option<&'a str>,
 }
 
+/// What a tenant may store, and what it stores beside a release.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    limit_bytes: u64,
+    used_bytes: u64,
+}
+
+impl Room {
+    /// What the release may take.
+    #[must_use]
+    pub fn left_bytes(&self) -> u64 {
+        self.limit_bytes.saturating_sub(self.used_bytes)
+    }
+
+    /// Why a release is refused that takes more.
+    #[must_use]
+    pub fn refused(&self, bytes: u64) -> StoreError {
+        let needed = self.used_bytes.saturating_add(bytes);
+        StoreError::Quota { quota: "storage_bytes", limit: self.limit_bytes, needed }
+    }
+}
+
 /// What making a release ready came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
@@ -93,14 +115,43 @@ impl Store {
     }
 
     /// Checks what can be checked of a release before it is made ready: what it names was sent, and is
-    /// not too much.
+    /// not too much. Gives the room that there is for it.
     ///
     /// # Errors
     /// If it may not be made, or the store fails.
-    pub fn check_release(&self, id: &AppId, manifest: &ReleaseManifest) -> Result<()> {
+    pub fn check_release(
+        &self,
+        id: &AppId,
+        digest: &ReleaseId,
+        manifest: &ReleaseManifest,
+    ) -> Result<Room> {
         self.write(|db| {
             live(db, id)?;
-            check(db, &tenant(db, &id.tenant)?, manifest).map(drop)
+            let owner = tenant(db, &id.tenant)?;
+            check(db, &owner, manifest)?;
+            let find = "SELECT bytes FROM laid_out WHERE tenant = ?1 AND digest = ?2";
+            let own = db.query_row(find, params![owner.id, digest.as_str()], |row| row.get(0));
+            let own: u64 = own.optional()?.unwrap_or_default();
+            Ok(Room {
+                limit_bytes: owner.quotas.storage_bytes,
+                used_bytes: owner.storage_bytes.saturating_sub(own),
+            })
+        })
+    }
+
+    /// Has a release that is laid out count towards what its tenant stores, until it is collected.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or the store fails.
+    pub fn laid_out(&self, owner: &TenantId, digest: &ReleaseId, bytes: u64) -> Result<()> {
+        self.write(|db| {
+            let owner = tenant(db, owner)?;
+            db.execute(
+                "INSERT INTO laid_out VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, touched_ms = excluded.touched_ms",
+                params![owner.id, digest.as_str(), bytes, now_ms()],
+            )?;
+            Ok(())
         })
     }
 

@@ -12,7 +12,8 @@ use dayfly_capabilities::Account;
 use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
-    Activation, AppId, ArtifactStore, Generation, Isolation, ReleaseStore, StoreFailure, UsedStore,
+    Activation, AppId, ArtifactStore, Generation, Isolation, ReleaseStore, StoreFailure, TenantId,
+    UsedStore,
 };
 use dayfly_store::Store;
 
@@ -62,8 +63,9 @@ pub(super) struct Reconciler {
     served: BTreeMap<AppId, State>,
 }
 
-/// How many apps' releases are looked at at once; those of others wait.
-const PROBING: usize = 16;
+/// How many apps' releases are looked at at once, and how many of one tenant's; others wait.
+const PROBING: usize = 32;
+const PROBING_EACH: usize = 4;
 
 /// Something that is brought to the node on a thread of its own.
 type Probing = (Activation, JoinHandle<Result<(), Unserved>>);
@@ -115,6 +117,12 @@ struct State {
 fn pause(failures: u32) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
+}
+
+/// Whether a release of one more of a tenant's apps may be looked at beside those.
+fn has_place<'a>(looked_at: impl Iterator<Item = &'a AppId> + Clone, tenant: &TenantId) -> bool {
+    let its = looked_at.clone().filter(|app| app.tenant == *tenant);
+    looked_at.count() < PROBING && its.count() < PROBING_EACH
 }
 
 /// Why an app is not served as it is to be.
@@ -290,7 +298,7 @@ impl Reconciler {
         let app = activation.app.clone();
         let mut state = self.state(&activation);
         let putting = (self.putting.clone(), activation.clone());
-        let started = match self.probing.len() < PROBING {
+        let started = match has_place(self.probing.keys(), &app.tenant) {
             true => thread::Builder::new()
                 .name("probe".to_owned())
                 .spawn(move || putting.0.put(&putting.1))
@@ -530,5 +538,26 @@ mod tests {
     fn pauses_double_up_to_the_longest() {
         let pauses: Vec<_> = [1, 2, 3, 5, 6, 40].map(|it| pause(it).as_secs()).into();
         assert_eq!(pauses, [1, 2, 4, 16, 30, 30]);
+    }
+
+    #[test]
+    fn one_tenant_takes_no_more_than_a_few_places() {
+        let app = |tenant: &str, number: usize| AppId {
+            tenant: tenant.parse().unwrap(),
+            app: format!("a{number}").parse().unwrap(),
+        };
+        let taken = |tenants: &[&str], each: usize| -> BTreeSet<AppId> {
+            let of = |tenant: &&str| (0..each).map(|it| app(tenant, it)).collect::<Vec<_>>();
+            tenants.iter().flat_map(of).collect()
+        };
+        let (acme, other) = (app("acme", 0).tenant, app("other", 0).tenant);
+        let few = taken(&["acme"], PROBING_EACH - 1);
+        assert!(has_place(few.iter(), &acme));
+        let its = taken(&["acme"], PROBING_EACH);
+        assert!(!has_place(its.iter(), &acme));
+        assert!(has_place(its.iter(), &other));
+        let many: Vec<_> = (0..PROBING).map(|it| format!("t{it}")).collect();
+        let all = taken(&many.iter().map(|it| &**it).collect::<Vec<_>>(), 1);
+        assert!(!has_place(all.iter(), &other));
     }
 }

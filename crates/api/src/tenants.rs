@@ -61,7 +61,7 @@ pub struct Tenant {
     pub isolation: Isolation,
     /// How many apps it has.
     pub apps: u64,
-    /// What all its blobs come to, in bytes.
+    /// What all its blobs come to, and its releases as they are laid out, in bytes.
     pub storage_bytes: u64,
     /// What it has taken of its quotas; told of one tenant, not in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ pub struct TenantUse {
     pub settings: u64,
     /// All blobs of the largest release, in bytes.
     pub package_bytes: u64,
-    /// All blobs, in bytes.
+    /// All blobs, and all releases as they are laid out, in bytes.
     pub storage_bytes: u64,
     /// CPU time in this calendar month (UTC), in seconds.
     pub cpu_month_seconds: f64,

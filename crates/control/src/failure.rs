@@ -111,6 +111,8 @@ impl From<PrepareError> for Failure {
             PrepareError::Unservable(text) | PrepareError::TooMuch(text) => {
                 Self::new(Code::Unservable, text)
             }
+            // Who knows how much room there is says more.
+            error @ PrepareError::NoRoom(_) => Self::new(Code::Unservable, error.to_string()),
             error @ PrepareError::Failed(_) => Self::internal(&error),
         }
     }

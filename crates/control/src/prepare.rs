@@ -13,7 +13,8 @@ use crate::places::{Each, Place, Places};
 /// its own, with bounds to its memory, time and files, and ends that process at these.
 pub trait Preparer: Send + Sync {
     /// Lays a release out in the store's folder for it, whose blobs are there, and compiles it. Blocks
-    /// until the folder is on the disk. A release that is ready may be made ready again.
+    /// until the folder is on the disk, where it takes no more than `room_bytes`. A release that is ready
+    /// may be made ready again. Of one that is not made ready nothing stays.
     ///
     /// # Errors
     /// If it cannot be served, which is the fault of whoever made it, or the platform failed.
@@ -22,6 +23,7 @@ pub trait Preparer: Send + Sync {
         app: &AppName,
         release: &ReleaseId,
         manifest: &[u8],
+        room_bytes: u64,
     ) -> Result<Ready, PrepareError>;
 }
 
@@ -36,6 +38,8 @@ pub struct Ready {
     pub components: u32,
     /// What they come to, in bytes, before they were compiled.
     pub component_bytes: u64,
+    /// What it takes of the disk as it is laid out, in bytes.
+    pub laid_out_bytes: u64,
 }
 
 /// A release could not be made ready.
@@ -47,6 +51,9 @@ pub enum PrepareError {
     /// It took more than it may: the text says of what.
     #[error("{0}")]
     TooMuch(String),
+    /// It takes so many bytes of the disk, for which there is no room.
+    #[error("it takes {0} bytes of the disk, for which there is no room")]
+    NoRoom(u64),
     /// The platform failed.
     #[error("{0}")]
     Failed(String),

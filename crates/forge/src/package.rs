@@ -160,6 +160,14 @@ pub enum PackageError {
         /// The path.
         path: PathBuf,
     },
+    /// It would take more of the disk than there is for it.
+    #[error("it takes {bytes} bytes unpacked, and there is room for {room_bytes}")]
+    NoRoom {
+        /// What it takes.
+        bytes: u64,
+        /// What there is for it.
+        room_bytes: u64,
+    },
     /// Over a bound of packages.
     #[error("the package has more than {0}")]
     TooLarge(String),
@@ -245,7 +253,8 @@ pub enum PackageError {
 #[doc(hidden)]
 pub fn lay_out(description: &[u8], folder: &Path) -> Result<(), PackageError> {
     let app = locked::LockedApp::parse(description)?;
-    unpack::lay_out(&app, &unpack::Layers::default(), folder, &folder.join("app"))
+    let folders = (folder, &*folder.join("app"));
+    unpack::lay_out(&app, &unpack::Layers::default(), folders, u64::MAX).map(drop)
 }
 
 impl PackageError {

@@ -178,7 +178,10 @@ impl Plane {
                     Arc::new(activation)
                 }
                 None => {
-                    slot.find(&id).ok_or_else(|| ActivateError::UnknownRelease(id.to_string()))?
+                    let unknown = || ActivateError::UnknownRelease(id.to_string());
+                    let activation = slot.find(&id).ok_or_else(unknown)?;
+                    inner.probe(&activation, hosts.first(), health_path.as_deref())?;
+                    activation
                 }
             };
             releases.push(Placed { id, percent, activation });
@@ -311,6 +314,11 @@ impl Plane {
         self.lock().values().any(|slot| !slot.sources.now().is_empty())
     }
 
+    /// Whether events are taken in, and releases can be looked at.
+    pub fn has_begun(&self) -> bool {
+        self.0.has_begun.load(Relaxed)
+    }
+
     /// Begins to take events in.
     pub(crate) fn begin(&self) -> Result<(), ServeError> {
         let slots: Vec<_> = self.lock().values().cloned().collect();
@@ -406,8 +414,7 @@ impl Inner {
         )
     }
 
-    /// Looks whether a release that has no traffic is healthy, if that can be asked. What was active before
-    /// the node began is not asked.
+    /// Looks whether a release is healthy, if that can be asked: not before the node has begun.
     fn probe(
         &self,
         activation: &Activation,

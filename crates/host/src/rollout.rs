@@ -52,7 +52,7 @@ pub struct Part {
     pub percent: u32,
     /// The release; nothing if it is one that is served already.
     pub release: Option<Release>,
-    /// A path that a new release has to answer with a status from 200 to 399 before it gets any request.
+    /// A path that the release has to answer with a status from 200 to 399 before anything changes.
     pub health_path: Option<String>,
 }
 

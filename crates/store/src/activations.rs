@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use crate::apps::{App, app, change};
 use crate::audit::Actor;
 use crate::previews::live;
-use crate::releases::{Release, release};
+use crate::releases::{Offer, Release, look_at, release};
 use crate::tenants::{parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -46,31 +46,36 @@ pub enum Serving {
 
 impl Store {
     /// Gives a release a share of an app's traffic, and the rest to the one that has most of it now.
-    /// Nothing changes where that is so already.
+    /// Where that is so already, only the path that is looked at may change.
     ///
     /// # Errors
     /// If the app is not at the generation that is stated, the release is none of its own, it asks for
-    /// more than the active one and that is not accepted, or the store fails.
+    /// more than the active one and that is not accepted, its path is none, or the store fails; then
+    /// nothing changes.
     pub fn activate(
         &self,
         by: &Actor,
         id: &AppId,
-        digest: &ReleaseId,
+        offer: &Offer<'_>,
         percent: u8,
-        accept: bool,
         expected: Option<Generation>,
     ) -> Result<Active> {
         self.write(|db| {
             let app = live(db, id)?;
             is_expected(&app, expected)?;
-            let new = release(db, app.number, digest)?;
-            let shares = shared(&app.active, digest, percent)?;
-            if shares == app.active.shares {
+            let new = release(db, app.number, offer.release)?;
+            let shares = shared(&app.active, offer.release, percent)?;
+            let is_new = shares != app.active.shares;
+            if is_new {
+                allowed(db, &app, &new, offer.accept)?;
+            }
+            let looked_at = look_at(db, &new, offer.health_path)?;
+            if !is_new && !looked_at {
                 return Ok(app.active);
             }
-            allowed(db, &app, &new, accept)?;
-            by.did(db, change(id, "app.activate", Some(format!("{digest} {percent}%"))))?;
-            set(db, &app, &shares)
+            let detail = format!("{} {percent}%", offer.release);
+            by.did(db, change(id, "app.activate", Some(described(detail, offer, looked_at))))?;
+            if is_new { set(db, &app, &shares) } else { Ok(app.active) }
         })
     }
 
@@ -151,6 +156,14 @@ pub(crate) fn allowed(db: &Transaction<'_>, app: &App, new: &Release, accept: bo
     let Some(before) = granted(db, app)? else { return Ok(()) };
     let asks = new.grants.beyond(&before);
     if asks.is_empty() { Ok(()) } else { Err(StoreError::Grants(asks)) }
+}
+
+/// What the log of changes says of a release that is served, with the path if that is stated anew.
+pub(crate) fn described(detail: String, offer: &Offer<'_>, looked_at: bool) -> String {
+    match offer.health_path.filter(|_| looked_at) {
+        Some(path) => format!("{detail}, once `{path}` answers well"),
+        None => detail,
+    }
 }
 
 /// The shares where a release gets all of the traffic.

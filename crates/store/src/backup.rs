@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use dayfly_model::platform::BlobDigest;
+use dayfly_model::platform::{BlobDigest, ReleaseId};
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
@@ -17,6 +17,9 @@ use crate::{DATABASE, Result, Store, StoreError, USAGE_DATABASE, private};
 
 /// The first bytes of a database of SQLite's.
 const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// The folder of an app in which the files of its guests lie.
+const WRITTEN: &str = "written";
 
 /// Pages of a database that are copied before others may write again.
 const PAGES: i32 = 1024;
@@ -51,14 +54,16 @@ impl Store {
             link(&self.blob_path(&digest), &copy)?;
             copied.blobs += 1;
         }
-        for name in ["releases", "apps"] {
-            copy_folder(
-                &self.folder().join(name),
-                &to.join(name),
-                name == "releases",
-                &mut copied,
-            )?;
+        let (releases, target) = (self.folder().join("releases"), to.join("releases"));
+        private(&target)?;
+        for (name, path) in entries(&releases)? {
+            // What is being laid out is no release yet.
+            if format!("sha256:{name}").parse::<ReleaseId>().is_ok() {
+                copy_folder(&path, &target.join(&name), Files::Unchanging, &mut copied)?;
+            }
         }
+        copy_folder(&self.folder().join("apps"), &to.join("apps"), Files::Ours, &mut copied)?;
+        sync(&target)?;
         sync(&to.join("blobs/sha256"))?;
         sync(to)?;
         Ok(copied)
@@ -83,7 +88,7 @@ pub fn restore(from: &Path, to: &Path) -> Result<Copied> {
         copied.blobs += 1;
     }
     for name in ["releases", "apps"] {
-        copy_folder(&from.join(name), &to.join(name), false, &mut copied)?;
+        copy_folder(&from.join(name), &to.join(name), Files::Guests, &mut copied)?;
     }
     copy_usage(from, to)?;
     sync(&to.join("blobs/sha256"))?;
@@ -140,33 +145,68 @@ fn copy_database(from: &Path, to: &Path) -> Result<()> {
     File::open(to).and_then(|file| file.sync_all()).map_err(StoreError::io(to))
 }
 
-/// Copies a folder; databases as such, what never changes by links where that is possible.
-pub(crate) fn copy_folder(from: &Path, to: &Path, links: bool, copied: &mut Copied) -> Result<()> {
+/// What the files of a folder are, which says how they are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// They never change: they are linked where that is possible.
+    Unchanging,
+    /// The platform's, which change: databases among them are copied as such.
+    Ours,
+    /// Guests', or those of a copy: whatever they claim to be, they are bytes.
+    Guests,
+}
+
+/// Copies a folder. A file that goes meanwhile is left out, unless none should.
+pub(crate) fn copy_folder(from: &Path, to: &Path, files: Files, copied: &mut Copied) -> Result<()> {
     if !from.is_dir() {
         return Ok(());
     }
     private(to)?;
     for (name, path) in entries(from)? {
-        let target = to.join(&name);
-        let kind = path.symlink_metadata().map_err(StoreError::io(&path))?.file_type();
-        if kind.is_dir() {
-            copy_folder(&path, &target, links, copied)?;
-        } else if kind.is_file() && links {
-            link(&path, &target)?;
-        } else if kind.is_file() && is_log(&name, from) {
-            // Part of the database that it belongs to.
-            continue;
-        } else if kind.is_file() {
-            match is_database(&path) {
-                true => copy_database(&path, &target)?,
-                false => copy_file(&path, &target)?,
-            }
-        } else {
-            continue;
+        match copy_entry(&name, &path, &to.join(&name), files, copied) {
+            Err(error) if files != Files::Unchanging && is_gone(&error) => {}
+            done => done?,
         }
-        copied.files += 1;
     }
     sync(to)
+}
+
+/// Copies a file or folder; what is neither is left out.
+fn copy_entry(name: &str, from: &Path, to: &Path, files: Files, copied: &mut Copied) -> Result<()> {
+    let kind = from.symlink_metadata().map_err(StoreError::io(from))?.file_type();
+    if kind.is_dir() {
+        let guests = files == Files::Ours && name == WRITTEN;
+        return copy_folder(from, to, if guests { Files::Guests } else { files }, copied);
+    }
+    // A log is part of the database that it belongs to.
+    if !kind.is_file() || files == Files::Ours && is_log(from) {
+        return Ok(());
+    }
+    match files {
+        Files::Unchanging => link(from, to)?,
+        Files::Ours if is_database(from) => copy_claimed(from, to)?,
+        Files::Ours | Files::Guests => copy_file(from, to)?,
+    }
+    copied.files += 1;
+    Ok(())
+}
+
+/// Copies what claims to be a database: one that cannot be read as that is copied as it is, because
+/// it fails nobody else's copy.
+fn copy_claimed(from: &Path, to: &Path) -> Result<()> {
+    let error = match copy_database(from, to) {
+        Err(StoreError::Database(error)) => error,
+        done => return done,
+    };
+    tracing::warn!(file = ?from, "it is copied as it is, because it cannot be read as a database: {error}");
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(to)(error)),
+        _ => copy_file(from, to),
+    }
+}
+
+fn is_gone(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 fn is_database(path: &Path) -> bool {
@@ -174,9 +214,10 @@ fn is_database(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *SQLITE
 }
 
-fn is_log(name: &str, folder: &Path) -> bool {
+fn is_log(path: &Path) -> bool {
+    let name = path.to_str().unwrap_or_default();
     let of = ["-wal", "-shm", "-journal"].into_iter().find_map(|end| name.strip_suffix(end));
-    of.is_some_and(|database| is_database(&folder.join(database)))
+    of.is_some_and(|database| is_database(Path::new(database)))
 }
 
 fn link(from: &Path, to: &Path) -> Result<()> {

@@ -71,11 +71,7 @@ impl Store {
                  ON CONFLICT DO UPDATE SET touched_ms = excluded.touched_ms",
                 params![owner.id, expected.as_str(), bytes, now_ms()],
             )?;
-            let needed: u64 = db.query_row(
-                "SELECT sum(bytes) FROM blobs WHERE tenant = ?1",
-                [owner.id],
-                |row| row.get(0),
-            )?;
+            let needed = tenant(db, &owner.name)?.storage_bytes;
             let limit = owner.quotas.storage_bytes;
             if needed > limit {
                 return Err(StoreError::Quota { quota: "storage_bytes", limit, needed });

@@ -39,6 +39,7 @@ impl Store {
         }
         let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
         self.forget_blobs(idle_ms)?;
+        self.forget_laid_out(idle_ms)?;
         let mut collected = Collected::default();
         self.collect_blobs(idle, &mut collected)?;
         self.collect_releases(idle, &mut collected)?;
@@ -68,6 +69,20 @@ impl Store {
                    JOIN releases ON releases.id = release_blobs.release
                    JOIN apps ON apps.number = releases.app
                    WHERE release_blobs.digest = blobs.digest AND apps.tenant = blobs.tenant)",
+                [now_ms() - idle_ms],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Forgets what was laid out for tenants of which no release is left: its folder goes with it, unless
+    /// it is another tenant's, too.
+    fn forget_laid_out(&self, idle_ms: i64) -> Result<()> {
+        self.write(|db| {
+            db.execute(
+                "DELETE FROM laid_out WHERE touched_ms <= ?1 AND NOT EXISTS (
+                   SELECT 1 FROM releases JOIN apps ON apps.number = releases.app
+                   WHERE releases.digest = laid_out.digest AND apps.tenant = laid_out.tenant)",
                 [now_ms() - idle_ms],
             )?;
             Ok(())

@@ -54,7 +54,7 @@ pub use logs::{
 };
 pub use presence::is_served;
 pub use previews::Preview;
-pub use releases::{NewRelease, Prepared, Release};
+pub use releases::{NewRelease, Offer, Prepared, Release, Room};
 pub use settings::{MAX_VALUE_BYTES, SettingView};
 pub use tenants::{Tenant, Terms};
 pub use tokens::{Token, TokenScope, TokenText};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use dayfly_model::platform::{ArtifactStore as _, ReleaseId, TenantId};
 use rusqlite::OptionalExtension as _;
 
-use crate::backup::copy_folder;
+use crate::backup::{Files, copy_folder};
 use crate::blobs::entries;
 use crate::ports::of_tenant;
 use crate::tenants::parsed;
@@ -40,7 +40,7 @@ impl Store {
         let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&folder);
         let new = new.map_err(StoreError::io(&folder))?;
         let whole = new.path().join("release");
-        copy_folder(&from, &whole, true, &mut Copied::default())?;
+        copy_folder(&from, &whole, Files::Unchanging, &mut Copied::default())?;
         match fs::rename(&whole, &place) {
             // Another process was faster.
             Err(_) if place.is_dir() => Ok(()),

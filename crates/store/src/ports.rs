@@ -9,7 +9,7 @@ use dayfly_model::platform::{
 };
 use rusqlite::{Transaction, params};
 
-use crate::activations::noted;
+use crate::activations::{Serving, noted};
 use crate::apps::app;
 use crate::previews::teller;
 use crate::releases::release;
@@ -90,7 +90,9 @@ impl Store {
         }
         let shares = found.active.shares.iter().map(|share| {
             let release = release(db, found.number, &share.release)?;
-            let (percent, health_path) = (share.percent, release.health_path);
+            let is_served = found.active.serving == Serving::Yes;
+            let health_path = release.health_path.filter(|_| !is_served);
+            let percent = share.percent;
             Ok(Share { release: release.id, percent, health_path })
         });
         let shares = shares.collect::<Result<_>>()?;

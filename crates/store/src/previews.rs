@@ -1,13 +1,13 @@
 //! Previews: a release of an app at a host of its own, beside what is live. In the store each is an app
 //! that belongs to another one: it keeps what is its own, is told what that is told, and goes at its time.
 
-use dayfly_model::platform::{AppId, AppName, PreviewName, ReleaseId};
+use dayfly_model::platform::{AppId, AppName, PreviewName};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use crate::activations::{Active, allowed, next_generation, set, whole};
+use crate::activations::{Active, allowed, described, next_generation, set, whole};
 use crate::apps::{App, app, change, remove};
 use crate::audit::Actor;
-use crate::releases::release;
+use crate::releases::{Offer, look_at, release};
 use crate::tenants::{parsed, tenant};
 use crate::{Result, Store, StoreError, now_ms};
 
@@ -32,30 +32,31 @@ impl Store {
     ///
     /// # Errors
     /// If there is no such app or release, it asks for more than what is active and that is not accepted,
-    /// the tenant has too many apps, or the store fails.
+    /// its path is none, the tenant has too many apps, or the store fails; then nothing changes.
     pub fn preview(
         &self,
         by: &Actor,
         id: &AppId,
         name: &PreviewName,
-        digest: &ReleaseId,
-        accept: bool,
+        offer: &Offer<'_>,
         expires_ms: i64,
     ) -> Result<Preview> {
         let own = preview_of(id, name)?;
         self.write(|db| {
             let parent = live(db, id)?;
-            let source = release(db, parent.number, digest)?;
-            allowed(db, &parent, &source, accept)?;
+            let source = release(db, parent.number, offer.release)?;
+            allowed(db, &parent, &source, offer.accept)?;
             let number = match find(db, &own, parent.number)? {
                 Some(number) => number,
                 None => make(db, &own, parent.number)?,
             };
             copy(db, source.number, number)?;
+            let own_release = release(db, number, offer.release)?;
+            let looked_at = look_at(db, &own_release, offer.health_path)?;
             let update = "UPDATE apps SET expires_ms = ?2 WHERE number = ?1";
             db.execute(update, params![number, expires_ms])?;
             let child = app(db, &own)?;
-            let shares = whole(digest);
+            let shares = whole(offer.release);
             if child.active.shares != shares {
                 set(db, &child, &shares)?;
             }
@@ -65,7 +66,8 @@ impl Store {
                    AND id NOT IN (SELECT release FROM shares WHERE app = ?1)",
                 [number],
             )?;
-            by.did(db, change(id, "preview.make", Some(format!("{name} {digest}"))))?;
+            let detail = described(format!("{name} {}", offer.release), offer, looked_at);
+            by.did(db, change(id, "preview.make", Some(detail)))?;
             of(db, id, &own)
         })
     }

@@ -54,6 +54,39 @@ pub struct NewRelease<'a> {
     pub prepared: &'a Prepared,
 }
 
+/// A release that is to be served.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// Which one.
+    pub release: &'a ReleaseId,
+    /// Whether it gets what it asks for beyond the active one.
+    pub accept: bool,
+    /// A path that has to answer well before the release has traffic, if that is stated anew.
+    pub health_path: Option<&'a str>,
+}
+
+/// What a tenant may store, and what it stores beside a release.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    limit_bytes: u64,
+    used_bytes: u64,
+}
+
+impl Room {
+    /// What the release may take.
+    #[must_use]
+    pub fn left_bytes(&self) -> u64 {
+        self.limit_bytes.saturating_sub(self.used_bytes)
+    }
+
+    /// Why a release is refused that takes more.
+    #[must_use]
+    pub fn refused(&self, bytes: u64) -> StoreError {
+        let needed = self.used_bytes.saturating_add(bytes);
+        StoreError::Quota { quota: "storage_bytes", limit: self.limit_bytes, needed }
+    }
+}
+
 /// What making a release ready came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
@@ -82,14 +115,43 @@ impl Store {
     }
 
     /// Checks what can be checked of a release before it is made ready: what it names was sent, and is
-    /// not too much.
+    /// not too much. Gives the room that there is for it.
     ///
     /// # Errors
     /// If it may not be made, or the store fails.
-    pub fn check_release(&self, id: &AppId, manifest: &ReleaseManifest) -> Result<()> {
+    pub fn check_release(
+        &self,
+        id: &AppId,
+        digest: &ReleaseId,
+        manifest: &ReleaseManifest,
+    ) -> Result<Room> {
         self.write(|db| {
             live(db, id)?;
-            check(db, &tenant(db, &id.tenant)?, manifest).map(drop)
+            let owner = tenant(db, &id.tenant)?;
+            check(db, &owner, manifest)?;
+            let find = "SELECT bytes FROM laid_out WHERE tenant = ?1 AND digest = ?2";
+            let own = db.query_row(find, params![owner.id, digest.as_str()], |row| row.get(0));
+            let own: u64 = own.optional()?.unwrap_or_default();
+            Ok(Room {
+                limit_bytes: owner.quotas.storage_bytes,
+                used_bytes: owner.storage_bytes.saturating_sub(own),
+            })
+        })
+    }
+
+    /// Has a release that is laid out count towards what its tenant stores, until it is collected.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or the store fails.
+    pub fn laid_out(&self, owner: &TenantId, digest: &ReleaseId, bytes: u64) -> Result<()> {
+        self.write(|db| {
+            let owner = tenant(db, owner)?;
+            db.execute(
+                "INSERT INTO laid_out VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, touched_ms = excluded.touched_ms",
+                params![owner.id, digest.as_str(), bytes, now_ms()],
+            )?;
+            Ok(())
         })
     }
 
@@ -139,23 +201,6 @@ impl Store {
     /// If there is none, or the store fails.
     pub fn release(&self, id: &AppId, digest: &ReleaseId) -> Result<Release> {
         self.read(|db| release(db, app(db, id)?.number, digest))
-    }
-
-    /// Has the node look at a path of a release before that has traffic.
-    ///
-    /// # Errors
-    /// If it is no path, there is no such release, or the store fails.
-    pub fn set_health_path(&self, id: &AppId, digest: &ReleaseId, path: &str) -> Result<()> {
-        if !is_health_path(path) {
-            let text = "a path begins with `/`, and has up to 1024 letters, digits and signs";
-            return Err(StoreError::Invalid(text.to_owned()));
-        }
-        self.write(|db| {
-            let number = release(db, app(db, id)?.number, digest)?.number;
-            let set = "UPDATE releases SET health_path = ?2 WHERE id = ?1";
-            db.execute(set, params![number, path])?;
-            Ok(())
-        })
     }
 
     /// A release's manifest.
@@ -210,6 +255,23 @@ impl Store {
             rows.collect()
         })
     }
+}
+
+/// Has the node look at the path that is stated, if one is, before a release has traffic; whether that
+/// is new.
+pub(crate) fn look_at(db: &Transaction<'_>, release: &Release, path: Option<&str>) -> Result<bool> {
+    let Some(path) = path.filter(|path| release.health_path.as_deref() != Some(*path)) else {
+        return Ok(false);
+    };
+    if !is_health_path(path) {
+        let text = "a path begins with `/`, and has up to 1024 letters, digits and signs";
+        return Err(StoreError::Invalid(text.to_owned()));
+    }
+    db.execute(
+        "UPDATE releases SET health_path = ?2 WHERE id = ?1",
+        params![release.number, path],
+    )?;
+    Ok(true)
 }
 
 /// A release of an app, or the error that there is none.

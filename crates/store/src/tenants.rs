@@ -24,7 +24,7 @@ pub struct Tenant {
     pub isolation: Isolation,
     /// How many apps it has.
     pub apps: u64,
-    /// What all its blobs come to.
+    /// What all its blobs come to, and its releases as they are laid out.
     pub storage_bytes: u64,
     pub(crate) id: i64,
 }
@@ -49,7 +49,8 @@ const MAX_DOMAINS: usize = 200;
 
 const COLUMNS: &str = "SELECT id, name, created_ms, quotas, accepts_grants, isolation,
     (SELECT count(*) FROM apps WHERE apps.tenant = tenants.id),
-    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id), domains
+    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE blobs.tenant = tenants.id)
+      + (SELECT coalesce(sum(bytes), 0) FROM laid_out WHERE laid_out.tenant = tenants.id), domains
     FROM tenants";
 
 impl Store {

@@ -21,7 +21,7 @@ pub struct Taken {
     pub settings: u64,
     /// All blobs of one release, in bytes.
     pub package_bytes: u64,
-    /// All blobs, in bytes.
+    /// All blobs, and all releases as they are laid out, in bytes.
     pub storage_bytes: u64,
     /// CPU time in this month, in microseconds.
     pub cpu_us: u64,
@@ -41,7 +41,8 @@ const TAKEN: &str = "SELECT
     (SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM settings JOIN apps ON number = app
                                       WHERE tenant = it.id GROUP BY app)),
     (SELECT coalesce(max(bytes), 0) FROM releases JOIN apps ON number = app WHERE tenant = it.id),
-    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE tenant = it.id),
+    (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE tenant = it.id)
+      + (SELECT coalesce(sum(bytes), 0) FROM laid_out WHERE tenant = it.id),
     CASE WHEN month = (strftime('%Y') - 1970) * 12 + strftime('%m') - 1 THEN cpu_us ELSE 0 END,
     CASE WHEN day = unixepoch() / 86400 THEN log_bytes ELSE 0 END,
     coalesce(state_bytes, 0)

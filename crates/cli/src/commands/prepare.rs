@@ -13,7 +13,7 @@ use clap::Args;
 use dayfly_control::Ready;
 use dayfly_engine::Engine;
 use dayfly_forge::fetch::Fetched;
-use dayfly_forge::package;
+use dayfly_forge::package::{self, PackageError};
 use dayfly_host::ImageSource as _;
 use dayfly_model::App;
 use dayfly_model::platform::{AppName, Grants, ReleaseId, ReleaseManifest};
@@ -42,6 +42,14 @@ pub(crate) struct Prepare {
     #[arg(long, value_name = "DIGEST")]
     release: ReleaseId,
 
+    /// A folder for what it makes, which goes when it ends
+    #[arg(long, value_name = "DIR")]
+    scratch: PathBuf,
+
+    /// How much of the disk the release may take, in bytes
+    #[arg(long, value_name = "BYTES")]
+    room: u64,
+
     /// The most memory that it may take, in bytes
     #[arg(long, value_name = "BYTES")]
     memory: u64,
@@ -65,6 +73,8 @@ pub(crate) enum Said {
     Ready(Ready),
     /// It cannot be served, for this reason.
     Unservable(String),
+    /// There is no room for it, as it takes so many bytes.
+    NoRoom(u64),
 }
 
 /// The largest file that it writes, in bytes: a layer unpacked, an artifact, an image of memory.
@@ -86,17 +96,17 @@ impl Prepare {
         needs.write = vec![releases.clone()];
         needs.write.extend(engine.config().cache_dir.clone());
         self.harden.apply(&needs)?;
-        let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(&releases)?;
-        let folder = scratch.path().join("app");
+        let folder = self.scratch.join("app");
         let said = match self.prepare(&engine, &manifest, &blobs, &folder) {
             Ok(ready) => {
                 self.put(&folder, &releases)?;
                 Said::Ready(ready)
             }
-            // Whoever made the release learns nothing of where it lies here.
-            Err(error) => {
-                Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), "."))
-            }
+            Err(error) => match error.downcast_ref() {
+                Some(PackageError::NoRoom { bytes, .. }) => Said::NoRoom(*bytes),
+                // Whoever made the release learns nothing of where it lies here.
+                _ => Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), ".")),
+            },
         };
         output::json(&serde_json::to_value(&said)?)?;
         Ok(ExitCode::SUCCESS)
@@ -132,7 +142,8 @@ impl Prepare {
             let path = blobs.join("sha256").join(digits);
             path.is_file().then_some(path)
         };
-        package::unpack(manifest, self.app.as_str(), find, folder)?;
+        let name = self.app.as_str();
+        let laid_out_bytes = package::unpack(manifest, name, find, folder, self.room)?;
         let app = Arc::new(app::read(folder, None)?);
         app::refuse_unserved(&app)?;
         if app.triggers.is_empty() {
@@ -157,6 +168,7 @@ impl Prepare {
             grants: Grants::of(&app),
             components: u32::try_from(components.len())?,
             component_bytes,
+            laid_out_bytes,
         })
     }
 

@@ -12,7 +12,8 @@ use dayfly_capabilities::Account;
 use dayfly_host::{ActivateError, AppKey, Plane, Shutdown};
 use dayfly_model::RuntimeConfig;
 use dayfly_model::platform::{
-    Activation, AppId, ArtifactStore, Generation, Isolation, ReleaseStore, StoreFailure, UsedStore,
+    Activation, AppId, ArtifactStore, Generation, Isolation, ReleaseStore, StoreFailure, TenantId,
+    UsedStore,
 };
 use dayfly_store::Store;
 
@@ -57,13 +58,12 @@ pub(super) struct Reconciler {
     /// What takes its time on other threads, because releases are looked at first.
     probing: BTreeMap<AppId, Probing>,
     seen: Option<Generation>,
-    /// Whether all was brought to the node once: before that, nobody waits for it to be looked at.
-    has_looked: bool,
     served: BTreeMap<AppId, State>,
 }
 
-/// How many apps' releases are looked at at once; those of others wait.
-const PROBING: usize = 16;
+/// How many apps' releases are looked at at once, and how many of one tenant's; others wait.
+const PROBING: usize = 32;
+const PROBING_EACH: usize = 4;
 
 /// Something that is brought to the node on a thread of its own.
 type Probing = (Activation, JoinHandle<Result<(), Unserved>>);
@@ -109,12 +109,25 @@ struct State {
     retry: Option<Instant>,
     /// How often this generation could not be.
     failures: u32,
+    /// Whether it is served and has yet to be looked at: it was active before the node began.
+    is_unlooked: bool,
 }
 
 /// The pause after so many failures.
 fn pause(failures: u32) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
+}
+
+/// Whether a release of an activation has to answer on a path first.
+fn is_looked_at(activation: &Activation) -> bool {
+    activation.shares.iter().any(|share| share.health_path.is_some())
+}
+
+/// Whether a release of one more of a tenant's apps may be looked at beside those.
+fn has_place<'a>(looked_at: impl Iterator<Item = &'a AppId> + Clone, tenant: &TenantId) -> bool {
+    let its = looked_at.clone().filter(|app| app.tenant == *tenant);
+    looked_at.count() < PROBING && its.count() < PROBING_EACH
 }
 
 /// Why an app is not served as it is to be.
@@ -157,7 +170,6 @@ impl Reconciler {
             own: BTreeSet::new(),
             probing: BTreeMap::new(),
             seen: None,
-            has_looked: false,
             served: BTreeMap::new(),
         }
     }
@@ -223,13 +235,12 @@ impl Reconciler {
                 self.refer(activation, true);
                 continue;
             }
-            let served = self.putting.put(&activation);
-            self.settle(&activation, served);
+            let served = self.putting.put(&activation, false);
+            self.settle_or_look(&activation, served);
         }
         // If they could not be read, all is looked at once more.
         certified?;
         self.seen = Some(generation).filter(|_| is_whole);
-        self.has_looked = true;
         self.tell_owns(generation);
         Ok(())
     }
@@ -289,11 +300,12 @@ impl Reconciler {
     fn probe(&mut self, activation: Activation) {
         let app = activation.app.clone();
         let mut state = self.state(&activation);
+        let is_unlooked = state.is_unlooked;
         let putting = (self.putting.clone(), activation.clone());
-        let started = match self.probing.len() < PROBING {
+        let started = match has_place(self.probing.keys(), &app.tenant) {
             true => thread::Builder::new()
                 .name("probe".to_owned())
-                .spawn(move || putting.0.put(&putting.1))
+                .spawn(move || putting.0.put(&putting.1, is_unlooked))
                 .inspect_err(|error| tracing::warn!(%error, "a release cannot be looked at"))
                 .ok(),
             false => None,
@@ -337,17 +349,29 @@ impl Reconciler {
         if is_away {
             return self.refer(activation, false);
         }
-        if self.has_looked && activation.shares.iter().any(|share| share.health_path.is_some()) {
+        if is_looked_at(&activation) && self.putting.plane.has_begun() {
             self.probe(activation);
             return None;
         }
-        match self.putting.put(&activation) {
+        match self.putting.put(&activation, false) {
             Err(Unserved { is_host_taken: true, .. }) => Some(activation),
             served => {
-                self.settle(&activation, served);
+                self.settle_or_look(&activation, served);
                 None
             }
         }
+    }
+
+    /// Settles what came of an activation, unless it has yet to be looked at: that is done as soon as the
+    /// node has begun. Nothing is said of it until then.
+    fn settle_or_look(&mut self, activation: &Activation, served: Result<(), Unserved>) {
+        if served.is_err() || !is_looked_at(activation) {
+            return self.settle(activation, served);
+        }
+        let retry = Some(Instant::now() + PACE);
+        let state = self.state(activation);
+        let state = State { is_away: false, is_unlooked: true, retry, ..state };
+        self.served.insert(activation.app.clone(), state);
     }
 
     /// How often a generation of an app could not be served.
@@ -395,15 +419,19 @@ impl Reconciler {
 
     /// The state of an activation that is being brought to the node.
     fn state(&self, activation: &Activation) -> State {
+        let former = self.served.get(&activation.app);
         State {
             generation: activation.generation,
             tenant: Some(activation.tenant_number),
-            is_away: self.served.get(&activation.app).is_some_and(|state| state.is_away),
+            is_away: former.is_some_and(|state| state.is_away),
             is_own: activation.isolation == Isolation::OwnProcess
                 && self.own.contains(&activation.tenant_number),
             number: Some(activation.number),
             retry: None,
             failures: self.failures(&activation.app, activation.generation),
+            is_unlooked: former.is_some_and(|state| {
+                state.is_unlooked && state.generation == activation.generation
+            }),
         }
     }
 
@@ -413,6 +441,7 @@ impl Reconciler {
         let mut state = self.state(activation);
         // What cannot be served here is served where it was.
         state.is_away &= served.is_err();
+        state.is_unlooked &= served.is_err();
         let text = served.err().map(|unserved| report::text(&unserved.error));
         state.failures = text.as_ref().map_or(0, |_| state.failures + 1);
         state.retry = text.is_some().then(|| Instant::now() + pause(state.failures));
@@ -488,7 +517,9 @@ impl Putting {
         self.plane.apps().iter().any(|(other, ids)| *other == key && !ids.is_empty())
     }
 
-    fn put(&self, activation: &Activation) -> Result<(), Unserved> {
+    /// Brings an activation to the node, which looks also at what it serves already if that was not
+    /// looked at.
+    fn put(&self, activation: &Activation, is_unlooked: bool) -> Result<(), Unserved> {
         let key = key(&activation.app);
         let there = self.plane.apps().into_iter().find(|(app, _)| *app == key);
         let there = there.map(|(_, ids)| ids).unwrap_or_default();
@@ -508,6 +539,7 @@ impl Putting {
                 account: self.account(activation).map_err(anyhow::Error::from)?,
                 // The process that has them may not have ended yet.
                 takes_events: !self.owns.as_ref().is_some_and(is_there),
+                is_unlooked,
             },
         )?;
         let put = self.plane.put(&key, rollout);
@@ -530,5 +562,26 @@ mod tests {
     fn pauses_double_up_to_the_longest() {
         let pauses: Vec<_> = [1, 2, 3, 5, 6, 40].map(|it| pause(it).as_secs()).into();
         assert_eq!(pauses, [1, 2, 4, 16, 30, 30]);
+    }
+
+    #[test]
+    fn one_tenant_takes_no_more_than_a_few_places() {
+        let app = |tenant: &str, number: usize| AppId {
+            tenant: tenant.parse().unwrap(),
+            app: format!("a{number}").parse().unwrap(),
+        };
+        let taken = |tenants: &[&str], each: usize| -> BTreeSet<AppId> {
+            let of = |tenant: &&str| (0..each).map(|it| app(tenant, it)).collect::<Vec<_>>();
+            tenants.iter().flat_map(of).collect()
+        };
+        let (acme, other) = (app("acme", 0).tenant, app("other", 0).tenant);
+        let few = taken(&["acme"], PROBING_EACH - 1);
+        assert!(has_place(few.iter(), &acme));
+        let its = taken(&["acme"], PROBING_EACH);
+        assert!(!has_place(its.iter(), &acme));
+        assert!(has_place(its.iter(), &other));
+        let many: Vec<_> = (0..PROBING).map(|it| format!("t{it}")).collect();
+        let all = taken(&many.iter().map(|it| &**it).collect::<Vec<_>>(), 1);
+        assert!(!has_place(all.iter(), &other));
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Around<'a> {
     pub(super) account: Arc<Account>,
     /// Whether its events are taken in here.
     pub(super) takes_events: bool,
+    /// Whether what is served of it now was not looked at.
+    pub(super) is_unlooked: bool,
 }
 
 /// What the node is to serve.
@@ -58,7 +60,9 @@ pub(super) fn rollout(
             true => None,
             false => Some(release(activation, &share.release, &around)?),
         };
-        let (percent, health_path) = (share.percent.into(), share.health_path.clone());
+        let is_looked_at = release.is_some() || around.is_unlooked;
+        let health_path = share.health_path.clone().filter(|_| is_looked_at);
+        let percent = share.percent.into();
         Ok(Part { id, percent, release, health_path })
     });
     let (releases, takes_events) = (parts.collect::<Result<_>>()?, around.takes_events);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,9 +53,15 @@ impl Preparer for Workers {
         app: &AppName,
         release: &ReleaseId,
         manifest: &[u8],
+        room_bytes: u64,
     ) -> Result<Ready, PrepareError> {
         let failed = |error: io::Error| PrepareError::Failed(format!("the worker failed: {error}"));
-        let mut worker = Guard(self.start(app, release).map_err(failed)?);
+        // However a worker ends, what it made on the way goes behind it.
+        let releases = self.state.join("releases");
+        let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(releases);
+        let scratch = scratch.map_err(failed)?;
+        let started = self.start((app, release), scratch.path(), room_bytes);
+        let mut worker = Guard(started.map_err(failed)?);
         let child = &mut worker.0;
         let (input, out, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (ended, out, errors) = thread::scope(|scope| {
@@ -79,13 +85,21 @@ impl Preparer for Workers {
 }
 
 impl Workers {
-    fn start(&self, app: &AppName, release: &ReleaseId) -> io::Result<Child> {
+    fn start(
+        &self,
+        (app, release): (&AppName, &ReleaseId),
+        scratch: &Path,
+        room_bytes: u64,
+    ) -> io::Result<Child> {
         let Bounds { memory_bytes, cpu_seconds, .. } = self.bounds;
         Command::new(&self.program)
             .arg("prepare")
             .arg("--state")
             .arg(&self.state)
             .args(["--app", app.as_str(), "--release", release.as_str()])
+            .arg("--scratch")
+            .arg(scratch)
+            .args(["--room", &room_bytes.to_string()])
             .args(["--memory", &memory_bytes.to_string(), "--cpu", &cpu_seconds.to_string()])
             .args(&self.flags)
             // Nothing of the platform's environment, which may hold secrets.
@@ -121,6 +135,7 @@ impl Workers {
         if status.success() {
             return match serde_json::from_slice(out) {
                 Ok(Said::Ready(ready)) => Ok(ready),
+                Ok(Said::NoRoom(bytes)) => Err(PrepareError::NoRoom(bytes)),
                 Ok(Said::Unservable(text)) => Err(PrepareError::Unservable(text)),
                 Err(error) => Err(PrepareError::Failed(format!("the worker said: {error}"))),
             };

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use dayfly_api::{Activate, Activation, AppId, AppName, Problem, Rollback, Scope, TenantId};
 use dayfly_model::platform::Generation;
+use dayfly_store::Offer;
 use http::HeaderMap;
 use http::header::IF_MATCH;
 
@@ -48,10 +49,8 @@ pub(super) async fn activate(
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         let Activate { release, percent, accept, health_path } = activate;
-        if let Some(path) = health_path {
-            store.set_health_path(&id, &release, &path)?;
-        }
-        store.activate(by, &id, &release, percent, accept, expected)
+        let offer = Offer { release: &release, accept, health_path: health_path.as_deref() };
+        store.activate(by, &id, &offer, percent, expected)
     });
     Ok(Tagged(answer::activation(done.await?)))
 }

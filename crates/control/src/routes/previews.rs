@@ -4,6 +4,7 @@ use axum::extract::State;
 use dayfly_api::{
     AppId, AppName, NewPreview, Page, PageQuery, Preview, PreviewName, Problem, Scope, TenantId,
 };
+use dayfly_store::Offer;
 use http::StatusCode;
 
 use crate::answer::{self, Answer, ok, page};
@@ -75,10 +76,8 @@ pub(super) async fn make(
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         let NewPreview { release, accept, health_path, .. } = new;
-        if let Some(path) = health_path {
-            store.set_health_path(&id, &release, &path)?;
-        }
-        store.preview(by, &id, &preview, &release, accept, expires)
+        let offer = Offer { release: &release, accept, health_path: health_path.as_deref() };
+        store.preview(by, &id, &preview, &offer, expires)
     });
     Ok(ok(answer::preview(&shared, done.await?)))
 }

@@ -7,14 +7,14 @@ use dayfly_api::{
     AppId, AppName, Code, Difference, Page, PageQuery, Problem, Release, ReleaseId, Scope, TenantId,
 };
 use dayfly_model::platform::{Quotas, ReleaseManifest};
-use dayfly_store::{NewRelease, Prepared};
+use dayfly_store::{NewRelease, Prepared, Store};
 
 use crate::answer::{self, Answer, made, ok, page};
 use crate::body::ManifestText;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::path::{Path, Wanted};
-use crate::prepare::Ready;
+use crate::prepare::{PrepareError, Ready};
 use crate::shared::Shared;
 
 /// An app's releases, the latest first.
@@ -59,7 +59,9 @@ pub(super) async fn make(
         return Ok(made(found));
     }
     let (checked, asked) = (id.clone(), manifest.clone());
-    shared.ask(move |store| store.check_release(&checked, &asked)).await?;
+    let digest = release.clone();
+    let check = move |store: &Store| store.check_release(&checked, &digest, &asked);
+    let room = shared.ask(check).await?;
     // Whoever waits is in line with those of the same tenant only.
     let turn = shared.workers.turn(&id.tenant).await?;
     let began = Instant::now();
@@ -68,14 +70,22 @@ pub(super) async fn make(
     let work = move || {
         // Whoever asked may leave: the turn ends with the work, which goes on.
         let _turn = turn;
-        preparer.prepare(&name, &digest, &bytes)
+        preparer.prepare(&name, &digest, &bytes, room.left_bytes())
     };
     let ready = tokio::task::spawn_blocking(work).await;
-    let ready = ready.map_err(|error| Failure::internal(&error))??;
+    let ready = match ready.map_err(|error| Failure::internal(&error))? {
+        Err(PrepareError::NoRoom(bytes)) => return Err(room.refused(bytes).into()),
+        ready => ready?,
+    };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let Ready { version, grants, components, component_bytes } = ready;
-    let tenant = id.tenant.clone();
-    let quotas = shared.ask(move |store| Ok(store.tenant(&tenant)?.quotas)).await?;
+    let Ready { version, grants, components, component_bytes, laid_out_bytes } = ready;
+    let (tenant, digest) = (id.tenant.clone(), release.clone());
+    // It lies there from now on, also if it is refused: then until it is collected.
+    let quotas = shared.ask(move |store| {
+        store.laid_out(&tenant, &digest, laid_out_bytes)?;
+        Ok(store.tenant(&tenant)?.quotas)
+    });
+    let quotas = quotas.await?;
     within(&grants, &quotas)?;
     let done = shared.change(&caller, move |store, by| {
         let prepared = Prepared { components, component_bytes, took_ms };

@@ -40,14 +40,30 @@ struct Platform {
 struct Layers(Arc<Store>);
 
 impl Preparer for Layers {
-    fn prepare(&self, _: &AppName, _: &ReleaseId, text: &[u8]) -> Result<Ready, PrepareError> {
+    fn prepare(
+        &self,
+        _: &AppName,
+        _: &ReleaseId,
+        text: &[u8],
+        room_bytes: u64,
+    ) -> Result<Ready, PrepareError> {
         let odd = |error: &dyn std::error::Error| PrepareError::Unservable(error.to_string());
         let manifest = ReleaseManifest::parse(text).map_err(|error| odd(&error))?;
         let digest = manifest.blobs().into_keys().next().expect("a layer").clone();
         let layer = self.0.blob(&digest).expect("a store").expect("a blob");
         let layer = std::fs::read(layer).map_err(|error| odd(&error))?;
         let grants: Grants = serde_json::from_slice(&layer).map_err(|error| odd(&error))?;
-        Ok(Ready { version: "1".to_owned(), grants, components: 1, component_bytes: 7 })
+        let (version, bytes) = ("1".to_owned(), layer.len() as u64);
+        match bytes > room_bytes {
+            true => Err(PrepareError::NoRoom(bytes)),
+            false => Ok(Ready {
+                version,
+                grants,
+                components: 1,
+                component_bytes: 7,
+                laid_out_bytes: bytes,
+            }),
+        }
     }
 }
 

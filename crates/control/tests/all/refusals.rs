@@ -108,6 +108,32 @@ fn a_release_that_cannot_be_served_says_why() {
 }
 
 #[test]
+fn a_release_that_there_is_no_room_for_says_how_much_it_would_be() {
+    let platform = Platform::new();
+    let client = platform.client(&platform.token("acme", Scope::Deploy));
+    client.make_app(&app("shop")).unwrap();
+    let (layer, manifest) = package(&[]);
+    send(&client, &layer).unwrap();
+    // As it was sent, and as it is laid out.
+    let needed = 2 * layer.len() as u64;
+    let allow = |storage_bytes| {
+        let quotas = dayfly_api::Quotas { storage_bytes, ..Default::default() };
+        let change = dayfly_api::ChangeTenant { quotas: Some(quotas), ..Default::default() };
+        platform.operator().change_tenant(&crate::tenant("acme"), &change).unwrap();
+    };
+    allow(needed - 1);
+    let refused = client.make_release(&app("shop"), manifest.clone()).unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Quota));
+    let text = format!("may have {} of `storage_bytes`, and would have {needed}", needed - 1);
+    assert!(refused.to_string().contains(&text), "{refused}");
+    assert!(client.releases(&app("shop"), 10).unwrap().is_empty());
+    allow(needed);
+    client.make_release(&app("shop"), manifest).unwrap();
+    let stored = platform.operator().tenant(&crate::tenant("acme")).unwrap().storage_bytes;
+    assert_eq!(stored, needed);
+}
+
+#[test]
 fn the_same_key_does_it_once() {
     let platform = Platform::new();
     let bearer = format!("Bearer {}", platform.operator);

@@ -104,7 +104,7 @@ pub fn open(file: &Path, config: &FetchConfig) -> Result<PathBuf, PackageError> 
     })?;
     let manifest = text(File::open(&manifest).map_err(PackageError::io(&manifest))?, "manifest")?;
     let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or("app");
-    pull::unpack(&manifest, name, find, &place)?;
+    pull::unpack(&manifest, name, find, &place, u64::MAX)?;
     Ok(place)
 }
 

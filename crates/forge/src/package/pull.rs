@@ -71,22 +71,25 @@ pub fn pull(
         }
         Ok(copy.path)
     };
-    lay_out(&manifest, reference.name(), &place, folder.is_none(), &mut bring)?;
+    let place_of = Place { folder: &place, is_shared: folder.is_none(), room_bytes: u64::MAX };
+    lay_out(&manifest, reference.name(), &place_of, &mut bring)?;
     Ok(place)
 }
 
 /// Lays an app out in `folder` from blobs that are on this machine, which `find` knows by the digits of
 /// their digests. An app that is one component is called `name`. `folder` is there whole or not at all;
-/// one that is there stays as it is.
+/// one that is there stays as it is. Gives what it takes of the disk, in bytes, which is not
+/// more than there is room for.
 ///
 /// # Errors
-/// As [`pull`], where a blob is missing or is not what it is called.
+/// As [`pull`], where a blob is missing or is not what it is called, or there is no room.
 pub fn unpack(
     manifest: &[u8],
     name: &str,
     find: impl Fn(&str) -> Option<PathBuf>,
     folder: &Path,
-) -> Result<(), PackageError> {
+    room_bytes: u64,
+) -> Result<u64, PackageError> {
     let no_manifest = |error: serde_json::Error| PackageError::NoApp(error.to_string());
     let manifest: Manifest = serde_json::from_slice(manifest).map_err(no_manifest)?;
     let mut bring = |blob: &Descriptor| -> Result<PathBuf, PackageError> {
@@ -99,19 +102,29 @@ pub fn unpack(
             false => Err(PackageError::Changed { path: copy.path }),
         }
     };
-    lay_out(&manifest, name, folder, true, &mut bring)
+    let place = Place { folder, is_shared: true, room_bytes };
+    lay_out(&manifest, name, &place, &mut bring)
+}
+
+/// Where an app is laid out.
+struct Place<'a> {
+    folder: &'a Path,
+    /// Whether others may do the same.
+    is_shared: bool,
+    /// What it may take of the disk.
+    room_bytes: u64,
 }
 
 /// Lays out what a manifest describes, with the blobs that `bring` gives. Where others may do the same
-/// the first one counts.
+/// the first one counts. Gives what it takes of the disk.
 fn lay_out(
     manifest: &Manifest,
     name: &str,
-    place: &Path,
-    is_shared: bool,
+    place: &Place<'_>,
     bring: &mut dyn FnMut(&Descriptor) -> Result<PathBuf, PackageError>,
-) -> Result<(), PackageError> {
+) -> Result<u64, PackageError> {
     check(manifest)?;
+    let &Place { folder: place, is_shared, room_bytes } = place;
     let app = description(manifest, name, bring)?;
     let mut layers = Layers::default();
     for layer in manifest.layers.iter().filter(|layer| unpack::is_needed(layer, &app)) {
@@ -124,14 +137,15 @@ fn lay_out(
     let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(parent);
     let staging = staging.map_err(PackageError::io(parent))?;
     let laid_out = staging.path().join("app");
-    unpack::lay_out(&app, &layers, staging.path(), &laid_out)?;
+    let bytes = unpack::lay_out(&app, &layers, (staging.path(), &laid_out), room_bytes)?;
     // Whoever finds it under its name takes it for whole.
     flush(&laid_out).map_err(PackageError::io(&laid_out))?;
     match fs::rename(&laid_out, place) {
         // Another process was faster.
-        Err(_) if is_shared && place.is_dir() => Ok(()),
-        renamed => renamed.map_err(PackageError::io(place)),
+        Err(_) if is_shared && place.is_dir() => {}
+        renamed => renamed.map_err(PackageError::io(place))?,
     }
+    Ok(bytes)
 }
 
 fn folder_of(config: &FetchConfig, digest: &str) -> PathBuf {

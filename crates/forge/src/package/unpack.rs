@@ -18,6 +18,9 @@ use crate::fetch::{Descriptor, digest_of};
 /// The longest path of a file.
 const MAX_PATH: usize = 1024;
 
+/// What a file takes of a disk at least, and by which it grows.
+const BLOCK_BYTES: u64 = 4096;
+
 /// The layers of a package that were fetched.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
@@ -65,19 +68,28 @@ pub(super) fn is_needed(layer: &Descriptor, app: &LockedApp) -> bool {
     }
 }
 
-/// Lays an app out in `folder`; `scratch` is for what is unpacked on the way.
+/// Lays an app out in `folder`; `scratch` is for what is unpacked on the way. Gives what it takes of the
+/// disk: nothing is written where that is more than `room_bytes`.
 pub(super) fn lay_out(
     app: &LockedApp,
     layers: &Layers,
-    scratch: &Path,
-    folder: &Path,
-) -> Result<(), PackageError> {
+    (scratch, folder): (&Path, &Path),
+    room_bytes: u64,
+) -> Result<u64, PackageError> {
     let mut budget = Budget::new();
     let unpacked = scratch.join("unpacked");
     fs::create_dir(&unpacked).map_err(PackageError::io(&unpacked))?;
     let contents = layers.unpacked(&unpacked, &mut budget)?;
     fs::create_dir(folder).map_err(PackageError::io(folder))?;
-    let mut out = LayOut { folder, contents, budget: Budget::new(), places: Places::default() };
+    let mut out = LayOut {
+        folder,
+        contents,
+        budget: Budget::new(),
+        bytes: 0,
+        files: Vec::new(),
+        folders: BTreeSet::new(),
+        places: Places::default(),
+    };
     for component in &app.components {
         out.module(&component.source.content, &format!("components/{}.wasm", component.id))?;
     }
@@ -88,11 +100,13 @@ pub(super) fn lay_out(
     for component in &app.components {
         out.files(component)?;
     }
+    out.write(room_bytes)?;
     let (name, text) = manifest::of(app, &out.places)?;
     let parsed = Manifest::parse(&text, name, folder, None).map_err(PackageError::Manifest)?;
     stays_inside(&parsed, &out.places)?;
     let path = folder.join(name);
-    fs::write(&path, text).map_err(PackageError::io(&path))
+    fs::write(&path, text).map_err(PackageError::io(&path))?;
+    Ok(out.bytes)
 }
 
 struct LayOut<'l> {
@@ -100,7 +114,19 @@ struct LayOut<'l> {
     /// Where each content is, by its digest.
     contents: BTreeMap<String, PathBuf>,
     budget: Budget,
+    /// What they take of the disk.
+    bytes: u64,
+    files: Vec<(PathBuf, Bytes)>,
+    /// The folders that files lie in, below the folder.
+    folders: BTreeSet<PathBuf>,
     places: Places,
+}
+
+/// The bytes of a file.
+enum Bytes {
+    Stated(Vec<u8>),
+    /// What another file has.
+    Of(PathBuf),
 }
 
 impl LayOut<'_> {
@@ -151,11 +177,33 @@ impl LayOut<'_> {
         Ok(())
     }
 
-    /// Puts content in a place below the folder.
+    /// Writes all files, if there is room for them.
+    fn write(&mut self, room_bytes: u64) -> Result<(), PackageError> {
+        if self.bytes > room_bytes {
+            return Err(PackageError::NoRoom { bytes: self.bytes, room_bytes });
+        }
+        for (path, bytes) in self.files.drain(..) {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(PackageError::io(parent))?;
+            }
+            let written = match bytes {
+                Bytes::Stated(bytes) => fs::write(&path, bytes),
+                Bytes::Of(from) => copy(&from, &path),
+            };
+            written.map_err(PackageError::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Has content lie in a place below the folder.
     fn put(&mut self, content: &ContentRef, place: &str) -> Result<(), PackageError> {
         let path = self.folder.join(place);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(PackageError::io(parent))?;
+        for folder in Path::new(place).ancestors().skip(1) {
+            if self.folders.contains(folder) {
+                break;
+            }
+            self.take(0)?;
+            self.folders.insert(folder.to_owned());
         }
         let digits = content.digits().unwrap_or_default();
         if let Some(bytes) = content.bytes() {
@@ -164,18 +212,28 @@ impl LayOut<'_> {
                 let problem = "is not what stands in the description".to_owned();
                 return Err(PackageError::Layer { digest: digits.to_owned(), problem });
             }
-            self.budget.take(bytes.len() as u64)?;
-            return fs::write(&path, bytes).map_err(PackageError::io(&path));
+            self.take(bytes.len() as u64)?;
+            self.files.push((path, Bytes::Stated(bytes)));
+            return Ok(());
         }
         let from = self.contents.get(digits);
         let from = from.ok_or_else(|| PackageError::Missing { digest: digits.to_owned() })?;
         let bytes = from.metadata().map_err(PackageError::io(from))?.len();
+        self.files.push((path, Bytes::Of(from.clone())));
+        self.take(bytes)
+    }
+
+    /// Counts a file, or a folder.
+    fn take(&mut self, bytes: u64) -> Result<(), PackageError> {
         self.budget.take(bytes)?;
-        // Not as `fs::copy` does it: what is kept only its user may read.
-        let copy = || io::copy(&mut File::open(from)?, &mut File::create(&path)?);
-        copy().map_err(PackageError::io(&path))?;
+        self.bytes += bytes.max(1).next_multiple_of(BLOCK_BYTES);
         Ok(())
     }
+}
+
+/// Copies a file, but not its permissions, as `fs::copy` does: what is kept only its user may read.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    io::copy(&mut File::open(from)?, &mut File::create(to)?).map(drop)
 }
 
 /// The folders that a component sees: as Dayfly packed them, or all as one, as with Spin.
@@ -254,7 +312,7 @@ mod tests {
         fs::create_dir(&scratch).unwrap();
         let folder = scratch.join("app");
         let app = LockedApp::parse(description.to_string().as_bytes()).ok()?;
-        let laid_out = lay_out(&app, &Layers::default(), &scratch, &folder);
+        let laid_out = lay_out(&app, &Layers::default(), (&scratch, &folder), u64::MAX);
         assert_eq!(outer.path().read_dir().unwrap().count(), 1, "{description}");
         assert!(!Path::new("/etc/passwd.wasm").exists());
         laid_out.ok()?;
@@ -300,5 +358,42 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn each_place_of_content_counts_and_nothing_is_written_without_room() {
+        let outer = tempfile::tempdir().unwrap();
+        let layer = outer.path().join("layer");
+        fs::write(&layer, [7; 1000]).unwrap();
+        let digits = digest_of(&[7; 1000]);
+        let description: Value = serde_json::from_str(GOOD).unwrap();
+        let file =
+            |path: &str| serde_json::json!({ "path": path, "digest": format!("sha256:{digits}") });
+        let place = |room_bytes: u64, files: &[&str]| {
+            let mut description = description.clone();
+            description["components"][0]["files"] = files.iter().copied().map(file).collect();
+            let scratch = tempfile::tempdir_in(outer.path()).unwrap();
+            let app = LockedApp::parse(description.to_string().as_bytes()).unwrap();
+            let layers = Layers {
+                plain: BTreeMap::from([(digits.clone(), layer.clone())]),
+                ..Layers::default()
+            };
+            let folder = scratch.path().join("app");
+            let done = lay_out(&app, &layers, (scratch.path(), &folder), room_bytes);
+            (done, folder.join("components").exists())
+        };
+        let once = place(u64::MAX, &["one"]).0.unwrap();
+        let twice = place(u64::MAX, &["one", "two"]).0.unwrap();
+        assert_eq!(twice, once + BLOCK_BYTES);
+        // A folder takes room, too.
+        assert_eq!(place(u64::MAX, &["one", "a/b/two"]).0.unwrap(), twice + 2 * BLOCK_BYTES);
+        assert_eq!(place(twice, &["one", "two"]).0.unwrap(), twice);
+        let (refused, is_there) = place(twice - 1, &["one", "two"]);
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(refused, PackageError::NoRoom { bytes, .. } if bytes == twice),
+            "{refused}"
+        );
+        assert!(!is_there);
     }
 }

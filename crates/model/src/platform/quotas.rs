@@ -21,7 +21,7 @@ pub struct Quotas {
     pub settings: u32,
     /// All blobs of one release, in bytes.
     pub package_bytes: u64,
-    /// All blobs, in bytes.
+    /// All blobs, and all releases as they are laid out, in bytes.
     pub storage_bytes: u64,
     /// Linear memory of one instance, in bytes: a release that asks for more is refused.
     pub memory_bytes: u64,

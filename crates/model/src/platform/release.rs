@@ -46,7 +46,8 @@ pub struct Share {
     pub release: ReleaseId,
     /// Of a hundred requests, so many.
     pub percent: u8,
-    /// A path that has to answer well before the release has any.
+    /// A path that has to answer well before the release has any; nothing where the node has served this
+    /// generation.
     pub health_path: Option<String>,
 }
 

@@ -1,9 +1,9 @@
 //! Apps, releases, and what is active.
 
 use dayfly_model::platform::{Generation, ReleaseStore as _};
-use dayfly_store::{Serving, StoreError, Terms};
+use dayfly_store::{Offer, Serving, StoreError, Terms};
 
-use crate::{Fixture, app, by, record, release, tenant};
+use crate::{Fixture, app, by, offer, record, release, tenant};
 
 #[test]
 fn a_release_is_activated_as_one_and_rolled_back() {
@@ -14,8 +14,9 @@ fn a_release_is_activated_as_one_and_rolled_back() {
     let one = release(&it.store, &id, "one", &[]).unwrap();
     assert_eq!(release(&it.store, &id, "one", &[]).unwrap().number, one.number);
     let two = release(&it.store, &id, "two", &[]).unwrap();
-    let activate =
-        |digest, percent| it.store.activate(&by(), &id, digest, percent, false, None).unwrap();
+    let activate = |digest, percent| {
+        it.store.activate(&by(), &id, &offer(digest, false), percent, None).unwrap()
+    };
     let first = activate(&one.id, 100);
     assert_eq!((first.shares.len(), &first.shares[0].release), (1, &one.id));
     assert_eq!(it.store.generation().unwrap(), first.generation);
@@ -45,7 +46,7 @@ fn nothing_to_roll_back_to_is_said() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let two = release(&it.store, &id, "two", &[]).unwrap();
     for to in [None, Some(&two.id)] {
         let refused = it.store.roll_back(&by(), &id, to, false, None);
@@ -60,7 +61,8 @@ fn nobody_goes_back_to_what_did_not_do() {
     it.store.make_app(&by(), &id).unwrap();
     let [a, b, c, d] =
         ["a", "b", "c", "d"].map(|text| release(&it.store, &id, text, &[]).unwrap().id);
-    let activate = |digest| it.store.activate(&by(), &id, digest, 100, false, None).unwrap();
+    let activate =
+        |digest| it.store.activate(&by(), &id, &offer(digest, false), 100, None).unwrap();
     let note =
         |generation, outcome: Result<(), &str>| it.store.note(&id, generation, outcome).unwrap();
     let back = |to, failed| it.store.roll_back(&by(), &id, to, failed, None).unwrap();
@@ -88,8 +90,9 @@ fn a_release_that_came_by_halves_is_rolled_back_to() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|text| release(&it.store, &id, text, &[]).unwrap().id);
-    let activate =
-        |digest, percent| it.store.activate(&by(), &id, digest, percent, false, None).unwrap();
+    let activate = |digest, percent| {
+        it.store.activate(&by(), &id, &offer(digest, false), percent, None).unwrap()
+    };
     activate(&a, 100);
     let half = activate(&b, 50);
     // What was first stays first, and is read so.
@@ -114,8 +117,9 @@ fn a_half_that_had_most_stays_first() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let [a, b] = ["a", "b"].map(|text| release(&it.store, &id, text, &[]).unwrap().id);
-    let activate =
-        |digest, percent| it.store.activate(&by(), &id, digest, percent, false, None).unwrap();
+    let activate = |digest, percent| {
+        it.store.activate(&by(), &id, &offer(digest, false), percent, None).unwrap()
+    };
     activate(&a, 100);
     activate(&b, 60);
     for half in [activate(&a, 50), activate(&b, 50), it.store.app(&id).unwrap().active] {
@@ -132,8 +136,9 @@ fn whoever_saw_an_older_generation_changes_nothing() {
     let seen = it.store.make_app(&by(), &id).unwrap().active.generation;
     let one = release(&it.store, &id, "one", &[]).unwrap();
     let two = release(&it.store, &id, "two", &[]).unwrap();
-    let now = it.store.activate(&by(), &id, &one.id, 100, false, Some(seen)).unwrap().generation;
-    let late = it.store.activate(&by(), &id, &two.id, 100, false, Some(seen));
+    let now =
+        it.store.activate(&by(), &id, &offer(&one.id, false), 100, Some(seen)).unwrap().generation;
+    let late = it.store.activate(&by(), &id, &offer(&two.id, false), 100, Some(seen));
     assert!(
         matches!(late, Err(StoreError::Changed { expected, actual }) if expected == seen && actual == now)
     );
@@ -148,21 +153,21 @@ fn more_is_refused_unless_it_is_accepted() {
     let one = release(&it.store, &id, "one", &["https://a.example"]).unwrap();
     let two = release(&it.store, &id, "two", &["https://a.example", "https://b.example"]).unwrap();
     // The first one asks nobody.
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let (against, asks) = it.store.difference(&id, &two.id).unwrap();
     assert_eq!((against, asks.len()), (Some(one.id.clone()), 1));
-    let refused = it.store.activate(&by(), &id, &two.id, 100, false, None);
+    let refused = it.store.activate(&by(), &id, &offer(&two.id, false), 100, None);
     let Err(StoreError::Grants(asks)) = refused else { panic!("{refused:?}") };
     assert_eq!((&*asks[0].kind, &*asks[0].name), ("host", "https://b.example"));
     // Neither is a small share of the traffic.
-    assert!(it.store.activate(&by(), &id, &two.id, 1, false, None).is_err());
-    it.store.activate(&by(), &id, &two.id, 100, true, None).unwrap();
+    assert!(it.store.activate(&by(), &id, &offer(&two.id, false), 1, None).is_err());
+    it.store.activate(&by(), &id, &offer(&two.id, true), 100, None).unwrap();
     // Less is nothing to accept.
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     // Where the tenant's policy says so, more is none either.
     let terms = Terms { accepts_grants: Some(true), ..Terms::default() };
     it.store.change_tenant(&by(), &tenant("acme"), terms).unwrap();
-    it.store.activate(&by(), &id, &two.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&two.id, false), 100, None).unwrap();
 }
 
 #[test]
@@ -172,7 +177,7 @@ fn a_share_needs_somebody_for_the_rest() {
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
     for percent in [0, 50, 101] {
-        let refused = it.store.activate(&by(), &id, &one.id, percent, false, None);
+        let refused = it.store.activate(&by(), &id, &offer(&one.id, false), percent, None);
         assert!(matches!(refused, Err(StoreError::Invalid(_))), "{percent}");
     }
 }
@@ -183,7 +188,7 @@ fn what_the_node_notes_holds_for_its_generation() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
-    let active = it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let active = it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     assert_eq!(active.serving, Serving::Pending);
     let serving = || it.store.app(&id).unwrap().active.serving;
     it.store.note(&id, active.generation, Err("it has no room")).unwrap();
@@ -214,8 +219,8 @@ fn the_oldest_releases_leave_but_none_that_may_be_needed() {
     it.quotas("acme", |quotas| quotas.releases = 3);
     let make = |text| release(&it.store, &id, text, &[]).unwrap().id;
     let (one, two) = (make("one"), make("two"));
-    it.store.activate(&by(), &id, &one, 100, false, None).unwrap();
-    it.store.activate(&by(), &id, &two, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one, false), 100, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&two, false), 100, None).unwrap();
     let (_three, four) = (make("three"), make("four"));
     let left = it.store.releases(&id, None, 10).unwrap().into_iter().map(|it| it.id);
     assert_eq!(left.collect::<Vec<_>>(), [four, two, one.clone()]);
@@ -228,14 +233,14 @@ fn an_app_of_the_same_name_finds_nothing_of_a_former_one() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let before = it.store.activation(&id).unwrap().unwrap().number;
     it.store.remove_app(&by(), &id).unwrap();
     assert!(it.store.activation(&id).unwrap().is_none() && it.store.stamps().unwrap().is_empty());
     it.store.make_app(&by(), &id).unwrap();
     assert!(it.store.releases(&id, None, 10).unwrap().is_empty());
     record(&it.store, &id, "one", &[]).unwrap();
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     assert!(it.store.activation(&id).unwrap().unwrap().number > before);
 }
 
@@ -249,10 +254,10 @@ fn an_active_release_has_the_name_of_the_app_that_had_it_first() {
     });
     let two = release(&it.store, &idle, "two", &[]).unwrap().id;
     assert!(it.store.active_releases().unwrap().is_empty());
-    it.store.activate(&by(), &mirror, &one[0], 100, false, None).unwrap();
+    it.store.activate(&by(), &mirror, &offer(&one[0], false), 100, None).unwrap();
     let active = || it.store.active_releases().unwrap().into_iter().collect::<Vec<_>>();
     assert_eq!(active(), [(one[0].clone(), shop.app.clone())]);
-    it.store.activate(&by(), &idle, &two, 100, false, None).unwrap();
+    it.store.activate(&by(), &idle, &offer(&two, false), 100, None).unwrap();
     assert!(active().contains(&(two, idle.app.clone())) && active().len() == 2);
     // What that one left, the next one has.
     it.store.remove_app(&by(), &shop).unwrap();
@@ -333,4 +338,46 @@ fn a_tenant_has_the_domains_that_it_is_given() {
     let given = log.iter().filter(|it| it.action == "tenant.domains");
     let given: Vec<_> = given.map(|it| it.detail.as_deref().unwrap()).collect();
     assert_eq!(given, ["*", "", "acme.example *.acme.example"]);
+}
+
+#[test]
+fn where_a_release_is_looked_at_changes_with_what_is_active_or_not_at_all() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap().id;
+    let two = release(&it.store, &id, "two", &["more.example"]).unwrap().id;
+    let at = |release, path| Offer { release, accept: false, health_path: Some(path) };
+    let path_of = |release| it.store.release(&id, release).unwrap().health_path;
+    let activate = |offer, expected| it.store.activate(&by(), &id, &offer, 100, expected);
+    let active = activate(at(&one, "/up"), None).unwrap();
+    assert_eq!(path_of(&one).as_deref(), Some("/up"));
+    // Refused by the generation, by the grants, by the path itself.
+    assert!(activate(at(&one, "/late"), Some(Generation(0))).is_err());
+    assert!(activate(at(&two, "/more"), None).is_err());
+    assert!(activate(at(&one, "no path"), None).is_err());
+    let preview = "pr".parse().unwrap();
+    let expires_ms = i64::MAX;
+    assert!(it.store.preview(&by(), &id, &preview, &at(&two, "/more"), expires_ms).is_err());
+    assert_eq!((path_of(&one).as_deref(), path_of(&two)), (Some("/up"), None));
+    // A preview is looked at where it says, and what is live where that said.
+    it.store.preview(&by(), &id, &preview, &at(&one, "/seen"), expires_ms).unwrap();
+    assert_eq!(path_of(&one).as_deref(), Some("/up"));
+    let own = it.store.release(&app("pr--shop"), &one).unwrap();
+    assert_eq!(own.health_path.as_deref(), Some("/seen"));
+    // The same release as before.
+    let same = activate(at(&one, "/other"), None).unwrap();
+    assert_eq!(same.generation, active.generation);
+    assert_eq!(path_of(&one).as_deref(), Some("/other"));
+    let log = it.store.audit(None, None, 3).unwrap();
+    let told: Vec<_> = log.into_iter().map(|it| (it.action, it.detail.unwrap())).collect();
+    let line = |action: &str, what: String| (action.to_owned(), what);
+    assert_eq!(
+        told,
+        [
+            line("app.activate", format!("{one} 100%, once `/other` answers well")),
+            line("preview.make", format!("pr {one}, once `/seen` answers well")),
+            line("app.activate", format!("{one} 100%, once `/up` answers well")),
+        ]
+    );
 }

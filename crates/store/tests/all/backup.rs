@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use dayfly_model::platform::{ArtifactStore as _, ReleaseStore as _};
 use dayfly_store::{StoreError, restore};
 
-use crate::{Fixture, app, by, open, release};
+use crate::{Fixture, app, by, offer, open, release};
 
 #[test]
 fn a_copy_that_was_made_in_use_is_whole() {
@@ -13,7 +13,7 @@ fn a_copy_that_was_made_in_use_is_whole() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
-    it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let folder = it.store.release_folder(&one.id);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("dayfly.toml"), "dayfly = 1").unwrap();
@@ -70,4 +70,51 @@ fn a_damaged_copy_is_refused() {
     std::fs::remove_file(&blob).unwrap();
     std::fs::write(&blob, "other").unwrap();
     assert!(matches!(restore(&copy, &restored), Err(StoreError::Digest { .. })));
+}
+
+#[test]
+fn what_guests_write_fails_no_copy() {
+    let it = Fixture::new();
+    let kept = it.store.state_folder(1, 1);
+    let (written, log) = (kept.join("written/0"), kept.join("log"));
+    std::fs::create_dir_all(&written).unwrap();
+    std::fs::create_dir_all(&log).unwrap();
+    // They begin as databases do, and are none.
+    let head = b"SQLite format 3\0".to_vec();
+    let long = [&head[..], &[7; 2000]].concat();
+    let fakes = [("written/0/short", &head), ("written/0/long", &long), ("log/short", &head)];
+    for (name, bytes) in fakes {
+        std::fs::write(kept.join(name), bytes).unwrap();
+    }
+    // What a guest keeps beside its own database is a file like others.
+    std::fs::write(written.join("long-journal"), "its own").unwrap();
+    // A worker lays something out.
+    let new = it.folder.path().join("state/releases/.new-1");
+    std::fs::create_dir_all(&new).unwrap();
+    std::fs::write(new.join("half"), "half").unwrap();
+    // Files come and go meanwhile.
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                for folder in [&written, &log] {
+                    let files: Vec<_> = (0..50).map(|it| folder.join(format!("t{it}"))).collect();
+                    files.iter().for_each(|file| std::fs::write(file, "x").unwrap());
+                    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+                }
+            }
+        });
+        let copies = (0..20).map(|number| it.folder.path().join(format!("copy{number}")));
+        let failed: Vec<_> = copies.filter_map(|copy| it.store.backup(&copy).err()).collect();
+        done.store(true, Relaxed);
+        assert!(failed.is_empty(), "{failed:?}");
+    });
+    let (copy, restored) = (it.folder.path().join("copy0"), it.folder.path().join("restored"));
+    assert!(!copy.join("releases/.new-1").exists());
+    restore(&copy, &restored).unwrap();
+    let kept = open(&restored).state_folder(1, 1);
+    for (name, bytes) in fakes {
+        assert!(std::fs::read(kept.join(name)).unwrap() == *bytes, "{name}");
+    }
+    assert_eq!(std::fs::read(kept.join("written/0/long-journal")).unwrap(), b"its own");
 }

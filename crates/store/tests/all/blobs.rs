@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dayfly_model::platform::{ArtifactStore as _, BlobDigest};
+use dayfly_model::platform::{ArtifactStore as _, BlobDigest, ReleaseManifest};
 use dayfly_store::{StoreError, digest_of};
 
 use crate::{Fixture, app, by, open, release, send, tenant};
@@ -114,4 +114,38 @@ fn what_comes_while_an_old_file_of_it_is_collected_stays() {
     for digest in &digests {
         assert!(it.store.blob(digest).unwrap().is_some(), "{digest}");
     }
+}
+
+#[test]
+fn what_is_laid_out_counts_until_it_is_collected() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let made = release(&it.store, &id, "bytes", &[]).unwrap();
+    it.quotas("acme", |quotas| quotas.storage_bytes = 1000);
+    it.store.laid_out(&id.tenant, &made.id, 900).unwrap();
+    let stored = || it.store.tenant(&id.tenant).unwrap().storage_bytes;
+    assert_eq!((stored(), it.store.taken(&id.tenant).unwrap().storage_bytes), (905, 905));
+    let text = crate::manifest(b"bytes");
+    let manifest = ReleaseManifest::parse(text.as_bytes()).unwrap();
+    // For itself there is the room that it takes, and for another one there is the rest.
+    let room = |digest| it.store.check_release(&id, digest, &manifest).unwrap();
+    assert_eq!(room(&made.id).left_bytes(), 995);
+    let other = digest_of(b"other").parse().unwrap();
+    assert_eq!(room(&other).left_bytes(), 95);
+    let refused = room(&other).refused(96);
+    assert!(matches!(
+        refused,
+        StoreError::Quota { quota: "storage_bytes", limit: 1000, needed: 1001 }
+    ));
+    let blob = send(&it.store, "acme", &[7; 96]);
+    assert!(matches!(blob, Err(StoreError::TooLarge { limit_bytes: 95 })));
+    // As long as a release is there, and as long as its folder may be.
+    it.store.collect(Duration::ZERO).unwrap();
+    assert_eq!(stored(), 905);
+    it.store.remove_app(&by(), &id).unwrap();
+    it.store.collect(Duration::from_secs(3600)).unwrap();
+    assert_eq!(stored(), 905);
+    it.store.collect(Duration::ZERO).unwrap();
+    assert_eq!(stored(), 0);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dayfly_model::platform::{ArtifactStore as _, ReleaseManifest, ReleaseStore as _};
 
-use crate::{Fixture, app, by, open, release};
+use crate::{Fixture, app, by, offer, open, release};
 
 /// Where the process that is killed finds the store.
 const FOLDER: &str = "DAYFLY_TEST_KILLED_FOLDER";
@@ -24,7 +24,8 @@ fn writes_until_it_is_killed() {
     let process = std::process::id();
     for number in 0.. {
         let made = release(&store, &app("shop"), &format!("{process} {number}"), &[]).unwrap();
-        let active = store.activate(&by(), &app("shop"), &made.id, 100, false, None).unwrap();
+        let active =
+            store.activate(&by(), &app("shop"), &offer(&made.id, false), 100, None).unwrap();
         // By a line of its own: the test's harness writes there, too.
         let mut out = std::io::stderr().lock();
         writeln!(out, "acknowledged {} {}", made.id, active.generation.0).unwrap();

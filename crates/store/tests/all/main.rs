@@ -14,7 +14,9 @@ use std::path::Path;
 use dayfly_model::platform::{
     AppId, BlobDigest, Grants, Quotas, ReleaseId, ReleaseManifest, TenantId,
 };
-use dayfly_store::{Actor, Key, NewRelease, Prepared, Release, Result, Store, Terms, digest_of};
+use dayfly_store::{
+    Actor, Key, NewRelease, Offer, Prepared, Release, Result, Store, Terms, digest_of,
+};
 use tempfile::TempDir;
 
 /// A store in a folder of its own, with the tenants `acme` and `other`.
@@ -99,4 +101,9 @@ fn record(store: &Store, id: &AppId, content: &str, hosts: &[&str]) -> Result<Re
         prepared: &Prepared::default(),
     };
     store.make_release(&by(), id, &new)
+}
+
+/// A release that is to be served as it was looked at before.
+fn offer(release: &ReleaseId, accept: bool) -> Offer<'_> {
+    Offer { release, accept, health_path: None }
 }

@@ -7,7 +7,7 @@ use dayfly_model::platform::{ReleaseStore as _, Setting, SettingName};
 use dayfly_model::runtime_config::Secret;
 use dayfly_store::{DATABASE, Key, Store, StoreError};
 
-use crate::{Fixture, app, by, open, release};
+use crate::{Fixture, app, by, offer, open, release};
 
 const VALUE: &str = "a value that nobody may find";
 
@@ -25,7 +25,7 @@ fn secrets_are_encrypted_and_only_the_node_reads_them() {
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
     let one = release(&it.store, &id, "one", &[]).unwrap();
-    let before = it.store.activate(&by(), &id, &one.id, 100, false, None).unwrap();
+    let before = it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let set = settings(&[("TOKEN", VALUE, true), ("level", "debug", false)]);
     let after = it.store.change_settings(&by(), &id, &set, &BTreeSet::new()).unwrap();
     assert!(after.generation > before.generation);

@@ -7,7 +7,7 @@ use dayfly_store::{
     SERIES_OF_TENANT, StoreError, Terms, UsageBook, UsageBy, UsageKey, UsageQuery, UsageStep, Used,
 };
 
-use crate::{Fixture, app, by, release, tenant};
+use crate::{Fixture, app, by, offer, release, tenant};
 
 /// A Monday, 2026-11-30T10:30:00Z.
 const NOW: i64 = 1_796_034_600;
@@ -186,7 +186,7 @@ fn a_tenant_that_is_made_anew_has_nothing_of_a_former_one() {
     let mut kept = Kept::new();
     kept.it.store.make_app(&by(), &app("shop")).unwrap();
     let made = release(&kept.it.store, &app("shop"), "one", &[]).unwrap();
-    kept.it.store.activate(&by(), &app("shop"), &made.id, 100, false, None).unwrap();
+    kept.it.store.activate(&by(), &app("shop"), &offer(&made.id, false), 100, None).unwrap();
     let number = kept.it.store.activation(&app("shop")).unwrap().unwrap().tenant_number;
     kept.add_of(number, NOW, ("shop", "one", "api"), 1);
     assert_eq!(kept.counts(&query()).len(), 1);

@@ -230,6 +230,10 @@ async fn a_worker_that_takes_too_much_is_ended_and_costs_one_deploy() {
         };
         let (said, ()) = tokio::join!(attacker.release(&app, vec![bomb]), others);
         refused(&said, words);
+        // It was in the middle of it.
+        let names = platform.state.join("releases").read_dir().unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(names.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{names:?}");
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
         assert_eq!(platform.release().await, "2");
         asked.abort();
@@ -242,6 +246,47 @@ async fn a_worker_that_takes_too_much_is_ended_and_costs_one_deploy() {
         assert!(status < 300, "{status} {said}");
         platform.stop().await;
     }
+}
+
+/// What is unpacked counts, in each place that it has, and what is refused leaves nothing.
+#[tokio::test]
+async fn a_tenant_lays_out_no_more_than_it_may_store() {
+    let platform = Platform::start().await;
+    let attacker = Attacker::of(&platform).await;
+    let quota = ["tenants", "change", "mallory", "--quota", "storage_bytes=64MiB"];
+    platform.done(&quota).await;
+    let content = vec![0; 24 << 20];
+    let packed = {
+        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, "zeros", &*content).unwrap();
+        builder.into_inner().unwrap().finish().unwrap()
+    };
+    let archive = attacker.blob(ARCHIVE, packed).await;
+    let digest = format!("sha256:{}", sha256(&content));
+    let app = |places: &[&str]| {
+        let mut app = hello();
+        app["components"][0]["files"] =
+            places.iter().map(|path| json!({ "path": path, "digest": digest })).collect();
+        app
+    };
+    let said = attacker.release(&app(&["a", "b", "c"]), vec![archive.clone()]).await;
+    refused(&said, "may have 67108864 of `storage_bytes`, and would have");
+    let laid_out = || platform.state.join("releases").read_dir().unwrap().count();
+    assert_eq!(laid_out(), 0);
+    let (status, said) = attacker.release(&app(&["a", "b"]), vec![archive.clone()]).await;
+    assert!(status < 300, "{status} {said}");
+    assert_eq!(laid_out(), 1);
+    let said = platform.done(&["tenants", "show", "mallory", "--json"]).await;
+    let tenant: Value = serde_json::from_str(&said).unwrap();
+    assert!(tenant["storage_bytes"].as_u64().unwrap() > 48 << 20, "{said}");
+    // The same once more takes nothing, and another one there is no room for.
+    let (status, said) = attacker.release(&app(&["a", "b"]), vec![archive.clone()]).await;
+    assert!(status < 300, "{status} {said}");
+    refused(&attacker.release(&app(&["c"]), vec![archive]).await, "`storage_bytes`");
+    assert_eq!(laid_out(), 1);
+    platform.stop().await;
 }
 
 fn refused((status, said): &(u16, String), words: &str) {

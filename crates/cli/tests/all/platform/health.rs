@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::handover::child;
 use super::{Platform, numbered};
 
 #[tokio::test]
@@ -54,5 +55,29 @@ async fn only_a_healthy_release_gets_traffic() {
     assert_eq!(platform.release().await, "1");
     let said = platform.deploy(&app, &["--health-path", "no path"]).await.with(1);
     assert!(said.contains("a path begins with `/`"), "{said}");
+    platform.stop().await;
+}
+
+/// A node that comes in the middle has the new release only: it serves that, and says so once it has looked.
+#[tokio::test]
+async fn a_node_that_dies_meanwhile_makes_no_release_healthy() {
+    let platform = Platform::start().await;
+    let healthy = ["--health-path", "/status?code=204"];
+    platform.deploy(&numbered(1, "", ""), &healthy).await.with(0);
+    let (supervisor, app) = (platform.server.process(), numbered(2, "", ""));
+    let dies = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        child(supervisor, "node").unwrap().kill();
+    };
+    let sick = platform.deploy(&app, &["--health-path", "/status?code=500"]);
+    let (refused, ()) = tokio::join!(sick, dies);
+    let said = refused.with(1);
+    assert!(said.contains("is not healthy") && said.contains("was rolled back"), "{said}");
+    assert_eq!(platform.release().await, "1");
+    // What was looked at is served again as it was, and not looked at.
+    child(supervisor, "node").unwrap().kill();
+    assert_eq!(platform.release().await, "1");
+    platform.deploy(&numbered(3, "", ""), &healthy).await.with(0);
+    assert_eq!(platform.release().await, "3");
     platform.stop().await;
 }

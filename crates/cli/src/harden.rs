@@ -40,6 +40,9 @@ pub(crate) struct Needs {
     pub(crate) outbound: bool,
     /// TCP ports that the process itself connects to, whatever guests may.
     pub(crate) connect: Vec<u16>,
+    /// Whether it is a tenant's own process, which has its user in common with the whole platform: it makes
+    /// no symbolic links, changes no rights of files, and signals nobody else.
+    pub(crate) is_tenants: bool,
 }
 
 impl Needs {
@@ -91,7 +94,7 @@ impl Harden {
 fn restrict(needs: &Needs) -> InForce {
     let mut in_force = InForce::default();
     in_force.note("Landlock", landlock::restrict(needs));
-    in_force.note("seccomp", seccomp::restrict().map(|()| String::new()));
+    in_force.note("seccomp", seccomp::restrict(needs.is_tenants).map(|()| String::new()));
     // Both ask for it first, because the kernel has neither without it.
     in_force.note("no new privileges", no_new_privileges());
     in_force

@@ -37,6 +37,9 @@ const HEADERS: usize = 512;
 const STREAM_BYTES: u32 = 256 << 10;
 const CONNECTION_BYTES: u32 = 1 << 20;
 
+/// How many connections a process gets at least, while there are any.
+const FEW: usize = 16;
+
 /// How connections to another process are made.
 pub trait Reach: Send + Sync {
     /// Makes one for a client. It does not wait.
@@ -156,9 +159,11 @@ impl Onward {
 }
 
 impl Away {
-    /// Nobody yet. Of the connections that there may be to all processes it gets half.
-    pub(crate) fn new(all: &Arc<Open>) -> Arc<Self> {
-        let open = [Open::new(all.most / 2), all.clone()];
+    /// Nobody yet. Of the connections that there may be to all processes it gets its part, if there are at
+    /// most so many processes.
+    pub(crate) fn new(all: &Arc<Open>, processes: usize) -> Arc<Self> {
+        let part = all.most / processes.max(1);
+        let open = [Open::new(part.max(FEW)), all.clone()];
         Arc::new(Self { line: ArcSwapOption::empty(), open })
     }
 
@@ -428,4 +433,25 @@ async fn pass_on(mut client: Upgraded, mut server: TokioIo<hyper::upgrade::Upgra
         Told::Close => Poll::Ready(()),
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_has_its_part_of_the_connections() {
+        let all = Open::new(100);
+        let taken = |away: &Away| -> Vec<Counted> {
+            let [own, all] = &away.open;
+            std::iter::from_fn(|| Some([own.take().ok()?, all.take().ok()?])).flatten().collect()
+        };
+        let each: Vec<_> = (0..4).map(|_| Away::new(&all, 4)).collect();
+        let held: Vec<_> = each.iter().map(|away| taken(away)).collect();
+        // However much the former ones take, the last one has as many.
+        assert!(held.iter().all(|held| held.len() == 2 * 25));
+        drop(held);
+        assert_eq!(taken(&Away::new(&all, 1000)).len(), 2 * FEW);
+        assert_eq!(taken(&Away::new(&Open::new(5), 1000)).len(), 2 * 5);
+    }
 }

@@ -198,9 +198,10 @@ impl Plane {
         Ok(Changed { loaded })
     }
 
-    /// A process that others than this node's own apps may be [referred](Self::refer) to.
-    pub fn away(&self) -> Arc<Away> {
-        Away::new(&self.0.onward)
+    /// A process that others than this node's own apps may be [referred](Self::refer) to, one of at most
+    /// so many.
+    pub fn away(&self, processes: usize) -> Arc<Away> {
+        Away::new(&self.0.onward, processes)
     }
 
     /// Has another process answer for an app from now on; events are not taken in here any more. What runs

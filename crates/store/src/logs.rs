@@ -2,18 +2,20 @@
 //! are kept. The node writes them, others read them meanwhile.
 
 mod filter;
+mod folder;
 mod read;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dayfly_model::platform::LogLine;
 
-use crate::{Result, StoreError, private};
+use crate::{Result, StoreError};
+
+use folder::Folder;
 
 pub use filter::LogFilter;
 pub use read::{LogBatch, LogFollower, log_tail};
@@ -32,7 +34,8 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// The log of one app, to be written. There is one of each app at a time.
 pub struct AppLog {
-    folder: PathBuf,
+    /// What the app keeps.
+    kept: PathBuf,
     state: Mutex<State>,
 }
 
@@ -55,7 +58,7 @@ impl AppLog {
     /// The log of what an app keeps; nothing is opened before the first line.
     #[must_use]
     pub fn new(state: &Path) -> Self {
-        Self { folder: folder(state), state: Mutex::default() }
+        Self { kept: state.to_owned(), state: Mutex::default() }
     }
 
     /// Writes a line, and says how many before it were lost because the disk did not take them.
@@ -70,26 +73,27 @@ impl AppLog {
         }
         let mut text = serde_json::to_vec(line).map_err(StoreError::record)?;
         text.push(b'\n');
-        let written = state.write(&self.folder, &text);
+        let written = state.write(&self.kept, &text);
         state.retry = None;
         if let Err(error) = written {
             (state.open, state.retry) = (None, Some(Instant::now() + RETRY));
             state.lost += 1;
-            return Err(StoreError::io(&self.folder)(error));
+            return Err(StoreError::io(&self.kept.join(LOG_FOLDER))(error));
         }
         Ok(std::mem::take(&mut state.lost))
     }
 }
 
 impl State {
-    fn write(&mut self, folder: &Path, text: &[u8]) -> io::Result<()> {
+    fn write(&mut self, kept: &Path, text: &[u8]) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => Open::latest(folder)?,
+            None => Open::latest(kept)?,
         };
         if open.bytes > 0 && open.bytes + text.len() as u64 > LOG_FILE_BYTES {
-            open = Open::new(folder, open.number + 1)?;
-            remove_old(folder, open.number)?;
+            let folder = Folder::make(kept)?;
+            open = Open::new(&folder, open.number + 1)?;
+            remove_old(&folder, open.number)?;
         }
         open.file.write_all(text)?;
         open.bytes += text.len() as u64;
@@ -99,11 +103,12 @@ impl State {
 }
 
 impl Open {
-    /// The latest file of a folder, or the first one; what a process that was killed left of a line is
-    /// ended.
-    fn latest(folder: &Path) -> io::Result<Self> {
-        private(folder).map_err(io::Error::other)?;
-        let mut open = Self::new(folder, numbers(folder)?.last().copied().unwrap_or(1))?;
+    /// The latest file of what an app keeps, or the first one; what a process that was killed left of a
+    /// line is ended.
+    fn latest(kept: &Path) -> io::Result<Self> {
+        let folder = Folder::make(kept)?;
+        let number = folder.numbers()?.last().copied().unwrap_or(1);
+        let mut open = Self::new(&folder, number)?;
         if open.bytes > 0 {
             let mut last = [0];
             open.file.seek(SeekFrom::End(-1))?;
@@ -116,43 +121,17 @@ impl Open {
         Ok(open)
     }
 
-    fn new(folder: &Path, number: u64) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let options = options.create(true).read(true).append(true).mode(0o600);
-        let file = options.open(path(folder, number))?;
+    fn new(folder: &Folder, number: u64) -> io::Result<Self> {
+        let file = folder.append(number)?;
         let bytes = file.metadata()?.len();
         Ok(Self { file, number, bytes })
     }
 }
 
-/// Where the log of what an app keeps lies.
-fn folder(state: &Path) -> PathBuf {
-    state.join(LOG_FOLDER)
-}
-
-fn path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:010}.jsonl"))
-}
-
-/// The numbers of the files that are there, the oldest first.
-fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let number = |name: &str| name.strip_suffix(".jsonl")?.parse::<u64>().ok();
-    let mut numbers = Vec::new();
-    for entry in entries {
-        numbers.extend(entry?.file_name().to_str().and_then(number));
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-fn remove_old(folder: &Path, latest: u64) -> io::Result<()> {
-    for number in numbers(folder)? {
+fn remove_old(folder: &Folder, latest: u64) -> io::Result<()> {
+    for number in folder.numbers()? {
         if number + LOG_FILES <= latest {
-            fs::remove_file(path(folder, number))?;
+            folder.remove(number)?;
         }
     }
     Ok(())

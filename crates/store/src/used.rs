@@ -5,6 +5,9 @@ use rusqlite::{OptionalExtension as _, params};
 
 use crate::{Result, Store, StoreError};
 
+/// The largest sum that is kept: two of them are a number of SQLite's still.
+const MOST: u64 = i64::MAX as u64 / 2;
+
 /// What a tenant has taken, by the names of its quotas. Of what is bounded for each app, or for each release,
 /// it is what the one has that has most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,16 +101,19 @@ impl UsedStore for Store {
                  SELECT id, ?2, ?3, ?4, ?5, ?6 FROM tenants WHERE name = ?1
                  ON CONFLICT (tenant) DO UPDATE SET
                    cpu_us = CASE WHEN excluded.month > month THEN excluded.cpu_us
-                            ELSE cpu_us + excluded.cpu_us * (excluded.month = month) END,
+                            ELSE min(?7, cpu_us + excluded.cpu_us * (excluded.month = month)) END,
                    month = max(month, excluded.month),
                    log_bytes = CASE WHEN excluded.day > day THEN excluded.log_bytes
-                               ELSE log_bytes + excluded.log_bytes * (excluded.day = day) END,
+                               ELSE min(?7, log_bytes + excluded.log_bytes * (excluded.day = day)) END,
                    day = max(day, excluded.day),
                    state_bytes = excluded.state_bytes",
             )?;
             for (tenant, Used { month, cpu_us, day, log_bytes, state_bytes }) in all {
+                // What one tenant is said to have taken keeps none of the others' from being written.
+                let [cpu_us, log_bytes, state_bytes] =
+                    [cpu_us, log_bytes, state_bytes].map(|number| MOST.min(*number));
                 let tenant = tenant.as_str();
-                add.execute(params![tenant, month, cpu_us, day, log_bytes, state_bytes])?;
+                add.execute(params![tenant, month, cpu_us, day, log_bytes, state_bytes, MOST])?;
             }
             Ok(())
         });

@@ -70,7 +70,11 @@ pub(super) fn offered() -> Result<String> {
 fn rules(needs: &Needs) -> Result<RulesetCreated> {
     let all = AccessFs::from_all(RIGHTS);
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let write = all & !AccessFs::Execute;
+    let mut write = all & !AccessFs::Execute;
+    if needs.is_tenants {
+        // Others would come by them where only this process may go. Nor are those moved that are there.
+        write &= !AccessFs::MakeSym;
+    }
     let mut ports: BitFlags<AccessNet> = AccessNet::BindTcp.into();
     if !needs.outbound {
         ports |= AccessNet::ConnectTcp;

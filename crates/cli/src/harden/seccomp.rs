@@ -85,6 +85,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_personality,
     libc::SYS_mknodat,
+    libc::SYS_ioprio_set,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_mknod,
     #[cfg(target_arch = "x86_64")]
@@ -107,24 +108,66 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_sysfs,
 ];
 
+/// Refused to a tenant's own process besides: Landlock says nothing of who may change the rights of files,
+/// and all of the platform's have one owner. What is open for writing may still be changed.
+const REFUSED_TO_TENANTS: &[libc::c_long] = &[
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+    libc::SYS_tkill,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+];
+
+// The same number for every architecture; `libc` does not have them for each.
+const FCHMODAT2: libc::c_long = 452;
+const SETXATTRAT: libc::c_long = 463;
+const REMOVEXATTRAT: libc::c_long = 466;
+const FILE_SETATTR: libc::c_long = 469;
+
+/// Those whose first argument is a process or a thread: 0 is who calls.
+const OF_OTHERS: &[libc::c_long] = &[
+    libc::SYS_prlimit64,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setattr,
+];
+
+/// Signals to a process, which is the first argument.
+const SIGNALS: &[libc::c_long] =
+    &[libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
+
 /// The families of sockets that a server uses; netlink is how the C library asks for this machine's
 /// own addresses when it resolves names.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Filters the system calls of all threads, now and later.
-pub(super) fn restrict() -> Result<()> {
-    for program in programs()? {
+pub(super) fn restrict(is_tenants: bool) -> Result<()> {
+    for program in programs(is_tenants)? {
         apply_filter_all_threads(&program).context("the kernel refused the filter")?;
     }
     Ok(())
 }
 
 /// The filters. The kernel asks each of them, and takes the strictest answer.
-fn programs() -> Result<Vec<BpfProgram>> {
+fn programs(is_tenants: bool) -> Result<Vec<BpfProgram>> {
     // `clone3` hides its flags from filters; told that there is none, C libraries fall back to
     // `clone`, whose flags the second filter sees.
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let mut programs = vec![program(clone3, libc::ENOSYS)?, program(refused()?, libc::EPERM)?];
+    let mut programs =
+        vec![program(clone3, libc::ENOSYS)?, program(refused(is_tenants)?, libc::EPERM)?];
     programs.extend(x32());
     Ok(programs)
 }
@@ -137,9 +180,22 @@ pub(super) fn offered() -> Result<()> {
         .context("the kernel has none")
 }
 
-fn refused() -> Result<BTreeMap<i64, Vec<SeccompRule>>> {
+fn refused(is_tenants: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>> {
+    let more = if is_tenants { REFUSED_TO_TENANTS } else { &[] };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+        REFUSED.iter().chain(more).map(|call| (*call, Vec::new())).collect();
+    for call in OF_OTHERS {
+        rules.insert(*call, vec![rule([(0, SeccompCmpOp::Ne, 0)])?]);
+    }
+    // Its first argument is 0 for a thread, rather than a group or a user; the second is the thread.
+    let others = [0, 1].map(|argument| rule([(argument, SeccompCmpOp::Ne, 0)]));
+    rules.insert(libc::SYS_setpriority, others.into_iter().collect::<Result<_>>()?);
+    if is_tenants {
+        let own = std::process::id().into();
+        for call in SIGNALS {
+            rules.insert(*call, vec![rule([(0, SeccompCmpOp::Ne, own)])?]);
+        }
+    }
     // A thread, yes; a process, no.
     let thread = libc::CLONE_THREAD as u64;
     rules.insert(libc::SYS_clone, vec![rule([(0, SeccompCmpOp::MaskedEq(thread), 0)])?]);

@@ -19,6 +19,7 @@ fn an_escape_finds_nothing() {
         std::fs::create_dir(folder.path().join(part)).unwrap();
         std::fs::write(folder.path().join(part).join("file"), part).unwrap();
     }
+    std::os::unix::fs::symlink("elsewhere", folder.path().join("write/old")).unwrap();
     // A process of its own: what it gives up, it never gets back.
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["harden::tests::an_escape_finds_nothing", "--exact", "--nocapture"])
@@ -35,6 +36,7 @@ fn escape(folder: &std::path::Path) {
         read: vec![folder.join("read")],
         files: vec![folder.join("named")],
         write: vec![folder.join("write")],
+        is_tenants: true,
         ..Needs::default()
     };
     let in_force = restrict(&needs);
@@ -44,6 +46,7 @@ fn escape(folder: &std::path::Path) {
     std::thread::scope(|scope| scope.spawn(|| files(folder)).join()).unwrap();
     network(&open);
     processes();
+    of_tenants(folder);
     Harden::Auto.apply(&needs).unwrap();
 }
 
@@ -79,4 +82,31 @@ fn processes() {
     assert_eq!(program.kind(), PermissionDenied, "{program}");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+}
+
+/// What is left to others, but not to a tenant's own process.
+fn of_tenants(folder: &std::path::Path) {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use rustix::process::{Resource, Signal};
+
+    let link = symlink(folder.join("other"), folder.join("write/way"));
+    assert_eq!(link.unwrap_err().kind(), PermissionDenied);
+    let inner = folder.join("write/inner");
+    std::fs::create_dir(&inner).unwrap();
+    assert!(std::fs::rename(folder.join("write/old"), inner.join("old")).is_err());
+    assert!(std::fs::rename(folder.join("write/old"), folder.join("write/new")).is_err());
+    for file in ["write/moved", "other/file"] {
+        let changed = std::fs::set_permissions(folder.join(file), Permissions::from_mode(0o666));
+        assert_eq!(changed.unwrap_err().kind(), PermissionDenied, "{file}");
+    }
+    let parent = rustix::process::getppid();
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, files.clone()).unwrap();
+    rustix::process::prlimit(parent, Resource::Nofile, files).unwrap_err();
+    rustix::process::setpriority_process(None, 1).unwrap();
+    rustix::process::setpriority_process(parent, 1).unwrap_err();
+    // By default it does nothing.
+    rustix::process::kill_process(parent.unwrap(), Signal::WINCH).unwrap_err();
 }

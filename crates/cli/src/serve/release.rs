@@ -86,6 +86,7 @@ fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Resu
     if !folder.is_dir() {
         return Err(anyhow!("release `{id}` is not laid out"));
     }
+    kept::unlinked(&around.state)?;
     let app = read(activation, &folder, &around.state)?;
     made(activation, id, Arc::new(app), around)
 }

@@ -26,12 +26,12 @@ const PRUNE: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 pub(super) struct Counting {
     all: Mutex<BTreeMap<UsageKey, Arc<UsageCounters>>>,
-    /// What other processes have counted, until it is taken.
-    told: Mutex<BTreeMap<UsageKey, Usage>>,
+    /// What tenants' own processes have counted, by their numbers, until it is taken.
+    told: Mutex<BTreeMap<u64, BTreeMap<UsageKey, Usage>>>,
 }
 
-/// How many records of other processes wait at most.
-const MOST_TOLD: usize = 50_000;
+/// How many records of a tenant's own process wait at most.
+const MOST_TOLD: usize = 10_000;
 
 /// Where it is written down.
 pub(super) trait Ledger: Send {
@@ -85,6 +85,7 @@ impl Counting {
     /// Adds what another process has counted; whether there was room for it.
     pub(super) fn tell(&self, key: UsageKey, usage: &Usage) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = told.entry(key.tenant).or_default();
         let has_room = told.len() < MOST_TOLD || told.contains_key(&key);
         if has_room {
             told.entry(key).or_default().add(usage);
@@ -95,7 +96,7 @@ impl Counting {
     /// Adds what came since this was last asked to `used`.
     fn take(&self, used: &mut BTreeMap<UsageKey, Usage>) {
         let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
-        for (key, usage) in told {
+        for (key, usage) in told.into_values().flatten() {
             used.entry(key).or_default().add(&usage);
         }
         self.lock().retain(|key, counters| {
@@ -191,6 +192,25 @@ fn now() -> i64 {
 mod tests {
     use super::*;
     use dayfly_telemetry::Status;
+
+    #[test]
+    fn a_process_that_tells_much_leaves_others_their_room() {
+        let counting = Counting::default();
+        let key = |tenant, number: usize| UsageKey {
+            tenant,
+            app: "shop".to_owned(),
+            release: number.to_string(),
+            component: String::new(),
+        };
+        let usage = Usage { events: 1, ..Usage::default() };
+        assert!((0..MOST_TOLD).all(|number| counting.tell(key(1, number), &usage)));
+        assert!(!counting.tell(key(1, MOST_TOLD), &usage));
+        assert!(counting.tell(key(1, 0), &usage) && counting.tell(key(2, 0), &usage));
+        let mut used = BTreeMap::new();
+        counting.take(&mut used);
+        assert_eq!((used.len(), used[&key(1, 0)].events), (MOST_TOLD + 1, 2));
+        assert!(counting.tell(key(1, MOST_TOLD), &usage));
+    }
 
     #[test]
     fn what_a_release_used_that_has_gone_is_taken_once_and_forgotten() {

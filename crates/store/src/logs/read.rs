@@ -1,12 +1,12 @@
 //! Reading logs while they are written: the last lines, and whatever comes behind them.
 
-use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use dayfly_model::platform::LogLine;
 
-use super::{LogFilter, folder, numbers, path};
+use super::folder::Folder;
+use super::{LOG_FILE_BYTES, LOG_FILES, LOG_FOLDER, LogFilter};
 use crate::{Result, StoreError};
 
 /// How much of a file is read at once by those who follow, in bytes. The longest line is shorter.
@@ -18,7 +18,8 @@ const TAIL_BYTES: usize = 8 << 20;
 /// Reads what comes behind a place.
 #[derive(Debug, Clone)]
 pub struct LogFollower {
-    folder: PathBuf,
+    /// What the app keeps.
+    kept: PathBuf,
     /// The file, and where in it the next line begins.
     place: Option<(u64, u64)>,
 }
@@ -44,23 +45,22 @@ pub fn log_tail(
     filter: &LogFilter,
     limit: usize,
 ) -> Result<(Vec<LogLine>, LogFollower)> {
-    let folder = folder(state);
-    tail(&folder, filter, limit).map_err(StoreError::io(&folder))
+    tail(state, filter, limit).map_err(StoreError::io(&state.join(LOG_FOLDER)))
 }
 
-fn tail(
-    folder: &Path,
-    filter: &LogFilter,
-    limit: usize,
-) -> io::Result<(Vec<LogLine>, LogFollower)> {
-    let mut follower = LogFollower { folder: folder.to_owned(), place: None };
+fn tail(kept: &Path, filter: &LogFilter, limit: usize) -> io::Result<(Vec<LogLine>, LogFollower)> {
+    let mut follower = LogFollower { kept: kept.to_owned(), place: None };
     let (mut lines, mut room) = (Vec::new(), TAIL_BYTES);
-    for number in numbers(folder)?.into_iter().rev() {
-        let bytes = match fs::read(path(folder, number)) {
+    let Some(folder) = Folder::open(kept)? else { return Ok((lines, follower)) };
+    // As many files as the writer keeps: there are more only where something else wrote them.
+    for number in folder.numbers()?.into_iter().rev().take(LOG_FILES as usize + 1) {
+        let file = match folder.read(number) {
             // The writer has gone on meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            bytes => bytes?,
+            file => file?,
         };
+        let mut bytes = Vec::new();
+        file.take(LOG_FILE_BYTES).read_to_end(&mut bytes)?;
         let whole = whole(&bytes);
         follower.place.get_or_insert((number, whole.len() as u64));
         let mut is_over = false;
@@ -95,24 +95,25 @@ impl LogFollower {
     /// # Errors
     /// If the disk fails.
     pub fn read(&mut self, filter: &LogFilter) -> Result<LogBatch> {
-        let folder = self.folder.clone();
+        let folder = self.kept.join(LOG_FOLDER);
         self.try_read(filter).map_err(StoreError::io(&folder))
     }
 
     fn try_read(&mut self, filter: &LogFilter) -> io::Result<LogBatch> {
         let mut batch = LogBatch::default();
+        let Some(folder) = Folder::open(&self.kept)? else { return Ok(batch) };
         let (number, offset) = match self.place {
             Some(place) => place,
-            None => match numbers(&self.folder)?.first() {
+            None => match folder.numbers()?.first() {
                 Some(first) => (*first, 0),
                 None => return Ok(batch),
             },
         };
         // Asked before: a file that another one follows gets no more lines.
-        let is_done = path(&self.folder, number + 1).exists();
-        let bytes = match self.piece(number, offset) {
+        let is_done = folder.has(number + 1);
+        let bytes = match piece(&folder, number, offset) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let first = numbers(&self.folder)?.first().copied();
+                let first = folder.numbers()?.first().copied();
                 batch.missed = first.is_some_and(|first| first > number);
                 batch.has_more = batch.missed;
                 self.place = first.map(|first| (first, 0));
@@ -133,12 +134,12 @@ impl LogFollower {
         batch.has_more = is_done || bytes.len() as u64 == PIECE_BYTES;
         Ok(batch)
     }
+}
 
-    fn piece(&self, number: u64, offset: u64) -> io::Result<Vec<u8>> {
-        let mut file = File::open(path(&self.folder, number))?;
-        file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::new();
-        file.take(PIECE_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
+fn piece(folder: &Folder, number: u64, offset: u64) -> io::Result<Vec<u8>> {
+    let mut file = folder.read(number)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(PIECE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -138,3 +138,44 @@ fn lines_that_the_disk_does_not_take_are_counted() {
     assert!(lost >= 2, "{lost}");
     assert!(!all(state, LogFilter::default(), 9).is_empty());
 }
+
+#[test]
+fn what_a_tenant_s_process_put_there_leads_to_nobody_else_s_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (folder.path().join("t1/1"), folder.path().join("t2/2"));
+    AppLog::new(&other).append(&line(1, "another's")).unwrap();
+    let refused = |state: &Path| log_tail(state, &LogFilter::default(), 10).is_err();
+    let log = own.join("log");
+    let first = log.join("0000000001.jsonl");
+    // A file of another's, a device without an end, a pipe without another end.
+    std::fs::create_dir_all(&log).unwrap();
+    for target in [other.join("log/0000000001.jsonl").as_path(), Path::new("/dev/zero")] {
+        std::os::unix::fs::symlink(target, &first).unwrap();
+        assert!(refused(&own), "{}", target.display());
+        assert!(AppLog::new(&own).append(&line(2, "own")).is_err());
+        std::fs::remove_file(&first).unwrap();
+    }
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &first, kind, mode, 0).unwrap();
+    assert!(refused(&own));
+    std::fs::remove_dir_all(&log).unwrap();
+    // A folder of another's, for the log or for all that the app keeps.
+    std::os::unix::fs::symlink(other.join("log"), &log).unwrap();
+    assert!(refused(&own));
+    assert!(AppLog::new(&own).append(&line(2, "own")).is_err());
+    std::fs::remove_file(&log).unwrap();
+    std::fs::remove_dir(&own).unwrap();
+    std::os::unix::fs::symlink(&other, &own).unwrap();
+    assert!(refused(&own));
+    assert_eq!(all(&other, LogFilter::default(), 10), ["another's"]);
+}
+
+#[test]
+fn a_file_of_whatever_size_is_read_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    AppLog::new(folder.path()).append(&line(1, "first")).unwrap();
+    // Mostly a hole: it would be more than there is memory.
+    let file = folder.path().join("log/0000000001.jsonl");
+    std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(1 << 42).unwrap();
+    assert_eq!(all(folder.path(), LogFilter::default(), 10), ["first"]);
+}

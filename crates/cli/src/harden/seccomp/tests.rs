@@ -15,8 +15,11 @@ const AARCH64: u32 = 0xc000_00b7;
 /// The architecture that runs, and that of 32-bit programs on it.
 const OURS: (u32, u32) = if cfg!(target_arch = "x86_64") { (X86_64, X86) } else { (AARCH64, ARM) };
 
-/// The answer of one filter to a call whose arguments are all zero.
-fn answer(program: &BpfProgram, architecture: u32, number: u32) -> u32 {
+/// The answer of one filter to a call of which all arguments behind these are zero.
+fn answer(program: &BpfProgram, architecture: u32, number: u32, arguments: &[u32]) -> u32 {
+    // Behind the number and the architecture comes from where it is called; each argument is two words.
+    let arguments = arguments.iter().flat_map(|argument| [*argument, 0]);
+    let words: Vec<u32> = [number, architecture, 0, 0].into_iter().chain(arguments).collect();
     let (mut at, mut word) = (0, 0);
     loop {
         let sock_filter { code, jt, jf, k } = program[at].clone();
@@ -24,7 +27,7 @@ fn answer(program: &BpfProgram, architecture: u32, number: u32) -> u32 {
         at += 1;
         match u32::from(code) {
             // Load, then compare, combine, go on elsewhere, and answer.
-            0x20 => word = [number, architecture].get(k as usize / 4).copied().unwrap_or(0),
+            0x20 => word = words.get(k as usize / 4).copied().unwrap_or(0),
             0x15 => at += jump(word == k),
             0x25 => at += jump(word > k),
             0x35 => at += jump(word >= k),
@@ -38,8 +41,12 @@ fn answer(program: &BpfProgram, architecture: u32, number: u32) -> u32 {
 
 /// The strictest answer of all filters, which is the least as a signed number.
 fn answers(architecture: u32, number: u32) -> u32 {
-    let programs = programs().unwrap();
-    let answers = programs.iter().map(|program| answer(program, architecture, number));
+    answers_to(false, architecture, number, &[])
+}
+
+fn answers_to(is_tenants: bool, architecture: u32, number: u32, arguments: &[u32]) -> u32 {
+    let programs = programs(is_tenants).unwrap();
+    let answers = programs.iter().map(|program| answer(program, architecture, number, arguments));
     answers.min_by_key(|answer| answer.cast_signed()).unwrap()
 }
 
@@ -58,6 +65,33 @@ fn what_serving_needs_is_let_by_and_the_rest_is_refused() {
     assert_eq!(answers(OURS.0, number(libc::SYS_clone)), REFUSE, "a process");
     let absent = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
     assert_eq!(answers(OURS.0, number(libc::SYS_clone3)), absent);
+}
+
+#[test]
+fn nobody_else_is_bounded_or_slowed_down() {
+    for call in OF_OTHERS {
+        assert_eq!(answers_to(false, OURS.0, number(*call), &[0]), ALLOW);
+        assert_eq!(answers_to(false, OURS.0, number(*call), &[1]), REFUSE);
+    }
+    let priority =
+        |which, who| answers_to(false, OURS.0, number(libc::SYS_setpriority), &[which, who, 19]);
+    assert_eq!(priority(0, 0), ALLOW);
+    assert_eq!(priority(0, 1), REFUSE);
+    assert_eq!(priority(2, 0), REFUSE, "all of the user's");
+}
+
+#[test]
+fn a_tenant_s_process_changes_no_rights_and_signals_itself_alone() {
+    for call in REFUSED_TO_TENANTS {
+        assert_eq!(answers_to(true, OURS.0, number(*call), &[]), REFUSE);
+        assert_eq!(answers_to(false, OURS.0, number(*call), &[]), ALLOW);
+    }
+    for call in SIGNALS {
+        let of = |is_tenants, process| answers_to(is_tenants, OURS.0, number(*call), &[process]);
+        assert_eq!((of(true, std::process::id()), of(false, 1)), (ALLOW, ALLOW));
+        // 0 are all of its group.
+        assert_eq!((of(true, 1), of(true, 0), of(true, u32::MAX)), (REFUSE, REFUSE, REFUSE));
+    }
 }
 
 #[test]

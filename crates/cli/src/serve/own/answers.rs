@@ -2,17 +2,20 @@
 //! may have taken that process over.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use chrono::Datelike as _;
 use dayfly_model::platform::{
-    AppId, AppName, ArtifactStore as _, ReleaseStore as _, TenantId, UsedStore as _,
+    AppId, AppName, ArtifactStore as _, ReleaseStore as _, TenantId, Used, UsedStore as _,
 };
 use dayfly_store::{Store, UsageKey};
+use rustix::net::sockopt::{socket_domain, socket_type};
+use rustix::net::{AddressFamily, SocketType};
 use serde_json::{Value, to_value};
 
 use super::asking::{Active, Ask, Own, PATIENCE, QUESTION_BYTES, ROWS, Row};
@@ -24,9 +27,10 @@ use crate::serve::usage::Counting;
 const TEXT_BYTES: usize = 16 << 10;
 const NAME_BYTES: usize = 256;
 
-/// How many questions are answered in a second.
-const QUESTIONS: u32 = 1000;
-const SECOND: Duration = Duration::from_secs(1);
+/// How many messages are taken in a second, and how many of those that write to the disk; behind the number
+/// is how many may come at once.
+const MESSAGES: (u32, u32) = (1000, 1000);
+const WRITES: (u32, u32) = (50, 500);
 
 /// Answers the process of one tenant.
 pub(super) struct Answers<'a> {
@@ -36,21 +40,71 @@ pub(super) struct Answers<'a> {
     pub(super) number: u64,
 }
 
+/// How fast something may come: who is faster waits.
+struct Pace {
+    each: Duration,
+    /// As long as all may take that come at once.
+    ahead: Duration,
+    /// When all that came would have come at this pace.
+    due: Instant,
+}
+
+/// A connection with one end of time for all that is said by it.
+struct Until<'a> {
+    stream: &'a UnixStream,
+    end: Instant,
+}
+
+impl Pace {
+    fn new((a_second, at_once): (u32, u32)) -> Self {
+        let each = Duration::from_secs(1) / a_second;
+        Self { each, ahead: each * at_once, due: Instant::now() }
+    }
+
+    /// One more; how long it has to wait.
+    fn one(&mut self) -> Duration {
+        let now = Instant::now();
+        self.due = self.due.max(now) + self.each;
+        self.due.saturating_duration_since(now + self.ahead)
+    }
+}
+
+impl Until<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 impl Answers<'_> {
     /// Answers until the process has ended.
     pub(super) fn run(&self, channel: &Channel) {
-        let (mut second, mut asked) = (Instant::now(), 0);
+        let (mut messages, mut writes) = (Pace::new(MESSAGES), Pace::new(WRITES));
         loop {
-            match channel.receive() {
+            let received = channel.receive();
+            // Whatever it is: who says nonsense is as slow as who asks.
+            thread::sleep(messages.one());
+            match received {
                 Ok(Some((Message::Ask, Some(stream)))) => {
-                    if second.elapsed() >= SECOND {
-                        (second, asked) = (Instant::now(), 0);
-                    }
-                    asked += 1;
-                    if asked > QUESTIONS {
-                        thread::sleep(SECOND.saturating_sub(second.elapsed()));
-                    }
-                    if let Err(error) = self.converse(stream) {
+                    if let Err(error) = self.converse(&stream, &mut writes) {
                         tracing::debug!(
                             tenant = self.number,
                             "a question was not answered: {error:#}"
@@ -59,7 +113,7 @@ impl Answers<'_> {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
-                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(error) => {
                     tracing::debug!(tenant = self.number, %error, "a tenant's process has ended");
                     return;
@@ -68,20 +122,26 @@ impl Answers<'_> {
         }
     }
 
-    fn converse(&self, mut stream: UnixStream) -> Result<()> {
+    fn converse(&self, stream: &UnixStream, writes: &mut Pace) -> Result<()> {
+        expected(stream)?;
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut until = Until { stream, end: Instant::now() + PATIENCE };
         let mut question = Vec::new();
-        BufReader::new(&stream).take(QUESTION_BYTES).read_to_end(&mut question)?;
+        BufReader::new(&mut until).take(QUESTION_BYTES).read_to_end(&mut question)?;
         let answer = serde_json::from_slice(&question).map_err(anyhow::Error::from);
-        let answer = answer.and_then(|question| self.answer(question));
+        let answer = answer.and_then(|question| {
+            if matches!(question, Ask::Note { .. } | Ask::AddUsed(_)) {
+                thread::sleep(writes.one());
+            }
+            self.answer(question)
+        });
         // It tells no more of the platform than the tenant's people may read.
         let answer: Result<Value, String> = answer.map_err(|error| {
             tracing::debug!(tenant = self.number, "a question has no answer: {error:#}");
             "the platform's store cannot say".to_owned()
         });
-        stream.write_all(&serde_json::to_vec(&answer)?)?;
+        until.end = Instant::now() + PATIENCE;
+        until.write_all(&serde_json::to_vec(&answer)?)?;
         Ok(())
     }
 
@@ -110,7 +170,7 @@ impl Answers<'_> {
                 to_value(store.note(&id(app), generation, noted)?)?
             }
             Ask::Used => to_value(store.used(&tenant)?)?,
-            Ask::AddUsed(used) => to_value(store.add_used(&[(tenant, used)])?)?,
+            Ask::AddUsed(used) => to_value(store.add_used(&[(tenant, until_now(used))])?)?,
             Ask::Usage(rows) => to_value(self.count(rows)?)?,
         })
     }
@@ -135,13 +195,31 @@ impl Answers<'_> {
     }
 }
 
+/// Checks that a connection is one of a pair, as each is by which something is asked. Others may be waited
+/// for longer than the process lives.
+fn expected(stream: &UnixStream) -> Result<()> {
+    let is_pair = socket_domain(stream)? == AddressFamily::UNIX
+        && socket_type(stream)? == SocketType::STREAM
+        && stream.peer_addr()?.is_unnamed();
+    is_pair.then_some(()).context("that is another kind of socket")
+}
+
+/// Nothing is used in times to come: what is used then would not be counted.
+fn until_now(used: Used) -> Used {
+    let now = chrono::Utc::now();
+    let month = (now.year() - 1970) * 12 + now.month0().cast_signed();
+    let most = |most: i64, of: u16| of.min(u16::try_from(most).unwrap_or(u16::MAX));
+    let (month, day) = (most(month.into(), used.month), most(now.timestamp() / 86_400, used.day));
+    Used { month, day, ..used }
+}
+
 fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES)]
 }
 
 #[cfg(test)]
 mod tests {
-    use dayfly_model::platform::{Usage, Used};
+    use dayfly_model::platform::Usage;
     use dayfly_store::{Actor, Key, Terms};
 
     use super::*;
@@ -170,10 +248,22 @@ mod tests {
         answers.answer(Ask::Note { app, generation, error }).unwrap();
         let serving = store.app(&shop).unwrap().active.serving;
         assert_eq!(serving, dayfly_store::Serving::Pending);
-        let used = Used { month: 682, cpu_us: 7, day: 20_787, log_bytes: 5, state_bytes: 11 };
+        let (month, day) = (u16::MAX, u16::MAX);
+        let used = Used { month, cpu_us: 7, day, log_bytes: 5, state_bytes: 11 };
+        let used = until_now(used);
         answers.answer(Ask::AddUsed(used)).unwrap();
         assert_eq!(store.used(&tenant("acme")).unwrap(), used);
         assert_eq!(store.used(&tenant("other")).unwrap(), Used::default());
+        // What is said to be more than a number can be, or of times to come, is as much as is counted.
+        let all = Used { month, cpu_us: u64::MAX, day, log_bytes: 1, state_bytes: 0 };
+        for _ in 0..3 {
+            answers.answer(Ask::AddUsed(all)).unwrap();
+        }
+        let counted = store.used(&tenant("acme")).unwrap();
+        assert!(counted.cpu_us > 1 << 60 && counted.month < u16::MAX, "{counted:?}");
+        let both = ["acme", "other"].map(|name| (tenant(name), Used { state_bytes: 3, ..counted }));
+        store.add_used(&both).unwrap();
+        assert_eq!(store.used(&tenant("other")).unwrap().state_bytes, 3);
         let row = |component: &str| Row {
             app: shop.app.clone(),
             release: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
@@ -207,5 +297,45 @@ mod tests {
             assert_eq!(asking.generation().unwrap(), store.generation().unwrap());
             assert_eq!(asking.stamps().unwrap().len(), 0);
         });
+    }
+
+    #[test]
+    fn who_is_too_fast_waits_and_who_was_slow_gets_no_more_for_it() {
+        let mut pace = Pace::new((10, 5));
+        assert!((0..5).all(|_| pace.one().is_zero()));
+        let waits = (0..20).map(|_| pace.one()).last().unwrap();
+        assert!(waits > Duration::from_millis(1500) && waits < Duration::from_secs(3), "{waits:?}");
+        pace.due -= Duration::from_secs(60);
+        assert_eq!((0..10).filter(|_| pace.one().is_zero()).count(), 5);
+    }
+
+    #[test]
+    fn a_conversation_ends_in_time_and_is_by_nothing_but_a_pair() {
+        let (own, mut theirs) = UnixStream::pair().unwrap();
+        expected(&own).unwrap();
+        let end = Instant::now() + Duration::from_millis(300);
+        let dripping = thread::spawn(move || {
+            // A byte each 20 ms is never too late for a deadline of each byte.
+            while theirs.write_all(b" ").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let read = Until { stream: &own, end }.read_to_end(&mut Vec::new());
+        assert!(matches!(
+            read.unwrap_err().kind(),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+        ));
+        assert!(end.elapsed() < Duration::from_secs(5));
+        drop(own);
+        dripping.join().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        expected(&UnixStream::from(std::os::fd::OwnedFd::from(tcp))).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&place).unwrap();
+        expected(&UnixStream::connect(&place).unwrap()).unwrap_err();
+        let (packets, _) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        expected(&UnixStream::from(std::os::fd::OwnedFd::from(packets))).unwrap_err();
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     needs.write.extend(asking.own.states.iter().cloned());
     // As in the node: the tenant's grants come and go.
     needs.outbound = true;
+    needs.is_tenants = true;
     harden.apply(&needs)?;
     let shutdown = Shutdown::on_signals()?;
     let gate = Gate::default();

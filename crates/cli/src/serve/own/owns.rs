@@ -106,7 +106,7 @@ impl Owns {
         let channel = Arc::new(Channel::of(socket));
         let mut inner = self.inner();
         let _ = channel.send(&Message::Seen(inner.seen), None);
-        inner.own(number, &self.plane).coming = Some(channel.clone());
+        inner.own(number, self).coming = Some(channel.clone());
         drop(inner);
         let (store, counting) = (self.store.clone(), self.counting.clone());
         let ended = self.ended.clone();
@@ -121,7 +121,7 @@ impl Owns {
 
     fn ready(&self, number: u64) {
         let mut inner = self.inner();
-        let own = inner.own(number, &self.plane);
+        let own = inner.own(number, self);
         let Some(channel) = own.coming.take() else { return };
         own.away.lead(Some(Box::new(Sending(channel.clone()))));
         (own.ready, own.is_awaited) = (Some(channel), true);
@@ -138,7 +138,7 @@ impl Owns {
 
     /// Who answers for a tenant's apps, now or once it is there.
     pub(in crate::serve) fn away(&self, number: u64) -> Arc<Away> {
-        self.inner().own(number, &self.plane).away.clone()
+        self.inner().own(number, self).away.clone()
     }
 
     /// Whether its process was ready once.
@@ -197,9 +197,9 @@ impl Owns {
 }
 
 impl Inner {
-    fn own(&mut self, number: u64, plane: &Plane) -> &mut Own {
+    fn own(&mut self, number: u64, owns: &Owns) -> &mut Own {
         self.all.entry(number).or_insert_with(|| Own {
-            away: plane.away(),
+            away: owns.plane.away(owns.most),
             coming: None,
             ready: None,
             is_awaited: false,

@@ -39,13 +39,14 @@ const SLACK: Duration = Duration::from_secs(10);
 /// What of the environment a tenant's process gets: flags that it serves by or that go with such, how it
 /// exports, and what it finds things by. Neither tokens nor where the platform's key is are among it, nor
 /// anything else that the operator's programs are told.
-const FLAGS: [&str; 37] = [
+const FLAGS: [&str; 38] = [
     "ACCESS_LOG",
     "ACME_DIRECTORY",
     "ALLOW_PRIVATE_NETWORKS",
     "BASE_DOMAIN",
     "CACHE_DIR",
     "CACHE_SIZE",
+    "CHECK",
     "CONNECTION_WINDOW",
     "ENGINE",
     "EVICT_AFTER",

@@ -356,14 +356,14 @@ fn where_a_release_is_looked_at_changes_with_what_is_active_or_not_at_all() {
     assert!(activate(at(&one, "/late"), Some(Generation(0))).is_err());
     assert!(activate(at(&two, "/more"), None).is_err());
     assert!(activate(at(&one, "no path"), None).is_err());
-    let preview = "pr".parse().unwrap();
+    let preview = "pr-1".parse().unwrap();
     let expires_ms = i64::MAX;
     assert!(it.store.preview(&by(), &id, &preview, &at(&two, "/more"), expires_ms).is_err());
     assert_eq!((path_of(&one).as_deref(), path_of(&two)), (Some("/up"), None));
     // A preview is looked at where it says, and what is live where that said.
     it.store.preview(&by(), &id, &preview, &at(&one, "/seen"), expires_ms).unwrap();
     assert_eq!(path_of(&one).as_deref(), Some("/up"));
-    let own = it.store.release(&app("pr--shop"), &one).unwrap();
+    let own = it.store.release(&app("pr-1--shop"), &one).unwrap();
     assert_eq!(own.health_path.as_deref(), Some("/seen"));
     // The same release as before.
     let same = activate(at(&one, "/other"), None).unwrap();
@@ -376,7 +376,7 @@ fn where_a_release_is_looked_at_changes_with_what_is_active_or_not_at_all() {
         told,
         [
             line("app.activate", format!("{one} 100%, once `/other` answers well")),
-            line("preview.make", format!("pr {one}, once `/seen` answers well")),
+            line("preview.make", format!("pr-1 {one}, once `/seen` answers well")),
             line("app.activate", format!("{one} 100%, once `/up` answers well")),
         ]
     );

@@ -105,7 +105,9 @@ impl Prepare {
             Err(error) => match error.downcast_ref() {
                 Some(PackageError::NoRoom { bytes, .. }) => Said::NoRoom(*bytes),
                 // Whoever made the release learns nothing of where it lies here.
-                _ => Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), ".")),
+                _ => {
+                    Said::Unservable(report::text(&error).replace(&*folder.to_string_lossy(), "."))
+                }
             },
         };
         output::json(&serde_json::to_value(&said)?)?;

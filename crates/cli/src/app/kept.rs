@@ -68,7 +68,9 @@ pub(crate) fn unlinked(state: &Path) -> Result<()> {
     match state.symlink_metadata() {
         Ok(found) if found.is_symlink() => return Err(linked(state)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => drop(found.with_context(|| failed(state))?),
+        found => {
+            found.with_context(|| failed(state))?;
+        }
     }
     while let Some(folder) = folders.pop() {
         let entries = match folder.read_dir() {

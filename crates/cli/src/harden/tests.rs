@@ -103,7 +103,7 @@ fn of_tenants(folder: &std::path::Path) {
     }
     let parent = rustix::process::getppid();
     let files = rustix::process::getrlimit(Resource::Nofile);
-    rustix::process::setrlimit(Resource::Nofile, files.clone()).unwrap();
+    rustix::process::setrlimit(Resource::Nofile, files).unwrap();
     rustix::process::prlimit(parent, Resource::Nofile, files).unwrap_err();
     rustix::process::setpriority_process(None, 1).unwrap();
     rustix::process::setpriority_process(parent, 1).unwrap_err();

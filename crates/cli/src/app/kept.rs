@@ -68,6 +68,8 @@ pub(crate) fn unlinked(state: &Path) -> Result<()> {
     match state.symlink_metadata() {
         Ok(found) if found.is_symlink() => return Err(linked(state)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Whoever makes the folder says so.
+        Ok(found) if !found.is_dir() => return Ok(()),
         found => {
             found.with_context(|| failed(state))?;
         }

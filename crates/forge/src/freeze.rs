@@ -24,15 +24,13 @@ use wasmtime::component::{Instance, Linker, Val};
 
 pub use error::FreezeError;
 pub(crate) use error::told;
+pub(crate) use files::Seen;
 pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;
 pub use refusals::define as define_refusals;
 
 use crate::sandbox::Sandbox;
-
-/// What the host holds for an instance that is being initialised.
-type State = Sandbox<world::Own>;
 
 /// What an initialiser may use.
 #[derive(Debug, Clone)]
@@ -115,12 +113,11 @@ pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Fro
         return Ok(frozen);
     }
     let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
-    let state = world::new(terms, &seed)?;
-    let output = state.own.output.clone();
+    let (sandbox, output) = world::new(terms, &seed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(FreezeError::Runtime)?;
     let frozen = runtime.block_on(async {
-        let work = Metered::new(terms.cpu, run(freezing, state, &name));
+        let work = Metered::new(terms.cpu, run(freezing, sandbox, &name));
         tokio::time::timeout(terms.time, work).await
     });
     // What files the guest has open may be used by a thread still.
@@ -157,13 +154,17 @@ impl From<wasmtime::Error> for Ended {
     }
 }
 
-async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, Duration), Ended> {
+async fn run(
+    freezing: Freezing,
+    sandbox: Sandbox,
+    name: &str,
+) -> Result<(Vec<u8>, Duration), Ended> {
     let code = freezing.code().clone();
-    let mut linker = Linker::<State>::new(code.component().engine());
+    let mut linker = Linker::<Sandbox>::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::define(&mut linker)?;
     refusals::define(&mut linker, code.component())?;
-    let mut store = code.store(state);
+    let mut store = code.store(sandbox);
     let begin = Instant::now();
     let called = async {
         let made = linker.instantiate_async(&mut store, code.component());
@@ -185,7 +186,7 @@ async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, D
 
 /// Calls the initialiser; says what it said if it failed.
 async fn initialise(
-    store: &mut Store<State>,
+    store: &mut Store<Sandbox>,
     instance: &Instance,
     name: &str,
 ) -> Result<Option<Option<String>>, Ended> {

@@ -7,21 +7,24 @@ use dayfly_engine::{MemoryLimiter, StoreData};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::freeze::Seen;
+
 pub(crate) use command::{Ended, Terms, engine, run};
 
-/// The data of such a store; `own` is what whoever runs it knows beside.
-pub(crate) struct Sandbox<T> {
-    pub(crate) own: T,
+/// The data of such a store. It is one type for all of them, because all that links WASI is compiled for each.
+pub(crate) struct Sandbox {
+    /// What an initialiser has looked at.
+    pub(crate) seen: Seen,
     wasi: WasiCtx,
     table: ResourceTable,
     limiter: MemoryLimiter,
 }
 
-impl<T> Sandbox<T> {
+impl Sandbox {
     /// One with so much linear memory.
-    pub(crate) fn new(wasi: WasiCtx, memory_bytes: u64, own: T) -> Self {
+    pub(crate) fn new(wasi: WasiCtx, memory_bytes: u64) -> Self {
         let limiter = MemoryLimiter::new(memory_bytes);
-        Self { own, wasi, table: ResourceTable::new(), limiter }
+        Self { seen: Seen::default(), wasi, table: ResourceTable::new(), limiter }
     }
 
     /// Whether it wanted more memory than it may have.
@@ -30,13 +33,13 @@ impl<T> Sandbox<T> {
     }
 }
 
-impl<T: Send + 'static> StoreData for Sandbox<T> {
+impl StoreData for Sandbox {
     fn limiter(&mut self) -> &mut MemoryLimiter {
         &mut self.limiter
     }
 }
 
-impl<T: Send + 'static> WasiView for Sandbox<T> {
+impl WasiView for Sandbox {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }

@@ -15,8 +15,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     OpenFlags, PathFlags,
 };
 
-use super::State;
 use super::world::EPOCH;
+use crate::sandbox::Sandbox;
 
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
@@ -38,7 +38,7 @@ fn shown(path: &str) -> FsResult<()> {
 
 /// What is known of the files that were looked at.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Numbers of files, in the order in which they were asked for, by what the host calls them.
     numbers: HashMap<(u64, u64), u64>,
     /// What is left of folders that are being listed, the next entry last; by their resource.
@@ -59,7 +59,7 @@ type PathOf = (Resource<Descriptor>, PathFlags, String);
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 /// Defines the functions of WASI's that tell of files anew.
-pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn define(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
     opening(&mut types)?;
@@ -70,7 +70,7 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// What opens a path, or says where it leads.
-fn opening(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+fn opening(types: &mut LinkerInstance<'_, Sandbox>) -> wasmtime::Result<()> {
     type Opening = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
     types.func_wrap_async(
         "[method]descriptor.open-at",
@@ -101,7 +101,7 @@ fn opening(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
 }
 
 /// What tells of a file.
-fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+fn telling(types: &mut LinkerInstance<'_, Sandbox>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]descriptor.stat", |mut store, (file,)| {
         Box::new(async move {
             let found = files(&mut store).stat(file).await;
@@ -124,7 +124,7 @@ fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]descriptor.metadata-hash", |mut store, (file,)| {
         Box::new(async move {
             let found = files(&mut store).metadata_hash(file).await;
-            let found = found.map(|found| store.data_mut().own.seen.number(&found));
+            let found = found.map(|found| store.data_mut().seen.number(&found));
             answer(&mut store, found)
         })
     })?;
@@ -137,7 +137,7 @@ fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
                     files(&mut store).metadata_hash_at(folder, flags, path).await
                 };
                 let found = asking.await;
-                let found = found.map(|found| store.data_mut().own.seen.number(&found));
+                let found = found.map(|found| store.data_mut().seen.number(&found));
                 answer(&mut store, found)
             })
         },
@@ -145,13 +145,13 @@ fn telling(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
 }
 
 /// What lists a folder.
-fn listing(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+fn listing(types: &mut LinkerInstance<'_, Sandbox>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]descriptor.read-directory", |mut store, (folder,)| {
         Box::new(async move {
             let found = files(&mut store).read_directory(folder).await;
             if let Ok(stream) = &found {
                 // What had this number before was perhaps not listed to its end.
-                store.data_mut().own.seen.listings.remove(&stream.rep());
+                store.data_mut().seen.listings.remove(&stream.rep());
             }
             answer(&mut store, found)
         })
@@ -167,11 +167,11 @@ fn listing(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     )
 }
 
-fn files<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiFilesystemCtxView<'a> {
+fn files<'a>(store: &'a mut StoreContextMut<'_, Sandbox>) -> WasiFilesystemCtxView<'a> {
     store.data_mut().filesystem()
 }
 
-fn answer<T>(store: &mut StoreContextMut<'_, State>, found: FsResult<T>) -> Answer<T> {
+fn answer<T>(store: &mut StoreContextMut<'_, Sandbox>, found: FsResult<T>) -> Answer<T> {
     Ok((match found {
         Ok(found) => Ok(found),
         Err(error) => Err(files(store).convert_error_code(error)?),
@@ -191,11 +191,11 @@ fn stat(found: DescriptorStat) -> DescriptorStat {
 
 /// The next entry of a folder by their names; all are read when the first is asked for.
 async fn next_entry(
-    store: &mut StoreContextMut<'_, State>,
+    store: &mut StoreContextMut<'_, Sandbox>,
     stream: &Resource<DirectoryEntryStream>,
 ) -> FsResult<Option<DirectoryEntry>> {
     let same = || Resource::new_borrow(stream.rep());
-    if let Some(listing) = store.data_mut().own.seen.listings.get_mut(&stream.rep()) {
+    if let Some(listing) = store.data_mut().seen.listings.get_mut(&stream.rep()) {
         return Ok(listing.pop());
     }
     let mut listing = Vec::new();
@@ -206,6 +206,6 @@ async fn next_entry(
     }
     listing.sort_by(|one, other| other.name.cmp(&one.name));
     let next = listing.pop();
-    store.data_mut().own.seen.listings.insert(stream.rep(), listing);
+    store.data_mut().seen.listings.insert(stream.rep(), listing);
     Ok(next)
 }

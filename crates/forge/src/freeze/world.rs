@@ -7,8 +7,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
 
-use super::files::Seen;
-use super::{FreezeError, FreezeTerms, State};
+use super::{FreezeError, FreezeTerms};
 use crate::sandbox::Sandbox;
 
 /// The time at which every initialiser begins: the first second of 2025, in seconds since 1970.
@@ -20,14 +19,7 @@ const TICK: Duration = Duration::from_micros(1);
 /// Random bytes until they repeat.
 const RANDOM_BYTES: usize = 64 << 10;
 
-/// What is known of an initialiser beside what it may use.
-pub(super) struct Own {
-    pub(super) output: Output,
-    pub(super) seen: Seen,
-}
-
 /// What an initialiser writes.
-#[derive(Clone)]
 pub(super) struct Output {
     stdout: MemoryOutputPipe,
     stderr: MemoryOutputPipe,
@@ -41,8 +33,11 @@ impl Output {
     }
 }
 
-/// The world of one instance.
-pub(super) fn new(terms: &FreezeTerms, seed: &blake3::Hash) -> Result<State, FreezeError> {
+/// The world of one instance, and where what it writes goes.
+pub(super) fn new(
+    terms: &FreezeTerms,
+    seed: &blake3::Hash,
+) -> Result<(Sandbox, Output), FreezeError> {
     let output = Output {
         stdout: MemoryOutputPipe::new(terms.output_bytes),
         stderr: MemoryOutputPipe::new(terms.output_bytes),
@@ -61,8 +56,7 @@ pub(super) fn new(terms: &FreezeTerms, seed: &blake3::Hash) -> Result<State, Fre
         wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadOnly)
             .map_err(|source| FreezeError::Folder { folder: folder.host.clone(), source })?;
     }
-    let own = Own { output, seen: Seen::default() };
-    Ok(Sandbox::new(wasi.build(), terms.memory_bytes, own))
+    Ok((Sandbox::new(wasi.build(), terms.memory_bytes), output))
 }
 
 /// Bytes that look random, and are the same each time that the same is frozen.

@@ -104,7 +104,7 @@ pub(crate) fn run(engine: &Engine, component: &[u8], terms: Terms<'_>) -> Result
 }
 
 /// What the host holds for a tool.
-fn sandbox(terms: Terms<'_>, [output, said]: [MemoryOutputPipe; 2]) -> Result<Sandbox<()>, Ended> {
+fn sandbox(terms: Terms<'_>, [output, said]: [MemoryOutputPipe; 2]) -> Result<Sandbox, Ended> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.args(terms.arguments)
         .env("PWD", "/")
@@ -116,5 +116,5 @@ fn sandbox(terms: Terms<'_>, [output, said]: [MemoryOutputPipe; 2]) -> Result<Sa
     if let Some(folder) = terms.folder {
         wasi.preopened_dir(folder, "/", FsPerms::ReadOnly).map_err(Ended::Folder)?;
     }
-    Ok(Sandbox::new(wasi.build(), terms.memory_bytes, ()))
+    Ok(Sandbox::new(wasi.build(), terms.memory_bytes))
 }

@@ -13,6 +13,13 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use crate::blobs::entries;
 use crate::{Result, Store, StoreError, now_ms};
 
+/// How long a change is told of, and how many of one tenant's.
+const CHANGES_MS: i64 = 400 * 24 * 3600 * 1000;
+const CHANGES_EACH: u32 = 100_000;
+
+/// How many activations of an app are told of. The last one of each release stays: a rollback may go there.
+const ACTIVATIONS_EACH: u32 = 1000;
+
 /// What was collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
@@ -22,6 +29,8 @@ pub struct Collected {
     pub bytes: u64,
     /// Folders of releases and of apps, and files of uploads that broke off.
     pub others: u64,
+    /// Lines of the log of changes, and of what was active, that are too old or too many.
+    pub lines: u64,
 }
 
 impl Store {
@@ -40,7 +49,7 @@ impl Store {
         let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
         self.forget_blobs(idle_ms)?;
         self.forget_laid_out(idle_ms)?;
-        let mut collected = Collected::default();
+        let mut collected = Collected { lines: self.forget_lines()?, ..Collected::default() };
         self.collect_blobs(idle, &mut collected)?;
         self.collect_releases(idle, &mut collected)?;
         self.collect_apps(idle_ms, &mut collected)?;
@@ -87,6 +96,49 @@ impl Store {
             )?;
             Ok(())
         })
+    }
+
+    /// Forgets changes that are too old, and those of tenants and activations of apps that have too many.
+    fn forget_lines(&self) -> Result<u64> {
+        let mut lines = self.write(|db| {
+            Ok(db.execute("DELETE FROM audit WHERE at_ms <= ?1", [now_ms() - CHANGES_MS])?)
+        })?;
+        let tenants: Vec<String> = self.read(|db| {
+            let mut many = db.prepare(
+                "SELECT tenant FROM audit WHERE tenant NOT NULL GROUP BY tenant HAVING count(*) > ?1",
+            )?;
+            let rows = many.query_map([CHANGES_EACH], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })?;
+        for tenant in tenants {
+            lines += self.write(|db| {
+                let deleted = db.execute(
+                    "DELETE FROM audit WHERE tenant = ?1 AND id <= (
+                       SELECT id FROM audit WHERE tenant = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    params![tenant, CHANGES_EACH],
+                )?;
+                Ok(deleted)
+            })?;
+        }
+        let apps: Vec<i64> = self.read(|db| {
+            let mut many =
+                db.prepare("SELECT app FROM history GROUP BY app HAVING count(*) > ?1")?;
+            let rows = many.query_map([ACTIVATIONS_EACH], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })?;
+        for app in apps {
+            lines += self.write(|db| {
+                let deleted = db.execute(
+                    "DELETE FROM history WHERE app = ?1 AND id <= (
+                       SELECT id FROM history WHERE app = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)
+                     AND id NOT IN (SELECT max(id) FROM history
+                                    WHERE app = ?1 AND outcome < 2 GROUP BY release)",
+                    params![app, ACTIVATIONS_EACH],
+                )?;
+                Ok(deleted)
+            })?;
+        }
+        Ok(lines as u64)
     }
 
     fn collect_blobs(&self, idle: Duration, collected: &mut Collected) -> Result<()> {
@@ -192,5 +244,54 @@ fn remove(path: &Path) -> Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_model::platform::AppId;
+
+    use super::*;
+    use crate::{Actor, Key, Terms};
+
+    #[test]
+    fn what_is_told_of_changes_is_bounded_and_a_rollback_finds_its_release() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::parse(&"07".repeat(32)).unwrap();
+        let store = Store::open(&folder.path().join("state"), key).unwrap();
+        let by = Actor::default();
+        let acme = AppId { tenant: "acme".parse().unwrap(), app: "shop".parse().unwrap() };
+        store.make_tenant(&by, &acme.tenant, Terms::default()).unwrap();
+        store.make_app(&by, &acme).unwrap();
+        let count = |table: &str| -> u32 {
+            let text = format!("SELECT count(*) FROM {table}");
+            store.read(|db| Ok(db.query_row(&text, [], |row| row.get(0))?)).unwrap()
+        };
+        let before = count("audit");
+        let to = |most: u32| {
+            format!(
+                "WITH RECURSIVE numbers (n) AS (
+                   SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {most})"
+            )
+        };
+        let (few, activations, changes) = (to(2), to(ACTIVATIONS_EACH + 10), to(CHANGES_EACH + 10));
+        let fill = format!(
+            "INSERT INTO releases (id, app, digest, created_ms, created_by, bytes, version, grants,
+                                   prepared, manifest)
+               {few} SELECT n, 1, n, 0, '', 0, '', '', '', x'' FROM numbers;
+             INSERT INTO history (app, release, at_ms, outcome)
+               {activations} SELECT 1, iif(n = 1, 1, 2), 0, 1 FROM numbers;
+             INSERT INTO audit (at_ms, tenant, action, object)
+               {changes} SELECT {now}, 'acme', 'app.make', 'shop' FROM numbers;
+             INSERT INTO audit (at_ms, action, object) VALUES (0, 'app.make', 'old');",
+            now = now_ms(),
+        );
+        store.write(|db| Ok(db.execute_batch(&fill)?)).unwrap();
+        let collected = store.collect(Duration::from_secs(3600)).unwrap();
+        // The first activation is the last one of its release.
+        assert_eq!(count("history"), ACTIVATIONS_EACH + 1);
+        assert_eq!(count("audit"), CHANGES_EACH + before);
+        assert_eq!(collected.lines, 9 + 10 + 1);
+        assert_eq!(store.collect(Duration::from_secs(3600)).unwrap().lines, 0);
     }
 }

@@ -32,13 +32,15 @@ pub(crate) struct Caller {
 const PUBLIC: [&str; 3] = ["/openapi.json", "/v1/health", "/v1/ready"];
 
 /// Lets those pass who have a valid token, with who they are; and past a tenant's name in the path
-/// only those who may see that tenant, before anything of the request is read.
+/// only those who may see that tenant, before anything of the request is read. No tenant takes more than its
+/// share of the answers that are under way, or changes more than so much a second.
 pub(crate) async fn authenticate(
     State(shared): State<Shared>,
     path: RawPathParams,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
+    let mut place = None;
     if !PUBLIC.contains(&request.uri().path()) {
         let peer = request.extensions().get::<Peer>().copied();
         let Peer(address) = peer.ok_or_else(Failure::not_found)?;
@@ -46,9 +48,17 @@ pub(crate) async fn authenticate(
         for (_, tenant) in path.iter().filter(|(name, _)| *name == "tenant") {
             caller.sees(&tenant.parse().map_err(|_| Failure::not_found())?)?;
         }
+        if let Some(tenant) = &caller.token.tenant {
+            place = Some(shared.requests.take(tenant, "requests are answered")?);
+            if !request.method().is_safe() {
+                shared.changes.one(tenant, Instant::now())?;
+            }
+        }
         request.extensions_mut().insert(caller);
     }
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    drop(place);
+    Ok(response)
 }
 
 async fn known(shared: &Shared, headers: &HeaderMap, address: SocketAddr) -> Result<Caller> {

@@ -56,7 +56,7 @@ impl Guesses {
 }
 
 /// Who has an address: of IPv6, whoever has the network of 64 bits that it is in.
-fn whose(address: IpAddr) -> IpAddr {
+pub(crate) fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)))

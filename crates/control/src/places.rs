@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// Places.
 pub(crate) struct Places {
-    each: Each,
+    each: Each<TenantId>,
     all: Arc<Semaphore>,
 }
 
@@ -21,10 +21,10 @@ pub(crate) struct Place {
     _of_all: OwnedSemaphorePermit,
 }
 
-/// A line for each tenant, with so many places.
-pub(crate) struct Each {
+/// A line for each tenant, or whatever else there are many of, with so many places.
+pub(crate) struct Each<K> {
     places: usize,
-    tenants: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
+    lines: Mutex<BTreeMap<K, Arc<Semaphore>>>,
 }
 
 impl Places {
@@ -45,19 +45,19 @@ impl Places {
     }
 }
 
-impl Each {
-    /// So many for each tenant.
+impl<K: Ord + Clone> Each<K> {
+    /// So many for each.
     pub(crate) fn new(places: usize) -> Self {
-        Self { places, tenants: Mutex::default() }
+        Self { places, lines: Mutex::default() }
     }
 
-    /// A tenant's own.
-    pub(crate) fn of(&self, tenant: &TenantId) -> Arc<Semaphore> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The line of one.
+    pub(crate) fn of(&self, key: &K) -> Arc<Semaphore> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that nobody has or waits for are forgotten.
-        tenants.retain(|_, it| Arc::strong_count(it) > 1);
+        lines.retain(|_, it| Arc::strong_count(it) > 1);
         let new = || Arc::new(Semaphore::new(self.places));
-        tenants.entry(tenant.clone()).or_insert_with(new).clone()
+        lines.entry(key.clone()).or_insert_with(new).clone()
     }
 }
 
@@ -92,6 +92,6 @@ mod tests {
         for number in 0..100 {
             places.take(&format!("t{number}").parse().unwrap(), "blobs are sent").unwrap();
         }
-        assert!(places.each.tenants.lock().unwrap().len() <= 2);
+        assert!(places.each.lines.lock().unwrap().len() <= 2);
     }
 }

@@ -62,7 +62,7 @@ pub enum PrepareError {
 /// How many releases are made ready at once, and how many wait.
 pub(crate) struct Workers {
     running: Arc<Semaphore>,
-    lines: Each,
+    lines: Each<TenantId>,
     waiting: Places,
 }
 

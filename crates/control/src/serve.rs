@@ -25,13 +25,18 @@ use tower_service::Service as _;
 
 use crate::caller::{Peer, authenticate};
 use crate::follow::Hangup;
+use crate::guesses::whose;
 use crate::idempotency::once;
+use crate::places::Each;
 use crate::prepare::Preparer;
 use crate::shared::{Inner, Shared};
 use crate::{AcmeConfig, acme, heal, routes};
 
 /// How many connections there are at once.
 const CONNECTIONS: usize = 512;
+
+/// How many of them one address may have: somebody without a token keeps nobody else out.
+const CONNECTIONS_EACH: usize = 384;
 
 /// How long a client may take to send a request's head.
 const HEAD: Duration = Duration::from_secs(10);
@@ -160,6 +165,7 @@ impl Control {
             tokio::spawn(acme::run(self.shared.clone(), acme));
         }
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let addresses = Each::new(CONNECTIONS_EACH);
         loop {
             let Ok(permit) = connections.clone().acquire_owned().await else { return Ok(()) };
             let (stream, peer) = match listener.accept().await {
@@ -171,10 +177,14 @@ impl Control {
                     continue;
                 }
             };
+            let Ok(of_address) = addresses.of(&whose(peer.ip())).try_acquire_owned() else {
+                tracing::debug!(%peer, "a connection to the admin API is one too many of its address");
+                continue;
+            };
             let router = self.router.clone();
             tokio::spawn(async move {
                 converse(stream, peer, router).await;
-                drop(permit);
+                drop((permit, of_address));
             });
         }
     }

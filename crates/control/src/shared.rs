@@ -11,9 +11,18 @@ use tokio::task;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::guesses::Guesses;
+use crate::paces::Paces;
 use crate::places::Places;
 use crate::prepare::{Preparer, Workers};
 use crate::serve::ControlConfig;
+
+/// How many requests of tenants are answered at once, and how many of them of one tenant.
+const REQUESTS: usize = 384;
+const REQUESTS_EACH: usize = 96;
+
+/// How many changes a tenant makes in a second, and how many may come at once: a crowd of deploys does.
+const CHANGES: u32 = 100;
+const CHANGES_AT_ONCE: u32 = 5000;
 
 /// How many blobs are taken at once.
 const UPLOADS: usize = 32;
@@ -35,6 +44,10 @@ pub(crate) struct Inner {
     pub(crate) preparer: Arc<dyn Preparer>,
     pub(crate) config: ControlConfig,
     pub(crate) workers: Workers,
+    /// Requests of tenants.
+    pub(crate) requests: Places,
+    /// What of them changes something.
+    pub(crate) changes: Paces,
     pub(crate) uploads: Places,
     /// Those who read much at once: ends of logs, usage.
     pub(crate) reads: Places,
@@ -61,6 +74,8 @@ impl Inner {
             preparer,
             workers: Workers::new(config.workers),
             config,
+            requests: Places::new(REQUESTS_EACH, REQUESTS),
+            changes: Paces::new(CHANGES, CHANGES_AT_ONCE),
             uploads: Places::new(UPLOADS_EACH, UPLOADS),
             reads: Places::new(READS_EACH, READS),
             followers: Places::new(FOLLOWERS_EACH, FOLLOWERS),

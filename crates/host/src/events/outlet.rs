@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
+use dayfly_capabilities::mqtt::broker::{Broker, Credentials, Outgoing};
 use dayfly_capabilities::nats::ServerError as NatsError;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{MOST_HOPS, New, Store};
@@ -235,7 +235,8 @@ impl Topology {
                 }
                 Outlet::Redis(server, place) => self.to_redis((server, place), &answer).await,
                 Outlet::Mqtt(broker, topic) => {
-                    let sent = broker.publish(topic, &answer.data);
+                    let message = message(&answer);
+                    let sent = broker.publish(topic, &message);
                     let server = broker.name();
                     self.returns.sending((&server, topic), &answer, sent).await.map_err(failed)
                 }
@@ -378,6 +379,17 @@ async fn to_nats(
         NatsError::TooLarge(_) => NotPassed::Hopeless(error.to_string()),
         error => failed(error),
     })
+}
+
+/// An answer for a broker, with its attributes as CloudEvents' MQTT binding has them in binary mode.
+fn message(answer: &Event) -> Outgoing<'_> {
+    let attributes = if answer.is_batch { Vec::new() } else { answer.attributes() };
+    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Outgoing {
+        data: answer.data.clone(),
+        content_type: answer.content_type.as_deref(),
+        attributes: attributes.collect(),
+    }
 }
 
 /// The command that puts an answer somewhere.

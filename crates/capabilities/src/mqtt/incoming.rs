@@ -113,8 +113,20 @@ pub(super) fn length(read: &[u8]) -> Result<Option<(usize, usize)>, Error> {
     Ok(Some((digits.take(last + 1).enumerate().map(digit).sum(), last + 2)))
 }
 
+/// Whether what a broker sends may begin so. What is no broker is found out before more of it is waited for.
+fn may_begin(first: u8) -> bool {
+    match first >> 4 {
+        PUBLISH | PUBREL => true,
+        CONNACK | PUBACK | PUBREC | PUBCOMP | SUBACK | PINGRESP | DISCONNECT => first & 15 == 0,
+        _ => false,
+    }
+}
+
 /// The packet that begins here, taken from there if all of it is.
 pub(super) fn next(read: &mut BytesMut, most: usize) -> Result<Next, Error> {
+    if read.first().is_some_and(|first| !may_begin(*first)) {
+        return Err(Error::Protocol);
+    }
     let Some((body, head)) = length(read)? else { return Ok(Next::Part(1)) };
     if body > most {
         return Ok(Next::TooLong);
@@ -349,7 +361,8 @@ mod tests {
 
     #[test]
     fn what_is_no_packet_is_refused() {
-        let broken: [&[u8]; 9] = [
+        let broken: [&[u8]; 10] = [
+            b"HTTP/1.1 400",
             &with(&[38, 0, 9, b'a']),
             &with(&[99, 1]),
             &with(&pair("a\0", "b")),

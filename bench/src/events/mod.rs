@@ -1,6 +1,7 @@
 //! Events a second by each trigger, a fresh instance each, beside a minimal native consumer of the same
 //! source that does nothing with what it gets; and how long an event takes until its handler starts.
 
+mod http;
 mod mqtt;
 mod nats;
 mod queue;
@@ -18,6 +19,9 @@ use crate::peer::{Peer, Running};
 use crate::stats::{median, percentile};
 
 const ROUNDS: usize = 3;
+
+/// How many events are sent one after the other to see how long each takes.
+const ONE_BY_ONE: usize = 300;
 
 /// How many messages wait while the memory is looked at.
 const WAITING: u64 = 1_000_000;
@@ -37,6 +41,10 @@ enum From {
     JetStream,
     Mqtt,
     Queue,
+    /// A queue that a route leads into.
+    Route,
+    /// A queue that a guest puts into.
+    Guest,
 }
 
 impl From {
@@ -50,6 +58,9 @@ impl From {
         Self::Queue,
     ];
 
+    /// Those of which is only looked how long one event takes.
+    const ALONE: [Self; 2] = [Self::Route, Self::Guest];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Channel => "channel",
@@ -59,6 +70,8 @@ impl From {
             Self::JetStream => "jetstream",
             Self::Mqtt => "mqtt",
             Self::Queue => "queue",
+            Self::Route => "route",
+            Self::Guest => "guest",
         }
     }
 
@@ -71,18 +84,14 @@ impl From {
             Self::JetStream => "NATS, JetStream",
             Self::Mqtt => "MQTT, quality 1",
             Self::Queue => "queue, put by another process",
+            Self::Route => "queue, put by a route",
+            Self::Guest => "queue, put by a guest that a request wakes",
         }
     }
 
     /// How many events a measurement has.
     const fn events(self) -> u64 {
         if matches!(self, Self::Queue) { 5_000 } else { 20_000 }
-    }
-
-    /// How many are sent one after the other to see how long each takes. Queues are looked at twice a
-    /// second for what other processes put.
-    const fn alone(self) -> usize {
-        if matches!(self, Self::Queue) { 30 } else { 300 }
     }
 
     /// How its trigger says where `name` is.
@@ -98,7 +107,9 @@ impl From {
                 )
             }
             Self::Mqtt => format!("[[trigger.mqtt]]\ntopic = \"{name}\"\nqos = 1"),
-            Self::Queue => format!("[[trigger.queue]]\nqueue = \"{name}\""),
+            Self::Queue | Self::Route | Self::Guest => {
+                format!("[[trigger.queue]]\nqueue = \"{name}\"")
+            }
         }
     }
 }
@@ -116,6 +127,7 @@ struct Senders {
     nats: nats::Client,
     mqtt: mqtt::Client,
     queue: queue::Client,
+    http: http::Client,
 }
 
 /// The manifest: for each source one trigger whose events are counted, and one whose handler answers.
@@ -128,19 +140,25 @@ fn manifest(root: &Path, (redis, nats, mqtt): (&Redis, &Nats, &Mosquitto)) -> St
          [application.trigger.mqtt]\naddress = \"{}\"\n\
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"hello\"\n\
          [component.hello]\nsource = \"{guests}/rust-hello.wasm\"\n\
-         [component.echo]\nsource = \"{guests}/rust-events.wasm\"\n",
+         [component.echo]\nsource = \"{guests}/rust-events.wasm\"\n\
+         [[trigger.http]]\nroute = \"{}\"\nqueue = \"route-now\"\n\
+         [[trigger.http]]\nroute = \"/messages/...\"\ncomponent = \"sender\"\n\
+         [component.sender]\nsource = \"{guests}/rust-interfaces.wasm\"\nmessaging = [\"default\"]\n",
         redis.url(),
         nats.url(),
-        mqtt.url()
+        mqtt.url(),
+        http::ROUTE
     );
     for from in From::ALL {
-        let name = from.name();
-        let counted = from.keys(name);
-        let answered = from.keys(&format!("{name}-now"));
-        let _ = write!(
+        let (name, counted) = (from.name(), from.keys(from.name()));
+        let _ = writeln!(text, "{counted}\nid = \"{name}\"\ncomponent = \"hello\"");
+    }
+    for from in From::ALL.into_iter().chain(From::ALONE) {
+        let name = format!("{}-now", from.name());
+        let answered = from.keys(&name);
+        let _ = writeln!(
             text,
-            "{counted}\nid = \"{name}\"\ncomponent = \"hello\"\n\
-             {answered}\nid = \"{name}-now\"\ncomponent = \"echo\"\noutput = \"redis://answered\"\n"
+            "{answered}\nid = \"{name}\"\ncomponent = \"echo\"\noutput = \"redis://answered\""
         );
     }
     text
@@ -171,10 +189,12 @@ pub(crate) fn run(root: &Path, folder: &Path, _: u64) -> Result<()> {
             nats: nats::Client::new(&servers.1).await?,
             mqtt: mqtt::Client::new(&servers.2),
             queue: queue::Client::new(&state),
+            http: http::Client::default(),
         })
     })?;
     let mut bench = Bench { runtime, senders, metrics };
     let server = peer.start()?;
+    bench.senders.http = http::Client::new(server.port);
     let rates = bench.rates()?;
     let times = bench.times()?;
     server.stop()?;
@@ -213,7 +233,7 @@ impl Bench {
              | source | start, median | 99th percentile | answer, median | 99th percentile |\n\
              | --- | --- | --- | --- | --- |\n"
             .to_owned();
-        for from in From::ALL {
+        for from in From::ALL.into_iter().chain(From::ALONE) {
             let took = self.runtime.block_on(self.senders.alone(from))?;
             let start = |percent| percentile(took.iter().map(|(start, _)| *start), percent) * 1e3;
             let answer =
@@ -249,7 +269,7 @@ impl Bench {
     /// Events a second by the least that consumes them.
     fn natively(&mut self, from: From) -> Result<f64> {
         let (name, events) = (format!("native-{}", from.name()), from.events());
-        let Senders { redis, nats, mqtt, queue } = &mut self.senders;
+        let Senders { redis, nats, mqtt, queue, .. } = &mut self.senders;
         self.runtime.block_on(async {
             let began = Instant::now();
             match from {
@@ -259,7 +279,7 @@ impl Bench {
                 From::Subject => nats.subject_natively(&name, events).await?,
                 From::JetStream => nats.stream_natively(&name, events).await?,
                 From::Mqtt => mqtt.natively(&name, events).await?,
-                From::Queue => queue.natively(&name, events).await?,
+                From::Queue | From::Route | From::Guest => queue.natively(&name, events).await?,
             }
             Ok(events as f64 / began.elapsed().as_secs_f64())
         })
@@ -309,6 +329,11 @@ impl Senders {
             From::Subject | From::JetStream => self.nats.send(to, message).await,
             From::Mqtt => self.mqtt.send(to, message).await,
             From::Queue => self.queue.send(to, message).await,
+            From::Route => self.http.send(http::ROUTE, message).await,
+            From::Guest => {
+                let path = format!("/messages/send?client=default&topic={to}");
+                self.http.send(&path, message).await
+            }
         }
     }
 
@@ -318,7 +343,7 @@ impl Senders {
         let mut answers = self.redis.answers().await?;
         let to = format!("{}-now", from.name());
         let mut took = Vec::new();
-        for _ in 0..from.alone() {
+        for _ in 0..ONE_BY_ONE {
             let sent = SystemTime::now().duration_since(UNIX_EPOCH)?;
             self.send(from, &to, (NOW, 1)).await?;
             let began: u64 = answers.next().await?.parse()?;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::events::{EventSource, EventTrigger, Output};
+use crate::events::{EventSource, EventTrigger, Output, RedisFrom};
 use crate::feature::FeatureUse;
 use crate::limits::Limits;
 use crate::outbound::OutboundHosts;
@@ -62,6 +62,17 @@ impl App {
     /// The queues of its own that its triggers name, each perhaps several times.
     pub fn queues(&self) -> impl Iterator<Item = &str> {
         self.triggers.iter().flat_map(|trigger| trigger.kind.queues()).flatten()
+    }
+
+    /// Whether a trigger hears what is published to channels of Redis.
+    pub fn hears_channels_of_redis(&self) -> bool {
+        let mut kinds = self.triggers.iter().map(|trigger| &trigger.kind);
+        kinds.any(|kind| match kind {
+            TriggerKind::Event(EventTrigger { source: EventSource::Redis(source), .. }) => {
+                matches!(source.from, RedisFrom::Channel(_) | RedisFrom::Pattern(_))
+            }
+            _ => false,
+        })
     }
 
     /// Every source of code that the app names.

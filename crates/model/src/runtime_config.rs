@@ -124,7 +124,7 @@ pub enum MessagingKind {
     Nats,
     /// Redis, whose channels are the topics.
     Redis,
-    /// MQTT 3.1.1.
+    /// MQTT.
     Mqtt,
     /// Nothing: messages go into queues of the app's own, whose names are the topics.
     Queue,

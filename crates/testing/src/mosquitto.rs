@@ -110,6 +110,22 @@ impl Mosquitto {
         run(self.publisher(topic, qos).args(["-m", text])).await;
     }
 
+    /// Publishes a message by version 5, with a media type and a user's properties.
+    pub async fn publish_with(
+        &self,
+        topic: &str,
+        text: &str,
+        (content_type, properties): (&str, &[(&str, &str)]),
+    ) {
+        let mut command = self.publisher(topic, 1);
+        command.args(["-V", "mqttv5", "-m", text]);
+        command.args(["-D", "publish", "content-type", content_type]);
+        for (name, value) in properties {
+            command.args(["-D", "publish", "user-property", name, value]);
+        }
+        run(&mut command).await;
+    }
+
     /// Publishes several messages with quality of service 1.
     ///
     /// # Panics

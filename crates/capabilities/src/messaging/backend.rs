@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_model::runtime_config::{Messaging, MessagingKind};
+use dayfly_telemetry::trace;
+use http::HeaderMap;
 
 use super::error::Error;
 use super::message::{Content, Message};
@@ -44,11 +46,12 @@ pub(super) struct Wanted {
 
 impl Backend {
     /// The server that a configuration names; `None` if it names none.
-    pub(super) fn new(configured: &Messaging, queues: &Arc<Store>) -> Option<Self> {
+    /// `is_noted` says whether the app may hear what it sends to a channel of Redis.
+    pub(super) fn new(configured: &Messaging, queues: &Arc<Store>, is_noted: bool) -> Option<Self> {
         let url = &configured.url.0;
         Some(match configured.kind {
             MessagingKind::Nats => Self::Nats(Nats::new(url)?),
-            MessagingKind::Redis => Self::Redis(Redis::new(url)?),
+            MessagingKind::Redis => Self::Redis(Redis::new(url, is_noted)?),
             MessagingKind::Mqtt => Self::Mqtt(Mqtt::new(url)?),
             MessagingKind::Queue => Self::Queue(Queue::new(queues.clone())),
         })
@@ -94,8 +97,27 @@ impl Backend {
         match self {
             Self::Nats(nats) => nats.request(topic, content, wanted, room).await,
             Self::Redis(_) => Err(Error::NoRequests("Redis")),
-            Self::Mqtt(_) => Err(Error::NoRequests("MQTT 3.1.1")),
+            Self::Mqtt(_) => Err(Error::NoRequests("MQTT")),
             Self::Queue(_) => Err(Error::NoRequests("a queue")),
+        }
+    }
+}
+
+/// Where in a trace a message is sent, as attributes of it.
+fn place() -> Vec<(String, String)> {
+    let mut headers = HeaderMap::new();
+    if let Some(context) = trace::current() {
+        context.inject(&mut headers);
+    }
+    let place = headers.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?)));
+    place.map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).collect()
+}
+
+/// Adds attributes that are not there yet.
+fn complete(attributes: &mut Vec<(String, String)>, with: Vec<(String, String)>) {
+    for (name, value) in with {
+        if !attributes.iter().any(|(known, _)| *known == name) {
+            attributes.push((name, value));
         }
     }
 }

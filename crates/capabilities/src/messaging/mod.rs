@@ -51,6 +51,8 @@ pub struct Clients {
     /// The app's own queues, and the names of those that its manifest has.
     queues: Arc<Store>,
     named: Vec<String>,
+    /// Whether a trigger of the app hears what is published to channels of Redis.
+    hears_channels: bool,
     known: Mutex<BTreeMap<String, Arc<Client>>>,
 }
 
@@ -70,7 +72,8 @@ impl Clients {
             topics: None,
         });
         let named = app.queues().map(str::to_owned).collect();
-        Self { configured, queues, named, known: Mutex::default() }
+        let hears_channels = app.hears_channels_of_redis();
+        Self { configured, queues, named, hears_channels, known: Mutex::default() }
     }
 
     fn find(&self, name: &str) -> Option<Arc<Client>> {
@@ -81,7 +84,7 @@ impl Clients {
         }
         let named = || (configured.kind == MessagingKind::Queue).then(|| self.named.clone());
         let topics = Topics::new(configured.topics.clone().or_else(named));
-        let backend = Backend::new(configured, &self.queues)?;
+        let backend = Backend::new(configured, &self.queues, self.hears_channels)?;
         let client = Arc::new(Client { topics, backend });
         known.insert(name.to_owned(), client.clone());
         Some(client)

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf as _, BytesMut};
-use rumqttc::mqttbytes::v4::{Packet, PubAck, PubRec};
 use tokio::io::{AsyncWriteExt as _, WriteHalf};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::broker::{BrokerError, Receipt};
 use super::link::Error;
+use super::outgoing::{LEAVE, received, taken};
 use crate::stream::Stream;
 
 /// Acknowledges messages of one connection.
@@ -34,17 +34,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn add(&mut self, packet: &Packet) -> Result<(), Error> {
-        packet.write(&mut self.bytes, usize::MAX).map(drop).map_err(|_| Error::Protocol)
-    }
-
-    fn add_ack(&mut self, Receipt { number, is_exact }: Receipt) -> Result<(), Error> {
-        self.add(&match is_exact {
-            true => Packet::PubRec(PubRec::new(number)),
-            false => Packet::PubAck(PubAck::new(number)),
-        })?;
+    fn add_ack(&mut self, Receipt { number, is_exact }: Receipt) {
+        self.bytes.extend(if is_exact { received(number) } else { taken(number) });
         self.acks.push_back((self.written + self.bytes.len() as u64, number));
-        Ok(())
     }
 
     fn wrote(&mut self, count: usize) {
@@ -64,9 +56,8 @@ impl Acks {
 
     /// Lets the broker know that a message was handled, as soon as the connection is read or flushed.
     pub fn acknowledge(&self, receipt: Receipt) {
-        if self.lock().add_ack(receipt).is_ok() {
-            self.0.called.notify_one();
-        }
+        self.lock().add_ack(receipt);
+        self.0.called.notify_one();
     }
 
     /// The numbers of the messages of whose acknowledgement the broker has nothing, or a part.
@@ -86,7 +77,7 @@ impl Acks {
     /// Takes leave of the broker.
     pub async fn leave(&self) {
         // It may be gone already.
-        let _ = self.send(Packet::Disconnect).await;
+        let _ = self.send(LEAVE).await;
     }
 
     /// Waits until something was acknowledged.
@@ -94,8 +85,8 @@ impl Acks {
         self.0.called.notified().await;
     }
 
-    pub(super) async fn send(&self, packet: Packet) -> Result<(), Error> {
-        self.lock().add(&packet)?;
+    pub(super) async fn send(&self, packet: &[u8]) -> Result<(), Error> {
+        self.lock().bytes.extend_from_slice(packet);
         self.write().await
     }
 
@@ -121,14 +112,15 @@ impl Acks {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outgoing::PING;
     use super::*;
 
     #[test]
     fn what_is_half_written_is_not() {
         let mut waiting = Waiting::default();
-        waiting.add(&Packet::PingReq).unwrap();
+        waiting.bytes.extend_from_slice(PING);
         for number in 1..4 {
-            waiting.add_ack(Receipt { number, is_exact: number == 2 }).unwrap();
+            waiting.add_ack(Receipt { number, is_exact: number == 2 });
         }
         let unwritten =
             |waiting: &Waiting| waiting.acks.iter().map(|(_, number)| *number).collect::<Vec<_>>();
@@ -138,7 +130,7 @@ mod tests {
         waiting.wrote(1 + 4);
         assert_eq!(unwritten(&waiting), [3]);
         assert_eq!(waiting.bytes.len(), 4);
-        waiting.add_ack(Receipt { number: 9, is_exact: false }).unwrap();
+        waiting.add_ack(Receipt { number: 9, is_exact: false });
         waiting.wrote(4);
         assert_eq!(unwritten(&waiting), [9]);
     }

@@ -8,15 +8,18 @@ use dayfly_model::outbound::OutboundHosts;
 use dayfly_model::runtime_config::OutboundNetworking;
 use percent_encoding::percent_decode_str;
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{ConnAck, Connect, Packet, Subscribe, SubscribeReasonCode};
 use thiserror::Error as ThisError;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 pub use super::acks::Acks;
+use super::incoming::Packet;
 use super::link::{Error, Link, Login, accepted};
+pub use super::outgoing::Outgoing;
+use super::outgoing::{connect, subscribe};
 use super::subscription::Incoming;
 pub use super::subscription::{Received, Subscription};
+use super::version::{Spoken, Version};
 use crate::dial::Dialer;
 use crate::endpoint::Endpoint;
 use crate::queue::MESSAGE_BYTES;
@@ -57,6 +60,7 @@ pub struct Broker(Arc<Shared>);
 struct Shared {
     login: Login,
     opener: Opener,
+    spoken: Spoken,
     /// By which messages are published, one after the other.
     link: Mutex<Option<Link>>,
 }
@@ -120,7 +124,8 @@ impl Broker {
         let hosts = OutboundHosts::parse([pattern]).map_err(|_| FORM)?;
         let dialer = Dialer::of_operator(hosts).outside(networking);
         let opener = Opener::new(dialer, Clients::default());
-        Ok(Self(Arc::new(Shared { login, opener, link: Mutex::default() })))
+        let (spoken, link) = Default::default();
+        Ok(Self(Arc::new(Shared { login, opener, spoken, link })))
     }
 
     /// Its host and port, for people.
@@ -133,7 +138,7 @@ impl Broker {
     ///
     /// # Errors
     /// If the broker does not take it.
-    pub async fn publish(&self, topic: &str, data: &[u8]) -> Result<(), BrokerError> {
+    pub async fn publish(&self, topic: &str, message: &Outgoing<'_>) -> Result<(), BrokerError> {
         let mut held = self.0.link.lock().await;
         let mut link = held.take();
         if let Some(last) = &mut link
@@ -144,11 +149,12 @@ impl Broker {
         let mut link = match link {
             Some(link) => link,
             None => {
+                let Shared { opener, login, spoken, .. } = &*self.0;
                 let name = format!("dayfly{}", &uuid::Uuid::new_v4().simple().to_string()[..16]);
-                Link::open(&self.0.opener, &self.0.login, &name).await?
+                spoken.agree(|version| Link::open(opener, login, (&name, version))).await?
             }
         };
-        link.publish(topic, data.to_vec(), QoS::AtLeastOnce).await?;
+        link.publish((topic, QoS::AtLeastOnce), message).await?;
         // Only now: a message that broke off leaves a half of itself behind.
         *held = Some(link);
         Ok(())
@@ -166,33 +172,32 @@ impl Broker {
         filter: &str,
         quality_of_service: u8,
     ) -> Result<Subscription, BrokerError> {
-        let begun = self.begin(name, filter, quality(quality_of_service));
+        let wanted = (filter, quality(quality_of_service));
+        let begun = self.0.spoken.agree(|version| self.begin(version, name, wanted));
         Ok(timeout(BEGIN, begun).await.unwrap_or(Err(Error::Timeout))?)
     }
 
     async fn begin(
         &self,
+        version: Version,
         (name, known): (&str, bool),
-        filter: &str,
-        qos: QoS,
+        (filter, quality): (&str, QoS),
     ) -> Result<Subscription, Error> {
         let Shared { login, opener, .. } = &*self.0;
         let target = (login.scheme(), login.host.as_str(), login.port);
         let stream = opener.open(target, login.secure).await?;
         let (reader, writer) = tokio::io::split(stream);
         let keep_alive = Duration::from_secs(login.keep_alive.into());
-        let mut subscription = Subscription::new(reader, Acks::new(writer), keep_alive);
-        let mut connect = Connect::new(name);
-        connect.clean_session = qos == QoS::AtMostOnce;
-        connect.keep_alive = login.keep_alive;
-        if !login.username.is_empty() {
-            connect.set_login(&login.username, &login.password);
-        }
-        subscription.acks.send(Packet::Connect(connect)).await?;
+        let mut subscription = Subscription::new(reader, Acks::new(writer), (version, keep_alive));
+        let is_kept = quality != QoS::AtMostOnce;
+        subscription.acks.send(&connect(version, login, (name, is_kept))?).await?;
         match subscription.incoming().await? {
-            Incoming::Packet(Packet::ConnAck(ConnAck { code, session_present })) => {
-                accepted(code)?;
-                subscription.is_resumed = session_present;
+            Incoming::Packet(Packet::Connected(connected)) => {
+                let terms = accepted(version, &connected)?;
+                if let Some(seconds) = terms.keep_alive.filter(|seconds| *seconds > 0) {
+                    subscription.keep_alive = Duration::from_secs(seconds.into());
+                }
+                subscription.is_resumed = connected.is_resumed;
             }
             _ => return Err(Error::Protocol),
         }
@@ -200,17 +205,15 @@ impl Broker {
         if subscription.is_resumed && known {
             return Ok(subscription);
         }
-        let mut subscribe = Subscribe::new(filter, qos);
-        subscribe.pkid = 1;
-        subscription.acks.send(Packet::Subscribe(subscribe)).await?;
+        subscription.acks.send(&subscribe(version, 1, (filter, quality))?).await?;
         // What was kept for us may come before that is answered.
         let mut early_bytes = 0;
         loop {
             match subscription.incoming().await? {
-                Incoming::Packet(Packet::SubAck(ack)) => match ack.return_codes.first() {
-                    Some(SubscribeReasonCode::Success(_)) => return Ok(subscription),
-                    _ => return Err(Error::Refused("it does not let us listen to that topic")),
-                },
+                Incoming::Packet(Packet::Subscribed(true)) => return Ok(subscription),
+                Incoming::Packet(Packet::Subscribed(false)) => {
+                    return Err(Error::Refused("it does not let us listen to that topic"));
+                }
                 incoming => {
                     let received = subscription.received(incoming).await?;
                     early_bytes += received.as_ref().map_or(0, |message| message.data.len());

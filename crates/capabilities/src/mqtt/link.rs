@@ -1,4 +1,4 @@
-//! One connection to a broker, by version 3.1.1 of MQTT
+//! One connection to a broker, by version 5 of MQTT or 3.1.1
 //! (<https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html>): it logs in and publishes, and
 //! subscribes to nothing.
 
@@ -8,13 +8,15 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use rumqttc::mqttbytes::v4::{ConnAck, Connect, ConnectReturnCode, Packet, PubRel, Publish};
-use rumqttc::mqttbytes::{Error as CodecError, QoS};
+use bytes::BytesMut;
+use rumqttc::mqttbytes::QoS;
 use thiserror::Error;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
+use super::Version;
+use super::incoming::{self, Connected, Next, Packet, Terms};
+use super::outgoing::{self, Outgoing};
 use crate::stream::{OpenError, Opener, Stream};
 
 /// How long it may take to connect and to log in.
@@ -30,7 +32,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 pub(crate) const PAYLOAD_BYTES: usize = 4 << 20;
 
 /// The longest packet that a broker may send to who subscribes to nothing, in bytes.
-const PACKET_BYTES: usize = 64;
+const PACKET_BYTES: usize = 4 << 10;
 
 /// Why a message was not published, or no connection made.
 #[derive(Debug, Clone, Error)]
@@ -47,8 +49,12 @@ pub(crate) enum Error {
     Timeout,
     #[error("the connection to the broker broke off")]
     Closed,
-    #[error("the broker does not speak MQTT 3.1.1")]
+    #[error("the broker does not speak MQTT")]
     Protocol,
+    #[error("the broker does not speak MQTT 5")]
+    Version,
+    #[error("the broker does not take messages so large")]
+    TooLarge,
 }
 
 impl Error {
@@ -99,6 +105,8 @@ impl Login {
 pub(crate) struct Link {
     stream: Stream,
     read: BytesMut,
+    version: Version,
+    terms: Terms,
     /// The number of the message that is under way; there is one at a time.
     number: u16,
     used: Instant,
@@ -107,26 +115,27 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects and logs in, under this name of a client.
-    pub(crate) async fn open(opener: &Opener, login: &Login, id: &str) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        opener: &Opener,
+        login: &Login,
+        (id, version): (&str, Version),
+    ) -> Result<Self, Error> {
         let opening = async {
             let target = (login.scheme(), login.host.as_str(), login.port);
             let stream = opener.open(target, login.secure).await?;
-            let keep_alive = match login.keep_alive {
+            let (read, terms) = (BytesMut::new(), Terms::default());
+            let (used, keep_alive) = (Instant::now(), Duration::MAX);
+            let mut link = Self { stream, read, version, terms, number: 1, used, keep_alive };
+            link.send(&outgoing::connect(version, login, (id, false))?).await?;
+            let Packet::Connected(connected) = link.receive().await? else {
+                return Err(Error::Protocol);
+            };
+            link.terms = accepted(version, &connected)?;
+            link.keep_alive = match link.terms.keep_alive.unwrap_or(login.keep_alive) {
                 0 => Duration::MAX,
                 seconds => Duration::from_secs(seconds.into()),
             };
-            let used = Instant::now();
-            let mut link = Self { stream, read: BytesMut::new(), number: 1, used, keep_alive };
-            let mut connect = Connect::new(id);
-            connect.keep_alive = login.keep_alive;
-            if !login.username.is_empty() {
-                connect.set_login(&login.username, &login.password);
-            }
-            link.send(Packet::Connect(connect)).await?;
-            match link.receive().await? {
-                Packet::ConnAck(ConnAck { code, .. }) => accepted(code).map(|()| link),
-                _ => Err(Error::Protocol),
-            }
+            Ok(link)
         };
         timeout(CONNECT, opening).await.unwrap_or(Err(Error::Timeout))
     }
@@ -150,44 +159,52 @@ impl Link {
     /// acknowledge it.
     pub(crate) async fn publish(
         &mut self,
-        topic: &str,
-        payload: Vec<u8>,
-        quality: QoS,
+        (topic, quality): (&str, QoS),
+        message: &Outgoing<'_>,
     ) -> Result<(), Error> {
-        timeout(ANSWER, self.exchange(topic, payload, quality)).await.unwrap_or(Err(Error::Timeout))
+        let exchange = self.exchange((topic, quality), message);
+        timeout(ANSWER, exchange).await.unwrap_or(Err(Error::Timeout))
     }
 
-    async fn exchange(&mut self, topic: &str, payload: Vec<u8>, quality: QoS) -> Result<(), Error> {
+    async fn exchange(
+        &mut self,
+        (topic, quality): (&str, QoS),
+        message: &Outgoing<'_>,
+    ) -> Result<(), Error> {
+        const REFUSED: Error = Error::Refused("it does not take the message");
         self.number = self.number.checked_add(1).unwrap_or(1);
-        let mut publish = Publish::from_bytes(topic, quality, Bytes::from(payload));
-        if quality != QoS::AtMostOnce {
-            publish.pkid = self.number;
+        let number = self.number;
+        let quality = at_most(quality, self.terms.quality);
+        let packet = outgoing::publish(self.version, number, (topic, quality), message)?;
+        if packet.len() > self.terms.packet_bytes {
+            return Err(Error::TooLarge);
         }
-        self.send(Packet::Publish(publish)).await?;
+        self.send(&packet).await?;
         match quality {
             QoS::AtMostOnce => Ok(()),
             QoS::AtLeastOnce => match self.receive().await? {
-                Packet::PubAck(ack) if ack.pkid == self.number => Ok(()),
+                Packet::Taken(taken, is_taken) if taken == number => {
+                    is_taken.then_some(()).ok_or(REFUSED)
+                }
                 _ => Err(Error::Protocol),
             },
             QoS::ExactlyOnce => {
                 match self.receive().await? {
-                    Packet::PubRec(received) if received.pkid == self.number => {}
+                    Packet::Received(taken, true) if taken == number => {}
+                    Packet::Received(taken, false) if taken == number => return Err(REFUSED),
                     _ => return Err(Error::Protocol),
                 }
-                self.send(Packet::PubRel(PubRel::new(self.number))).await?;
+                self.send(&outgoing::release(number)).await?;
                 match self.receive().await? {
-                    Packet::PubComp(complete) if complete.pkid == self.number => Ok(()),
+                    Packet::Complete(taken) if taken == number => Ok(()),
                     _ => Err(Error::Protocol),
                 }
             }
         }
     }
 
-    async fn send(&mut self, packet: Packet) -> Result<(), Error> {
-        let mut bytes = BytesMut::new();
-        packet.write(&mut bytes, usize::MAX).map_err(|_| Error::Protocol)?;
-        self.stream.write_all(&bytes).await?;
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.stream.write_all(bytes).await?;
         self.stream.flush().await?;
         self.used = Instant::now();
         Ok(())
@@ -195,10 +212,13 @@ impl Link {
 
     async fn receive(&mut self) -> Result<Packet, Error> {
         loop {
-            match Packet::read(&mut self.read, PACKET_BYTES) {
-                Ok(packet) => return Ok(packet),
-                Err(CodecError::InsufficientBytes(_)) => {}
-                Err(_) => return Err(Error::Protocol),
+            match incoming::next(&mut self.read, PACKET_BYTES)? {
+                Next::Frame(frame) => match frame.packet(self.version)? {
+                    Packet::Leaving => return Err(Error::Closed),
+                    packet => return Ok(packet),
+                },
+                Next::Part(_) => {}
+                Next::TooLong => return Err(Error::Protocol),
             }
             self.read.reserve(PACKET_BYTES);
             if self.stream.read_buf(&mut self.read).await? == 0 {
@@ -210,20 +230,34 @@ impl Link {
     /// Takes leave of the broker, which otherwise takes the end for a failure.
     pub(crate) async fn close(mut self) {
         let leave = async {
-            let _ = self.send(Packet::Disconnect).await;
+            let _ = self.send(outgoing::LEAVE).await;
             let _ = self.stream.shutdown().await;
         };
         let _ = timeout(LEAVE, leave).await;
     }
 }
 
-pub(super) fn accepted(code: ConnectReturnCode) -> Result<(), Error> {
-    Err(Error::Refused(match code {
-        ConnectReturnCode::Success => return Ok(()),
-        ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1",
-        ConnectReturnCode::BadClientId => "it does not like the client's name",
-        ConnectReturnCode::ServiceUnavailable => "it is not available",
-        ConnectReturnCode::BadUserNamePassword => "the username or the password is wrong",
-        ConnectReturnCode::NotAuthorized => "the username and the password do not suffice",
-    }))
+/// What a broker that has let a client in wants of it. The codes of the two versions are different ones.
+pub(super) fn accepted(version: Version, connected: &Connected) -> Result<Terms, Error> {
+    Err(match (version, connected.code) {
+        (Version::Three, 0) => return Ok(Terms::default()),
+        // Without them it is an answer of 3.1.1.
+        (Version::Five, 0) => return connected.terms.ok_or(Error::Version),
+        (Version::Five, 1 | 0x84) => Error::Version,
+        (Version::Three, 1) => Error::Refused("it does not speak MQTT 3.1.1"),
+        (_, 2 | 0x85) => Error::Refused("it does not like the client's name"),
+        (_, 3 | 0x88 | 0x89) => Error::Refused("it is not available"),
+        (_, 4 | 0x86) => Error::Refused("the username or the password is wrong"),
+        (_, 5 | 0x87) => Error::Refused("the username and the password do not suffice"),
+        (Version::Five, 0x80..) => Error::Refused("it does not let us in"),
+        _ => Error::Protocol,
+    })
+}
+
+fn at_most(quality: QoS, most: u8) -> QoS {
+    match most {
+        0 => QoS::AtMostOnce,
+        1 if quality == QoS::ExactlyOnce => QoS::AtLeastOnce,
+        _ => quality,
+    }
 }

@@ -5,11 +5,14 @@
 mod acks;
 pub mod broker;
 mod host;
+mod incoming;
 pub(crate) mod link;
+pub(crate) mod outgoing;
 mod session;
 mod subscription;
 #[cfg(test)]
 mod tests;
+pub(crate) mod version;
 
 use std::sync::OnceLock;
 
@@ -18,6 +21,7 @@ use crate::registry::Capability;
 use crate::stream::Opener;
 use crate::tls;
 use crate::under_way::UnderWay;
+use version::Version;
 
 /// What messages of one component may be under way, in bytes.
 const UNDER_WAY_BYTES: usize = 32 << 20;

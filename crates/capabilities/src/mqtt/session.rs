@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::link::{Error, Link, Login};
+use super::outgoing::Outgoing;
+use super::version::Version;
 use crate::Grants;
 use crate::under_way::{Busy, UnderWay};
 
@@ -44,7 +46,7 @@ impl Session {
     pub(super) async fn open(grants: Arc<Grants>, login: Login) -> Result<Self, Error> {
         // Every broker has to take 23 letters and digits.
         let id = format!("dayfly{:016x}", RandomState::new().hash_one(()));
-        let link = Link::open(&grants.mqtt.opener, &login, &id).await?;
+        let link = Link::open(&grants.mqtt.opener, &login, (&id, Version::Three)).await?;
         let under_way = grants.mqtt.under_way();
         Ok(Self { grants, login, id, under_way, link: Mutex::new(Some(link)) })
     }
@@ -90,13 +92,14 @@ impl Session {
             },
             None => self.another().await?,
         };
-        link.publish(topic, payload, quality).await?;
+        let message = Outgoing { data: payload.into(), ..Outgoing::default() };
+        link.publish((topic, quality), &message).await?;
         *kept = Some(link);
         Ok(())
     }
 
     async fn another(&self) -> Result<Link, Error> {
-        Link::open(&self.grants.mqtt.opener, &self.login, &self.id).await
+        Link::open(&self.grants.mqtt.opener, &self.login, (&self.id, Version::Three)).await
     }
 }
 

@@ -5,22 +5,20 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rumqttc::mqttbytes::v4::{Packet, PubComp};
-use rumqttc::mqttbytes::{Error as CodecError, QoS};
 use tokio::io::{AsyncReadExt as _, ReadHalf};
 use tokio::time::timeout;
 
+use super::Version;
 use super::acks::Acks;
-use super::broker::{BrokerError, Receipt, quality};
+use super::broker::{BrokerError, Receipt};
+use super::incoming::{self, Message, Next, PUBLISH, Packet, length};
 use super::link::Error;
+use super::outgoing::{PING, complete};
 use crate::queue::MESSAGE_BYTES;
 use crate::stream::Stream;
 
-/// The longest packet that is taken, in bytes: a message and its topic.
-const PACKET_BYTES: usize = MESSAGE_BYTES + (64 << 10) + 16;
-
-/// The type of packet that a message is.
-const PUBLISH: u8 = 3;
+/// The longest packet that is taken, in bytes: a message, its topic, and as much again of properties.
+const PACKET_BYTES: usize = MESSAGE_BYTES + (128 << 10) + 16;
 
 /// Where the topic and the number of a message are there at the latest, in bytes.
 const HEAD_BYTES: usize = (64 << 10) + 16;
@@ -33,7 +31,8 @@ pub struct Subscription {
     reader: ReadHalf<Stream>,
     read: BytesMut,
     pub(super) acks: Acks,
-    keep_alive: Duration,
+    version: Version,
+    pub(super) keep_alive: Duration,
     /// Whether the broker knew this client and what it has not acknowledged.
     pub(super) is_resumed: bool,
     /// What came before the broker said that it has subscribed us.
@@ -49,6 +48,10 @@ pub struct Received {
     pub topic: String,
     /// What it carries.
     pub data: Bytes,
+    /// Its media type, if it says that.
+    pub content_type: Option<String>,
+    /// What else it says of itself, in no order: so many things at most, and none of them long.
+    pub attributes: Vec<(String, String)>,
     /// How it is acknowledged, if it is to be.
     pub receipt: Option<Receipt>,
     /// Whether it is larger than any handler takes; its data is left out then.
@@ -56,11 +59,16 @@ pub struct Received {
 }
 
 impl Subscription {
-    pub(super) fn new(reader: ReadHalf<Stream>, acks: Acks, keep_alive: Duration) -> Self {
+    pub(super) fn new(
+        reader: ReadHalf<Stream>,
+        acks: Acks,
+        (version, keep_alive): (Version, Duration),
+    ) -> Self {
         Self {
             reader,
             read: BytesMut::new(),
             acks,
+            version,
             keep_alive,
             is_resumed: false,
             early: VecDeque::new(),
@@ -109,7 +117,7 @@ impl Subscription {
                 }
                 Err(_) if asked => return Err(Error::Timeout.into()),
                 Err(_) => {
-                    acks.send(Packet::PingReq).await?;
+                    acks.send(PING).await?;
                     asked = true;
                 }
             }
@@ -123,17 +131,13 @@ impl Subscription {
             Incoming::Packet(packet) => packet,
         };
         match packet {
-            Packet::Publish(publish) => Ok(Some(Received {
-                topic: publish.topic,
-                data: publish.payload,
-                receipt: Receipt::of(publish.qos, publish.pkid),
-                is_too_large: false,
-            })),
-            Packet::PubRel(release) => {
-                self.acks.send(Packet::PubComp(PubComp::new(release.pkid))).await?;
+            Packet::Message(message) => Ok(Some(message.into())),
+            Packet::Release(number) => {
+                self.acks.send(&complete(number)).await?;
                 Ok(None)
             }
-            Packet::PingResp => Ok(None),
+            Packet::Pong => Ok(None),
+            Packet::Leaving => Err(Error::Closed),
             _ => Err(Error::Protocol),
         }
     }
@@ -142,7 +146,7 @@ impl Subscription {
     pub(super) async fn incoming(&mut self) -> Result<Incoming, Error> {
         loop {
             if self.skipping.is_none() {
-                self.skipping = too_large(&self.read);
+                self.skipping = too_large(&self.read)?;
             }
             if let Some((message, left)) = &mut self.skipping {
                 let now = self.read.len().min(*left);
@@ -155,18 +159,16 @@ impl Subscription {
                 }
                 self.read.reserve(READ_BYTES);
             } else {
-                match Packet::read(&mut self.read, PACKET_BYTES) {
-                    Ok(packet) => return Ok(Incoming::Packet(packet)),
-                    Err(CodecError::InsufficientBytes(missing)) => {
+                match incoming::next(&mut self.read, PACKET_BYTES)? {
+                    Next::Frame(frame) => {
+                        return Ok(Incoming::Packet(frame.packet(self.version)?));
+                    }
+                    Next::Part(missing) => {
                         self.read.reserve(missing.clamp(READ_BYTES, PACKET_BYTES));
                     }
                     // Where its topic and number are not there yet.
-                    Err(CodecError::PayloadSizeLimitExceeded(_))
-                        if self.read.len() < HEAD_BYTES =>
-                    {
-                        self.read.reserve(READ_BYTES);
-                    }
-                    Err(_) => return Err(Error::Protocol),
+                    Next::TooLong if self.read.len() < HEAD_BYTES => self.read.reserve(READ_BYTES),
+                    Next::TooLong => return Err(Error::Protocol),
                 }
             }
             if self.reader.read_buf(&mut self.read).await.map_err(|_| Error::Closed)? == 0 {
@@ -185,31 +187,43 @@ pub(super) enum Incoming {
 
 /// The message that begins here, if it is too large and its topic and number are there, and how long
 /// it is, in bytes.
-fn too_large(read: &[u8]) -> Option<(Received, usize)> {
-    let (first, rest) = read.split_first()?;
-    let digits = 1 + rest.iter().take(4).position(|byte| byte & 0x80 == 0)?;
-    let digit = |(at, byte): (usize, &u8)| usize::from(byte & 0x7f) << (7 * at);
-    let length: usize = rest[..digits].iter().enumerate().map(digit).sum();
-    if first >> 4 != PUBLISH || length <= PACKET_BYTES {
-        return None;
+fn too_large(read: &[u8]) -> Result<Option<(Received, usize)>, Error> {
+    let Some((body, head)) = length(read)? else { return Ok(None) };
+    if read[0] >> 4 != PUBLISH || body <= PACKET_BYTES {
+        return Ok(None);
     }
-    let body = rest.get(digits..)?;
+    let message = heading(read[0], &read[head..]).map(|message| (message, head + body));
+    Ok(message)
+}
+
+/// A message of which the topic and the number are there.
+fn heading(first: u8, body: &[u8]) -> Option<Received> {
     let topic_bytes = usize::from(u16::from_be_bytes(*body.first_chunk()?));
     let topic = body.get(2..2 + topic_bytes)?;
     let number = u16::from_be_bytes(*body.get(2 + topic_bytes..)?.first_chunk()?);
-    let message = Received {
+    Some(Received {
         topic: String::from_utf8_lossy(topic).into_owned(),
         data: Bytes::new(),
-        receipt: Receipt::of(quality(first >> 1 & 3), number),
+        content_type: None,
+        attributes: Vec::new(),
+        receipt: Receipt::of(first >> 1 & 3, number),
         is_too_large: true,
-    };
-    Some((message, 1 + digits + length))
+    })
+}
+
+impl From<Message> for Received {
+    fn from(message: Message) -> Self {
+        let Message { topic, quality, number, content_type, attributes, data } = message;
+        let is_too_large = data.len() > MESSAGE_BYTES;
+        let data = if is_too_large { Bytes::new() } else { data };
+        let receipt = Receipt::of(quality, number);
+        Self { topic, data, content_type, attributes, receipt, is_too_large }
+    }
 }
 
 impl Receipt {
     /// How a message of a quality is acknowledged, if it is.
-    fn of(quality: QoS, number: u16) -> Option<Self> {
-        let is_exact = quality == QoS::ExactlyOnce;
-        (quality != QoS::AtMostOnce).then_some(Self { number, is_exact })
+    fn of(quality: u8, number: u16) -> Option<Self> {
+        (quality > 0).then_some(Self { number, is_exact: quality > 1 })
     }
 }

@@ -2,6 +2,7 @@
 //! one SQLite file in the app's state folder. What was put is on the disk, and stays there until its
 //! handler succeeded.
 
+mod bell;
 mod sends;
 mod store;
 mod table;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use crate::Over;
 
+pub use bell::Ear;
 pub use sends::{Announced, Outcome, Sent};
 pub use store::{Owner, Store};
 pub use table::{Table, Tally};

@@ -3,14 +3,16 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 
+use super::bell::{Bell, Ear};
 use super::table::Table;
-use super::{Announced, Content, DeadLetter, Message, New, Outcome, QueueError, Sent};
+use super::{Announced, Content, DeadLetter, Message, New, Outcome, QueueError, Sent, bell};
 use crate::Account;
 
 /// How much one commit takes at most.
@@ -34,14 +36,23 @@ pub struct Store {
     puts: watch::Sender<u64>,
     /// The same for what was sent to triggers.
     sends: watch::Sender<u64>,
+    /// Whether this process has become the one who takes messages.
+    is_ours: AtomicBool,
     account: OnceLock<Arc<Account>>,
 }
 
 /// Who alone takes messages of a store.
 pub struct Owner {
     store: Arc<Store>,
-    /// Unlocked when this process ends, however it does. Nothing while another one has it.
-    lock: AsyncMutex<Option<File>>,
+    /// Nothing while another one has it.
+    held: AsyncMutex<Option<Held>>,
+}
+
+/// What the one who takes messages has. The bell goes first: who has the lock next hangs up another.
+struct Held {
+    bell: Option<Bell>,
+    /// Unlocked when this process ends, however it does.
+    _lock: File,
 }
 
 impl Store {
@@ -50,7 +61,7 @@ impl Store {
     pub fn new(state: &std::path::Path) -> Self {
         let (puts, sends) = (watch::Sender::new(0), watch::Sender::new(0));
         let (path, thread, account) = (state.join("queues.db"), OnceLock::new(), OnceLock::new());
-        Self { path, thread, puts, sends, account }
+        Self { path, thread, puts, sends, is_ours: AtomicBool::new(false), account }
     }
 
     /// Has messages count as what a tenant's apps keep.
@@ -76,7 +87,7 @@ impl Store {
             messages.iter().try_for_each(|message| table.put(message).map(drop))
         };
         self.run(put).await?;
-        self.puts.send_modify(|puts| *puts += 1);
+        self.tell(&self.puts);
         Ok(())
     }
 
@@ -95,8 +106,16 @@ impl Store {
             taken.iter().try_for_each(|id| table.done(*id))
         };
         self.run(pass_on).await?;
-        self.puts.send_modify(|puts| *puts += 1);
+        self.tell(&self.puts);
         Ok(())
+    }
+
+    /// Tells those who wait for it, in whatever process they are.
+    fn tell(&self, waited_for: &watch::Sender<u64>) {
+        waited_for.send_modify(|count| *count += 1);
+        if !self.is_ours.load(Relaxed) {
+            bell::ring(&self.path);
+        }
     }
 
     /// Keeps a dead letter. It is on the disk when this returns.
@@ -113,7 +132,7 @@ impl Store {
     /// If it is too large, or the file fails.
     pub async fn send(&self, trigger: String, content: Content) -> Result<i64, QueueError> {
         let id = self.run(move |table| table.send(&trigger, &content)).await?;
-        self.sends.send_modify(|sends| *sends += 1);
+        self.tell(&self.sends);
         Ok(id)
     }
 
@@ -131,18 +150,18 @@ impl Store {
     /// # Errors
     /// If another process is that, or the file fails.
     pub async fn own(self: &Arc<Self>) -> Result<Owner, QueueError> {
-        let lock = self.lock().await?;
-        Ok(Owner { store: self.clone(), lock: AsyncMutex::new(Some(lock)) })
+        let held = self.lock().await?;
+        Ok(Owner { store: self.clone(), held: AsyncMutex::new(Some(held)) })
     }
 
     /// The same where another process may take messages still: this one waits for it
     /// ([`Owner::had`]) before it takes any.
     #[must_use]
     pub fn own_later(self: &Arc<Self>) -> Owner {
-        Owner { store: self.clone(), lock: AsyncMutex::default() }
+        Owner { store: self.clone(), held: AsyncMutex::default() }
     }
 
-    async fn lock(&self) -> Result<File, QueueError> {
+    async fn lock(&self) -> Result<Held, QueueError> {
         let path = self.path.with_extension("lock");
         let failed = |error: std::io::Error| QueueError::Open {
             path: path.clone(),
@@ -163,7 +182,11 @@ impl Store {
             Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
         self.run(Table::recover).await?;
-        Ok(lock)
+        self.is_ours.store(true, Relaxed);
+        let bell = Bell::hang(&self.path).inspect_err(|error| {
+            tracing::debug!(%error, "what other processes put is found by looking for it");
+        });
+        Ok(Held { bell: bell.ok(), _lock: lock })
     }
 
     /// Whether a process takes messages from it now.
@@ -214,10 +237,10 @@ impl Owner {
     /// # Errors
     /// If the file fails.
     pub async fn had(&self) -> Result<(), QueueError> {
-        let mut own = self.lock.lock().await;
+        let mut own = self.held.lock().await;
         while own.is_none() {
             match self.store.lock().await {
-                Ok(lock) => *own = Some(lock),
+                Ok(held) => *own = Some(held),
                 Err(QueueError::Owned) => tokio::time::sleep(LOOK).await,
                 Err(error) => return Err(error),
             }
@@ -304,6 +327,18 @@ impl Owner {
     /// If the file fails.
     pub async fn tell(&self, id: i64, outcome: Outcome) -> Result<(), QueueError> {
         self.store.run(move |table| table.tell(id, &outcome)).await
+    }
+
+    /// By which is heard that another process has put or sent something.
+    pub async fn ear(&self) -> Ear {
+        let held = self.held.lock().await;
+        let bell = held.as_ref().and_then(|held| held.bell.as_ref());
+        bell.map(Bell::ear).unwrap_or_default()
+    }
+
+    /// Lets those look who wait for what is put.
+    pub fn stir(&self) {
+        self.store.puts.send_modify(|puts| *puts += 1);
     }
 
     /// Changes with each put of this process.
@@ -413,6 +448,23 @@ mod tests {
         owner.had().await.unwrap();
         // What the former one left behind is there.
         assert_eq!(owner.take("a".to_owned(), 9).await.unwrap().0.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_another_process_puts_is_heard_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Arc::new(Store::new(folder.path())).own().await.unwrap();
+        let ear = owner.ear().await;
+        let soon = Duration::from_secs(10);
+        Store::new(folder.path()).put(vec![new(vec![1])]).await.unwrap();
+        tokio::time::timeout(soon, ear.rung()).await.expect("a put is heard");
+        let content = new(vec![2]).content;
+        Store::new(folder.path()).send("t".to_owned(), content).await.unwrap();
+        tokio::time::timeout(soon, ear.rung()).await.expect("a send is heard");
+        // Its own process knows without.
+        owner.store().put(vec![new(vec![3])]).await.unwrap();
+        let short = Duration::from_millis(100);
+        assert!(tokio::time::timeout(short, ear.rung()).await.is_err());
     }
 
     #[tokio::test]

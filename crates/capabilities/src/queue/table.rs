@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, params};
 
 use super::terms::MOST_DELAY;
-use super::{Content, DeadLetter, MESSAGE_BYTES, Message, New, QueueError};
+use super::{Content, DeadLetter, MESSAGE_BYTES, Message, New, QueueError, bell};
 use crate::write_ahead::write_ahead;
 
 /// How large the file may become, in pages of 4 KiB: 64 GiB.
@@ -129,6 +129,13 @@ impl Table {
         statement
             .insert(params![queue, state, due, priority, attributes, content_type, &data[..]])
             .map_err(QueueError::from)
+    }
+
+    /// Lets the process that takes messages look at once for what was put or sent.
+    pub fn ring(&self) {
+        if let Some(path) = self.0.path() {
+            bell::ring(Path::new(path));
+        }
     }
 
     /// Takes the next messages of a queue, so many at most.

@@ -68,6 +68,14 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// The code that the server answered with, if it answered with an error.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Server(error) => Some(error.code()),
+            _ => None,
+        }
+    }
+
     /// Whether the guest was not granted what it asked for, or is over a limit.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::NotGranted | Self::TooManyConnections | Self::CommandTooLong(_))
@@ -184,6 +192,18 @@ impl Client {
     pub(crate) async fn query(&self, command: &Cmd) -> Result<Value, Error> {
         let mut replies = self.request(command.get_packed_command(), 1).await?;
         single(replies.pop())
+    }
+
+    /// The reply to each of several commands that are sent together.
+    ///
+    /// # Errors
+    /// If they do not come.
+    pub(crate) async fn query_all(
+        &self,
+        commands: &Pipeline,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let replies = self.request(commands.get_packed_pipeline(), commands.len()).await?;
+        Ok(replies.into_iter().map(|reply| single(Some(reply))).collect())
     }
 
     /// The replies to commands that are sent together.

@@ -8,6 +8,7 @@ mod commands;
 mod connection;
 mod frame;
 mod host;
+pub mod note;
 pub mod server;
 mod session;
 #[cfg(test)]

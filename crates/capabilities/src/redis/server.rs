@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dayfly_model::runtime_config::OutboundNetworking;
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 use thiserror::Error;
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::time::timeout;
@@ -27,10 +27,7 @@ impl ServerError {
     /// The code that the server answered with, `NOGROUP` for example, if it answered with an error.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        match &self.0 {
-            Error::Server(error) => Some(error.code()),
-            _ => None,
-        }
+        self.0.code()
     }
 
     /// Whether the reply was more than is taken.
@@ -95,6 +92,21 @@ impl Server {
     /// If there is none, or it is an error.
     pub async fn query(&self, command: &Cmd) -> Result<Value, ServerError> {
         Ok(self.0.query(command).await?)
+    }
+
+    /// The replies to commands that are sent together and do not wait for anything; nothing is sent if there
+    /// are none.
+    ///
+    /// # Errors
+    /// If they do not come.
+    pub async fn query_all(
+        &self,
+        commands: &Pipeline,
+    ) -> Result<Vec<Result<Value, ServerError>>, ServerError> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.0.query_all(commands).await?.into_iter().map(|reply| Ok(reply?)).collect())
     }
 
     /// A connection for commands that wait.

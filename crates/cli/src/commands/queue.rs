@@ -87,12 +87,9 @@ impl Queue {
                 let attributes = vec![("time".to_owned(), time)];
                 let data = state::data(&data)?.into();
                 let content = Content { attributes, content_type, data };
-                let id = state.queues(true)?.put(&New {
-                    queue: queue.clone(),
-                    delay,
-                    priority,
-                    content,
-                })?;
+                let table = state.queues(true)?;
+                let id = table.put(&New { queue: queue.clone(), delay, priority, content })?;
+                table.ring();
                 report::note("Sent", format!("message {id} to queue `{queue}`"));
             }
             Verb::List { json, state } => list(json, &state)?,

@@ -126,6 +126,7 @@ fn post(url: &str, content: Content, plain: bool, patience: Duration) -> Result<
 /// Sends an event to a trigger of events, and waits until it is settled.
 fn through(table: &Table, trigger: &str, content: &Content, patience: Duration) -> Result<Outcome> {
     let id = table.send(trigger, content)?;
+    table.ring();
     let outcome = wait(table, id, patience);
     table.forget_sent(id)?;
     outcome?.ok_or_else(|| anyhow!("the event was not handled within {patience:?}; it may be yet"))

@@ -258,7 +258,7 @@ async fn mqtt_topics_carry_messages() {
     let send = "/messages/send?topic=orders/new";
     assert_eq!(server.post(send, "hello mqtt").await.text(), "sent");
     subscriber.message("orders/new 1 hello mqtt").await;
-    refused(&server, "/messages/request", "MQTT 3.1.1 has no requests and replies").await;
+    refused(&server, "/messages/request", "MQTT has no requests and replies").await;
     refused(&server, "/messages/send?topic=a%23", "none of `#`").await;
     broker.kill().await;
     refused(&server, send, "Error::Connection").await;

@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use dayfly_capabilities::queue::DeadLetter;
+use dayfly_capabilities::redis::note::{Note, Place};
+use dayfly_capabilities::redis::server::Server;
 use dayfly_model::Delivery;
 use dayfly_model::events::Order;
 use dayfly_telemetry::trace::Context;
@@ -179,9 +181,35 @@ impl Courier {
         self.aim.load_full()
     }
 
-    /// Gives an event that came from some place as its data alone what is known to lie behind it.
+    /// Gives an event that came from some place of its server as its data alone what is known to lie
+    /// behind it.
     pub(crate) fn complete(&self, place: &str, event: &mut Event) {
-        self.aim().topology.complete(&self.trigger, place, event);
+        self.aim().topology.returns().complete(&self.trigger, place, event);
+    }
+
+    /// The same for events that came from a server of Redis.
+    pub(crate) async fn complete_all(
+        &self,
+        (server, place): (&Server, Place<'_>),
+        events: &mut [Event],
+    ) {
+        let aim = self.aim();
+        aim.topology.returns().complete_all(&self.trigger, (server, place), events).await;
+    }
+
+    /// The commands by which a message that goes back to its list, unhandled, is preceded: what was noted of
+    /// it before it was taken.
+    pub(crate) fn noted_again(
+        &self,
+        place: Place<'_>,
+        note: &Note,
+        data: &[u8],
+    ) -> redis::Pipeline {
+        let mut commands = redis::pipe();
+        if note.steps > 0 && self.aim().topology.returns().is_asked(&self.trigger) {
+            note.keep(place, data, &mut commands);
+        }
+        commands
     }
 
     /// Up to when what was due was brought.

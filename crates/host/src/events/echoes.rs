@@ -1,12 +1,12 @@
 //! What lies behind a message that carries its data alone: as far as this process sent it, it knows how many
 //! steps, and in which trace. So a cycle through a channel or a list of Redis, or a topic of MQTT, ends like
-//! others, and the way through them is one trace. Of what other processes sent nothing is known.
+//! others, and the way through them is one trace. Of what other processes sent nothing is known here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dayfly_telemetry::trace::{TRACEPARENT, TRACESTATE};
+use dayfly_capabilities::redis::note::Note;
 
 use super::Event;
 
@@ -19,18 +19,10 @@ const LONGEST: Duration = Duration::from_mins(10);
 #[derive(Default)]
 pub(super) struct Echoes(Mutex<Sent>);
 
-/// What lies behind a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Behind {
-    steps: u32,
-    /// The attributes that say where in a trace it is.
-    trace: Vec<(String, String)>,
-}
-
 #[derive(Default)]
 struct Sent {
     /// What lies behind each message, by where it went and what it is, the first first; with a number.
-    by_message: HashMap<Key, VecDeque<(u64, Behind)>>,
+    by_message: HashMap<Key, VecDeque<(u64, Note)>>,
     /// All of them, the oldest first. What came back since is here still.
     oldest: VecDeque<(Instant, u64, Key)>,
     next: u64,
@@ -41,10 +33,7 @@ type Key = [u8; 16];
 impl Echoes {
     /// Notes an event whose data is about to be sent.
     pub(super) fn sent(&self, place: &str, event: &Event) {
-        let is_of_trace = |name: &str| [TRACEPARENT, TRACESTATE].iter().any(|it| it == name);
-        let trace = event.extensions.iter().filter(|(name, _)| is_of_trace(name)).cloned();
-        let behind = Behind { steps: event.hops, trace: trace.collect() };
-        self.sent_at(Instant::now(), key(place, &event.data), behind);
+        self.sent_at(Instant::now(), key(place, &event.data), event.note());
     }
 
     /// Forgets one that was not sent after all.
@@ -52,14 +41,8 @@ impl Echoes {
         self.take(place, &event.data);
     }
 
-    /// Gives an event that has come what lies behind it.
-    pub(super) fn complete(&self, place: &str, event: &mut Event) {
-        let Some(Behind { steps, trace }) = self.take(place, &event.data) else { return };
-        event.hops = steps;
-        trace.into_iter().for_each(|(name, value)| event.extend(name, value));
-    }
-
-    fn take(&self, place: &str, data: &[u8]) -> Option<Behind> {
+    /// What lies behind a message that has come, if this process sent it.
+    pub(super) fn take(&self, place: &str, data: &[u8]) -> Option<Note> {
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Most triggers hear nothing of their own app.
         if sent.by_message.is_empty() {
@@ -68,7 +51,7 @@ impl Echoes {
         sent.take(&key(place, data), None)
     }
 
-    fn sent_at(&self, now: Instant, key: Key, behind: Behind) {
+    fn sent_at(&self, now: Instant, key: Key, behind: Note) {
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = sent.next;
         sent.next += 1;
@@ -86,7 +69,7 @@ impl Echoes {
 
 impl Sent {
     /// What lies behind the first of these messages, which is forgotten; if a number is told, only that one.
-    fn take(&mut self, key: &Key, number: Option<u64>) -> Option<Behind> {
+    fn take(&mut self, key: &Key, number: Option<u64>) -> Option<Note> {
         let all = self.by_message.get_mut(key)?;
         let is_it = all.front().is_some_and(|(first, _)| number.is_none_or(|it| it == *first));
         let taken = if is_it { all.pop_front() } else { None };
@@ -115,13 +98,11 @@ mod tests {
 
     /// How many steps lie behind a message that comes.
     fn steps(echoes: &Echoes, place: &str, data: &'static str) -> u32 {
-        let mut event = event(data, 0);
-        echoes.complete(place, &mut event);
-        event.hops
+        echoes.take(place, data.as_bytes()).map_or(0, |note| note.steps)
     }
 
-    fn behind(steps: u32) -> Behind {
-        Behind { steps, ..Behind::default() }
+    fn behind(steps: u32) -> Note {
+        Note { steps, ..Note::default() }
     }
 
     #[test]
@@ -145,9 +126,11 @@ mod tests {
         let parent = ("traceparent".to_owned(), "00-1-2-01".to_owned());
         sent.extensions = vec![parent.clone(), ("key".to_owned(), "v".to_owned())];
         echoes.sent("a", &sent);
-        let mut came = event("x", 0);
-        echoes.complete("a", &mut came);
-        assert_eq!(came.extensions, [parent]);
+        let note = echoes.take("a", b"x").unwrap();
+        let mut came = event("x", 3);
+        came.recall(note);
+        // Steps that it says itself are not taken from it.
+        assert_eq!((came.extensions, came.hops), (vec![parent], 3));
     }
 
     #[test]

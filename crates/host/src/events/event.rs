@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use dayfly_capabilities::Behind;
 use dayfly_capabilities::queue::{Content, HOPS};
+use dayfly_capabilities::redis::note::Note;
 use dayfly_telemetry::trace::{Context, TRACEPARENT, TRACESTATE};
 use http::header::{CONTENT_TYPE, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -147,6 +148,17 @@ impl Event {
         Behind { depth: 0, hops: self.hops.saturating_add(1) }
     }
 
+    /// What lies behind it, for where it goes as its data alone.
+    pub(crate) fn note(&self) -> Note {
+        Note::new(self.hops, &self.extensions)
+    }
+
+    /// Gives it what is known to lie behind it: at least so many steps, and the trace if it says none itself.
+    pub(crate) fn recall(&mut self, Note { steps, trace }: Note) {
+        self.hops = self.hops.max(steps);
+        trace.into_iter().for_each(|(name, value)| self.extend(name, value));
+    }
+
     /// What is kept of it.
     pub(crate) fn content(&self) -> Content {
         let attributes = self.attributes().into_iter();
@@ -169,7 +181,8 @@ impl Event {
                     let time = chrono::DateTime::parse_from_rfc3339(&value);
                     event.time = time.map_or(event.time, Into::into);
                 }
-                HOPS => event.hops = value.parse().unwrap_or(event.hops),
+                // Whoever says it twice says the higher one.
+                HOPS => event.hops = value.parse().map_or(event.hops, |it: u32| it.max(event.hops)),
                 _ => event.extend(name, value),
             }
         }
@@ -192,17 +205,27 @@ impl Event {
                 None => others.push((name, value)),
             }
         }
-        let is_whole = ["specversion", "id", "source", "type"]
-            .iter()
-            .all(|needed| own.iter().any(|(name, value)| name == needed && !value.is_empty()));
-        if !is_whole {
-            own.retain(|(name, _)| name == HOPS || !RESERVED.contains(&&**name));
-        }
-        let content_type = content_type.or(default.content_type.clone());
-        let content = Content { attributes: own, content_type, data: default.data.clone() };
-        let mut event = Self::of_content(content, default);
+        let mut event = Self::of_attributes(own, content_type, default);
         others.into_iter().for_each(|(name, value)| event.extend(name, value));
         event
+    }
+
+    /// The event that a message with these attributes is: the one that they describe if they do, else
+    /// `default` with what they say besides.
+    pub(crate) fn of_attributes(
+        mut attributes: Vec<(String, String)>,
+        content_type: Option<String>,
+        default: Self,
+    ) -> Self {
+        let is_whole = ["specversion", "id", "source", "type"].iter().all(|needed| {
+            attributes.iter().any(|(name, value)| name == needed && !value.is_empty())
+        });
+        if !is_whole {
+            attributes.retain(|(name, _)| name == HOPS || !RESERVED.contains(&&**name));
+        }
+        let content_type = content_type.or(default.content_type.clone());
+        let content = Content { attributes, content_type, data: default.data.clone() };
+        Self::of_content(content, default)
     }
 
     /// Adds an attribute that its source has, if it may be one.

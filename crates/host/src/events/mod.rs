@@ -11,6 +11,7 @@ mod order;
 mod outlet;
 mod post;
 mod replays;
+mod returns;
 mod running;
 mod sends;
 mod vouch;
@@ -26,7 +27,7 @@ use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{Owner, QueueError};
 use dayfly_capabilities::redis::server::Server;
 use dayfly_model::events::{Delivery, RedisFrom};
-use dayfly_model::runtime_config::OutboundNetworking;
+use dayfly_model::runtime_config::{MessagingKind, OutboundNetworking};
 use dayfly_model::{
     App, EventSource, EventTrigger, Executor, Template, Trigger as Stated, TriggerKind,
 };
@@ -39,12 +40,12 @@ use crate::server::shutdown::Phase;
 use crate::triggers::{Consumers, SourceType, source_type};
 use crate::{ServeError, Shutdown};
 pub(crate) use courier::{Aim, Courier, Leave, Parcel, jittered};
-use echoes::Echoes;
 pub(crate) use event::Event;
 pub(crate) use metrics::{Settled, TriggerMetrics};
 pub(crate) use outlet::{Outlet, Topology};
 use outlet::{Servers, Wiring};
 pub use post::send;
+use returns::{Listened, To};
 pub(crate) use running::{AppEvents, Crew};
 pub(crate) use vouch::vouched;
 
@@ -258,13 +259,15 @@ pub(crate) fn topology(
 ) -> Result<Arc<Topology>, ActivateError> {
     let consumers = Consumers::default();
     let opening = Opening::new((app, backends), None, &consumers);
+    let (triggers, do_publish) = (event_triggers(app), do_publish(app, backends));
     let passes_on = app.triggers.iter().any(|trigger| trigger.kind.output().is_some());
-    let (servers, echoes) = match passes_on {
-        true => {
-            let triggers = event_triggers(app);
-            (servers(&opening, &triggers)?, echoes(&opening, &triggers)?)
-        }
-        false => (Servers::default(), Vec::new()),
+    let servers = match passes_on {
+        true => servers(&opening, &triggers)?,
+        false => Servers::default(),
+    };
+    let listened = match passes_on || do_publish {
+        true => listened(&opening, &triggers)?,
+        false => Vec::new(),
     };
     let mut outputs = Vec::new();
     for Stated { id, kind } in &app.triggers {
@@ -272,7 +275,7 @@ pub(crate) fn topology(
         let outlet = kind.output().map(|output| Outlet::new(output, &servers)).transpose()?;
         outputs.push((id.as_str(), component, outlet));
     }
-    let wiring = Wiring { backends, telemetry, echoes };
+    let wiring = Wiring { backends, telemetry, listened, do_publish };
     Ok(Arc::new(Topology::new(app, &outputs, components, wiring)?))
 }
 
@@ -351,26 +354,38 @@ fn servers(
     Ok(servers)
 }
 
-/// What is known of what comes back, of the triggers whose messages are their data alone; with the server
-/// that each listens to.
-fn echoes(
+/// Whether a component may publish to a channel of Redis by a client for messages.
+fn do_publish(app: &App, backends: &Backends) -> bool {
+    let mut granted = app.components.values().flat_map(|component| &component.messaging);
+    let kind = |name: &String| backends.config.messaging.get(name).map(|it| it.kind);
+    granted.any(|name| kind(name) == Some(MessagingKind::Redis))
+}
+
+/// The triggers whose messages are their data alone, with what each listens to.
+fn listened(
     opening: &Opening<'_>,
     triggers: &[(&str, &EventTrigger)],
-) -> Result<Vec<(String, String, Echoes)>, ActivateError> {
-    let servers = triggers.iter().map(|(id, trigger)| {
-        Ok(match &trigger.source {
-            EventSource::Redis(source) if !matches!(source.from, RedisFrom::Stream { .. }) => {
-                Some((*id, crate::triggers::redis_server(id, source, opening)?.name()))
+) -> Result<Vec<Listened>, ActivateError> {
+    let listened = triggers.iter().map(|(id, trigger)| {
+        let (server, to) = match &trigger.source {
+            EventSource::Redis(source) => {
+                let name = |template| opening.resolve(template, "what a Redis trigger listens to");
+                let to = match &source.from {
+                    RedisFrom::Channel(channel) => To::Channel(name(channel)?),
+                    RedisFrom::Pattern(_) => To::Channels,
+                    RedisFrom::Queue(list) => To::List(name(list)?),
+                    RedisFrom::Stream { .. } => return Ok(None),
+                };
+                (crate::triggers::redis_server(id, source, opening)?.name(), to)
             }
             EventSource::Mqtt(source) => {
-                Some((*id, crate::triggers::mqtt_broker(id, source, opening)?.name()))
+                (crate::triggers::mqtt_broker(id, source, opening)?.name(), To::Topics)
             }
-            _ => None,
-        })
+            _ => return Ok(None),
+        };
+        Ok(Some(Listened { trigger: (*id).to_owned(), server, to }))
     });
-    let servers: Vec<_> = servers.collect::<Result<_, ActivateError>>()?;
-    let echoes = servers.into_iter().flatten();
-    Ok(echoes.map(|(id, server)| (id.to_owned(), server, Echoes::default())).collect())
+    listened.filter_map(Result::transpose).collect()
 }
 
 /// The server that the settings for all triggers of a kind name.

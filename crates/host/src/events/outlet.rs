@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dayfly_capabilities::mqtt::broker::{Broker, Credentials};
+use dayfly_capabilities::mqtt::broker::{Broker, Credentials, Outgoing};
 use dayfly_capabilities::nats::ServerError as NatsError;
 use dayfly_capabilities::nats::server::Server as Nats;
 use dayfly_capabilities::queue::{MOST_HOPS, New, Store};
@@ -19,8 +19,8 @@ use dayfly_telemetry::Telemetry;
 use dayfly_telemetry::trace::{Context, Span};
 use http_body_util::BodyExt as _;
 
-use super::echoes::Echoes;
 use super::post::{NotPosted, Poster};
+use super::returns::{Listened, Returns};
 use super::{Event, delivery_span, jittered};
 use crate::dispatch::{ActivateError, ComponentHost, Index, Reply, Undelivered};
 
@@ -79,8 +79,7 @@ pub(crate) struct Topology {
     outlets: HashMap<String, Outlet>,
     queues: Arc<Store>,
     websockets: Arc<Hub>,
-    /// By the ids of triggers, with the servers that they listen to.
-    echoes: Vec<(String, String, Echoes)>,
+    returns: Returns,
     telemetry: Option<Arc<Telemetry>>,
     networking: OutboundNetworking,
     poster: OnceLock<Poster>,
@@ -91,7 +90,9 @@ pub(crate) struct Topology {
 pub(super) struct Wiring<'a> {
     pub(super) backends: &'a Backends,
     pub(super) telemetry: Option<Arc<Telemetry>>,
-    pub(super) echoes: Vec<(String, String, Echoes)>,
+    pub(super) listened: Vec<Listened>,
+    /// Whether components publish to channels of Redis themselves.
+    pub(super) do_publish: bool,
 }
 
 /// A component that answers go to, and where its own go.
@@ -129,7 +130,7 @@ impl Topology {
         app: &App,
         outputs: &[(&str, &ComponentId, Option<Outlet>)],
         components: &Index<'_>,
-        Wiring { backends, telemetry, echoes }: Wiring<'_>,
+        Wiring { backends, telemetry, listened, do_publish }: Wiring<'_>,
     ) -> Result<Self, ActivateError> {
         let mut steps = HashMap::new();
         let called = outputs.iter().filter_map(|(_, _, outlet)| match outlet {
@@ -142,16 +143,17 @@ impl Topology {
             let outlet = own.and_then(|(_, _, outlet)| outlet.clone());
             steps.insert(id.clone(), Step { host, outlet });
         }
-        let outlets = outputs
+        let outlets: HashMap<_, _> = outputs
             .iter()
             .filter_map(|(id, _, outlet)| Some(((*id).to_owned(), outlet.clone()?)))
             .collect();
+        let returns = Returns::new(listened, outlets.values(), do_publish);
         Ok(Self {
             app: app.name.clone(),
             steps,
             outlets,
             queues: backends.queues.clone(),
-            echoes,
+            returns,
             telemetry,
             websockets: backends.websockets.clone(),
             networking: backends.config.outbound_networking.clone(),
@@ -231,21 +233,12 @@ impl Topology {
                         taken => self.queues.pass_on(taken.to_vec(), message).await.map_err(failed),
                     }
                 }
-                Outlet::Redis(server, place) => {
-                    let sent = async {
-                        server.query(&command(place, &answer)).await.map(drop).map_err(failed)
-                    };
-                    match place {
-                        RedisPlace::Channel(name) | RedisPlace::Queue(name) => {
-                            self.sending((&server.name(), name), &answer, sent).await
-                        }
-                        // It says itself how many steps lie behind it.
-                        RedisPlace::Stream(_) => sent.await,
-                    }
-                }
+                Outlet::Redis(server, place) => self.to_redis((server, place), &answer).await,
                 Outlet::Mqtt(broker, topic) => {
-                    let sent = async { broker.publish(topic, &answer.data).await.map_err(failed) };
-                    self.sending((&broker.name(), topic), &answer, sent).await
+                    let message = message(&answer);
+                    let sent = broker.publish(topic, &message);
+                    let server = broker.name();
+                    self.returns.sending((&server, topic), &answer, sent).await.map_err(failed)
                 }
                 Outlet::Nats(server, subject, is_kept) => {
                     to_nats((server, subject, *is_kept), &answer).await
@@ -256,29 +249,27 @@ impl Topology {
         })
     }
 
-    /// Sends an answer as its data alone, which may come back to triggers of the app.
-    async fn sending(
+    /// Sends an answer to a server of Redis. From a channel or a list it may come back to triggers of the app.
+    async fn to_redis(
         &self,
-        (server, place): (&str, &str),
+        (server, place): (&Server, &RedisPlace),
         answer: &Event,
-        sent: impl Future<Output = Result<(), NotPassed>>,
     ) -> Result<(), NotPassed> {
-        let listening = self.echoes.iter().filter(|(_, listened, _)| listened == server);
-        let listening: Vec<&Echoes> = listening.map(|(_, _, echoes)| echoes).collect();
-        listening.iter().for_each(|echoes| echoes.sent(place, answer));
-        let sent = sent.await;
-        if sent.is_err() {
-            listening.iter().for_each(|echoes| echoes.not_sent(place, answer));
-        }
-        sent
+        let command = command(place, answer);
+        let sent = match place {
+            RedisPlace::Channel(name) | RedisPlace::Queue(name) => {
+                let sent = self.returns.send_noted((server, place), answer, command);
+                self.returns.sending((&server.name(), name), answer, sent).await
+            }
+            // It says itself how many steps lie behind it.
+            RedisPlace::Stream(_) => server.query(&command).await.map(drop),
+        };
+        sent.map_err(failed)
     }
 
-    /// Gives an event that came to a trigger as its data alone, from some place of its server, what lies
-    /// behind it, as far as this process has sent it.
-    pub(super) fn complete(&self, trigger: &str, place: &str, event: &mut Event) {
-        if let Some((_, _, echoes)) = self.echoes.iter().find(|(id, ..)| id == trigger) {
-            echoes.complete(place, event);
-        }
+    /// What is known of what comes back to the app's triggers.
+    pub(super) const fn returns(&self) -> &Returns {
+        &self.returns
     }
 
     /// The same for an answer that nobody keeps, and tries again as long as there is no room for it.
@@ -388,6 +379,17 @@ async fn to_nats(
         NatsError::TooLarge(_) => NotPassed::Hopeless(error.to_string()),
         error => failed(error),
     })
+}
+
+/// An answer for a broker, with its attributes as CloudEvents' MQTT binding has them in binary mode.
+fn message(answer: &Event) -> Outgoing<'_> {
+    let attributes = if answer.is_batch { Vec::new() } else { answer.attributes() };
+    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Outgoing {
+        data: answer.data.clone(),
+        content_type: answer.content_type.as_deref(),
+        attributes: attributes.collect(),
+    }
 }
 
 /// The command that puts an answer somewhere.

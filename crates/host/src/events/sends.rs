@@ -1,6 +1,6 @@
 //! Events that somebody sends to a trigger of this app from outside, by `dayfly send`: they are looked for
-//! in the file of queues from time to time, go the trigger's whole way, and what became of them is told
-//! there.
+//! in the file of queues when somebody rings, and from time to time; they go the trigger's whole way, and what
+//! became of them is told there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,12 +44,14 @@ pub(super) async fn run(
     if !is_ours(&owner, &ending).await {
         return;
     }
-    let mut sends = owner.sends();
+    let (mut sends, ear) = (owner.sends(), owner.ear().await);
     loop {
         tokio::select! {
             is_here = ending.within(LOOK) => if is_here { return },
             // Of this process, which need not wait to be looked for.
             _ = sends.changed() => {}
+            // Whoever rings may as well have put a message into a queue.
+            () = ear.rung() => owner.stir(),
         }
         let sent = match owner.take_sent(TOGETHER).await {
             Ok(sent) => sent,

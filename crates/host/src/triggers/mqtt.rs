@@ -1,11 +1,13 @@
-//! The MQTT trigger, by version 3.1.1. A message of quality 1 or 2 is acknowledged when it was handled;
-//! the broker keeps what is not, and what comes while this process is away.
+//! The MQTT trigger, by version 5 or 3.1.1. A message of quality 1 or 2 is acknowledged when it was handled;
+//! the broker keeps what is not, and what comes while this process is away. By version 5 a message may be an
+//! event, as CloudEvents' MQTT binding has it in binary mode.
 
 mod session;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dayfly_capabilities::mqtt::broker::{Acks, Broker, BrokerError, Credentials, Received};
 use dayfly_model::EventSource;
 use dayfly_model::events::MqttSource;
@@ -78,10 +80,7 @@ impl Source for Mqtt {
     }
 
     fn sample(&self) -> Event {
-        let source = format!("/mqtt/{}", self.broker.name());
-        let mut event = Event::new(source, "dayfly.mqtt.message", bytes::Bytes::new());
-        event.subject = Some(self.topic.clone());
-        event
+        self.plain(self.topic.clone(), Bytes::new())
     }
 
     fn run(self: Box<Self>, courier: Arc<Courier>) -> Running {
@@ -118,6 +117,13 @@ impl Mqtt {
     fn client(&self) -> String {
         let of = format!("{} {} {}", self.consumer.name, self.quality, self.topic);
         format!("dayfly{}", &blake3::hash(of.as_bytes()).to_hex()[..17])
+    }
+
+    /// The event that a message is which says nothing of itself.
+    fn plain(&self, topic: String, data: Bytes) -> Event {
+        let source = format!("/mqtt/{}", self.broker.name());
+        let subject = Some(topic);
+        Event { subject, ..Event::new(source, "dayfly.mqtt.message", data) }
     }
 
     /// Acknowledges the messages of the connection that there is, or that there was last.
@@ -176,10 +182,10 @@ impl Mqtt {
     async fn bring(&self, courier: &Arc<Courier>, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
         while let Some(Waiting { message, flight, _room }) = waiting.recv().await {
             let leave = courier.leave().await;
-            let source = format!("/mqtt/{}", self.broker.name());
-            let mut event = Event::new(source, "dayfly.mqtt.message", message.data);
-            courier.complete(&message.topic, &mut event);
-            event.subject = Some(message.topic);
+            let Received { topic, data, content_type, attributes, .. } = message;
+            let plain = self.plain(topic.clone(), data);
+            let mut event = Event::of_attributes(attributes, content_type, plain);
+            courier.complete(&topic, &mut event);
             let session = self.session.clone();
             courier.bring(leave, event.into(), async move |settled| {
                 if let Some(flight) = flight.filter(|_| settled.is_over()) {

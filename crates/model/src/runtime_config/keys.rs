@@ -214,7 +214,7 @@ static MESSAGING_REDIS: Table = Table::new(
 
 static MESSAGING_MQTT: Table = Table::new(
     "MQTT messaging client",
-    "An MQTT broker, asked by version 3.1.1.",
+    "An MQTT broker, asked by version 5, or 3.1.1 where it knows no other.",
     &[WHICH, Key::new("url", Form::Secret(&MQTT_URL), "The broker.").required(), TOPICS],
 );
 

@@ -1,14 +1,17 @@
-//! An MQTT broker, by version 3.1.1: messages are published once at least, and carry the data alone.
+//! An MQTT broker: messages are published once at least. By version 5 they carry their metadata as a user's
+//! properties, by 3.1.1 the data alone.
 
 use dayfly_model::outbound::OutboundHosts;
 use percent_encoding::percent_decode_str;
 use rumqttc::mqttbytes::QoS;
 
 use super::pool::Pool;
-use super::{Content, Error, inbox};
+use super::{Content, Error, complete, inbox, place};
 use crate::dial::Dialer;
 use crate::endpoint::Endpoint;
 use crate::mqtt::link::{self, Link, Login};
+use crate::mqtt::outgoing::Outgoing;
+use crate::mqtt::version::Spoken;
 use crate::stream::Opener;
 use crate::tls::Clients;
 
@@ -19,6 +22,7 @@ const KEEP_ALIVE: u16 = 60;
 pub(in super::super) struct Mqtt {
     login: Login,
     opener: Opener,
+    spoken: Spoken,
     pool: Pool<Link>,
 }
 
@@ -40,7 +44,7 @@ impl Mqtt {
         let pattern = super::origin(login.scheme(), &login.host, login.port);
         let hosts = OutboundHosts::parse([pattern]).ok()?;
         let opener = Opener::new(Dialer::of_operator(hosts), Clients::default());
-        Some(Self { login, opener, pool: Pool::default() })
+        Some(Self { login, opener, spoken: Spoken::default(), pool: Pool::default() })
     }
 
     async fn link(&self) -> Result<Link, Error> {
@@ -52,7 +56,9 @@ impl Mqtt {
         let name = inbox::word().ok_or_else(|| Error::Connection("no randomness".to_owned()))?;
         // Every broker has to take 23 letters and digits.
         let name = format!("dayfly{}", &name[..16]);
-        Link::open(&self.opener, &self.login, &name).await.map_err(explain)
+        let Self { opener, login, spoken, .. } = self;
+        let opened = spoken.agree(|version| Link::open(opener, login, (&name, version)));
+        opened.await.map_err(explain)
     }
 
     pub(super) async fn connect(&self) -> Result<(), Error> {
@@ -67,7 +73,11 @@ impl Mqtt {
         }
         let _turn = self.pool.turn().await?;
         let mut link = self.link().await?;
-        let sent = link.publish(topic, content.data.to_vec(), QoS::AtLeastOnce).await;
+        let mut attributes = content.metadata.clone().unwrap_or_default();
+        complete(&mut attributes, place());
+        let content_type = content.content_type.as_deref();
+        let message = Outgoing { data: content.data.clone(), content_type, attributes };
+        let sent = link.publish((topic, QoS::AtLeastOnce), &message).await;
         sent.map_err(explain)?;
         // Only now: a message that broke off leaves a half of itself behind.
         self.pool.keep(link);

@@ -4,10 +4,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use dayfly_telemetry::trace;
-use http::HeaderMap;
-
-use super::{Content, Error};
+use super::{Content, Error, complete, place};
 use crate::queue::{self, New, QueueError, Store};
 
 /// How long an attribute's name and value may be, in bytes.
@@ -50,16 +47,7 @@ fn attributes(content: &Content) -> Result<Vec<(String, String)>, Error> {
         return Err(Error::Metadata);
     }
     let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now()).to_rfc3339();
-    let mut place = HeaderMap::new();
-    if let Some(context) = trace::current() {
-        context.inject(&mut place);
-    }
-    let place =
-        place.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    for (name, value) in std::iter::once(("time", &*now)).chain(place) {
-        if !attributes.iter().any(|(known, _)| known == name) {
-            attributes.push((name.to_owned(), value.to_owned()));
-        }
-    }
+    complete(&mut attributes, vec![("time".to_owned(), now)]);
+    complete(&mut attributes, place());
     Ok(attributes)
 }

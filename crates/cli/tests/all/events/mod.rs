@@ -11,6 +11,7 @@ mod metrics;
 mod mqtt;
 mod nats;
 mod outputs;
+mod processes;
 mod queue;
 mod redis;
 mod send;

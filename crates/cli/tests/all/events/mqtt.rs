@@ -169,6 +169,39 @@ async fn no_message_is_lost_though_dayfly_is_killed() {
     server.stop().await;
 }
 
+/// By version 5 a message says itself what it is, in CloudEvents' binary mode.
+#[tokio::test]
+async fn a_message_may_be_an_event() {
+    let broker = Mosquitto::start().await;
+    let app = listening(&broker, "a", 1, "ordered = true");
+    broker.retain("a", "first").await;
+    let server = dayfly().up(app.folder()).await;
+    let state = server.state("");
+    heard(&state, 1).await;
+    let whole = [
+        ("specversion", "1.0"),
+        ("id", "7"),
+        ("source", "/shop"),
+        ("type", "order.made"),
+        ("subject", "carts/7"),
+        ("dayflyhops", "3"),
+    ];
+    broker.publish_with("a", "facts", ("text/x", &whole)).await;
+    broker.publish_with("a", "hops", ("text/x", &whole)).await;
+    // Without all that an event needs, it is a message as others are.
+    broker.publish_with("a", "facts", ("text/y", &whole[1..5])).await;
+    // Too many steps are too many, whoever says so.
+    broker
+        .publish_with("a", "hops", ("text/x", &[("dayflyhops", "16"), ("dayflyhops", "0")]))
+        .await;
+    let plain = format!("dayfly.mqtt.message|/mqtt/127.0.0.1:{}|a|text/y", broker.port());
+    let expected = ["first", "order.made|/shop|carts/7|text/x", "order.made 3", &plain];
+    assert_eq!(heard(&state, 4).await, expected);
+    let letters = dead_letters(&server).await;
+    assert!(letters[0]["error"].as_str().unwrap().contains("are a cycle"), "{letters:?}");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn answers_are_published() {
     let broker = Mosquitto::start().await;

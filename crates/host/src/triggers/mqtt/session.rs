@@ -137,6 +137,9 @@ fn hash(message: &Received) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(message.topic.len() as u64).to_le_bytes());
     hasher.update(message.topic.as_bytes()).update(&message.data);
+    for (name, value) in &message.attributes {
+        hasher.update(name.as_bytes()).update(b"\0").update(value.as_bytes()).update(b"\0");
+    }
     hasher.finalize()
 }
 
@@ -148,6 +151,8 @@ mod tests {
         Received {
             topic: "t".to_owned(),
             data: data.into(),
+            content_type: None,
+            attributes: Vec::new(),
             receipt: (number > 0).then_some(Receipt { number, is_exact: false }),
             is_too_large: false,
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dayfly_capabilities::redis::note::Place;
 use dayfly_capabilities::redis::server::{Channels, Server, ServerError};
 
 use super::super::reconnect::keep;
@@ -52,7 +53,8 @@ impl Channel {
                 "dayfly.redis.message",
                 message.data.into(),
             );
-            courier.complete(&message.channel, &mut event);
+            let place = (&self.server, Place::Channel(&message.channel));
+            courier.complete_all(place, std::slice::from_mut(&mut event)).await;
             event.subject = Some(message.channel);
             courier.bring(leave, event.into(), async |_| {});
         }

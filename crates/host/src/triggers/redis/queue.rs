@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dayfly_capabilities::queue::MESSAGE_BYTES;
+use dayfly_capabilities::redis::note::Place;
 use dayfly_capabilities::redis::server::{Server, ServerError, Waiting};
 
 use super::super::consumer::Consumer;
@@ -160,9 +161,10 @@ impl Queue {
         let waiting = self.server.waiting().await?;
         lost(&self.server).found(courier);
         // The last is the one that was taken first.
-        for message in self.under_way.missing(left).into_iter().rev() {
+        let missing = self.under_way.missing(left).into_iter().rev();
+        for event in self.events(courier, missing).await {
             let Some(leave) = courier.leave_to_begin().await else { return Ok(()) };
-            self.bring(courier, leave, message);
+            self.bring(courier, leave, event);
         }
         // Anew each time, so that dead letters that are replayed get their turn.
         while let Some((leave, most)) = courier.leave_for_some(TOGETHER).await {
@@ -171,12 +173,13 @@ impl Queue {
                 self.left(&own).await?;
             }
             let mut leave = Some(leave);
-            for message in messages.into_iter().filter(|message| message.len() <= MESSAGE_BYTES) {
+            let fit = messages.into_iter().filter(|message| message.len() <= MESSAGE_BYTES);
+            for event in self.events(courier, fit).await {
                 let leave = match leave.take() {
                     Some(leave) => leave,
                     None => courier.leave().await,
                 };
-                self.bring(courier, leave, message);
+                self.bring(courier, leave, event);
             }
         }
         Ok(())
@@ -227,10 +230,21 @@ impl Queue {
         }
     }
 
-    fn bring(&self, courier: &Arc<Courier>, leave: Leave, message: Vec<u8>) {
+    /// The events that messages are, with what lies behind them.
+    async fn events(
+        &self,
+        courier: &Arc<Courier>,
+        messages: impl Iterator<Item = Vec<u8>>,
+    ) -> Vec<Event> {
+        let event = |message: Vec<u8>| Event { data: message.into(), ..self.sample() };
+        let mut events: Vec<Event> = messages.map(event).collect();
+        courier.complete_all((&self.server, Place::List(&self.key)), &mut events).await;
+        events
+    }
+
+    fn bring(&self, courier: &Arc<Courier>, leave: Leave, event: Event) {
+        let (message, note) = (event.data.clone(), event.note());
         self.under_way.add(&message);
-        let mut event = Event { data: message.clone().into(), ..self.sample() };
-        courier.complete(&self.key, &mut event);
         let (server, under_way) = (self.server.clone(), self.under_way.clone());
         let (key, own) = (self.key.clone(), self.handled_by(&self.consumer.name));
         let teller = courier.clone();
@@ -238,12 +252,15 @@ impl Queue {
             let command = match settled {
                 Settled::Done | Settled::Dead => {
                     let mut remove = redis::cmd("LREM");
-                    remove.arg(&own).arg(1).arg(&message);
+                    remove.arg(&own).arg(1).arg(&message[..]);
                     remove
                 }
                 Settled::Back | Settled::Later(_) => {
+                    let noted = teller.noted_again(Place::List(&key), &note, &message);
+                    // Without its note it is a message all the same.
+                    let _ = server.query_all(&noted).await;
                     let mut back = redis::cmd("EVAL");
-                    back.arg(BACK).arg(2).arg(&key).arg(&own).arg(&message);
+                    back.arg(BACK).arg(2).arg(&key).arg(&own).arg(&message[..]);
                     back
                 }
             };

@@ -197,7 +197,7 @@ event_trigger!(REDIS_TRIGGER, "Redis trigger", "Messages of a Redis server. One 
     Key::new("start", text(&formats::START), "Where a new consumer group begins: with the `first` entry of the stream, or the `next` that comes.").default("`first`").dayfly(),
 ]);
 
-event_trigger!(MQTT_TRIGGER, "MQTT trigger", "Messages of an MQTT broker, by version 3.1.1.", [
+event_trigger!(MQTT_TRIGGER, "MQTT trigger", "Messages of an MQTT broker, by version 5, or 3.1.1 where it knows no other.", [
     Key::new("address", text(&formats::MQTT_ADDRESS), "The broker; in place of the one of `[application.trigger.mqtt]`.").dayfly(),
     Key::new("topic", TEMPLATE, "A topic, or a filter with `+` and `#`.").required(),
     Key::new("qos", Form::OneOf(&[Form::Integer { min: 0, max: 2 }, Form::Text(&formats::QUALITY)]), "The quality of service. Messages of 1 and 2 are acknowledged when they were handled, and kept by the broker until then.").default("1"),

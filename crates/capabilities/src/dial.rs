@@ -246,6 +246,24 @@ mod tests {
     use super::*;
     use crate::Descriptors;
 
+    /// This machine, in the ways that the C library knows.
+    const LOOPBACK: [&str; 14] = [
+        "localhost",
+        "127.0.0.1",
+        "127.1",
+        "127.255.255.254",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "017700000001",
+        "0",
+        "0.0.0.0",
+        "::1",
+        "::",
+        "::ffff:127.0.0.1",
+    ];
+
     #[tokio::test]
     async fn connections_that_are_open_are_bounded() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -267,6 +285,30 @@ mod tests {
         assert!(another.call(uri.clone()).await.is_ok());
         open.pop();
         assert!(dialer.call(uri).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_wildcard_leads_to_no_private_address_however_it_is_spelled() {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hosts = Arc::new(OutboundHosts::parse(["*://*:*"]).unwrap());
+        let dialer = Dialer::new(Arc::new(Names::new(hosts)), Share::unbounded());
+        for scheme in ["http", "redis", "mysql", "postgres", "mqtt"] {
+            for host in LOOPBACK {
+                let refused = dialer.connect(scheme, host, port).await.err();
+                let refused = refused.unwrap_or_else(|| panic!("{scheme}, {host} is reached"));
+                assert!(
+                    matches!(refused, DialError::AddressRefused | DialError::NotGranted),
+                    "{scheme}, {host}: {refused}"
+                );
+            }
+        }
+        assert!(timeout(Duration::from_millis(50), listener.accept()).await.is_err());
+        // What is granted by its address is reached by it, and so by what spells it otherwise.
+        let own = format!("redis://127.0.0.1:{port}");
+        let hosts = Arc::new(OutboundHosts::parse([own.as_str()]).unwrap());
+        let dialer = Dialer::new(Arc::new(Names::new(hosts)), Share::unbounded());
+        dialer.connect("redis", "127.0.0.1", port).await.map(drop).unwrap();
     }
 
     #[tokio::test]

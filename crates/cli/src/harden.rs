@@ -19,7 +19,8 @@ use clap::ValueEnum;
 pub(crate) enum Harden {
     /// As far as the kernel allows
     Auto,
-    /// All of it, or not at all: the command fails where the kernel lacks something
+    /// All of it, or not at all: the command fails where the kernel lacks something (Linux 6.12 has
+    /// it all)
     On,
     /// Not at all
     Off,
@@ -73,11 +74,7 @@ impl Harden {
             return Ok(());
         }
         let in_force = restrict(needs);
-        if self == Self::On && !in_force.missing.is_empty() {
-            let missing = in_force.missing.join("; ");
-            let error = anyhow::anyhow!("this system cannot harden the process fully: {missing}");
-            return Err(crate::report::hint(error, Some("`--harden auto` takes what there is")));
-        }
+        self.judge(&in_force)?;
         let layers = in_force.layers.join(", ");
         if in_force.missing.is_empty() {
             tracing::info!(target: "dayfly::harden", "hardened: {layers}");
@@ -88,13 +85,31 @@ impl Harden {
         }
         Ok(())
     }
+
+    /// The same, and says nothing where a part of it could not be had and nobody insists.
+    ///
+    /// # Errors
+    /// As [`Harden::apply`].
+    pub(crate) fn apply_quietly(self, needs: &Needs) -> Result<()> {
+        if self == Self::Off { Ok(()) } else { self.judge(&restrict(needs)) }
+    }
+
+    /// Whether what is in force is enough.
+    fn judge(self, in_force: &InForce) -> Result<()> {
+        if self == Self::On && !in_force.missing.is_empty() {
+            let missing = in_force.missing.join("; ");
+            let error = anyhow::anyhow!("this system cannot harden the process fully: {missing}");
+            return Err(crate::report::hint(error, Some("`--harden auto` takes what there is")));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(target_os = "linux")]
 fn restrict(needs: &Needs) -> InForce {
     let mut in_force = InForce::default();
-    in_force.note("Landlock", landlock::restrict(needs));
-    in_force.note("seccomp", seccomp::restrict(needs.is_tenants).map(|()| String::new()));
+    in_force.landlock(landlock::restrict(needs, landlock::RIGHTS));
+    in_force.note("seccomp", seccomp::restrict(needs.is_tenants));
     // Both ask for it first, because the kernel has neither without it.
     in_force.note("no new privileges", no_new_privileges());
     in_force
@@ -102,10 +117,10 @@ fn restrict(needs: &Needs) -> InForce {
 
 /// Whether no program that is started could have more rights than this process.
 #[cfg(target_os = "linux")]
-fn no_new_privileges() -> Result<String> {
+fn no_new_privileges() -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     anyhow::ensure!(status.contains("\nNoNewPrivs:\t1\n"), "the kernel did not take it");
-    Ok(String::new())
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -115,11 +130,22 @@ fn restrict(_: &Needs) -> InForce {
 }
 
 impl InForce {
+    /// Notes how far Landlock goes: what it lacks is missing, though the rest is in force.
     #[cfg(target_os = "linux")]
-    fn note(&mut self, name: &str, done: Result<String>) {
+    fn landlock(&mut self, done: Result<landlock::Extent>) {
         match done {
-            Ok(detail) if detail.is_empty() => self.layers.push(name.to_owned()),
-            Ok(detail) => self.layers.push(format!("{name} ({detail})")),
+            Ok(landlock::Extent { version, lacks }) => {
+                self.layers.push(format!("Landlock ({version})"));
+                self.missing.extend(lacks.map(|lacks| format!("Landlock over {lacks}")));
+            }
+            Err(error) => self.missing.push(format!("Landlock ({error:#})")),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn note(&mut self, name: &str, done: Result<()>) {
+        match done {
+            Ok(()) => self.layers.push(name.to_owned()),
             Err(error) => self.missing.push(format!("{name} ({error:#})")),
         }
     }
@@ -129,9 +155,9 @@ impl InForce {
 #[cfg(target_os = "linux")]
 pub(crate) fn offered() -> InForce {
     let mut offered = InForce::default();
-    offered.note("no new privileges", Ok(String::new()));
-    offered.note("Landlock", landlock::offered());
-    offered.note("seccomp", seccomp::offered().map(|()| String::new()));
+    offered.note("no new privileges", Ok(()));
+    offered.landlock(landlock::offered());
+    offered.note("seccomp", seccomp::offered());
     offered
 }
 

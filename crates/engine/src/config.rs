@@ -44,6 +44,9 @@ pub struct EngineConfig {
     pub max_stack_bytes: u64,
     /// Threads that compile; 0 means one a core.
     pub compile_threads: usize,
+    /// Whether instances may be reset by writing over the pages that they changed, which the kernel
+    /// lists. That is done only where nothing can be swapped; otherwise their pages are given up.
+    pub scan_pages: bool,
 }
 
 impl Default for EngineConfig {
@@ -57,6 +60,7 @@ impl Default for EngineConfig {
             max_memory_bytes: 4 << 30,
             max_stack_bytes: 1 << 20,
             compile_threads: 0,
+            scan_pages: true,
         }
     }
 }
@@ -80,7 +84,7 @@ pub(crate) fn wasmtime_config(
     if flavour.is_imaged() {
         wasmtime
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
-            .with_host_memory(Arc::new(Memories::new()))
+            .with_host_memory(Arc::new(Memories::new(pool::may_scan_pages(config))))
             // A heap of objects, which exceptions are too, is made by the same and before the memory:
             // one that is not empty at first is not taken for it.
             .gc_heap_initial_size(PAGE_BYTES)

@@ -62,6 +62,7 @@ impl Engine {
     /// # Errors
     /// None at present.
     pub fn new(config: EngineConfig) -> Result<Engine, EngineError> {
+        pool::look_for_swap();
         let cache = config
             .cache_dir
             .as_deref()

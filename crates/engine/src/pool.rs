@@ -2,6 +2,8 @@
 //!
 //! They are reservations of address space: nothing is in memory before an instance touches it.
 
+use std::sync::LazyLock;
+
 use wasmtime::component::Component;
 use wasmtime::{Enabled, PoolingAllocationConfig};
 
@@ -78,7 +80,7 @@ pub(crate) fn pool(config: &EngineConfig, instances: u32) -> PoolingAllocationCo
         .max_memory_size(usize::try_from(memory_bytes).unwrap_or(usize::MAX))
         .max_core_instance_size(INSTANCE_BYTES)
         .max_component_instance_size(INSTANCE_BYTES);
-    if may_scan_pages() {
+    if may_scan_pages(config) {
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
             .table_keep_resident(KEPT_TABLE_BYTES);
@@ -90,11 +92,18 @@ pub(crate) fn pool(config: &EngineConfig, instances: u32) -> PoolingAllocationCo
 /// kernel lists, instead of unmapping all of them: three system calls and as many page faults less
 /// for each request. Only where nothing can be swapped: with swap, an upstream report says, the list
 /// can miss a page, and the next instance would see it.
-fn may_scan_pages() -> bool {
-    PoolingAllocationConfig::is_pagemap_scan_available() && swap_is_off()
+pub(crate) fn may_scan_pages(config: &EngineConfig) -> bool {
+    config.scan_pages && PoolingAllocationConfig::is_pagemap_scan_available() && *SWAP_IS_OFF
 }
 
-/// Whether this machine has no swap. `/proc/swaps` is a line of headings and one for each area.
-fn swap_is_off() -> bool {
+/// Whether this machine has no swap, as the process found it first. `/proc/swaps` is a line of headings
+/// and one for each area.
+static SWAP_IS_OFF: LazyLock<bool> = LazyLock::new(|| {
     std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() == 1)
+});
+
+/// Looks whether there is swap: a process that has given up its rights could not, when it builds a
+/// flavour later.
+pub(crate) fn look_for_swap() {
+    LazyLock::force(&SWAP_IS_OFF);
 }

@@ -4,10 +4,12 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_capabilities::Over;
 use dayfly_model::platform::Quota;
+use dayfly_telemetry::ComponentMetrics;
 use dayfly_telemetry::metrics::edge;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -160,7 +162,7 @@ impl fmt::Display for Problem {
 #[error("{problem}")]
 pub struct EdgeError {
     problem: Problem,
-    component: Option<std::sync::Arc<str>>,
+    component: Option<Arc<ComponentMetrics>>,
     /// What the client reads instead of the problem's line.
     said: Option<String>,
     retry_after: Option<Duration>,
@@ -195,8 +197,8 @@ impl EdgeError {
 
     /// The component that the request was for, for the log only.
     #[must_use]
-    pub fn of(mut self, component: impl Into<std::sync::Arc<str>>) -> Self {
-        self.component = Some(component.into());
+    pub fn of(mut self, component: Arc<ComponentMetrics>) -> Self {
+        self.component = Some(component);
         self
     }
 
@@ -229,41 +231,48 @@ impl EdgeError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(Answered {
-            component: self.component,
+            component: self.component.map(|component| component.component().clone()),
             error_id: Some(id),
             fault: Some(self.problem.fault()),
         });
         response
     }
 
-    /// Writes the log line alone, for an error after the response has begun.
+    /// Writes the log line alone, for an error after the response has begun. A component has only so
+    /// many a second; what is for debugging only has no bound.
     pub fn log(&self, id: ErrorId) {
-        let fault = self.problem.fault();
-        match self.problem.level() {
-            tracing::Level::ERROR => self.event(id, fault, |line| {
-                tracing::error!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
-                    status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
-            }),
-            tracing::Level::WARN => self.event(id, fault, |line| {
-                tracing::warn!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
-                    status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
-            }),
-            _ => self.event(id, fault, |line| {
-                tracing::debug!(target: "dayfly::edge", error_id = %line.id, fault = line.fault,
-                    status = line.status, component = line.component, cause = %line.cause, "{}", line.text);
-            }),
+        let level = self.problem.level();
+        match &self.component {
+            Some(component) if level < tracing::Level::DEBUG => {
+                component.lines().note(|unsaid| self.write(level, id, unsaid));
+            }
+            _ => self.write(level, id, None),
         }
     }
 
-    fn event(&self, id: ErrorId, fault: Fault, write: impl FnOnce(&Line<'_>)) {
-        write(&Line {
+    fn write(&self, level: tracing::Level, id: ErrorId, unsaid: Option<u32>) {
+        let line = Line {
             id,
-            fault: fault.label(),
+            fault: self.problem.fault().label(),
             status: self.problem.status().as_u16(),
-            component: self.component.as_deref(),
+            component: self.component.as_ref().map(|component| &**component.component()),
             cause: Chain(self.cause.as_deref()),
             text: self.problem.line(),
-        });
+            unsaid,
+        };
+        match level {
+            tracing::Level::ERROR => tracing::error!(target: "dayfly::edge",
+                error_id = %line.id, fault = line.fault, status = line.status,
+                component = line.component, cause = %line.cause, unsaid = line.unsaid,
+                "{}", line.text),
+            tracing::Level::WARN => tracing::warn!(target: "dayfly::edge",
+                error_id = %line.id, fault = line.fault, status = line.status,
+                component = line.component, cause = %line.cause, unsaid = line.unsaid,
+                "{}", line.text),
+            _ => tracing::debug!(target: "dayfly::edge",
+                error_id = %line.id, fault = line.fault, status = line.status,
+                component = line.component, cause = %line.cause, "{}", line.text),
+        }
     }
 }
 
@@ -275,6 +284,8 @@ struct Line<'a> {
     component: Option<&'a str>,
     cause: Chain<'a>,
     text: &'static str,
+    /// How many failures of the component's had no line before this one.
+    unsaid: Option<u32>,
 }
 
 /// An error and its sources on one line. Guests choose parts of such texts, names of their functions

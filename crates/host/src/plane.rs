@@ -102,12 +102,12 @@ impl Plane {
         connector: Option<Connector>,
     ) -> Self {
         let is_shared = matches!(config.apps, Apps::Many);
-        let front = Front::new(is_shared);
+        let (front, http) = (Front::new(is_shared), &config.http);
         Self(Arc::new(Inner {
             resources: Resources::new(engine, config),
             routing: Mutex::new(Routing::new(front.clone())),
             front,
-            crew: Crew::new(config.http.workers(), config.http.grace),
+            crew: Crew::new(http.workers(), http.blocking_threads, http.grace),
             connector,
             onward: Open::new(config.max_onward),
             drains: Drains::new(config.http.grace),

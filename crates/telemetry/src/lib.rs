@@ -9,6 +9,7 @@
 mod capability;
 pub mod export;
 mod fault;
+mod lines;
 pub mod metrics;
 pub mod trace;
 mod usage;
@@ -19,5 +20,6 @@ pub use opentelemetry_proto::tonic as proto;
 pub use capability::{Capability, Outcome};
 pub use export::Telemetry;
 pub use fault::Fault;
+pub use lines::Lines;
 pub use metrics::{ComponentMetrics, Source, Status};
 pub use usage::UsageCounters;

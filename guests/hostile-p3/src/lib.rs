@@ -1,7 +1,10 @@
 //! A gallery of attacks by a handler of wasi:http 0.3, one path each.
 
+use std::future::{IntoFuture as _, poll_fn};
 use std::hint::black_box;
 use std::mem::forget;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use wasip3::clocks::monotonic_clock::{now, wait_for};
 use wasip3::filesystem;
@@ -58,6 +61,8 @@ impl wasip3::exports::http::handler::Guest for Handler {
                 forget(Fields::new());
             },
             "/hold-files" => hold(files().await),
+            "/hold-listings" => hold(listings().await),
+            "/hold-reads" => hold(reads().await),
             "/hold-sockets" => hold(sockets()),
             "/one-by-one" => respond(&one_by_one().await, async |_| {}),
             "/thousand-left-open" => {
@@ -78,9 +83,14 @@ impl wasip3::exports::http::handler::Guest for Handler {
                 drop(sender);
                 wait_for(HOUR).await;
             }),
-            "/endless" => respond("", async |mut sender| {
-                while sender.write_all(vec![b'x'; 64 << 10]).await.is_empty() {}
-            }),
+            "/endless" => {
+                respond(
+                    "",
+                    async |mut sender| {
+                        while sender.write_all(vec![b'x'; 64 << 10]).await.is_empty() {}
+                    },
+                )
+            }
             "/stalled" => respond("begun", async |_sender| wait_for(HOUR).await),
             "/no-trailers" => no_trailers(),
             "/unread-body" => respond("not read", async |_| {}),
@@ -122,6 +132,51 @@ async fn files() -> (Vec<Descriptor>, String) {
             }
         }
     }
+}
+
+/// Begins listings of the granted folder as long as it can, and takes nothing from any of them.
+async fn listings() -> (Vec<impl Sized>, String) {
+    let folders = get_directories();
+    as_many_as_can(|| folders[0].0.read_directory()).await
+}
+
+/// Reads the granted file by as many streams as it can, and takes one byte from each.
+async fn reads() -> (Vec<impl Sized>, String) {
+    let file = open().await.expect("the file can be opened");
+    let (mut held, text) = as_many_as_can(|| file.read_via_stream(0)).await;
+    for (stream, _) in &mut held {
+        let _ = stream.read(Vec::with_capacity(1)).await;
+    }
+    (held, text)
+}
+
+/// Begins streams until one has ended with an error before anything was taken from it.
+async fn as_many_as_can<S, E>(
+    begin: impl Fn() -> (S, E),
+) -> (Vec<(S, Pin<Box<E::IntoFuture>>)>, String)
+where
+    E: IntoFuture<Output = Result<(), filesystem::types::ErrorCode>>,
+{
+    let mut held = Vec::new();
+    loop {
+        let (stream, ended) = begin();
+        let mut ended = Box::pin(ended.into_future());
+        if let Some(Err(error)) = soon(ended.as_mut()).await {
+            let text = format!("{} {error:?}", held.len());
+            return (held, text);
+        }
+        held.push((stream, ended));
+    }
+}
+
+/// What a future comes to, if that is within a millisecond.
+async fn soon<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut over = pin!(wait_for(1_000_000));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => over.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 async fn open() -> Result<Descriptor, filesystem::types::ErrorCode> {

@@ -27,10 +27,18 @@ impl Guest for Handler {
             "/status" => answer(query.parse().unwrap_or_default(), ""),
             "/count" => answer(200, (COUNT.fetch_add(1, Relaxed) + 1).to_string()),
             "/cookies" => cookies(),
+            "/many-headers" => many_headers(query),
             "/panic" => panic!("this handler panics when asked to"),
             other => answer(404, format!("no such path: {other}\n")),
         }
     }
+}
+
+/// So many headers without a value.
+fn many_headers(count: &str) -> Response {
+    let count: usize = count.parse().unwrap_or_default();
+    let headers = (0..count).map(|n| (format!("x-{n}"), String::new())).collect();
+    Response { status: 200, headers: Some(headers), body: None }
 }
 
 /// Lines `method …`, `uri …`, then `name: value` as they came.

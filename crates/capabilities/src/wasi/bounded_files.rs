@@ -2,16 +2,20 @@
 
 use dayfly_engine::Flavour;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
+use wasmtime::component::{
+    Access, FutureReader, Linker, LinkerInstance, Resource, ResourceType, StreamReader,
+};
 use wasmtime_wasi::filesystem::{
     Descriptor, WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _,
 };
+use wasmtime_wasi::p2::FsError;
 use wasmtime_wasi::p2::bindings::filesystem::types as files2;
-use wasmtime_wasi::p2::{FsError, ReaddirIterator};
 use wasmtime_wasi::p3::bindings::filesystem::types as files3;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
-use super::open::{Opening, Placed};
+use super::ending::until;
+use super::listing;
+use super::open::{Opening, Place, Placed};
 use crate::HostState;
 
 /// How many streams an instance may hold for each file that it may: most runtimes keep one to read
@@ -26,6 +30,8 @@ type File = Resource<Descriptor>;
 type OpenAt2 = (File, files2::PathFlags, String, files2::OpenFlags, files2::DescriptorFlags);
 type OpenAt3 = (File, files3::PathFlags, String, files3::OpenFlags, files3::DescriptorFlags);
 type Store<'a> = StoreContextMut<'a, HostState>;
+type Ended = FutureReader<Result<(), files3::ErrorCode>>;
+type Files<'a> = Access<'a, HostState, WasiFilesystem>;
 type Answer<T> = (Result<Resource<T>, files2::ErrorCode>,);
 
 /// Puts the bounds over what the linker has.
@@ -68,11 +74,12 @@ pub(super) fn link(linker: &mut Linker<HostState>, flavour: Flavour) -> wasmtime
     )?;
     types.resource("descriptor", ResourceType::host::<Descriptor>(), closed)?;
     streams(&mut types)?;
+    listing::link(&mut types)?;
     if flavour.is_concurrent() { concurrent(linker) } else { Ok(()) }
 }
 
 fn streams(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    use files2::{Host as _, HostDescriptor as _};
+    use files2::HostDescriptor as _;
     types.func_wrap(
         "[method]descriptor.read-via-stream",
         |store: Store, (file, at): (File, u64)| {
@@ -90,21 +97,6 @@ fn streams(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     types.func_wrap("[method]descriptor.append-via-stream", |store: Store, (file,): (File,)| {
         let wrap = |placed| Box::new(placed) as DynOutputStream;
         stream(store, |files| files.append_via_stream(file), wrap)
-    })?;
-    // A listing has all names of its folder in memory.
-    types.func_wrap_async("[method]descriptor.read-directory", |mut store, (folder,): (File,)| {
-        Box::new(async move {
-            let state: &mut HostState = store.data_mut();
-            let listings = state.table().iter_mut().filter(|entry| entry.is::<ReaddirIterator>());
-            if listings.count() >= limit(state) {
-                return Ok::<Answer<_>, _>((Err(files2::ErrorCode::Quota),));
-            }
-            let mut files = state.filesystem();
-            match files.read_directory(folder).await {
-                Ok(listing) => Ok((Ok(listing),)),
-                Err(error) => Ok((Err(files.convert_error_code(error)?),)),
-            }
-        })
     })
 }
 
@@ -143,7 +135,64 @@ fn concurrent(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
                 }
             })
         },
+    )?;
+    concurrent_streams(&mut types)?;
+    listing::link_concurrent(&mut types)
+}
+
+fn concurrent_streams(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    use files3::HostDescriptorWithStore as _;
+    types.func_wrap(
+        "[method]descriptor.read-via-stream",
+        |mut store: Store, (file, at): (File, u64)| {
+            let Some(place) = stream_place(store.data_mut()) else {
+                let nothing = StreamReader::new(&mut store, std::iter::empty())?;
+                return Ok(((nothing, over(store)?),));
+            };
+            let (data, ended) = WasiFilesystem::read_via_stream(access(&mut store), file, at)?;
+            Ok(((data, until(store, ended, place)?),))
+        },
+    )?;
+    types.func_wrap(
+        "[method]descriptor.write-via-stream",
+        |store: Store, (file, data, at): (File, StreamReader<u8>, u64)| {
+            let write =
+                |access: Files<'_>, data| WasiFilesystem::write_via_stream(access, file, data, at);
+            Ok((write_stream(store, data, write)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]descriptor.append-via-stream",
+        |store: Store, (file, data): (File, StreamReader<u8>)| {
+            let write =
+                |access: Files<'_>, data| WasiFilesystem::append_via_stream(access, file, data);
+            Ok((write_stream(store, data, write)?,))
+        },
     )
+}
+
+/// Lets a file take what a stream brings, in a place among the instance's.
+fn write_stream(
+    mut store: Store<'_>,
+    mut data: StreamReader<u8>,
+    write: impl FnOnce(Files<'_>, StreamReader<u8>) -> wasmtime::Result<Ended>,
+) -> wasmtime::Result<Ended> {
+    let Some(place) = stream_place(store.data_mut()) else {
+        data.close(&mut store)?;
+        return over(store);
+    };
+    let ended = write(access(&mut store), data)?;
+    until(store, ended, place)
+}
+
+/// The end of a stream that there was no place for.
+fn over(mut store: Store<'_>) -> wasmtime::Result<Ended> {
+    FutureReader::new(&mut store, async { wasmtime::error::Ok(Err(files3::ErrorCode::Quota)) })
+}
+
+fn access<'a>(store: &'a mut Store<'_>) -> Files<'a> {
+    use wasmtime::AsContextMut as _;
+    Access::new(store.as_context_mut(), |state| state.filesystem())
 }
 
 /// Closes a file, and gives back its descriptor at once if nothing else keeps it open.
@@ -187,6 +236,12 @@ pub(crate) fn opened(
     Ok(file)
 }
 
+/// A place for one more stream of a file.
+fn stream_place(state: &mut HostState) -> Option<Place> {
+    let limit = limit(state).saturating_mul(STREAMS_PER_FILE);
+    state.file_streams().place(limit)
+}
+
 /// Makes a stream of a file, in a place among the instance's.
 fn stream<S: Send + 'static>(
     mut store: Store<'_>,
@@ -195,8 +250,7 @@ fn stream<S: Send + 'static>(
 ) -> wasmtime::Result<Answer<S>> {
     use files2::Host as _;
     let state = store.data_mut();
-    let limit = limit(state).saturating_mul(STREAMS_PER_FILE);
-    let Some(place) = state.file_streams().place(limit) else {
+    let Some(place) = stream_place(state) else {
         return Ok((Err(files2::ErrorCode::Quota),));
     };
     let grants = state.shared_grants();

@@ -4,10 +4,12 @@
 mod bounded;
 pub(crate) mod bounded_files;
 mod day;
+mod ending;
 mod files;
 mod host;
 pub(crate) mod limited;
 mod lines;
+mod listing;
 mod lookup;
 pub(crate) mod open;
 mod pipe;

@@ -2,19 +2,15 @@
 //! what it sends and receives. Such a connection counts until both have ended.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{
-    Access, FutureConsumer, FutureReader, Linker, Resource, ResourceType, Source, StreamReader,
-};
+use wasmtime::component::{Access, FutureReader, Linker, Resource, ResourceType, StreamReader};
 use wasmtime_wasi::p3::bindings::sockets::types::{ErrorCode, HostTcpSocketWithStore};
 use wasmtime_wasi::sockets::{TcpSocket, WasiSockets, WasiSocketsView as _};
 
 use super::bounded::held_sockets;
+use super::ending::until;
 use super::open::Open;
 use crate::HostState;
 
@@ -49,7 +45,6 @@ impl Streaming {
 type Store<'a> = StoreContextMut<'a, HostState>;
 type Socket = Resource<TcpSocket>;
 type Ended = FutureReader<Result<(), ErrorCode>>;
-type Tell = oneshot::Sender<Result<(), ErrorCode>>;
 
 /// Defines the functions that make streams, and the end of a socket, again.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -91,36 +86,6 @@ fn receive(mut store: Store<'_>, socket: Socket) -> wasmtime::Result<(StreamRead
 fn access<'a>(store: &'a mut Store<'_>) -> Access<'a, HostState, WasiSockets> {
     use wasmtime::AsContextMut as _;
     Access::new(store.as_context_mut(), |state| state.sockets())
-}
-
-/// The same future, which holds a place until the stream that it tells of has ended.
-fn until(mut store: Store<'_>, ended: Ended, place: Arc<()>) -> wasmtime::Result<Ended> {
-    let (tell, told) = oneshot::channel();
-    ended.pipe(&mut store, Ending(Some((tell, place))))?;
-    FutureReader::new(&mut store, told)
-}
-
-/// Whom to tell how a stream ended, and its place.
-struct Ending(Option<(Tell, Arc<()>)>);
-
-impl FutureConsumer<HostState> for Ending {
-    type Item = Result<(), ErrorCode>;
-
-    fn poll_consume(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        store: StoreContextMut<HostState>,
-        mut source: Source<'_, Self::Item>,
-        _: bool,
-    ) -> Poll<wasmtime::Result<()>> {
-        let mut ended = None;
-        source.read(store, &mut ended)?;
-        if let (Some(ended), Some((tell, _))) = (ended, self.0.take()) {
-            // A guest that does not care how it ended has dropped its end.
-            let _ = tell.send(ended);
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ impl Call {
         drop(prepared);
         let stdio = Stdio::Log(std::sync::Arc::new(StderrLog));
         let grants = self.grants.open(&self.file)?;
+        self.grants.harden()?;
         let state = HostState::for_command(grants, stdio, Invocation::default());
         let mut store = guest.code.store(state);
         let called = invoke(&guest, export, &arguments, &mut store);

@@ -56,6 +56,7 @@ impl Run {
         let engine = self.engine.build(oneshot::INSTANCES, 0, [&grants.limits])?;
         let guest = Guest::link(oneshot::load(&engine, &prepared.wasm, &grants.limits)?)?;
         drop(prepared);
+        self.grants.harden()?;
         let invocation = Invocation { arguments, environment: Vec::new() };
         let state = HostState::for_command(grants, Stdio::Inherit, invocation);
         let mut store = guest.code.store(state);

@@ -12,8 +12,19 @@ use landlock::{
 
 use super::Needs;
 
-/// The kernel's rights that are asked for; an older kernel gives what it has.
-const RIGHTS: ABI = ABI::V6;
+/// The kernel's rights that are asked for, all of which `--harden on` insists on; an older kernel gives
+/// what it has.
+pub(super) const RIGHTS: ABI = ABI::V6;
+
+/// What came with each of them, and with which Linux.
+const PARTS: &[(ABI, &str)] = &[
+    (ABI::V1, "files (Linux 5.13)"),
+    (ABI::V2, "moving files between folders (Linux 5.19)"),
+    (ABI::V3, "truncating files (Linux 6.2)"),
+    (ABI::V4, "TCP (Linux 6.7)"),
+    (ABI::V5, "controlling devices (Linux 6.10)"),
+    (ABI::V6, "signals and abstract sockets of others (Linux 6.12)"),
+];
 
 /// What the C library reads when it resolves names and loads what that takes, what TLS reads of the
 /// platform's roots, and what the runtime reads of the machine.
@@ -44,31 +55,61 @@ const SYSTEM: &[&str] = &[
     "/dev/urandom",
 ];
 
-/// Restricts this thread, and those that it will start. Says how far.
-pub(super) fn restrict(needs: &Needs) -> Result<String> {
-    let status = rules(needs)?.restrict_self()?;
+/// How far it goes.
+pub(super) struct Extent {
+    /// The kernel's version of it.
+    pub(super) version: String,
+    /// What it does not bound here, though it is asked for.
+    pub(super) lacks: Option<String>,
+}
+
+/// Restricts this thread, and those that it will start, to the rights that are asked for.
+pub(super) fn restrict(needs: &Needs, rights: ABI) -> Result<Extent> {
+    let status = rules(needs, rights)?.restrict_self()?;
     let version = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => format!("ABI {}", effective_abi as i32),
-        _ => bail!("the kernel has none, or it is turned off"),
+        _ => bail!(NONE),
     };
-    match status.ruleset {
-        RulesetStatus::FullyEnforced => Ok(version),
-        RulesetStatus::PartiallyEnforced => Ok(format!("{version}, in part")),
-        RulesetStatus::NotEnforced => bail!("the kernel has none, or it is turned off"),
+    let lacks = match status.ruleset {
+        RulesetStatus::FullyEnforced => None,
+        RulesetStatus::PartiallyEnforced => {
+            Some(lacking().unwrap_or_else(|| "a part of what is asked for".to_owned()))
+        }
+        RulesetStatus::NotEnforced => bail!(NONE),
+    };
+    Ok(Extent { version, lacks })
+}
+
+const NONE: &str = "the kernel has none, or it is turned off";
+
+/// How far the kernel's would go; nothing is restricted.
+pub(super) fn offered() -> Result<Extent> {
+    let version = match PARTS.iter().rev().find(|(part, _)| is_offered(*part)) {
+        Some((RIGHTS, _)) => format!("ABI {} or later", RIGHTS as i32),
+        Some((part, _)) => format!("ABI {}", *part as i32),
+        None => bail!(NONE),
+    };
+    Ok(Extent { version, lacks: lacking() })
+}
+
+/// What the kernel's does not bound of that which is asked for.
+fn lacking() -> Option<String> {
+    let lacking = PARTS.iter().filter(|(part, _)| !is_offered(*part)).map(|(_, what)| *what);
+    Some(lacking.collect::<Vec<_>>().join(", ")).filter(|lacking| !lacking.is_empty())
+}
+
+/// Whether the kernel has what came with a version of it.
+fn is_offered(part: ABI) -> bool {
+    let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    match part {
+        ABI::V4 => strict.handle_access(AccessNet::from_all(part)).is_ok(),
+        ABI::V6 => strict.scope(Scope::from_all(part)).is_ok(),
+        _ => strict.handle_access(AccessFs::from_all(part)).is_ok(),
     }
 }
 
-/// Whether the kernel has it; nothing is restricted.
-pub(super) fn offered() -> Result<String> {
-    let least = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-    match least.handle_access(AccessFs::from_all(ABI::V1)) {
-        Ok(_) => Ok(String::new()),
-        Err(_) => bail!("the kernel has none, or it is turned off"),
-    }
-}
-
-fn rules(needs: &Needs) -> Result<RulesetCreated> {
-    let all = AccessFs::from_all(RIGHTS);
+fn rules(needs: &Needs, rights: ABI) -> Result<RulesetCreated> {
+    let all = AccessFs::from_all(rights);
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut write = all & !AccessFs::Execute;
     if needs.is_tenants {
@@ -83,7 +124,7 @@ fn rules(needs: &Needs) -> Result<RulesetCreated> {
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(all)?
         .handle_access(ports)?
-        .scope(Scope::from_all(RIGHTS))?
+        .scope(Scope::from_all(rights))?
         .create()?
         .add_rules(path_beneath_rules(SYSTEM, read))?
         .add_rules(path_beneath_rules(certificates(), read))?

@@ -4,7 +4,11 @@ use std::io::ErrorKind::PermissionDenied;
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
-use super::{Harden, Needs, restrict};
+use ::landlock::{
+    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+};
+
+use super::{Harden, InForce, Needs, landlock, restrict};
 
 /// Names the folder in the environment of the process that hardens itself.
 const CHILD: &str = "DAYFLY_TEST_HARDEN";
@@ -20,10 +24,14 @@ fn an_escape_finds_nothing() {
         std::fs::write(folder.path().join(part).join("file"), part).unwrap();
     }
     std::os::unix::fs::symlink("elsewhere", folder.path().join("write/old")).unwrap();
-    // A process of its own: what it gives up, it never gets back.
+    in_a_child("an_escape_finds_nothing", folder.path());
+}
+
+/// Runs a test in a process of its own: what it gives up, it never gets back.
+fn in_a_child(test: &str, folder: &std::path::Path) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["harden::tests::an_escape_finds_nothing", "--exact", "--nocapture"])
-        .env(CHILD, folder.path())
+        .args([&format!("harden::tests::{test}"), "--exact", "--nocapture"])
+        .env(CHILD, folder)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -48,6 +56,25 @@ fn escape(folder: &std::path::Path) {
     processes();
     of_tenants(folder);
     Harden::Auto.apply(&needs).unwrap();
+}
+
+/// As on a kernel that is older than what is asked for.
+#[test]
+fn a_part_of_landlock_is_not_all_of_it() {
+    if std::env::var_os(CHILD).is_some() {
+        let mut in_force = InForce::default();
+        in_force.landlock(landlock::restrict(&Needs::default(), ABI::V10));
+        assert_eq!(in_force.layers.len(), 1, "{in_force:?}");
+        assert_eq!(in_force.missing.len(), 1, "{in_force:?}");
+        let error = Harden::On.judge(&in_force).unwrap_err().to_string();
+        assert!(error.contains("Landlock over"), "{error}");
+        return Harden::Auto.judge(&in_force).unwrap();
+    }
+    let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    if strict.handle_access(AccessFs::from_all(ABI::V10)).is_ok() {
+        return;
+    }
+    in_a_child("a_part_of_landlock_is_not_all_of_it", std::path::Path::new("-"));
 }
 
 fn files(folder: &std::path::Path) {

@@ -10,9 +10,11 @@ use clap::Args;
 use dayfly_capabilities::Grants;
 use dayfly_capabilities::wasi::Folder;
 use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind};
+use dayfly_host::printable;
 use dayfly_model::{Limits, OutboundHosts};
 
 use crate::app::{limit, pair, set_limits};
+use crate::harden::{Harden, Needs};
 
 /// What the guest may use.
 #[derive(Args, Clone)]
@@ -38,6 +40,11 @@ pub(crate) struct GrantArgs {
     /// the names [default: 4 GiB of memory, no bound on time]
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
     limits: Vec<(String, String)>,
+
+    /// Give up what the guest needs none of before it runs, should it ever break out of its sandbox:
+    /// other files, other programs, and connections if no host is granted
+    #[arg(long, env = "DAYFLY_HARDEN", value_enum, default_value_t = Harden::Auto, value_name = "WHEN")]
+    harden: Harden,
 }
 
 /// Reads `HOST` or `HOST::GUEST`.
@@ -70,6 +77,22 @@ impl GrantArgs {
         limits
     }
 
+    /// Gives up what the guest needs none of, for this thread and all that it starts.
+    ///
+    /// # Errors
+    /// If the user insists, and a part of it cannot be had.
+    pub(crate) fn harden(&self) -> Result<()> {
+        let paths = |places: &[(PathBuf, String)]| {
+            places.iter().map(|(host, _)| host.clone()).collect::<Vec<_>>()
+        };
+        self.harden.apply_quietly(&Needs {
+            read: paths(&self.readable),
+            write: paths(&self.writable),
+            outbound: !self.hosts.is_empty(),
+            ..Needs::default()
+        })
+    }
+
     /// Opens what the guest is granted.
     ///
     /// # Errors
@@ -98,7 +121,7 @@ pub(crate) struct StderrLog;
 
 impl LogSink for StderrLog {
     fn line(&self, _: OutputKind, line: &str) {
-        anstream::eprintln!("{line}");
+        anstream::eprintln!("{}", printable(line));
     }
 
     /// Nothing: the log has it, and goes to standard error, too.

@@ -21,6 +21,40 @@ pub async fn run(server: &Running, interface: &str, script: &str) -> Vec<String>
     text.lines().map(str::to_owned).collect()
 }
 
+/// This machine as guests may spell it.
+const LOOPBACK: [&str; 6] =
+    ["127.0.0.1", "localhost", "0x7f000001", "2130706433", "0177.0.0.1", "[::ffff:127.0.0.1]"];
+
+#[tokio::test]
+async fn a_wildcard_leads_no_client_of_a_server_to_this_machine() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_app, server) = started("rust-spin-7", "*://*:*", "").await;
+    let refused = |what: String, answer: String| {
+        let is_refused = ["Error", "Failed", "not granted", "not permitted", "InvalidAddress"];
+        assert!(is_refused.iter().any(|word| answer.contains(word)), "{what}: {answer}");
+    };
+    for host in LOOPBACK {
+        for path in [
+            format!("/redis/get?address=redis://{host}:{port}&key=k"),
+            format!("/mqtt/publish?address=mqtt://{host}:{port}&topic=t&payload=p&qos=1"),
+        ] {
+            refused(path.clone(), server.get(&path).await.text());
+        }
+        for (interface, address) in [
+            ("mysql3", format!("mysql://user:secret@{host}:{port}/data")),
+            ("postgres4", format!("postgres://user:secret@{host}:{port}/data")),
+        ] {
+            let script = format!("open {address}\nquery SELECT 1 AS one\n");
+            let lines = run(&server, interface, &script).await;
+            refused(address, lines.join("\n"));
+        }
+    }
+    let came = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+    assert!(came.is_err(), "{came:?}");
+    server.stop().await;
+}
+
 /// A database server that can fail.
 pub trait Database {
     /// The statement that waits for a minute.

@@ -16,7 +16,7 @@ fn app() -> App {
             "[[trigger.http]]\nroute = \"{route}\"\ncomponent = \"{name}\"\n\
              [component.{name}]\nsource = \"guest:{guest}\"\n\
              limits = {{ files = 100000, sockets = 100000, outbound = 100000, time = \"2m\" }}\n\
-             allowed_outbound_hosts = [\"*://127.0.0.1:*\"]\n\
+             allowed_outbound_hosts = [\"*://127.0.0.1:*\", \"*://localhost:*\"]\n\
              files = [{{ source = \"data\", destination = \"/data\" }}]\n"
         )
     };
@@ -65,6 +65,7 @@ async fn one_component_leaves_the_others_theirs() {
         ("/p2/hold-files", "name: \"quota\""),
         ("/p2/hold-sockets", "name: \"new-socket-limit\""),
         ("/p3/hold-files", "Quota"),
+        ("/p3/hold-listings", "Quota"),
         ("/p3/hold-sockets", "as many sockets as may be are open"),
     ] {
         let _held = hold_all(&server, path, error, 75).await;
@@ -89,6 +90,44 @@ async fn what_a_guest_closes_it_gives_back_at_once() {
     let server = command.serve().await;
     for path in ["/p2/one-by-one", "/p3/one-by-one"] {
         assert_eq!(server.text(path).await, "100", "{path}");
+    }
+    server.stop().await;
+}
+
+/// Each has a piece of its file read ahead, which the guest does not take.
+#[tokio::test]
+async fn streams_of_files_are_bounded_by_the_files() {
+    let app = App::granted(
+        "hostile-p3",
+        "limits = { files = 20 }\nfiles = [{ source = \"data\", destination = \"/data\" }]",
+    )
+    .file("data/file", &"x".repeat(64 << 10));
+    let server = dayfly().up(app.folder()).await;
+    let (_held, text) = hold(&server, "/hold-reads").await;
+    assert_eq!(count(&text, "Quota"), 40);
+    server.stop().await;
+}
+
+/// More than a core has threads for what blocks.
+#[tokio::test]
+async fn listings_that_nobody_reads_take_no_thread_from_others() {
+    let mut app = app();
+    for n in 0..9 {
+        app = app.file(&format!("data/another-{n}"), "");
+    }
+    let command = dayfly().args(["up", "--threads", "1", "--max-descriptors", "400"]);
+    let server = command.arg(app.folder()).serve().await;
+    let (_held, text) = hold(&server, "/p3/hold-listings").await;
+    assert_eq!(count(&text, "Quota"), 300);
+    let neighbour = server.another_client();
+    let soon = std::time::Duration::from_secs(1);
+    for (path, answer) in [
+        ("/read?path=/data/file", "contents"),
+        ("/resolve?name=localhost", "127.0.0.1"),
+        ("/list?path=/data", "another-0"),
+    ] {
+        let text = tokio::time::timeout(soon, neighbour.text(path)).await.expect(path);
+        assert!(text.contains(answer), "{path}: {text}");
     }
     server.stop().await;
 }

@@ -31,6 +31,38 @@ async fn a_trap_is_500_and_touches_only_its_request() {
     server.stop().await;
 }
 
+/// How many of its failures a component has a line for in a second.
+const LINES: usize = 20;
+
+#[tokio::test]
+async fn a_guest_does_not_fill_the_log_by_failing() {
+    let app = App::of("rust-http");
+    let command = dayfly().args(["up", "--access-log", "on"]).arg(app.folder());
+    let server = command.serve().await;
+    let begun = std::time::Instant::now();
+    let mut ids = Vec::new();
+    while ids.len() < 20 * LINES {
+        let answers = (0..4 * LINES).map(|_| async { server.another_client().get("/panic").await });
+        for answer in futures_util::future::join_all(answers).await {
+            assert_eq!(answer.status, 500);
+            ids.push(answer.error_id());
+        }
+    }
+    let most = (begun.elapsed().as_secs() as usize + 2) * LINES;
+    // Whoever was given an id finds it in the access log.
+    for id in &ids {
+        server.stderr().containing(id).await;
+    }
+    let lines = server.stderr().all();
+    let told = lines.iter().filter(|line| line.contains("the guest trapped")).count();
+    assert!((LINES..=most).contains(&told), "{told} of {} in {:?}", ids.len(), begun.elapsed());
+    assert!(told < ids.len(), "{told}");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let answer = server.get("/panic").await;
+    failed(&server, &answer, 500, "unsaid=").await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_trap_on_wasi_0_3_is_500() {
     let app = App::of("rust-p3-echo");

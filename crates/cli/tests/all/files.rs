@@ -319,3 +319,106 @@ async fn links_that_stay_and_folders_named_outright_are_granted() {
     let stderr = dayfly().up_ends(app.folder()).await.with(1);
     assert!(stderr.contains("symbolic link"), "{stderr}");
 }
+
+/// Folders and links change places while a guest opens files through them, for as long as this.
+const RACE: std::time::Duration = std::time::Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_folder_that_becomes_a_link_while_it_is_opened_leads_nowhere_else() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    let app = app("files = [{ source = \"data\", destination = \"/data\", writable = true }]")
+        .file("data/place/file", "inside")
+        .file("elsewhere/file", "secret")
+        .link("data/other", "../elsewhere")
+        .file("data/name", "inside")
+        .link("data/another", "../elsewhere/file");
+    let server = dayfly().up(app.folder()).await;
+    let until = std::time::Instant::now() + RACE;
+    let paths = ["place", "other", "name", "another"].map(|name| app.path("data").join(name));
+    let swaps = std::thread::spawn(move || {
+        let mut swaps = 0_u64;
+        while std::time::Instant::now() < until {
+            for pair in paths.chunks(2) {
+                renameat_with(CWD, &pair[0], CWD, &pair[1], RenameFlags::EXCHANGE).unwrap();
+            }
+            swaps += 1;
+        }
+        swaps
+    });
+    let (mut inside, mut refused) = (0, 0);
+    while !swaps.is_finished() {
+        for path in ["/data/place/file", "/data/name", "/data/place/../place/file"] {
+            match read(&server, path).await {
+                Ok(text) => {
+                    assert!(text == "inside" || text.starts_with("written"), "{path}: {text}");
+                    inside += 1;
+                }
+                Err(_) => refused += 1,
+            }
+            write(&server, path, "written").await;
+        }
+        assert_eq!(app.text("elsewhere/file"), "secret");
+    }
+    assert!(swaps.join().unwrap() > 100 && inside > 20 && refused > 20, "{inside} {refused}");
+    let names: Vec<_> = std::fs::read_dir(app.path("elsewhere")).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    server.stop().await;
+}
+
+/// Escapes each byte.
+fn escaped(path: &[u8]) -> String {
+    path.iter().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn long_and_odd_names_are_names_or_errors() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let long = "n".repeat(255);
+    let odd =
+        [&b"back\\slash"[..], b"new\nline", b" ", b"...", b"%2e%2e", "\u{202e}gpj".as_bytes()];
+    let mut app = app("files = [{ source = \"data\", destination = \"/data\" }]")
+        .file(&format!("data/{long}"), "long")
+        .link("data/one", "two")
+        .link("data/two", "one")
+        .link("data/self", "self");
+    for name in odd {
+        let path = app.path("data").join(std::ffi::OsStr::from_bytes(name));
+        std::fs::write(path, name).unwrap();
+    }
+    let deep = "d/".repeat(500);
+    app = app.file(&format!("data/{deep}file"), "deep");
+    let server = dayfly().up(app.folder()).await;
+    for (path, text) in [
+        (format!("/data/{long}"), "long".as_bytes()),
+        (format!("/data/{deep}file"), b"deep"),
+        (format!("/data//.//{}", "d/../".repeat(200) + &long), b"long"),
+    ] {
+        assert_eq!(read(&server, &path).await.unwrap().as_bytes(), text);
+    }
+    for name in odd {
+        let path = escaped(&[b"/data/", name].concat());
+        assert_eq!(read(&server, &path).await.unwrap().as_bytes(), name, "{path}");
+    }
+    let longer = |bytes: usize| format!("/data/{}", "n".repeat(bytes));
+    for path in [
+        longer(256),
+        longer(4096),
+        longer(15_000),
+        format!("/data/{}", "d/".repeat(7_000)),
+        format!("/data/{}x", "../data/".repeat(500)),
+        "/data/one".to_owned(),
+        "/data/self/x".to_owned(),
+        escaped(b"/data/a\0b"),
+        escaped(b"/data/\xff\xfe"),
+        escaped(b"\0"),
+        String::new(),
+    ] {
+        let found = read(&server, &path).await;
+        assert!(found.is_err(), "{path}: {found:?}");
+        write(&server, &path, "x").await;
+    }
+    assert_eq!(read(&server, &format!("/data/{long}")).await.unwrap(), "long");
+    server.stop().await;
+}

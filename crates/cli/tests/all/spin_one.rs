@@ -33,6 +33,18 @@ async fn a_handler_answers_with_whole_bodies() {
 }
 
 #[tokio::test]
+async fn headers_are_bounded_as_those_of_other_handlers_are() {
+    let app = App::granted(GUEST, "limits = { headers = \"8KiB\" }");
+    let server = dayfly().up(app.folder()).await;
+    let answer = server.get("/many-headers?20").await;
+    assert_eq!((answer.status, answer.header("x-19")), (200, ""));
+    // Even without values they take room.
+    assert_eq!(server.get("/many-headers?1000").await.status, 500);
+    server.stderr().containing("its headers are larger than 8192 bytes").await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_that_the_host_would_have_to_hold_is_bounded() {
     let app = App::of(GUEST);
     let server = dayfly().up(app.folder()).await;

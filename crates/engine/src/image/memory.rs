@@ -22,13 +22,15 @@ const MAX_KEPT: usize = 64;
 const MAX_REWRITTEN_BYTES: usize = 4 << 20;
 
 /// What Wasmtime asks for memories.
-pub(crate) struct Memories;
+pub(crate) struct Memories {
+    rewrites: bool,
+}
 
 impl Memories {
-    /// What memories are made by. It opens what resetting them takes.
-    pub(crate) fn new() -> Memories {
-        dirty::can_be_listed();
-        Memories
+    /// What memories are made by, and whether few pages that an instance changed are written over. It
+    /// opens what that takes.
+    pub(crate) fn new(may_scan_pages: bool) -> Memories {
+        Memories { rewrites: may_scan_pages && dirty::can_be_listed() }
     }
 }
 
@@ -52,7 +54,7 @@ unsafe impl MemoryCreator for Memories {
         let reserved_bytes = reserved_bytes.unwrap_or(4 << 30);
         let shape = Shape { reserved_bytes, guard_bytes };
         let memory = match wanted {
-            Some(wanted) => Memory::of(wanted, shape),
+            Some(wanted) => Memory::of(wanted, shape, self.rewrites),
             None => Memory::empty(minimum, shape),
         };
         let memory = memory.map_err(|error| format!("failed to map a memory: {error}"))?;
@@ -223,16 +225,18 @@ struct Memory {
     bytes: usize,
     image: Option<Arc<Image>>,
     place: Option<Arc<Place>>,
+    /// Whether its pages may be written over for the next instance.
+    rewrites: bool,
 }
 
 impl Memory {
     fn empty(bytes: usize, shape: Shape) -> io::Result<Memory> {
         let slot = Slot::new(shape)?;
         slot.open(0..bytes)?;
-        Ok(Memory { slot: Some(slot), bytes, image: None, place: None })
+        Ok(Memory { slot: Some(slot), bytes, image: None, place: None, rewrites: false })
     }
 
-    fn of(wanted: Wanted, shape: Shape) -> io::Result<Memory> {
+    fn of(wanted: Wanted, shape: Shape, rewrites: bool) -> io::Result<Memory> {
         let Wanted { image, place } = wanted;
         let kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let slot = match kept.filter(|slot| slot.shape == shape) {
@@ -240,7 +244,7 @@ impl Memory {
             None => Slot::mapped(&image, shape)?,
         };
         let bytes = image.bytes as usize;
-        let memory = Memory { slot: Some(slot), bytes, image: Some(image), place };
+        let memory = Memory { slot: Some(slot), bytes, image: Some(image), place, rewrites };
         memory.tell();
         Ok(memory)
     }
@@ -291,7 +295,7 @@ impl Drop for Memory {
         }
         let (Some(slot), Some(image)) = (self.slot.take(), &self.image) else { return };
         let first = image.bytes as usize;
-        let rewritten = rewrite(&slot, image);
+        let rewritten = self.rewrites && rewrite(&slot, image);
         let forgotten = if rewritten { first..self.bytes } else { 0..self.bytes };
         let clean = slot
             .forget(forgotten)

@@ -11,8 +11,13 @@ pub const MODES: [Mode; 4] = [Mode::Jit, Mode::Aot, Mode::Baseline, Mode::Interp
 
 /// A component of one core module, and one function that it lifts.
 pub fn component(module: &str, function: &str, ty: &str) -> Vec<u8> {
+    component_with("", module, function, ty)
+}
+
+/// The same with a type of its own.
+pub fn component_with(own: &str, module: &str, function: &str, ty: &str) -> Vec<u8> {
     let text = format!(
-        r#"(component
+        r#"(component {own}
             (core module $m {module})
             (core instance $i (instantiate $m))
             (func (export "{function}") {ty} (canon lift (core func $i "{function}"))))"#

@@ -9,8 +9,8 @@ use dayfly_capabilities::wasi::stdio::{Limited, LogSink};
 use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
 use dayfly_engine::{EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
-use dayfly_telemetry::ComponentMetrics;
 use dayfly_telemetry::trace::{Span, within};
+use dayfly_telemetry::{ComponentMetrics, Lines};
 use http::{Method, Request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -225,6 +225,11 @@ impl ComponentHost {
         self.metrics.component()
     }
 
+    /// Lines of the log about what it failed at.
+    pub(crate) fn lines(&self) -> &Lines {
+        self.metrics.lines()
+    }
+
     /// How long it may take for an answer.
     pub(crate) fn time(&self) -> Duration {
         self.limits.time
@@ -271,9 +276,8 @@ impl ComponentHost {
             Err(failure) => {
                 meter.failed(&failure);
                 let mut context = meter.context();
-                let response = within(&mut context, || {
-                    failure.respond(self.metrics.component(), meter.request())
-                });
+                let response =
+                    within(&mut context, || failure.respond(&self.metrics, meter.request()));
                 meter.handed_over(response.body().size_hint().lower());
                 let answered = response.extensions().get::<Answered>();
                 if let Some(id) = answered.and_then(|answered| answered.error_id) {

@@ -7,6 +7,7 @@ use dayfly_capabilities::wasi::stdio::Level;
 use dayfly_capabilities::{HostState, Over};
 use dayfly_engine::{CpuLimitExceeded, StoreData};
 use dayfly_model::platform::Quota;
+use dayfly_telemetry::ComponentMetrics;
 use http::{Response, StatusCode};
 use thiserror::Error;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -124,7 +125,11 @@ impl Failure {
     }
 
     /// The answer to a client that has had none yet; its request may have an id already.
-    pub(super) fn respond(self, component: &Arc<str>, id: Option<ErrorId>) -> Response<Body> {
+    pub(super) fn respond(
+        self,
+        component: &Arc<ComponentMetrics>,
+        id: Option<ErrorId>,
+    ) -> Response<Body> {
         let error = match &self {
             Self::Over(over) => EdgeError::over(over),
             _ => EdgeError::new(self.problem()),
@@ -134,7 +139,7 @@ impl Failure {
     }
 
     /// The log line of a failure that comes too late for an answer.
-    pub(super) fn log(self, component: &Arc<str>, id: Option<ErrorId>) {
+    pub(super) fn log(self, component: &Arc<ComponentMetrics>, id: Option<ErrorId>) {
         let id = id.unwrap_or_else(ErrorId::random);
         EdgeError::new(self.problem()).of(component.clone()).because(self).log(id);
     }

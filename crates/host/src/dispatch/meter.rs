@@ -116,7 +116,7 @@ impl Meter {
             bill.tell(&failure);
         }
         let mut context = running.span.as_ref().map(|span| span.context().clone());
-        within(&mut context, || failure.log(running.metrics.component(), id));
+        within(&mut context, || failure.log(&running.metrics, id));
     }
 
     /// The request's place in a trace, if anything is exported.
@@ -154,7 +154,7 @@ impl Ended {
         if let Some(bill) = &self.bill {
             bill.tell(&failure);
         }
-        failure.log(self.metrics.component(), self.bill.map(|bill| bill.request));
+        failure.log(&self.metrics, self.bill.map(|bill| bill.request));
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) async fn run(
         let _ = sender.send(Ok(response));
         return Ok(());
     };
-    let limit = BODY_BYTES.min(start.grants.limits.memory_bytes);
+    let limits = &start.grants.limits;
+    let (limit, header_bytes) = (BODY_BYTES.min(limits.memory_bytes), limits.header_bytes);
     let request = received(method, request, limit).await?;
     let mut life = start.begin();
     let store = &mut life.store;
@@ -74,7 +75,7 @@ pub(super) async fn run(
     };
     let ((answer,), handle) = called.await.map_err(|error| Failure::of_call(error, store))?;
     // Nobody listens any more if the request timed out.
-    let _ = sender.send(response(answer));
+    let _ = sender.send(response(answer, header_bytes));
     life.instance = Some(handle);
     start.end(life);
     Ok(())
@@ -101,8 +102,13 @@ async fn received(
     Ok(whole::Request { method, uri, headers, params: Vec::new(), body })
 }
 
-/// The response as a server sends it. Headers that are the connection's to set are left out.
-fn response(answer: whole::Response) -> Answer {
+/// What each header is counted as beside its text, so that empty ones are bounded, too; as those are that
+/// guests build by `wasi:http`.
+const HEADER_BYTES: usize = size_of::<HeaderName>() + size_of::<HeaderValue>();
+
+/// The response as a server sends it, with so many bytes of headers at most. Headers that are the
+/// connection's to set are left out.
+fn response(answer: whole::Response, header_bytes: u64) -> Answer {
     let malformed = |what: &str| Failure::Guest(format!("its {what} cannot be sent"));
     let body = match answer.body {
         Some(body) => Full::new(body.into()).map_err(Error::from).boxed_unsync(),
@@ -111,7 +117,12 @@ fn response(answer: whole::Response) -> Answer {
     let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(answer.status).map_err(|_| malformed("status"))?;
-    for (name, value) in answer.headers.unwrap_or_default() {
+    let headers = answer.headers.unwrap_or_default();
+    let bytes = headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES);
+    if bytes.sum::<usize>() as u64 > header_bytes {
+        return Err(Failure::Guest(format!("its headers are larger than {header_bytes} bytes")));
+    }
+    for (name, value) in headers {
         let name = HeaderName::try_from(name).map_err(|_| malformed("header"))?;
         let value = HeaderValue::try_from(value).map_err(|_| malformed("header"))?;
         if !DEFAULT_FORBIDDEN_HEADERS.contains(&name) {

@@ -343,10 +343,13 @@ impl Courier {
                 return Err(NotCarried::GivenUp { attempts, error });
             }
             let delay = jittered(self.delivery.retry.delay_after(attempts));
-            tracing::warn!(
-                trigger = &*self.trigger, component = self.aim().host.name(), event = load.event.id,
-                attempts, error, again_in = ?delay, "an event was not handled"
-            );
+            let aim = self.aim();
+            aim.host.lines().note(|unsaid| {
+                tracing::warn!(
+                    trigger = &*self.trigger, component = aim.host.name(), event = load.event.id,
+                    attempts, error, again_in = ?delay, unsaid, "an event was not handled"
+                );
+            });
             // An answer that is there already is kept, and passed on from here.
             if load.comes_again && answered.is_none() {
                 return Err(NotCarried::Later(delay, error));

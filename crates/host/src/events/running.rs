@@ -37,6 +37,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The threads that events of all apps run on, started when the first app has some.
 pub(crate) struct Crew {
     count: usize,
+    blocking_threads: usize,
     grace: Duration,
     started: Mutex<Option<Started>>,
     /// How many triggers end before others begin.
@@ -67,9 +68,15 @@ struct Running {
 }
 
 impl Crew {
-    /// So many threads for handlers.
-    pub(crate) fn new(count: usize, grace: Duration) -> Self {
-        Self { count, grace, started: Mutex::default(), winding_up: Arc::default() }
+    /// So many threads for handlers, each with so many for what blocks.
+    pub(crate) fn new(count: usize, blocking_threads: usize, grace: Duration) -> Self {
+        Self {
+            count,
+            blocking_threads,
+            grace,
+            started: Mutex::default(),
+            winding_up: Arc::default(),
+        }
     }
 
     fn workers(&self) -> Result<Arc<Workers>, ServeError> {
@@ -77,7 +84,8 @@ impl Crew {
         if let Some((workers, _)) = &*started {
             return Ok(workers.clone());
         }
-        let (workers, threads) = Workers::start(self.count).map_err(ServeError::Start)?;
+        let begun = Workers::start(self.count, self.blocking_threads);
+        let (workers, threads) = begun.map_err(ServeError::Start)?;
         *started = Some((workers.clone(), threads));
         Ok(workers)
     }

@@ -17,12 +17,19 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts the thread of sources, and so many for handlers.
-    pub(super) fn start(count: usize) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+    /// Starts the thread of sources, and so many for handlers; each of them has at most so many for what
+    /// blocks.
+    pub(super) fn start(
+        count: usize,
+        blocking_threads: usize,
+    ) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let (end, ended) = watch::channel(false);
         let mut threads = Vec::new();
         let mut start = |name: String| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(blocking_threads.max(1))
+                .build()?;
             let handle = runtime.handle().clone();
             let mut ended = ended.clone();
             threads.push(std::thread::Builder::new().name(name).spawn(move || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::histogram::seconds;
 use super::{Counter, Families, Histogram, Value, names};
-use crate::{Capability, Fault, Outcome};
+use crate::{Capability, Fault, Lines, Outcome};
 
 /// The class of a response's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -86,6 +86,7 @@ pub struct ComponentMetrics {
     loads: [Load; Origin::ALL.len()],
     /// Made with the first call: most components make none.
     calls: OnceLock<Box<Calls>>,
+    lines: Lines,
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +110,13 @@ impl ComponentMetrics {
             cold_starts: Counter::new(),
             loads: Default::default(),
             calls: OnceLock::new(),
+            lines: Lines::default(),
         }
+    }
+
+    /// Lines of the log about what it failed at.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// The component's id.

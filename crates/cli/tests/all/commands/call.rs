@@ -20,6 +20,13 @@ async fn without_a_function_those_that_can_be_called_are_listed() {
 }
 
 #[tokio::test]
+async fn what_a_guest_prints_moves_no_cursor() {
+    let say = Written::new("say.wat", include_str!("say.wat"));
+    let printed = complained(&["call", &say.path(), "say"], 0).await;
+    assert_eq!(printed.trim_end(), "before\\u{1b}[2Jafter");
+}
+
+#[tokio::test]
 async fn what_takes_a_resource_is_listed_for_machines_alone() {
     let path = guest("rust-hello");
     assert_eq!(printed(&["call", &path], 0).await, "");

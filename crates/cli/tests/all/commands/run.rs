@@ -47,6 +47,39 @@ fn an_interrupt_ends_it_though_it_waits_for_input() {
     assert_eq!(child.wait().unwrap().code(), None, "a signal ends it");
 }
 
+/// The modes of seccomp of a process's threads.
+#[cfg(target_os = "linux")]
+fn filters(process: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let mode = |thread: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("Seccomp:")).unwrap();
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    threads.map(mode).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_gives_up_what_its_guest_needs_none_of() {
+    for (when, mode) in [("on", "2"), ("off", "0")] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dayfly"))
+            .args(["run", "--harden", when, &guest("rust-command"), "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"x\n").unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut stdout, &mut [0; 2]).unwrap();
+        let filters = filters(child.id());
+        assert!(filters.iter().all(|filter| filter == mode), "{when}: {filters:?}");
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+    }
+}
+
 #[tokio::test]
 async fn the_status_is_the_guests() {
     let path = guest("rust-command");

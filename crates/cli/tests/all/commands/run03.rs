@@ -63,6 +63,35 @@ async fn a_folder_is_changed_by_whoever_may() {
 }
 
 #[tokio::test]
+async fn nothing_is_moved_or_linked_between_what_may_be_written_and_what_may_not() {
+    let (fixed, free) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(fixed.path().join("a"), "fixed").unwrap();
+    std::fs::write(free.path().join("b"), "free").unwrap();
+    let fixed_grant = format!("{}::/fixed", fixed.path().display());
+    let free_grant = format!("{}::/free", free.path().display());
+    let both = ["--dir", &fixed_grant, "--dir-rw", &free_grant, "--"];
+    for words in [
+        ["ln", "/fixed/a", "/free/a"],
+        ["ln", "/free/b", "/fixed/b"],
+        ["mv", "/fixed/a", "/free/a"],
+        ["mv", "/free/b", "/fixed/b"],
+        ["mv", "/free/b", "/fixed/a"],
+    ] {
+        let refused = fails(&[&both[..], &words].concat()).await;
+        assert!(refused.contains("NotPermitted"), "{words:?}: {refused}");
+    }
+    // A link of the writable folder's does not lead to the other one.
+    std::os::unix::fs::symlink(fixed.path().join("a"), free.path().join("link")).unwrap();
+    let refused = fails(&[&both[..], &["append", "/free/link", "x"]].concat()).await;
+    assert!(refused.contains("NotPermitted"), "{refused}");
+    std::fs::remove_file(free.path().join("link")).unwrap();
+    let names = |folder: &tempfile::TempDir| std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!((names(&fixed), names(&free)), (1, 1));
+    assert_eq!(std::fs::read_to_string(fixed.path().join("a")).unwrap(), "fixed");
+    run(&[&both[..], &["mv", "/free/b", "/free/c"]].concat()).await;
+}
+
+#[tokio::test]
 async fn numbers_the_time_and_terminals_are_told() {
     let facts = run(&["--", "machine"]).await;
     let lines: Vec<&str> = facts.lines().collect();

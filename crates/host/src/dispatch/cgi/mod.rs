@@ -126,8 +126,11 @@ fn ended(
         return Err(Failure::Exit);
     }
     if !succeeded {
-        let component = &*store.data().grants().component;
-        tracing::warn!(component, "the command ended with a failure status");
+        let grants = store.data().grants();
+        grants.metrics.lines().note(|unsaid| {
+            let component = &*grants.component;
+            tracing::warn!(component, unsaid, "the command ended with a failure status");
+        });
     }
     Ok(())
 }

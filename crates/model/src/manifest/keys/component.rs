@@ -104,7 +104,7 @@ static LIMITS: Table = Table::new(
         Key::new("headers", text(&formats::SIZE), "One set of headers or trailers that the guest builds.").default("128KiB"),
         Key::new("log", text(&formats::SIZE), "What one instance writes to each of its log streams.").default("1MiB"),
         Key::new("log_rate", text(&formats::SIZE), "What all its instances write to the log in a second.").default("4MiB"),
-        Key::new("files", COUNT, "Files and folders that one instance holds open, those that only a stream keeps open included; twice as many file streams.").default("256"),
+        Key::new("files", COUNT, "Files and folders that one instance holds open, those that only a stream keeps open and listings that are not read to their end included; twice as many file streams.").default("256"),
         Key::new("sockets", COUNT, "Sockets that one instance holds open.").default("64"),
         Key::new("outbound", COUNT, "Outbound requests and connections that one instance makes.").default("1000"),
         Key::new("depth", COUNT, "Calls of the app's components behind one another, from the request that came from outside to the last that this component may make.").default("8"),

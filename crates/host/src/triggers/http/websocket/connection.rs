@@ -30,12 +30,15 @@ async fn talk(conversation: &Conversation, upgraded: Upgraded) -> Goodbye {
         let handled = handle(conversation, &mut session, message).await;
         if let Err(error) = handled {
             counts.failed.count();
-            tracing::warn!(
-                component = route.host.name(),
-                connection = kept.link().id(),
-                error,
-                "a message of a WebSocket was not handled"
-            );
+            route.host.lines().note(|unsaid| {
+                tracing::warn!(
+                    component = route.host.name(),
+                    connection = kept.link().id(),
+                    error,
+                    unsaid,
+                    "a message of a WebSocket was not handled"
+                );
+            });
             session.close(Goodbye::new(1011, "the handler failed"));
         }
     };

@@ -136,12 +136,15 @@ impl Conversation {
         kept.leave();
         if let Err(error) = self.deliver(&event, true, Some(PATIENCE)).await {
             counts.counts().failed.count();
-            tracing::warn!(
-                component = route.host.name(),
-                event = event.id,
-                error,
-                "the end of a WebSocket was not handled"
-            );
+            route.host.lines().note(|unsaid| {
+                tracing::warn!(
+                    component = route.host.name(),
+                    event = event.id,
+                    error,
+                    unsaid,
+                    "the end of a WebSocket was not handled"
+                );
+            });
         }
     }
 

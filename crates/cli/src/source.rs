@@ -12,7 +12,7 @@ use dayfly_forge::fetch::Fetched;
 use dayfly_forge::optimise::OPTIMISER;
 use dayfly_forge::script::{self, Language};
 use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job, OptimiseTerms, Optimiser};
-use dayfly_host::{BoxError, ImageSource, Prepared};
+use dayfly_host::{BoxError, ImageSource, Made, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Initialiser, Middleware};
 
 use crate::app::Target;
@@ -189,6 +189,6 @@ impl ImageSource for Source {
         let optimiser = optimised.as_ref().map(|terms| optimiser(engine, terms, fetched));
         let prepared = dayfly_forge::prepare(&Job { freezer, optimiser, ..job });
         let dayfly_forge::Prepared { wasm, shape, .. } = prepared?;
-        Ok(Prepared { wasm, shape })
+        Ok(Prepared { made: Made::Wasm(wasm), shape })
     }
 }

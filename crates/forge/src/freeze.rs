@@ -18,6 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use blake3::Hash;
 use dayfly_engine::{Engine, Freezing, Metered};
 use wasmtime::Store;
 use wasmtime::component::{Instance, Linker, Val};
@@ -28,11 +29,12 @@ pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;
 pub use refusals::define as define_refusals;
+pub(crate) use seed::of as seed;
 
 use crate::sandbox::Sandbox;
 
 /// What the host holds for an instance that is being initialised.
-type State = Sandbox<world::Own>;
+pub(crate) type State = Sandbox<world::Own>;
 
 /// What an initialiser may use.
 #[derive(Debug, Clone)]
@@ -115,27 +117,40 @@ pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Fro
         return Ok(frozen);
     }
     let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
-    let state = world::new(terms, &seed)?;
+    let end = async |freezing: Freezing, store, instance| freezing.finish(store, instance).await;
+    let (wasm, started_in, output) = run_blocking(freezing, (terms, &seed), &name, end)?;
+    let frozen = Frozen { wasm, output, started_in };
+    if let Some(name) = kept {
+        kept::keep(engine, &name, &frozen);
+    }
+    Ok(frozen)
+}
+
+/// Runs the function `name` of an instance, and takes what that has become by `end`; says how long that
+/// took, and what was written.
+pub(crate) fn run_blocking<T>(
+    freezing: Freezing,
+    (terms, seed): (&FreezeTerms, &Hash),
+    name: &str,
+    end: impl AsyncFnOnce(Freezing, Store<State>, Instance) -> wasmtime::Result<T>,
+) -> Result<(T, Duration, String), FreezeError> {
+    let state = world::new(terms, seed)?;
     let output = state.own.output.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(FreezeError::Runtime)?;
-    let frozen = runtime.block_on(async {
-        let work = Metered::new(terms.cpu, run(freezing, state, &name));
+    let ended = runtime.block_on(async {
+        let work = Metered::new(terms.cpu, run(freezing, state, name, end));
         tokio::time::timeout(terms.time, work).await
     });
     // What files the guest has open may be used by a thread still.
     runtime.shutdown_background();
     let output = output.text();
-    match frozen {
-        Ok(Ok((wasm, started_in))) => {
-            let frozen = Frozen { wasm, output, started_in };
-            if let Some(name) = kept {
-                kept::keep(engine, &name, &frozen);
-            }
-            Ok(frozen)
+    match ended {
+        Ok(Ok((taken, started_in))) => Ok((taken, started_in, output)),
+        Ok(Err(ended)) => Err(FreezeError::of_call(ended, name, terms, output)),
+        Err(_) => {
+            Err(FreezeError::TooLong { initialiser: name.to_owned(), time: terms.time, output })
         }
-        Ok(Err(ended)) => Err(FreezeError::of_call(ended, &name, terms, output)),
-        Err(_) => Err(FreezeError::TooLong { initialiser: name, time: terms.time, output }),
     }
 }
 
@@ -157,7 +172,12 @@ impl From<wasmtime::Error> for Ended {
     }
 }
 
-async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, Duration), Ended> {
+async fn run<T>(
+    freezing: Freezing,
+    state: State,
+    name: &str,
+    end: impl AsyncFnOnce(Freezing, Store<State>, Instance) -> wasmtime::Result<T>,
+) -> Result<(T, Duration), Ended> {
     let code = freezing.code().clone();
     let mut linker = Linker::<State>::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -179,7 +199,7 @@ async fn run(freezing: Freezing, state: State, name: &str) -> Result<(Vec<u8>, D
     let started_in = begin.elapsed();
     match refused {
         Some(reason) => Err(Ended::Refused(reason)),
-        None => Ok((freezing.finish(store, instance).await?, started_in)),
+        None => Ok((end(freezing, store, instance).await?, started_in)),
     }
 }
 

@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_micros(1);
 const RANDOM_BYTES: usize = 64 << 10;
 
 /// What is known of an initialiser beside what it may use.
-pub(super) struct Own {
+pub(crate) struct Own {
     pub(super) output: Output,
     pub(super) seen: Seen,
 }

@@ -12,6 +12,7 @@ use clap::Args;
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_capabilities::{Backends, registry};
+use dayfly_forge::Drafts;
 use dayfly_forge::fetch::{Fetched, Reference};
 use dayfly_forge::script::{self, Language};
 use dayfly_host::{GuestLog, Image, Release, triggers};
@@ -76,6 +77,10 @@ pub(crate) struct AppArgs {
     #[arg(skip)]
     state_of_package: Option<PathBuf>,
 
+    /// What scripts are made to while somebody works on them, if somebody does.
+    #[arg(skip)]
+    drafts: Option<Arc<Drafts>>,
+
     /// Folder of the components' log files [default: `logs` in the state folder]
     #[arg(long, env = "DAYFLY_LOG_DIR", value_name = "DIR")]
     log_dir: Option<PathBuf>,
@@ -126,6 +131,11 @@ impl AppArgs {
         let path = std::path::absolute(&path)
             .with_context(|| format!("failed to find `{}`", path.display()))?;
         RuntimeConfig::load(&path).map_err(|errors| anyhow!(Several(errors.to_string())))
+    }
+
+    /// The same, for one who works on the app.
+    pub(crate) fn drafting(self) -> Self {
+        Self { drafts: Some(Arc::default()), ..self }
     }
 
     /// What the user named.
@@ -194,7 +204,7 @@ impl AppArgs {
         let (state, logs) = self.folders(app, &config);
         let variables = values(app, &config, variables::read(&self.variables)?)?;
         let log = |id: &ComponentId| GuestLog::new(&id.0, Some(&logs));
-        let images = images(app, fetched, &state, log)?;
+        let images = images(app, fetched, (&state, self.drafts.as_ref()), log)?;
         let backends = match former {
             Some(former) => Backends::after(former, app, variables, config)?,
             None => Backends::new(app, variables, state, config)?,
@@ -289,18 +299,19 @@ pub(crate) fn values(
     Ok(values)
 }
 
-/// Finds the components that triggers name, each with a log.
+/// Finds the components that triggers name, each with a log. Where somebody works on the app, its scripts
+/// are drafts.
 ///
 /// # Errors
 /// If one is not there.
 pub(crate) fn images<L: LogSink + 'static>(
     app: &Arc<App>,
     fetched: &Arc<Fetched>,
-    state: &Path,
+    (state, drafts): (&Path, Option<&Arc<Drafts>>),
     log: impl Fn(&ComponentId) -> L,
 ) -> Result<Vec<Image>> {
     let images = targets(app).into_iter().map(|target| {
-        let source = Source::find(app, target, fetched, state)?;
+        let source = Source::find(app, target, fetched, state)?.drafting(drafts.cloned());
         Ok(Image {
             component: target.component.clone(),
             executor: target.executor.clone(),

@@ -11,8 +11,11 @@ use dayfly_engine::{Digest, Engine, Stamp};
 use dayfly_forge::fetch::Fetched;
 use dayfly_forge::optimise::OPTIMISER;
 use dayfly_forge::script::{self, Language};
-use dayfly_forge::{FreezeTerms, Freezer, FrozenFolder, Job, OptimiseTerms, Optimiser};
-use dayfly_host::{BoxError, ImageSource, Prepared};
+use dayfly_forge::{
+    Draft, Drafted, Drafts, ForgeError, FreezeTerms, Freezer, FrozenFolder, Job, OptimiseTerms,
+    Optimiser,
+};
+use dayfly_host::{BoxError, ImageSource, Made, Prepared};
 use dayfly_model::{App, Component, ComponentId, Executor, Initialiser, Middleware};
 
 use crate::app::Target;
@@ -28,6 +31,8 @@ pub(crate) struct Source {
     files: Vec<PathBuf>,
     /// The app's state folder.
     state: PathBuf,
+    /// What scripts are made to while somebody works on them, if somebody does.
+    drafts: Option<Arc<Drafts>>,
 }
 
 impl Source {
@@ -58,7 +63,13 @@ impl Source {
             fetched: fetched.clone(),
             files,
             state: state.to_owned(),
+            drafts: None,
         })
+    }
+
+    /// The same, where somebody works on the app.
+    pub(crate) fn drafting(self, drafts: Option<Arc<Drafts>>) -> Self {
+        Self { drafts, ..self }
     }
 
     /// The folders that the component's initialiser may read, if it is to be frozen.
@@ -97,6 +108,23 @@ impl Source {
             }
         }
         Ok(all)
+    }
+}
+
+impl Source {
+    /// A draft, if it is a script; what the next one begins with is made behind the first.
+    fn draft(
+        &self,
+        job: &Job<'_>,
+        engine: &Engine,
+        drafts: &Arc<Drafts>,
+    ) -> Result<Option<Drafted>, ForgeError> {
+        let drafted = dayfly_forge::draft(job, drafts, &|| self.stamp().ok())?;
+        if let Some(Drafted::Component(_)) = drafted {
+            let (drafts, engine, fetched) = (drafts.clone(), engine.clone(), self.fetched.clone());
+            std::thread::spawn(move || drafts.start(&engine, &fetched));
+        }
+        Ok(drafted)
     }
 }
 
@@ -187,8 +215,17 @@ impl ImageSource for Source {
         let freezer = terms.as_ref().map(|terms| Freezer { engine, terms, scratch });
         let optimised = optimise_terms(component);
         let optimiser = optimised.as_ref().map(|terms| optimiser(engine, terms, fetched));
-        let prepared = dayfly_forge::prepare(&Job { freezer, optimiser, ..job });
-        let dayfly_forge::Prepared { wasm, shape, .. } = prepared?;
-        Ok(Prepared { wasm, shape })
+        let job = Job { freezer, optimiser, ..job };
+        // What counts its instructions has other code.
+        let drafts = self.drafts.as_ref().filter(|_| component.limits.instructions.is_none());
+        let drafted = drafts.map(|drafts| self.draft(&job, engine, drafts)).transpose()?;
+        let prepared = match drafted.flatten() {
+            Some(Drafted::Code(Draft { code, shape })) => {
+                return Ok(Prepared { made: Made::Code(code), shape });
+            }
+            Some(Drafted::Component(prepared)) => prepared,
+            None => dayfly_forge::prepare(&job)?,
+        };
+        Ok(Prepared { made: Made::Wasm(prepared.wasm), shape: prepared.shape })
     }
 }

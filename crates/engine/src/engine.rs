@@ -1,6 +1,8 @@
-//! The engine: makes code of components. What is made in two parts, code and memory, is in `apart.rs`.
+//! The engine: makes code of components. What is made in two parts, code and memory, is in `apart.rs`; what
+//! was frozen, in `frozen.rs`.
 
 mod apart;
+mod frozen;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -18,6 +20,9 @@ use crate::{
     ArtifactCache, CacheError, Code, Digest, EngineConfig, EngineError, Flavour, Mode, Origin,
     StoreData, native, pool, ticker,
 };
+
+pub(crate) use apart::{Base, with_image};
+pub use frozen::Hold;
 
 /// Makes code of components and stores for their instances. Cloning it is cheap.
 #[derive(Clone)]
@@ -39,6 +44,7 @@ struct Inner {
     building: Mutex<()>,
     loaded: Mutex<HashMap<(Digest, Counted), Slot>>,
     baseline: OnceLock<Engine>,
+    held: Mutex<frozen::Held>,
 }
 
 struct Built {
@@ -82,6 +88,7 @@ impl Engine {
             building: Mutex::new(()),
             loaded: Mutex::default(),
             baseline: OnceLock::new(),
+            held: Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner), in_full: false })
     }
@@ -100,6 +107,17 @@ impl Engine {
     /// another is about to make is waited for.
     pub fn in_full(&self) -> Engine {
         Engine { in_full: true, ..self.clone() }
+    }
+
+    /// Whether code is as this engine makes it; not if it stands in for such code.
+    pub fn made(&self, code: &Code) -> bool {
+        let own = self.inner.built[code.flavour().index()].get();
+        own.is_some_and(|own| wasmtime::Engine::same(&own.engine, code.component().engine()))
+    }
+
+    /// Whether code will do where this engine is asked for some.
+    pub fn accepts(&self, code: &Code) -> bool {
+        self.need_not_wait() || self.made(code)
     }
 
     /// Whether other code can stand in for what takes long to make.
@@ -254,7 +272,7 @@ impl Engine {
         }
         if wasm.len() >= image::SMALLEST_BYTES {
             match image::split(wasm) {
-                Ok(split) => return self.load_split(digest, flavour, &split, true),
+                Ok(split) => return self.load_split(digest, flavour, &split),
                 Err(reason) => tracing::debug!(%digest, %reason, "code and memory stay together"),
             }
         }
@@ -278,6 +296,7 @@ impl Engine {
             }
             _ => self.inner.compiler.component(&built.engine, wasm)?,
         };
+        tracing::debug!(%digest, mode = %self.mode(), took = ?start.elapsed(), "compiled");
         Ok(CodeInner {
             artifact_bytes: size(&component),
             component,

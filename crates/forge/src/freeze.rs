@@ -18,6 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use blake3::Hash;
 use dayfly_engine::{Engine, Freezing, Metered};
 use wasmtime::Store;
 use wasmtime::component::{Instance, Linker, Val};
@@ -29,6 +30,7 @@ pub use initialiser::INITIALISERS;
 pub use initialiser::LiftError;
 pub(crate) use initialiser::lift;
 pub use refusals::define as define_refusals;
+pub(crate) use seed::of as seed;
 
 use crate::sandbox::Sandbox;
 
@@ -113,26 +115,39 @@ pub fn freeze(engine: &Engine, wasm: Vec<u8>, terms: &FreezeTerms) -> Result<Fro
         return Ok(frozen);
     }
     let freezing = engine.freezing(wasm).map_err(FreezeError::Engine)?;
-    let (sandbox, output) = world::new(terms, &seed)?;
+    let end = async |freezing: Freezing, store, instance| freezing.finish(store, instance).await;
+    let (wasm, started_in, output) = run_blocking(freezing, (terms, &seed), &name, end)?;
+    let frozen = Frozen { wasm, output, started_in };
+    if let Some(name) = kept {
+        kept::keep(engine, &name, &frozen);
+    }
+    Ok(frozen)
+}
+
+/// Runs the function `name` of an instance, and takes what that has become by `end`; says how long that
+/// took, and what was written.
+pub(crate) fn run_blocking<T>(
+    freezing: Freezing,
+    (terms, seed): (&FreezeTerms, &Hash),
+    name: &str,
+    end: impl AsyncFnOnce(Freezing, Store<Sandbox>, Instance) -> wasmtime::Result<T>,
+) -> Result<(T, Duration, String), FreezeError> {
+    let (sandbox, output) = world::new(terms, seed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(FreezeError::Runtime)?;
-    let frozen = runtime.block_on(async {
-        let work = Metered::new(terms.cpu, run(freezing, sandbox, &name));
+    let ended = runtime.block_on(async {
+        let work = Metered::new(terms.cpu, run(freezing, sandbox, name, end));
         tokio::time::timeout(terms.time, work).await
     });
     // What files the guest has open may be used by a thread still.
     runtime.shutdown_background();
     let output = output.text();
-    match frozen {
-        Ok(Ok((wasm, started_in))) => {
-            let frozen = Frozen { wasm, output, started_in };
-            if let Some(name) = kept {
-                kept::keep(engine, &name, &frozen);
-            }
-            Ok(frozen)
+    match ended {
+        Ok(Ok((taken, started_in))) => Ok((taken, started_in, output)),
+        Ok(Err(ended)) => Err(FreezeError::of_call(ended, name, terms, output)),
+        Err(_) => {
+            Err(FreezeError::TooLong { initialiser: name.to_owned(), time: terms.time, output })
         }
-        Ok(Err(ended)) => Err(FreezeError::of_call(ended, &name, terms, output)),
-        Err(_) => Err(FreezeError::TooLong { initialiser: name, time: terms.time, output }),
     }
 }
 
@@ -154,11 +169,12 @@ impl From<wasmtime::Error> for Ended {
     }
 }
 
-async fn run(
+async fn run<T>(
     freezing: Freezing,
     sandbox: Sandbox,
     name: &str,
-) -> Result<(Vec<u8>, Duration), Ended> {
+    end: impl AsyncFnOnce(Freezing, Store<Sandbox>, Instance) -> wasmtime::Result<T>,
+) -> Result<(T, Duration), Ended> {
     let code = freezing.code().clone();
     let mut linker = Linker::<Sandbox>::new(code.component().engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -180,7 +196,7 @@ async fn run(
     let started_in = begin.elapsed();
     match refused {
         Some(reason) => Err(Ended::Refused(reason)),
-        None => Ok((freezing.finish(store, instance).await?, started_in)),
+        None => Ok((end(freezing, store, instance).await?, started_in)),
     }
 }
 

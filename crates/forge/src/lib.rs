@@ -7,6 +7,7 @@
 
 pub mod componentise;
 pub mod compose;
+pub mod draft;
 pub mod fetch;
 pub mod freeze;
 pub mod inspect;
@@ -26,6 +27,7 @@ mod splice;
 mod unshim;
 
 pub use compose::Composition;
+pub use draft::{Draft, Drafted, Drafts, draft};
 pub use freeze::{FreezeError, FreezeTerms, Freezer, FrozenFolder};
 pub use inspect::{InterfaceName, ItemKind, World, inspect};
 pub use optimise::{Debug, OptimiseError, OptimiseTerms, Optimised, Optimiser};

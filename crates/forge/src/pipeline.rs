@@ -9,7 +9,7 @@ use dayfly_model::{App, Component, Executor, HandlerShape, Middleware, Source};
 use crate::componentise::{self, ComponentiseError, Initialiser};
 use crate::compose::{self, ComposeError, Composition, OpenedBy};
 use crate::fetch::Fetched;
-use crate::freeze::{self, FreezeError, Freezer};
+use crate::freeze::{self, FreezeError, FreezeTerms, Freezer};
 use crate::inspect::{self, InspectError, World};
 use crate::optimise::{self, OptimiseError, Optimised, Optimiser};
 use crate::progress::{Made, Observer, Phase, PhaseReport, Progress};
@@ -69,7 +69,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn location(&self) -> Location<'a> {
+    pub(crate) fn location(&self) -> Location<'a> {
         let Self { root, source, build_commands, fetched, optimiser, .. } = *self;
         let engine = self.freezer.map(|it| it.engine).or(optimiser.map(|it| it.engine));
         let cache = engine.and_then(|engine| engine.cache()?.ok());
@@ -184,8 +184,12 @@ impl ForgeError {
 }
 
 impl Failure {
+    pub(crate) fn freeze(error: FreezeError) -> Self {
+        Self::Freeze { error: Box::new(error), advice: None }
+    }
+
     /// With what the folder of a script says about it.
-    fn advised(self, location: &Location<'_>) -> Self {
+    pub(crate) fn advised(self, location: &Location<'_>) -> Self {
         match self {
             Self::Freeze { error, .. } => {
                 let advice = script::advice(location, &error);
@@ -260,13 +264,32 @@ pub fn source(job: &Job<'_>) -> Result<Vec<u8>, ForgeError> {
 /// # Errors
 /// When a phase fails, or when nothing that the component exports takes an event.
 pub fn prepare(job: &Job<'_>) -> Result<Prepared, ForgeError> {
-    let Unshaped { wasm, world, phases } = prepare_unshaped(job)?;
-    let shape = match job.executor {
-        Executor::Wagi { .. } => shape::detect_command(&world),
-        Executor::Detected => shape::detect_shape(&world),
+    let prepared = run(job).map_err(|failure| job.failed(failure))?;
+    shaped(job, prepared).map_err(|failure| job.failed(failure))
+}
+
+/// Prepares a component that must answer events, whose initialiser may use what these terms say.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn prepare_on(job: &Job<'_>, terms: &FreezeTerms) -> Result<Prepared, Failure> {
+    shaped(job, run_on(job, Some(terms))?)
+}
+
+fn shaped(job: &Job<'_>, unshaped: Unshaped) -> Result<Prepared, Failure> {
+    let Unshaped { wasm, world, phases } = unshaped;
+    Ok(Prepared { wasm, shape: shape(job, &world)?, world, phases })
+}
+
+/// How a component of this world takes an event.
+///
+/// # Errors
+/// When nothing that it exports takes one.
+pub(crate) fn shape(job: &Job<'_>, world: &World) -> Result<HandlerShape, ShapeError> {
+    match job.executor {
+        Executor::Wagi { .. } => shape::detect_command(world),
+        Executor::Detected => shape::detect_shape(world),
     }
-    .map_err(|error| job.failed(error))?;
-    Ok(Prepared { wasm, shape, world, phases })
 }
 
 /// Prepares a component without asking whether it answers events.
@@ -294,11 +317,16 @@ pub fn prepare_bytes(component: &str, bytes: Vec<u8>) -> Result<Unshaped, ForgeE
 }
 
 fn run(job: &Job<'_>) -> Result<Unshaped, Failure> {
+    let location = job.location();
+    let terms = job.freezer.map(|freezer| script::terms(&location, &freezer, None)).transpose()?;
+    run_on(job, terms.as_deref())
+}
+
+fn run_on(job: &Job<'_>, terms: Option<&FreezeTerms>) -> Result<Unshaped, Failure> {
     let mut progress = Progress::told(job.observer);
     let location = job.location();
     let wasm = progress.bytes(Phase::Resolve, || resolve::resolve(&location))?;
-    let terms = job.freezer.map(|freezer| script::terms(&location, &freezer)).transpose()?;
-    let freezer = job.freezer.zip(terms.as_deref());
+    let freezer = job.freezer.zip(terms);
     let freezer = freezer.map(|(freezer, terms)| Freezer { terms, ..freezer });
     let flat = flat(wasm, job.entrypoint(), job.optimiser, freezer, &mut progress);
     let mut wasm = flat.map_err(|failure| failure.advised(&location))?;
@@ -350,9 +378,7 @@ fn flat(
             let spared = Some(frozen.started_in);
             Ok(Made { wasm: frozen.wasm, changed: true, note: None, spared })
         };
-        wasm = progress.made(Phase::Freeze, freeze).map_err(|error: FreezeError| {
-            Failure::Freeze { error: Box::new(error), advice: None }
-        })?;
+        wasm = progress.made(Phase::Freeze, freeze).map_err(Failure::freeze)?;
     }
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
     progress.bytes(Phase::Unshim, || Ok(unshim::unshim(wasm)))
@@ -370,7 +396,7 @@ fn inspected(wasm: Vec<u8>, mut progress: Progress<'_>) -> Result<Unshaped, Fail
 }
 
 impl Job<'_> {
-    fn failed(&self, failure: impl Into<Failure>) -> ForgeError {
+    pub(crate) fn failed(&self, failure: impl Into<Failure>) -> ForgeError {
         ForgeError { component: self.component.to_owned(), failure: failure.into() }
     }
 }

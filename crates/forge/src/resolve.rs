@@ -181,7 +181,7 @@ pub(crate) fn find(location: &Location<'_>) -> Result<PathBuf, ResolveError> {
 pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), ResolveError> {
     let path = file(location)?;
     if let Some(language) = Language::of(&path) {
-        return Ok((interpreter(language, location)?, true));
+        return Ok((interpreter(language, location.fetched, location.cache)?, true));
     }
     let bytes = read(&path, location.build_commands)?;
     if let Some(copy) = location.copy().filter(|copy| !copy.is(&bytes)) {
@@ -199,15 +199,22 @@ pub(crate) fn resolve(location: &Location<'_>) -> Result<(Vec<u8>, bool), Resolv
 }
 
 /// The component of a language's interpreter, which is the same for all of its scripts.
-fn interpreter(language: Language, location: &Location<'_>) -> Result<Vec<u8>, ResolveError> {
+///
+/// # Errors
+/// When it was not fetched, or is another one now.
+pub(crate) fn interpreter(
+    language: Language,
+    fetched: Option<&Fetched>,
+    cache: Option<&ArtifactCache>,
+) -> Result<Vec<u8>, ResolveError> {
     let package = language.interpreter();
     // The interpreter and this program decide what it is.
     let name = Digest::of(package.digest.as_bytes());
-    if let Some(kept) = location.cache.and_then(|cache| cache.made(&name)) {
+    if let Some(kept) = cache.and_then(|cache| cache.made(&name)) {
         return Ok(kept);
     }
     let what = || package.purpose.to_owned();
-    let path = location.fetched.and_then(|fetched| fetched.package(package));
+    let path = fetched.and_then(|fetched| fetched.package(package));
     let path = path.ok_or_else(|| ResolveError::NotFetched { what: what() })?;
     let module = read(path, &[])?;
     if digest_of(&module) != package.digest {
@@ -215,7 +222,7 @@ fn interpreter(language: Language, location: &Location<'_>) -> Result<Vec<u8>, R
     }
     let component = script::component(language, &module)
         .map_err(|error| ResolveError::Interpreter(Box::new(error)))?;
-    if let Some(cache) = location.cache {
+    if let Some(cache) = cache {
         cache.keep_made(&name, &component);
     }
     Ok(component)

@@ -29,6 +29,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
 use crate::optimise::OPTIMISER;
+pub(crate) use bundle::KeptBundler;
 pub use bundle::{BUNDLER, Bundle, BundleError, BundleFailure, bundle, is_bundled};
 pub use language::Language;
 pub use merge::MergeError;
@@ -36,7 +37,7 @@ pub(crate) use merge::merge;
 pub use package::{Package, PackageError, PackageFailure, Registry, fetch};
 pub use requirements::RequirementsError;
 pub use setting::SettingError;
-pub(crate) use setting::{advice, terms};
+pub(crate) use setting::{BOOT, advice, empty_beside, terms};
 pub use tool::ToolError;
 pub use wheels::{Wheels, WheelsError, WheelsFailure, install};
 

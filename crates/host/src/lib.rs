@@ -48,7 +48,7 @@ pub use guest_log::{GuestLog, printable};
 pub use host::{Apps, Gate, Host, HostConfig, Node, has_routes};
 pub use notice::Notice;
 pub use plane::{Changed, Plane};
-pub use release::{Image, ImageSource, Prepared, Release};
+pub use release::{Image, ImageSource, Made, Prepared, Release};
 pub use rollout::{AppKey, Part, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dayfly_capabilities::Backends;
 use dayfly_capabilities::wasi::stdio::LogSink;
-use dayfly_engine::{Digest, Engine, Stamp};
+use dayfly_engine::{Code, Digest, Engine, Stamp};
 use dayfly_model::{App, ComponentId, Executor, HandlerShape, Middleware};
 use dayfly_telemetry::UsageCounters;
 
@@ -52,10 +52,18 @@ pub trait ImageSource: Send + Sync {
 
 /// A component that the engine can take.
 pub struct Prepared {
-    /// The component's bytes; never native code.
-    pub wasm: Vec<u8>,
+    /// What it was made to.
+    pub made: Made,
     /// How it takes an event.
     pub shape: HandlerShape,
+}
+
+/// What a component was made to.
+pub enum Made {
+    /// The component's bytes; never native code.
+    Wasm(Vec<u8>),
+    /// Code that this process's engine, or its baseline, has made, and that is kept nowhere.
+    Code(Code),
 }
 
 /// An app, ready to be activated.

@@ -14,7 +14,7 @@ use dayfly_control::Ready;
 use dayfly_engine::Engine;
 use dayfly_forge::fetch::Fetched;
 use dayfly_forge::package::{self, PackageError};
-use dayfly_host::ImageSource as _;
+use dayfly_host::{ImageSource as _, Made};
 use dayfly_model::App;
 use dayfly_model::platform::{AppName, Grants, ReleaseId, ReleaseManifest};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -157,12 +157,14 @@ impl Prepare {
             let of = || format!("component `{}`", target.component);
             let source = Source::find(&app, target, &fetched, folder).with_context(of)?;
             let prepared = source.prepare(engine).map_err(|error| anyhow!(error));
-            let prepared = prepared.with_context(of)?;
+            let Made::Wasm(wasm) = prepared.with_context(of)?.made else {
+                return Err(anyhow!("component `{}` is kept nowhere", target.component));
+            };
             let counted = counts(&app, target.component);
             let load = if counted { Engine::load_counted } else { Engine::load };
-            load(engine, &prepared.wasm).with_context(of)?;
+            load(engine, &wasm).with_context(of)?;
             if components.insert(target.component) {
-                component_bytes += prepared.wasm.len() as u64;
+                component_bytes += wasm.len() as u64;
             }
         }
         Ok(Ready {

@@ -79,11 +79,12 @@ impl Watch {
     pub(crate) fn run(self) -> Result<ExitCode> {
         self.log.start()?;
         let notes = !self.quiet && !self.log.is_json();
-        if let Some(reference) = self.app.reference()? {
+        let args = self.app.clone().drafting();
+        if let Some(reference) = args.reference()? {
             return Err(anyhow!("`{reference}` is a package: nothing of it ever changes"));
         }
-        let config = self.app.runtime_config()?;
-        let app = Arc::new(self.app.load(&config)?);
+        let config = args.runtime_config()?;
+        let app = Arc::new(args.load(&config)?);
         let limits = app.components.values().map(|component| &component.limits);
         let engine = self.engine.build(self.node.max_instances, self.node.kept(true), limits)?;
         let telemetry = telemetry::build(&app, &mut Needs::default())?;
@@ -103,9 +104,9 @@ impl Watch {
             false => Node::deaf(&engine, &host)?,
         };
         let shutdown = Shutdown::on_signals()?;
-        let inputs = Inputs::of(&app, &manifest(self.app.path()), self.skip_build);
+        let inputs = Inputs::of(&app, &manifest(args.path()), self.skip_build);
         let mut workshop = Workshop {
-            args: &self.app,
+            args: &args,
             config: &config,
             plane: node.plane().clone(),
             key: AppKey::new("default", app.name.as_str()),

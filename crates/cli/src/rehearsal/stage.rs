@@ -172,7 +172,7 @@ impl Scene<'_> {
         };
         // What is made of the app's files does not depend on the test.
         let kept = company.app.root.join(".dayfly");
-        let images = app::images(&company.app, &company.fetched, &kept, lines)?;
+        let images = app::images(&company.app, &company.fetched, (&kept, None), lines)?;
         let mut backends = Backends::new(&app, values, state.to_owned(), config)?;
         let rehearsal: Arc<dyn Rehearsal> = seen.clone();
         backends.rehearsal = Some(rehearsal);

@@ -6,6 +6,7 @@ mod events;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use dayfly_testing::{App, Body, Dayfly, Running, workspace};
 use http::Method;
@@ -188,7 +189,7 @@ async fn begins_anew_each_time(server: &Running) {
     let first = now().await;
     // After the first of 2026, where the clock of initialisers has never been.
     assert!(first > 1_767_225_600_000, "{first}");
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(now().await >= first + 20);
     let body = "a body\n".repeat(10_000);
     let request = server.request(Method::POST, "/echo");
@@ -222,6 +223,35 @@ async fn ruby_begins_anew_each_time() {
     let uuids = [text(&server, "/uuid").await, text(&server, "/uuid").await];
     assert_ne!(uuids[0], uuids[1]);
     server.stop().await;
+}
+
+/// What is saved while somebody works on it begins where its interpreter was started.
+#[tokio::test]
+async fn what_is_saved_begins_anew_each_time() {
+    let typescript =
+        app("app.ts").file("app.ts", &JAVASCRIPT.replace("let count", "let count: number"));
+    let apps = [
+        (javascript(), "app.js"),
+        (typescript, "app.ts"),
+        (ruby(), "app.rb"),
+        (python(), "app.py"),
+        (perl(), "app.psgi"),
+    ];
+    for (app, file) in apps {
+        let text = app.text(file);
+        let other = text.replace("/random", "/later").replace("\"random", "\"later");
+        let server = with_interpreters().arg("watch").arg(app.folder()).serve().await;
+        assert_eq!(server.get("/random").await.status, 200, "{file}");
+        for (saved, status) in [(&other, 500), (&text, 200), (&other, 500), (&text, 200)] {
+            fs::write(app.path(file), saved).unwrap();
+            let since = Instant::now();
+            while server.get("/random").await.status != status {
+                assert!(since.elapsed() < Duration::from_secs(60), "{file}");
+            }
+        }
+        begins_anew_each_time(&server).await;
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

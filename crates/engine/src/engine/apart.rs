@@ -1,6 +1,7 @@
 //! Code of components in two parts: a base, which all have that differ only in what their memory
 //! begins as, and an image of that memory.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, MutexGuard, TryLockError, Weak};
@@ -9,22 +10,45 @@ use super::{Engine, Slot, lock};
 use crate::cache::{self, ArtifactKey};
 use crate::code::CodeInner;
 use crate::image::{self, Image, Split};
-use crate::{Code, Digest, EngineError, Flavour};
+use crate::{Digest, EngineError, Flavour};
+
+/// A base that may have to be compiled.
+pub(crate) trait Base {
+    /// The digest of its bytes.
+    fn digest(&self) -> Digest;
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, EngineError>;
+}
+
+impl Base for Split<'_> {
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, EngineError> {
+        Ok(Cow::Borrowed(self.base()))
+    }
+}
 
 impl Engine {
-    /// Code of a component in two parts, whatever its size, made as soon as can be, to be frozen.
-    pub(crate) fn load_apart(&self, wasm: &[u8], split: &Split<'_>) -> Result<Code, EngineError> {
-        let flavour = Flavour::of(wasm)?.imaged(true);
-        let digest = Digest::of(wasm);
-        let at_hand = self.base_at_hand(flavour, split.digest)?;
+    /// The base of a component that is to be frozen, made as soon as can be, and the engine that made it.
+    pub(crate) fn load_base_soonest(
+        &self,
+        flavour: Flavour,
+        base: &impl Base,
+    ) -> Result<(Arc<CodeInner>, Engine), EngineError> {
+        let at_hand = self.base_at_hand(flavour, base.digest())?;
         if !at_hand && let Some(baseline) = self.baseline(flavour)? {
             // What it does not support, this one may.
-            if let Ok(code) = baseline.load_split(digest, flavour, split, false) {
-                return Ok(Code::from(Arc::new(code)));
+            if let Ok(code) = baseline.load_base(flavour, base) {
+                return Ok((code, baseline.clone()));
             }
         }
-        let code = self.load_split(digest, flavour, split, false)?;
-        Ok(Code::from(Arc::new(code)))
+        Ok((self.load_base(flavour, base)?, self.clone()))
     }
 
     /// Whether a base need not be compiled.
@@ -47,37 +71,26 @@ impl Engine {
     }
 
     /// Code of a component in two parts: its base, which others may have made, and its image, which
-    /// is kept if it may be wanted again.
+    /// is kept.
     pub(super) fn load_split(
         &self,
         digest: Digest,
         flavour: Flavour,
         split: &Split<'_>,
-        keep_image: bool,
     ) -> Result<CodeInner, EngineError> {
         let flavour = flavour.imaged(true);
         let bytes = split.image();
         let base = self.load_base(flavour, split)?;
         let length = bytes.len() as u64;
-        let kept = match &self.inner.cache {
-            Some(Ok(cache)) if keep_image => cache.put(&self.image_key(flavour, digest)?, &bytes),
-            _ => None,
-        };
-        let image = match kept {
-            Some(file) => Ok(file),
-            None => image::in_memory(&bytes),
-        };
-        let image = image.and_then(|file| Image::open(file, length)).map_err(EngineError::Image)?;
+        let kept = self.put_image(flavour, digest, &bytes)?;
+        let file = kept.map_or_else(|| image::in_memory(&bytes), Ok);
+        let image = file.and_then(|file| Image::open(file, length)).map_err(EngineError::Image)?;
         Ok(with_image(digest, base, image))
     }
 
     /// The base of a component in two parts; all components that have the same share it.
-    fn load_base(
-        &self,
-        flavour: Flavour,
-        split: &Split<'_>,
-    ) -> Result<Arc<CodeInner>, EngineError> {
-        let digest = split.digest;
+    fn load_base(&self, flavour: Flavour, base: &impl Base) -> Result<Arc<CodeInner>, EngineError> {
+        let digest = base.digest();
         let slot = self.slot(digest, flavour.is_counted());
         let mut slot = lock(&slot);
         if let Some(code) = slot.upgrade() {
@@ -85,25 +98,37 @@ impl Engine {
         }
         let code = match self.find_whole(flavour, digest)? {
             Some(code) => code,
-            None => self.load_whole(digest, flavour, split.base())?,
+            None => self.load_whole(digest, flavour, &base.bytes()?)?,
         };
         let code = Arc::new(code);
         *slot = Arc::downgrade(&code);
         Ok(code)
     }
 
-    /// Keeps the image of a component, as well as it can, for when that is loaded.
-    pub(crate) fn keep_image(&self, wasm: &[u8], bytes: &[u8]) {
-        let Some(Ok(cache)) = &self.inner.cache else { return };
-        // A smaller one is loaded whole.
-        if wasm.len() < image::SMALLEST_BYTES {
-            return;
-        }
-        let key = Flavour::of(wasm)
-            .and_then(|flavour| self.image_key(flavour.imaged(true), Digest::of(wasm)));
-        if let Ok(key) = key {
-            cache.put(&key, bytes);
-        }
+    /// Keeps an image, if it can.
+    pub(super) fn put_image(
+        &self,
+        flavour: Flavour,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<Option<File>, EngineError> {
+        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
+        Ok(cache.put(&self.image_key(flavour, digest)?, bytes))
+    }
+
+    /// An image, if it is kept.
+    pub(super) fn find_image(
+        &self,
+        flavour: Flavour,
+        digest: Digest,
+    ) -> Result<Option<Image>, EngineError> {
+        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
+        let key = self.image_key(flavour, digest)?;
+        let Some(file) = cache.get(&key) else { return Ok(None) };
+        let opened = image_bytes(&file).and_then(|length| Image::open(file, length));
+        Ok(opened
+            .inspect_err(|error| tracing::warn!(artifact = %key, %error, "image cannot be used"))
+            .ok())
     }
 
     fn image_key(&self, flavour: Flavour, digest: Digest) -> Result<ArtifactKey, EngineError> {
@@ -115,13 +140,7 @@ impl Engine {
         flavour: Flavour,
         digest: Digest,
     ) -> Result<Option<CodeInner>, EngineError> {
-        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
-        let key = self.image_key(flavour, digest)?;
-        let Some(file) = cache.get(&key) else { return Ok(None) };
-        let opened = image_bytes(&file).and_then(|length| Image::open(file, length));
-        let opened = opened
-            .inspect_err(|error| tracing::warn!(artifact = %key, %error, "image cannot be used"));
-        let Ok(image) = opened else { return Ok(None) };
+        let Some(image) = self.find_image(flavour, digest)? else { return Ok(None) };
         let slot = self.slot(image.base, flavour.is_counted());
         let Some(mut slot) = self.lock_in_time(&slot) else { return Ok(None) };
         let base = match slot.upgrade() {
@@ -137,7 +156,12 @@ impl Engine {
 }
 
 /// Code of a component whose base is this and whose memory begins as that.
-fn with_image(digest: Digest, base: Arc<CodeInner>, image: Image) -> CodeInner {
+pub(crate) fn with_image(
+    digest: Digest,
+    base: Arc<CodeInner>,
+    image: impl Into<Arc<Image>>,
+) -> CodeInner {
+    let image = image.into();
     CodeInner {
         component: base.component.clone(),
         flavour: base.flavour,
@@ -145,7 +169,7 @@ fn with_image(digest: Digest, base: Arc<CodeInner>, image: Image) -> CodeInner {
         origin: base.origin,
         // The base's is shared, and counted nowhere.
         artifact_bytes: image.file_bytes(),
-        image: Some((Arc::new(image), base)),
+        image: Some((image, base)),
     }
 }
 

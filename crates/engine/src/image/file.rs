@@ -75,27 +75,60 @@ pub(super) struct Contents<'a> {
 impl Contents<'_> {
     /// The bytes of the file.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let bytes = self.pages * PAGE_BYTES;
-        let pieces = || {
-            let data = self.data.iter().map(|data| (data.offset, data.bytes));
-            let all = data.chain([(bytes - PAGE_BYTES, self.last_page)]);
-            all.filter(|it| !it.1.is_empty())
-        };
-        let extents = extents(pieces().map(|(at, piece)| at..at + piece.len() as u64));
-        let total: u64 = extents.iter().map(|extent| extent.length).sum();
+        let (extents, total) = self.extents();
         let mut out = vec![0; usize::try_from(total).unwrap_or(usize::MAX)];
-        for (at, piece) in pieces() {
-            // Each piece lies in one extent: that is how they were made.
-            let Some(extent) = extents.iter().rfind(|extent| extent.offset <= at) else { continue };
-            let to = usize::try_from(extent.at + at - extent.offset).unwrap_or(usize::MAX);
+        for (at, piece) in self.placed(&extents) {
+            let to = usize::try_from(at).unwrap_or(usize::MAX);
             out[to..to + piece.len()].copy_from_slice(piece);
         }
-        for extent in &extents {
+        out.extend(self.tail(&extents));
+        out
+    }
+
+    /// The image, in a file in memory alone.
+    pub(super) fn in_memory(&self) -> io::Result<Image> {
+        let (extents, total) = self.extents();
+        let file = new_in_memory()?;
+        for (at, piece) in self.placed(&extents) {
+            file.write_all_at(piece, at)?;
+        }
+        let tail = self.tail(&extents);
+        file.write_all_at(&tail, total)?;
+        Image::open(file, total + tail.len() as u64)
+    }
+
+    /// Where its memory is in pieces that are not zero.
+    fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let data = self.data.iter().map(|data| (data.offset, data.bytes));
+        let all = data.chain([((self.pages - 1) * PAGE_BYTES, self.last_page)]);
+        all.filter(|it| !it.1.is_empty())
+    }
+
+    /// The extents, and the bytes of all.
+    fn extents(&self) -> (Vec<Extent>, u64) {
+        let extents = extents(self.pieces().map(|(at, piece)| at..at + piece.len() as u64));
+        let total = extents.iter().map(|extent| extent.length).sum();
+        (extents, total)
+    }
+
+    /// Each piece, and where in the file it belongs.
+    fn placed(&self, extents: &[Extent]) -> impl Iterator<Item = (u64, &[u8])> {
+        self.pieces().filter_map(|(at, piece)| {
+            // Each piece lies in one extent: that is how they were made.
+            let extent = extents.iter().rfind(|extent| extent.offset <= at)?;
+            Some((extent.at + at - extent.offset, piece))
+        })
+    }
+
+    /// What follows the pages.
+    fn tail(&self, extents: &[Extent]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(extents.len() * EXTENT_BYTES + TAIL_BYTES);
+        for extent in extents {
             out.extend_from_slice(&extent.offset.to_le_bytes());
             out.extend_from_slice(&extent.length.to_le_bytes());
         }
         out.extend_from_slice(self.base.as_bytes());
-        out.extend_from_slice(&bytes.to_le_bytes());
+        out.extend_from_slice(&(self.pages * PAGE_BYTES).to_le_bytes());
         out.extend_from_slice(&u32::try_from(extents.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(&VERSION.to_le_bytes());
         out
@@ -154,10 +187,14 @@ impl Image {
 
 /// A file in memory alone, where there is no folder for it.
 pub(crate) fn in_memory(image: &[u8]) -> io::Result<File> {
-    let file = rustix::fs::memfd_create("dayfly-image", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let mut file = File::from(file);
+    let mut file = new_in_memory()?;
     file.write_all(image)?;
     Ok(file)
+}
+
+fn new_in_memory() -> io::Result<File> {
+    let file = rustix::fs::memfd_create("dayfly-image", rustix::fs::MemfdFlags::CLOEXEC)?;
+    Ok(File::from(file))
 }
 
 /// The stretches of memory that hold these pieces, in order.

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 
-pub use freeze::Freezing;
+pub use freeze::{Freezable, Freezing};
 
 pub(crate) use file::{Image, in_memory};
 pub(crate) use memory::Memories;

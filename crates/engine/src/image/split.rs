@@ -1,6 +1,7 @@
 //! Splits a component into the code that it shares with others and the memory that is its own, and
 //! puts a component together again whose memory has become another.
 
+use std::io;
 use std::ops::Range;
 
 use wasm_encoder::Encode as _;
@@ -12,7 +13,7 @@ use wasmparser::{
 use super::file::{Contents, pieces};
 use super::module::{Data, Grown, Rewriting};
 use super::outline::{Outline, Role, changes_tables};
-use super::{PAGE_BYTES, composed};
+use super::{Image, PAGE_BYTES, composed};
 use crate::Digest;
 
 /// Why a component stays whole.
@@ -76,15 +77,24 @@ impl<'a> Split<'a> {
         &self.halves.base
     }
 
+    /// The same, alone.
+    pub(crate) fn into_base(self) -> Vec<u8> {
+        self.halves.base
+    }
+
     /// The bytes of the image's file.
     pub(crate) fn image(&self) -> Vec<u8> {
-        Contents {
-            base: &self.digest,
-            pages: self.halves.pages,
-            data: &self.halves.data,
-            last_page: &self.last_page(),
-        }
-        .encode()
+        self.contents(&self.last_page()).encode()
+    }
+
+    /// The image, in memory alone.
+    pub(crate) fn image_in_memory(&self) -> io::Result<Image> {
+        self.contents(&self.last_page()).in_memory()
+    }
+
+    fn contents<'b>(&'b self, last_page: &'b [u8]) -> Contents<'b> {
+        let Halves { pages, data, .. } = &self.halves;
+        Contents { base: &self.digest, pages: *pages, data, last_page }
     }
 
     /// The last page: the values of globals.
@@ -201,12 +211,31 @@ pub(crate) struct Shape {
     types: u32,
 }
 
-/// What a component becomes whose memory has become another.
-pub(crate) struct Frozen {
-    /// The component, which begins there.
-    pub(crate) wasm: Vec<u8>,
-    /// The bytes of its image's file.
-    pub(crate) image: Vec<u8>,
+/// How far an instance has come: its memory, and the globals of the memory's owner.
+pub(crate) struct Reached<'a> {
+    /// How large the memory is.
+    pages: u64,
+    data: Vec<Data<'a>>,
+    globals: Vec<u64>,
+    last_page: Vec<u8>,
+}
+
+impl Reached<'_> {
+    /// The bytes of the file of an image for instances that begin there. `base` is the digest of their
+    /// code.
+    pub(crate) fn image(&self, base: &Digest) -> Vec<u8> {
+        self.contents(base).encode()
+    }
+
+    /// The same image, in memory alone.
+    pub(crate) fn image_in_memory(&self, base: &Digest) -> io::Result<Image> {
+        self.contents(base).in_memory()
+    }
+
+    fn contents<'b>(&'b self, base: &'b Digest) -> Contents<'b> {
+        let Self { pages, data, last_page, .. } = self;
+        Contents { base, pages: pages + 1, data, last_page }
+    }
 }
 
 impl Shape {
@@ -220,40 +249,42 @@ impl Shape {
         Ok(Split::new(halves))
     }
 
-    /// The component as if its memory, and the globals of the memory's owner, began as these: the memory
-    /// ends with the page that [`SAVE`] adds. `base` and `last_page` are those that it was split into.
+    /// Reads what an instance has become: its memory ends with the page that [`SAVE`] adds. `last_page`
+    /// is the one that the component was split into.
     ///
     /// # Errors
     /// As [`split`].
-    pub(crate) fn grown(
-        &self,
-        component: &[u8],
-        memory: &[u8],
-        (base, last_page): (&Digest, &[u8]),
-    ) -> Suited<Frozen> {
-        let owner = &self.modules[self.owner];
+    pub(crate) fn reached<'a>(&self, memory: &'a [u8], last_page: &[u8]) -> Suited<Reached<'a>> {
         let gone = Unsuited("its memory has gone");
         let end = memory.len().checked_sub(PAGE_BYTES as usize).ok_or(gone)?;
         let (memory, saved) = memory.split_at(end);
-        let own = owner.outline.globals.len();
+        let own = self.modules[self.owner].outline.globals.len();
         let globals: Vec<u64> =
             saved.as_chunks::<8>().0.iter().take(own).map(|it| u64::from_le_bytes(*it)).collect();
         let data: Vec<Data<'_>> = pieces(memory)
             .into_iter()
             .map(|range| Data { offset: range.start as u64, bytes: &memory[range] })
             .collect();
-        let pages = memory.len() as u64 / PAGE_BYTES;
-        let grown = Grown { pages, globals: &globals, data: &data };
+        // The owner's globals come first; those of others begin as they did.
+        let last_page = [&saved[..own * 8], &last_page[own * 8..]].concat();
+        Ok(Reached { pages: memory.len() as u64 / PAGE_BYTES, data, globals, last_page })
+    }
+
+    /// The component as if its instances began there.
+    ///
+    /// # Errors
+    /// As [`split`].
+    pub(crate) fn grown(&self, component: &[u8], reached: &Reached<'_>) -> Suited<Vec<u8>> {
+        let owner = &self.modules[self.owner];
+        let Reached { pages, data, globals, .. } = reached;
+        let grown = Grown { pages: *pages, globals, data };
         let module = grown.rewrite(&owner.outline, &component[owner.content.clone()])?;
         let mut wasm = Vec::with_capacity(component.len() + module.len());
         wasm.extend_from_slice(&component[..owner.section.start]);
         wasm.push(CORE_MODULE);
         module.encode(&mut wasm);
         wasm.extend_from_slice(&component[owner.section.end..]);
-        // The owner's globals come first; those of others begin as they did.
-        let last_page = [&saved[..own * 8], &last_page[own * 8..]].concat();
-        let contents = Contents { base, pages: pages + 1, data: &data, last_page: &last_page };
-        Ok(Frozen { wasm, image: contents.encode() })
+        Ok(wasm)
     }
 
     /// Whether all is kept that can change, where the component is frozen: memory and globals are. Those of

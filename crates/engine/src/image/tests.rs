@@ -31,10 +31,11 @@ fn what_is_kept_of_a_freeze_is_what_the_frozen_component_splits_into() {
     memory[3 * page - 1] = 1;
     memory[3 * page..3 * page + 4].copy_from_slice(&7_u32.to_le_bytes());
     memory[3 * page + 8..3 * page + 16].copy_from_slice(&0.5_f64.to_le_bytes());
-    let frozen = shape.grown(&component, &memory, (&parts.digest, &parts.last_page())).unwrap();
-    let again = split(&frozen.wasm).unwrap();
+    let reached = shape.reached(&memory, &parts.last_page()).unwrap();
+    let frozen = shape.grown(&component, &reached).unwrap();
+    let again = split(&frozen).unwrap();
     assert_eq!(again.digest, parts.digest, "the code is the same");
-    assert_eq!(again.image(), frozen.image);
+    assert_eq!(again.image(), reached.image(&parts.digest));
     assert_eq!(
         again.last_page()[..24],
         [&7_u64.to_le_bytes()[..], &0.5_f64.to_le_bytes(), &3_u64.to_le_bytes(),].concat()

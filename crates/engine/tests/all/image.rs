@@ -1,6 +1,8 @@
 //! Code apart from memory, and freezing.
 
-use dayfly_engine::{Code, Engine, EngineError, Flavour, MemoryLimiter, Mode, Origin};
+use dayfly_engine::{
+    Code, Digest, Engine, EngineError, Flavour, Freezable, Freezing, MemoryLimiter, Mode, Origin,
+};
 use wasmtime::Store;
 use wasmtime::component::{Instance, Linker};
 
@@ -143,11 +145,8 @@ async fn count(store: &mut Store<MemoryLimiter>, instance: Instance) -> u32 {
 
 /// Freezes a component after its `initialize`.
 async fn frozen(engine: &Engine, wasm: Vec<u8>) -> Vec<u8> {
-    let freezing = engine.freezing(wasm).unwrap();
-    let mut store = freezing.code().store(MemoryLimiter::new(64 * MIB));
-    let linker = Linker::<MemoryLimiter>::new(freezing.code().component().engine());
-    let made = linker.instantiate_async(&mut store, freezing.code().component());
-    let instance = freezing.instantiating(made).await.unwrap();
+    let freezable = engine.freezable(wasm).unwrap();
+    let (freezing, mut store, instance) = begun(engine, &freezable).await;
     let initialize = instance.get_typed_func::<(), ()>(&mut store, "initialize").unwrap();
     initialize.call_async(&mut store, ()).await.unwrap();
     freezing.finish(store, instance).await.unwrap()
@@ -201,6 +200,94 @@ async fn composed_components_share_their_code_too() {
         let told = engine.freezing(large("one")).err().unwrap();
         assert!(chain(&told).contains("it is composed of others"), "{told}");
     }
+}
+
+/// Whoever loads what was frozen gets the code that it was frozen by: how long it took to compile tells one
+/// compilation from another.
+#[tokio::test]
+async fn what_froze_a_component_serves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for cache in [Some(folder.path()), None] {
+        let engine = support::engine(Mode::Auto, cache);
+        let held = engine.hold();
+        let (wasm, by) = frozen_by(&engine, counter(&"x".repeat(MIB as usize))).await;
+        let (digest, flavour) = (Digest::of(&wasm), Flavour::of(&wasm).unwrap());
+        assert!(matches!(by, Origin::Compiled(_)));
+        let code = engine.load_stand_in(digest, flavour).unwrap().expect("it is held");
+        drop(held);
+        for _ in 0..3 {
+            let (mut store, instance) = instance(&code, 64 * MIB).await.unwrap();
+            assert_eq!(count(&mut store, instance).await, FROZEN);
+        }
+        let baseline = engine.baseline(flavour).unwrap().expect("there is room for two");
+        assert_eq!([code.origin(), baseline.load(&wasm).unwrap().origin()], [by; 2]);
+        // What is frozen next has the same code, as long as that is in use; and nobody has to hold it, if
+        // there is a cache.
+        let (next, by_the_same) = frozen_by(&engine, counter(&"y".repeat(MIB as usize))).await;
+        assert_eq!(by_the_same, by);
+        let found = engine.load_stand_in(Digest::of(&next), flavour).unwrap();
+        assert_eq!(found.map(|code| code.origin()), cache.map(|_| by));
+        drop(code);
+        assert!(engine.load_stand_in(digest, flavour).unwrap().is_none());
+        // Better code takes its place.
+        let in_full = engine.in_full();
+        assert!(in_full.load_stand_in(digest, flavour).unwrap().is_none());
+        assert_ne!(in_full.load(&wasm).unwrap().origin(), by);
+    }
+}
+
+/// From where an instance stopped others go on, each by itself; where they stop, code begins.
+#[tokio::test]
+async fn instances_go_on_from_where_one_stopped() {
+    for mode in [Mode::Jit, Mode::Auto] {
+        let engine = support::engine(mode, None);
+        let freezable = engine.freezable(counter("end")).unwrap();
+        let (freezing, mut store, stopped) = begun(&engine, &freezable).await;
+        let initialize = stopped.get_typed_func::<(), ()>(&mut store, "initialize").unwrap();
+        initialize.call_async(&mut store, ()).await.unwrap();
+        let stopped = freezing.stop(store, stopped).await.unwrap();
+        let mut components = Vec::new();
+        for times in [0, 1, 1, 2] {
+            let (freezing, mut store, instance) = begun(&engine, &stopped).await;
+            for time in 0..times {
+                assert_eq!(count(&mut store, instance).await, FROZEN + 100_002 * time, "{mode}");
+            }
+            let digest = Digest::of(&[u8::try_from(times).unwrap()]);
+            let code = freezing.finish_here(store, instance, digest).await.unwrap();
+            assert_eq!((code.digest(), engine.made(&code)), (digest, mode == Mode::Jit));
+            for _ in 0..2 {
+                let (mut store, instance) = self::instance(&code, 64 * MIB).await.unwrap();
+                // Of the two globals that count, the one of the memory's owner stays.
+                assert_eq!(count(&mut store, instance).await, FROZEN + 2 * times, "{mode}");
+            }
+            let (freezing, mut store, instance) = begun(&engine, &stopped).await;
+            for _ in 0..times {
+                count(&mut store, instance).await;
+            }
+            components.push(freezing.finish(store, instance).await.unwrap());
+        }
+        assert!(components[0] != components[1] && components[1] == components[2], "{mode}");
+    }
+}
+
+/// An instance that may be frozen.
+async fn begun(engine: &Engine, from: &Freezable) -> (Freezing, Store<MemoryLimiter>, Instance) {
+    let freezing = engine.freezing_from(from).unwrap();
+    let mut store = freezing.code().store(MemoryLimiter::new(64 * MIB));
+    let linker = Linker::<MemoryLimiter>::new(freezing.code().component().engine());
+    let made = linker.instantiate_async(&mut store, freezing.code().component());
+    let instance = freezing.instantiating(made).await.unwrap();
+    (freezing, store, instance)
+}
+
+/// Freezes a component; says where the code came from by which that was done.
+async fn frozen_by(engine: &Engine, wasm: Vec<u8>) -> (Vec<u8>, Origin) {
+    let by = engine.freezing(wasm.clone()).unwrap();
+    let origin = by.code().origin();
+    // It shares the code while that is in use.
+    let wasm = frozen(engine, wasm).await;
+    drop(by);
+    (wasm, origin)
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ const BYTES: u64 = 64 << 20;
 
 /// The digest of a component and of the files that its initialiser may read, and whether that is all that
 /// it sees. What cannot be read does not count.
-pub(super) fn of(wasm: &[u8], terms: &FreezeTerms) -> (Hash, IsWhole) {
+pub(crate) fn of(wasm: &[u8], terms: &FreezeTerms) -> (Hash, IsWhole) {
     let hasher = Hasher::new_derive_key("dayfly 2 seed");
     let mut seed = Seed { hasher, entries: ENTRIES, bytes: BYTES, is_whole: true };
     seed.text(terms.initialiser.as_deref().unwrap_or_default().as_bytes());
@@ -31,7 +31,7 @@ pub(super) fn of(wasm: &[u8], terms: &FreezeTerms) -> (Hash, IsWhole) {
 }
 
 /// Whether two of the same seed see the same.
-pub(super) type IsWhole = bool;
+pub(crate) type IsWhole = bool;
 
 struct Seed {
     hasher: Hasher,

@@ -107,7 +107,7 @@ impl Tool {
             cpu,
             output_bytes: module.len().saturating_add(GROWTH_BYTES),
         };
-        sandbox::run(&self.engine, &self.component, terms)
+        sandbox::run(&self.engine.load(&self.component)?, terms)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dayfly_engine::{CpuLimitExceeded, Engine, EngineConfig, EngineError, Metered, Mode};
+use dayfly_engine::{Code, CpuLimitExceeded, Engine, EngineConfig, EngineError, Metered, Mode};
 use wasmtime::component::Linker;
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
@@ -71,8 +71,7 @@ pub(crate) fn engine(of: &Engine, mode: Mode, stack_bytes: u64) -> Result<Engine
 
 /// Runs a component that is a command to its end, and gives what it wrote to standard output. It
 /// blocks.
-pub(crate) fn run(engine: &Engine, component: &[u8], terms: Terms<'_>) -> Result<Vec<u8>, Ended> {
-    let code = engine.load(component)?;
+pub(crate) fn run(code: &Code, terms: Terms<'_>) -> Result<Vec<u8>, Ended> {
     let output = MemoryOutputPipe::new(terms.output_bytes);
     let said = MemoryOutputPipe::new(SAID_BYTES);
     let cpu = terms.cpu;

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use dayfly_engine::{Engine, EngineError, Mode};
+use dayfly_engine::{Code, Digest, Engine, EngineError, Flavour, Mode};
 
 use super::package::{Package, Registry};
 use crate::componentise::{self, ComponentiseError};
@@ -181,17 +182,112 @@ pub fn bundle(
     root: &Path,
     script: &Path,
 ) -> Result<Bundle, BundleError> {
-    let bundled = || {
-        let path = bundler.ok_or(BundleFailure::NotFetched)?;
-        let module = fs::read(path)
-            .map_err(|error| BundleFailure::Read { path: path.to_owned(), source: error.into() })?;
-        if digest_of(&module) != BUNDLER.digest {
-            return Err(BundleFailure::Changed { path: path.to_owned() });
+    let bundled = Bundler::new(engine, bundler).and_then(|bundler| bundler.bundle(root, script));
+    bundled.map_err(|failure| BundleError { script: script.to_owned(), failure })
+}
+
+/// The bundler, ready to run.
+struct Bundler {
+    code: Code,
+    /// Whether its code is the better one, which runs faster.
+    in_full: bool,
+}
+
+impl Bundler {
+    /// One whose better code is at hand, or one that is made soon.
+    fn new(engine: &Engine, path: Option<&Path>) -> Result<Self, BundleFailure> {
+        let component = component(engine, path)?;
+        if is_worth_more(engine) {
+            let (digest, flavour) = (Digest::of(&component), Flavour::of(&component)?);
+            if let Some(code) = engine_for(engine, Mode::Aot)?.load_cached(digest, flavour)? {
+                return Ok(Self { code, in_full: true });
+            }
         }
-        let component = componentise::componentise(module, None, None)?.0;
-        Ok(apart(run(engine, &component, project(root, script), script)?))
-    };
-    bundled().map_err(|failure| BundleError { script: script.to_owned(), failure })
+        let code = engine_for(engine, Mode::Baseline)?.load(&component)?;
+        Ok(Self { code, in_full: false })
+    }
+
+    /// One with the better code, which takes long to make.
+    fn in_full(engine: &Engine, path: Option<&Path>) -> Result<Self, BundleFailure> {
+        let code = engine_for(engine, Mode::Aot)?.load(&component(engine, path)?)?;
+        Ok(Self { code, in_full: true })
+    }
+
+    fn bundle(&self, root: &Path, script: &Path) -> Result<Bundle, BundleFailure> {
+        Ok(apart(run(&self.code, project(root, script), script)?))
+    }
+}
+
+/// A bundler that stays at hand from one bundle to the next.
+#[derive(Default)]
+pub(crate) struct KeptBundler(Mutex<Option<Bundler>>);
+
+impl KeptBundler {
+    /// As [`bundle`].
+    ///
+    /// # Errors
+    /// As [`bundle`].
+    pub(crate) fn bundle(
+        &self,
+        engine: &Engine,
+        path: Option<&Path>,
+        root: &Path,
+        script: &Path,
+    ) -> Result<Bundle, BundleError> {
+        let mut kept = self.lock();
+        let bundled = match kept.take().map_or_else(|| Bundler::new(engine, path), Ok) {
+            Ok(bundler) => kept.insert(bundler).bundle(root, script),
+            Err(failure) => Err(failure),
+        };
+        bundled.map_err(|failure| BundleError { script: script.to_owned(), failure })
+    }
+
+    /// Makes better code of it, if it was of use and that is worth while. It blocks, for as long as that
+    /// takes; meanwhile the other code is used.
+    pub(crate) fn improve(&self, engine: &Engine, path: Option<&Path>) {
+        let has_less = self.lock().as_ref().is_some_and(|bundler| !bundler.in_full);
+        if !has_less || !is_worth_more(engine) {
+            return;
+        }
+        match Bundler::in_full(engine, path) {
+            Ok(better) => *self.lock() = Some(better),
+            Err(error) => tracing::debug!(%error, "the bundler stays with its baseline code"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bundler>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the bundler may have better code than what is made soonest.
+fn is_worth_more(engine: &Engine) -> bool {
+    matches!(engine.mode(), Mode::Auto | Mode::Aot)
+}
+
+/// An engine that runs the bundler, whose code is kept.
+fn engine_for(engine: &Engine, mode: Mode) -> Result<Engine, EngineError> {
+    sandbox::engine(engine, mode, engine.config().max_stack_bytes)
+}
+
+/// The bundler as a component, from the engine's artifact cache if it is there.
+fn component(engine: &Engine, path: Option<&Path>) -> Result<Vec<u8>, BundleFailure> {
+    let cache = engine.cache().and_then(Result::ok);
+    let name = Digest::of(BUNDLER.digest.as_bytes());
+    if let Some(kept) = cache.and_then(|cache| cache.made(&name)) {
+        return Ok(kept);
+    }
+    let path = path.ok_or(BundleFailure::NotFetched)?;
+    let module = fs::read(path)
+        .map_err(|error| BundleFailure::Read { path: path.to_owned(), source: error.into() })?;
+    if digest_of(&module) != BUNDLER.digest {
+        return Err(BundleFailure::Changed { path: path.to_owned() });
+    }
+    let component = componentise::componentise(module, None, None)?.0;
+    if let Some(cache) = cache {
+        cache.keep_made(&name, &component);
+    }
+    Ok(component)
 }
 
 /// Takes the map from the end of a module, where it is a comment.
@@ -205,14 +301,7 @@ fn apart(mut module: Vec<u8>) -> Bundle {
     Bundle { module, map }
 }
 
-fn run(
-    engine: &Engine,
-    component: &[u8],
-    folder: &Path,
-    script: &Path,
-) -> Result<Vec<u8>, BundleFailure> {
-    // Its code is made soon and kept.
-    let engine = sandbox::engine(engine, Mode::Baseline, engine.config().max_stack_bytes)?;
+fn run(code: &Code, folder: &Path, script: &Path) -> Result<Vec<u8>, BundleFailure> {
     let name = script.strip_prefix(folder).unwrap_or(script).to_string_lossy();
     let script = format!("./{name}");
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -225,7 +314,7 @@ fn run(
         cpu: CPU,
         output_bytes: BUNDLE_BYTES,
     };
-    sandbox::run(&engine, component, terms).map_err(|ended| match ended {
+    sandbox::run(code, terms).map_err(|ended| match ended {
         Ended::Engine(error) => BundleFailure::Engine(error),
         Ended::Folder(source) => BundleFailure::Read { path: folder.to_owned(), source },
         Ended::Runtime(error) => BundleFailure::Runtime(error),

@@ -3,6 +3,7 @@
 ;;
 ;;   0  what `initialize` gives back: a discriminant, and the error's address and length
 ;;  16  how much of the adapter's pages is given away
+;;  20  whether the interpreter was started
 ;;  32  a driver's own variables
 ;; 256  a driver's strings
 
@@ -32,13 +33,34 @@
 (func $release
   (i32.store offset=16 (global.get $at) (i32.const 0)))
 
-;; `ok`, as `initialize` gives it back.
-(func $succeeded (result i32)
+;; Starts the interpreter, to be frozen there; who thaws that calls `initialize`.
+(func (export "start") (result i32)
+  (local $outcome i32)
+  (local.set $outcome (call $begun))
   (call $release)
+  (local.get $outcome))
+
+;; Starts the interpreter, unless that was done, and loads the app.
+(func (export "initialize") (result i32)
+  (local $outcome i32)
+  (if (i32.eqz (i32.load offset=20 (global.get $at)))
+    (then
+      (local.set $outcome (call $begun))
+      (if (i32.load8_u (local.get $outcome)) (then (return (local.get $outcome))))))
+  (local.set $outcome (call $load))
+  (call $release)
+  (local.get $outcome))
+
+(func $begun (result i32)
+  (i32.store offset=20 (global.get $at) (i32.const 1))
+  (call $begin))
+
+;; `ok`, as `start` and `initialize` give it back.
+(func $succeeded (result i32)
   (i32.store8 (global.get $at) (i32.const 0))
   (global.get $at))
 
-;; `err(text)`, as `initialize` gives it back.
+;; `err(text)`, as they give it back.
 (func $failed (param $text i32) (param $length i32) (result i32)
   (i32.store8 (global.get $at) (i32.const 1))
   (i32.store offset=4 (global.get $at) (local.get $text))

@@ -7,12 +7,15 @@ use std::{fs, io};
 
 use dayfly_model::Source;
 
-use super::bundle::{self, BUNDLER, BundleError};
+use super::bundle::{self, BUNDLER, BundleError, KeptBundler};
 use super::wheels::{self, WheelsError};
 use super::{Language, boot_files};
 use crate::fetch::Fetched;
 use crate::freeze::{FreezeError, FreezeTerms, Freezer, FrozenFolder};
 use crate::resolve::Location;
+
+/// What a script calls the folder of its boot files.
+pub(crate) const BOOT: &str = "/dayfly";
 
 /// What a script needs beside its interpreter could not be put in its place.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +58,14 @@ impl SettingError {
 }
 
 /// What an initialiser may use: as it is, and for a script its folder, its boot files and its
-/// dependencies too.
+/// dependencies too. What has to be bundled is, by the bundler that is kept, if one is.
 ///
 /// # Errors
 /// When one of these cannot be had.
 pub(crate) fn terms<'a>(
     location: &Location<'_>,
     freezer: &Freezer<'a>,
+    kept: Option<&KeptBundler>,
 ) -> Result<Cow<'a, FreezeTerms>, SettingError> {
     let terms = freezer.terms;
     let Some((language, script)) = script(location) else { return Ok(Cow::Borrowed(terms)) };
@@ -72,7 +76,11 @@ pub(crate) fn terms<'a>(
     match language {
         Language::JavaScript if bundle::is_bundled(location.root, &script) => {
             let bundler = location.fetched.and_then(|fetched| fetched.package(&BUNDLER));
-            let bundle = bundle::bundle(freezer.engine, bundler, location.root, &script);
+            let (engine, root) = (freezer.engine, location.root);
+            let bundle = match kept {
+                Some(kept) => kept.bundle(engine, bundler, root, &script),
+                None => bundle::bundle(engine, bundler, root, &script),
+            };
             let bundle = bundle.map_err(|error| SettingError::Bundle(Box::new(error)))?;
             let files = bundle.files().map(|(name, bytes)| (name.to_owned(), bytes));
             folders.push(folder("/bundle", write_files(freezer.scratch, &files)?));
@@ -85,7 +93,7 @@ pub(crate) fn terms<'a>(
         _ => {}
     }
     let boot = write_files(freezer.scratch, &boot_files(language, &entry))?;
-    folders.push(folder("/dayfly", boot));
+    folders.push(folder(BOOT, boot));
     let mut terms = FreezeTerms { initialiser: Some("initialize".to_owned()), ..terms.clone() };
     terms.folders.extend(folders);
     Ok(Cow::Owned(terms))
@@ -138,6 +146,18 @@ fn installed(script: &Path, fetched: Option<&Fetched>) -> Result<Option<PathBuf>
     match fetched.and_then(|fetched| fetched.wheels(&digest)) {
         Some(folder) => Ok(Some(folder.to_owned())),
         None => Err(SettingError::NotInstalled { requirements }),
+    }
+}
+
+/// A folder beside one of boot files, in which nothing is.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn empty_beside(boot: &Path) -> Result<PathBuf, SettingError> {
+    let path = boot.with_file_name("empty");
+    match fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(SettingError::Write { path, source }),
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dayfly_capabilities::{Backends, Grants, Linkers};
+use dayfly_capabilities::{Backends, Grants};
 use dayfly_engine::{
-    ArtifactCache, Code, Digest, Engine, EngineError, Flavour, Mode, Origin, Stamp, Weight,
+    ArtifactCache, Code, Digest, Engine, EngineError, Flavour, Origin, Stamp, Weight,
 };
 use dayfly_model::{App, HandlerShape};
 use dayfly_telemetry::{UsageCounters, metrics};
@@ -21,7 +21,7 @@ use super::residency::Evicted;
 use super::resources::Resources;
 use super::runner::Runner;
 use crate::error::chain;
-use crate::release::Prepared;
+use crate::release::{Made, Prepared};
 use crate::rollout::AppKey;
 
 /// A smaller component is compiled about as fast in full, in bytes.
@@ -89,8 +89,22 @@ struct Failed {
 
 /// What a look at a component's source found.
 enum Found {
-    Code(Code, HandlerShape),
-    Uncompiled(Prepared),
+    Code(AtHand),
+    Uncompiled(Uncompiled),
+}
+
+/// Code that need not be compiled.
+struct AtHand {
+    code: Code,
+    shape: HandlerShape,
+    stands_in: bool,
+}
+
+/// A component that has to be compiled.
+struct Uncompiled {
+    wasm: Vec<u8>,
+    flavour: Flavour,
+    shape: HandlerShape,
 }
 
 /// What a request finds.
@@ -227,36 +241,41 @@ impl ComponentHost {
     async fn try_load(self: Arc<Self>) -> Result<Resident, ActivateError> {
         let residency = &self.shared.resources.residency;
         let host = self.clone();
+        let _held = self.engine().hold();
         let leave = residency.loads.acquire().await;
         let found = on_thread(move || match host.find(host.engine())? {
-            Found::Code(code, shape) => host.link(code, shape).map(Ok),
-            Found::Uncompiled(prepared) => {
-                let weight = Weight::of(&prepared.wasm).map_err(|error| host.uncompiled(error))?;
-                Ok(Err((prepared, weight)))
+            Found::Code(at_hand) => host.link(at_hand).map(Ok),
+            Found::Uncompiled(uncompiled) => {
+                let weight = Weight::of(&uncompiled.wasm);
+                Ok(Err((uncompiled, weight.map_err(|error| host.failed(error))?)))
             }
         });
-        let (prepared, weight) = match found.await?? {
+        let (uncompiled, weight) = match found.await?? {
             Ok(resident) => return Ok(resident),
-            Err(uncompiled) => uncompiled,
+            Err(found) => found,
         };
         drop(leave);
         let _leave = residency.compiles(weight).acquire().await;
         let host = self.clone();
-        on_thread(move || host.compile(&prepared)).await?
+        on_thread(move || host.compile(&uncompiled)).await?
     }
 
     /// Compiles the component in full, behind what is served, and puts the result in place of the
     /// code that stands in for it. Requests that run stay where they are.
     async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
         let _leave = self.shared.resources.residency.followers.acquire().await;
+        // Another release has followed this one's meanwhile.
+        if Arc::strong_count(&self) == 1 {
+            return;
+        }
         let host = self.clone();
         let began = Instant::now();
         let followed = on_thread(move || {
             // In full, what it is frozen by too: that base is what the next app of its language shares.
             let engine = host.engine().in_full();
             let resident = match host.find(&engine)? {
-                Found::Code(code, shape) => host.link(code, shape),
-                Found::Uncompiled(prepared) => host.compile_in_full(&prepared, &engine),
+                Found::Code(at_hand) => host.link(at_hand),
+                Found::Uncompiled(uncompiled) => host.compile_in_full(&uncompiled, &engine),
             }?;
             let bytes = resident.bytes();
             // Here, because unmapping what is replaced takes time.
@@ -282,9 +301,10 @@ impl ComponentHost {
             return Ok(resident);
         }
         let began = Instant::now();
+        let _held = self.engine().hold();
         let loaded = self.find(self.engine()).and_then(|found| match found {
-            Found::Code(code, shape) => self.link(code, shape),
-            Found::Uncompiled(prepared) => self.compile(&prepared),
+            Found::Code(at_hand) => self.link(at_hand),
+            Found::Uncompiled(uncompiled) => self.compile(&uncompiled),
         });
         self.settle(loaded, began)
     }
@@ -325,31 +345,38 @@ impl ComponentHost {
     fn find(&self, engine: &Engine) -> Result<Found, ActivateError> {
         let stamp = self.image.source.stamp().ok();
         if let Some(known) = stamp.and_then(|stamp| self.known(stamp))
-            && let Some(code) = self.cached(engine, known.digest, known.flavour)?
+            && let Some(at_hand) = self.at_hand(engine, known.digest, known.flavour, known.shape)?
         {
             self.may_be_reused(known.shape)?;
             self.place.lock().known = Some(known);
-            return Ok(Found::Code(code, known.shape));
+            return Ok(Found::Code(at_hand));
         }
         let prepared = self.image.source.prepare(engine);
-        let prepared = prepared.map_err(ActivateError::Prepare)?;
-        let shape = prepared.shape;
+        let Prepared { made, shape } = prepared.map_err(ActivateError::Prepare)?;
         if !serves_shape(shape) {
             return Err(ActivateError::Unserved { component: self.name().into(), shape });
         }
         self.may_be_reused(shape)?;
-        let flavour = Flavour::of(&prepared.wasm).map_err(|error| self.uncompiled(error))?;
+        let wasm = match made {
+            Made::Wasm(wasm) => wasm,
+            Made::Code(code) => {
+                let stands_in = !engine.made(&code);
+                return Ok(Found::Code(AtHand { code, shape, stands_in }));
+            }
+        };
+        let flavour = Flavour::of(&wasm).map_err(|error| self.failed(error))?;
         let flavour = flavour.counted(self.is_counted());
-        let digest = Digest::of(&prepared.wasm);
+        let digest = Digest::of(&wasm);
         // One that was written just now may change again under the same stamp.
         let settled = stamp.filter(Stamp::is_settled);
         let known = settled.map(|stamp| Known { stamp, digest, flavour, shape });
         self.place.lock().known = known;
-        let code = self.cached(engine, digest, flavour)?;
+        let at_hand = self.at_hand(engine, digest, flavour, shape)?;
         if let (Some(known), Some((cache, recipe))) = (known, self.notes()) {
             known.note(cache, &recipe);
         }
-        Ok(code.map_or(Found::Uncompiled(prepared), |code| Found::Code(code, shape)))
+        let uncompiled = Uncompiled { wasm, flavour, shape };
+        Ok(at_hand.map_or(Found::Uncompiled(uncompiled), Found::Code))
     }
 
     fn may_be_reused(&self, shape: HandlerShape) -> Result<(), ActivateError> {
@@ -379,39 +406,47 @@ impl ComponentHost {
         Some((cache, self.image.source.recipe()?))
     }
 
-    fn cached(
+    /// Code in full, or what stands in for it.
+    fn at_hand(
         &self,
         engine: &Engine,
         digest: Digest,
         flavour: Flavour,
-    ) -> Result<Option<Code>, ActivateError> {
-        engine.load_cached(digest, flavour).map_err(|error| self.uncompiled(error))
+        shape: HandlerShape,
+    ) -> Result<Option<AtHand>, ActivateError> {
+        let in_full = engine.load_cached(digest, flavour);
+        if let Some(code) = in_full.map_err(|error| self.failed(error))? {
+            return Ok(Some(AtHand { code, shape, stands_in: false }));
+        }
+        let stand_in = engine.load_stand_in(digest, flavour);
+        let stand_in = stand_in.map_err(|error| self.failed(error))?;
+        Ok(stand_in.map(|code| AtHand { code, shape, stands_in: true }))
     }
 
-    fn uncompiled(&self, source: EngineError) -> ActivateError {
+    fn failed(&self, source: EngineError) -> ActivateError {
         ActivateError::Compile { component: self.name().into(), source }
     }
 
     /// Makes code that can answer: soon, if in full takes long.
-    fn compile(&self, prepared: &Prepared) -> Result<Resident, ActivateError> {
-        let Prepared { wasm, shape } = prepared;
+    fn compile(&self, uncompiled: &Uncompiled) -> Result<Resident, ActivateError> {
+        let Uncompiled { wasm, flavour, shape } = uncompiled;
         if wasm.len() >= WORTH_A_BASELINE
-            && let Ok(flavour) = Flavour::of(wasm)
-            && let Ok(Some(baseline)) = self.engine().baseline(flavour.counted(self.is_counted()))
+            && let Ok(Some(baseline)) = self.engine().baseline(*flavour)
             && let Ok(code) = self.compile_by(baseline, wasm)
         {
-            return self.link_by(code, *shape, baseline, &self.shared.resources.baseline_linkers);
+            return self.link(AtHand { code, shape: *shape, stands_in: true });
         }
-        self.compile_in_full(prepared, self.engine())
+        self.compile_in_full(uncompiled, self.engine())
     }
 
     fn compile_in_full(
         &self,
-        prepared: &Prepared,
+        uncompiled: &Uncompiled,
         engine: &Engine,
     ) -> Result<Resident, ActivateError> {
-        let code = self.compile_by(engine, &prepared.wasm);
-        self.link(code.map_err(|error| self.uncompiled(error))?, prepared.shape)
+        let code = self.compile_by(engine, &uncompiled.wasm);
+        let code = code.map_err(|error| self.failed(error))?;
+        self.link(AtHand { code, shape: uncompiled.shape, stands_in: false })
     }
 
     fn compile_by(&self, engine: &Engine, wasm: &[u8]) -> Result<Code, EngineError> {
@@ -423,17 +458,9 @@ impl ComponentHost {
     }
 
     /// Opens the grants and links the code.
-    fn link(&self, code: Code, shape: HandlerShape) -> Result<Resident, ActivateError> {
-        self.link_by(code, shape, self.engine(), &self.shared.resources.linkers)
-    }
-
-    fn link_by(
-        &self,
-        code: Code,
-        shape: HandlerShape,
-        engine: &Engine,
-        linkers: &Linkers,
-    ) -> Result<Resident, ActivateError> {
+    fn link(&self, AtHand { code, shape, stands_in }: AtHand) -> Result<Resident, ActivateError> {
+        let resources = &self.shared.resources;
+        let linkers = if stands_in { &resources.baseline_linkers } else { &resources.linkers };
         let Shared { app, backends, .. } = &*self.shared;
         let component = app
             .components
@@ -443,7 +470,7 @@ impl ComponentHost {
         let metrics = self.metrics.clone();
         let mut grants = Grants::prepare(app, component, backends, log, descriptors, metrics)?;
         grants.usage = self.image.usage.clone();
-        if let Ok(Some(share)) = engine.share(&code) {
+        if let Ok(Some(share)) = self.engine().share(&code) {
             self.admission.shrink(share);
         }
         let terms = (component.reuse, &self.shared.resources.room, &self.reuse_is_off);
@@ -451,7 +478,7 @@ impl ComponentHost {
             ActivateError::Link { component: self.name().into(), reason: format!("{error:#}") }
         })?;
         Ok(Resident {
-            stands_in: engine.mode() == Mode::Baseline && self.engine().mode() == Mode::Auto,
+            stands_in,
             followed: AtomicBool::new(false),
             code,
             grants: Arc::new(grants),

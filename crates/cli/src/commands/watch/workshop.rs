@@ -165,9 +165,13 @@ impl Workshop<'_> {
         let seeds = self.backends.is_none().then(|| self.args.seeds(&release)).transpose()?;
         let id = (self.number + 1).to_string();
         let rollout = Rollout { preload: true, ..Rollout::whole(id, release) };
+        let began = Instant::now();
         let changed = self.plane.put(&self.key, rollout).map_err(hinted)?;
         for loaded in changed.loaded {
-            if let (Origin::Compiled(took), true) = (loaded.origin, self.notes) {
+            // What was compiled for an earlier release is not told again.
+            if let (Origin::Compiled(took), true) = (loaded.origin, self.notes)
+                && took <= began.elapsed()
+            {
                 report::note("Compiled", format!("{} in {took:.2?}", loaded.component));
             }
         }

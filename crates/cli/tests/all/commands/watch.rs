@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use dayfly_testing::{App, Guest, Running};
 
 use crate::dayfly;
+use crate::scripts::with_interpreters;
 
 /// An app whose component is made by a command, of the guest that a file names.
 fn app(guest: &str) -> App {
@@ -195,5 +196,40 @@ async fn what_never_changes_is_not_watched() {
     );
     let server = watch(app.folder()).await;
     server.stderr().containing("run by `dayfly up`").await;
+    server.stop().await.with(0);
+}
+
+/// Whatever is saved while the interpreter's code is made, and then, it is made once by each compiler.
+#[tokio::test]
+async fn an_interpreter_is_compiled_once_for_all_saves() {
+    let says = |text| format!("export default {{ fetch: () => new Response(\"{text}\") }};\n");
+    let app = crate::scripts::app("app.js").file("app.js", says("first"));
+    let cache = tempfile::tempdir().unwrap();
+    let server = with_interpreters()
+        .env("DAYFLY_CACHE_DIR", cache.path())
+        .env("DAYFLY_LOG", "debug")
+        .env_remove("DAYFLY_ENGINE")
+        .arg("watch")
+        .arg(app.folder());
+    let server = server.serve().await;
+    let until_said = async |text: &str| {
+        let since = Instant::now();
+        while server.text("/").await != text {
+            assert!(since.elapsed() < Duration::from_secs(60), "{text} is never said");
+        }
+    };
+    let compiled = |mode| {
+        let log = server.stderr().text();
+        log.lines().filter(|line| line.contains("compiled") && line.contains(mode)).count()
+    };
+    for text in ["first", "second", "third"] {
+        std::fs::write(app.path("app.js"), says(text)).unwrap();
+        until_said(text).await;
+        assert_eq!(compiled("mode=baseline"), 1, "{text}");
+    }
+    server.stderr().containing("compiled in full").await;
+    std::fs::write(app.path("app.js"), says("fourth")).unwrap();
+    until_said("fourth").await;
+    assert_eq!((compiled("mode=baseline"), compiled("mode=auto")), (1, 1));
     server.stop().await.with(0);
 }

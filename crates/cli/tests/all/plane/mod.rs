@@ -14,8 +14,9 @@ use dayfly_capabilities::{Backends, opened_by};
 use dayfly_engine::{Digest, Engine, EngineConfig, Mode, Stamp};
 use dayfly_forge::Job;
 use dayfly_host::{
-    AppKey, Apps, BoxError, GuestLog, HostConfig, Image, ImageSource, Node, Outcome, Part, Plane,
-    Prepared, Release, ResidencyConfig, Rollout, ServeError, ServerConfig, Shutdown, TlsConfig,
+    AppKey, Apps, BoxError, GuestLog, HostConfig, Image, ImageSource, Made, Node, Outcome, Part,
+    Plane, Prepared, Release, ResidencyConfig, Rollout, ServeError, ServerConfig, Shutdown,
+    TlsConfig,
 };
 use dayfly_model::{App as Model, ComponentId, Executor, Manifest, RuntimeConfig};
 use dayfly_testing::{App, Certificate, Client, shared_cache};
@@ -215,6 +216,6 @@ impl ImageSource for Source {
         let component = &self.app.components[&self.component];
         let job = Job::new(&self.app, component, &Executor::Detected, &[], opened_by);
         let dayfly_forge::Prepared { wasm, shape, .. } = dayfly_forge::prepare(&job)?;
-        Ok(Prepared { wasm, shape })
+        Ok(Prepared { made: Made::Wasm(wasm), shape })
     }
 }

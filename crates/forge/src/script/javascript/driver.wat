@@ -9,7 +9,7 @@
 (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "environ_sizes_get"
   (func $environ_sizes_get (param i32 i32) (result i32)))
-(import "interpreter" "_initialize" (func $begin))
+(import "interpreter" "_initialize" (func $begin_c))
 (import "interpreter" "malloc" (func $malloc (param i32) (result i32)))
 (import "interpreter" "free" (func $free (param i32)))
 (import "interpreter" "qjs_init" (func $qjs_init (result i32)))
@@ -80,9 +80,9 @@
 (func $is_exception (param $value i64) (result i32)
   (i64.eq (i64.shr_u (local.get $value) (i64.const 32)) (i64.const 6)))
 
-(func $initialize (export "initialize") (result i32)
-  (local $context i32) (local $native i64) (local $function i64) (local $value i64)
-  (call $begin)
+(func $begin (result i32)
+  (local $context i32) (local $native i64)
+  (call $begin_c)
   (if (call $qjs_init)
     (then (return (call $failed (call $string (i32.const 640)) (i32.const 21)))))
   (local.set $context (call $context))
@@ -103,10 +103,15 @@
   (call $define (local.get $native) (i32.const 12) (i32.const 624) (i32.const 2))
   (call $define (local.get $native) (i32.const 13) (i32.const 632) (i32.const 1))
   (call $seed (i64.const 1))
+  (i64.store offset=56 (global.get $at) (local.get $native))
+  (call $succeeded))
+
+(func $load (result i32)
+  (local $context i32) (local $function i64) (local $value i64)
+  (local.set $context (call $context))
   (local.set $function
     (call $eval (local.get $context) (call $string (i32.const 272))
       (call $length (call $string (i32.const 272))) (call $string (i32.const 256)) (i32.const 0)))
-  (i64.store offset=56 (global.get $at) (local.get $native))
   (local.set $value
     (call $settle
       (call $call (local.get $context) (local.get $function) (call $undefined) (i32.const 1)

@@ -7,7 +7,7 @@
 (import "wasi_snapshot_preview1" "environ_sizes_get"
   (func $environ_sizes_get (param i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
-(import "interpreter" "_initialize" (func $begin))
+(import "interpreter" "_initialize" (func $begin_c))
 (import "interpreter" "malloc" (func $allocate (param i32) (result i32)))
 (import "interpreter" "zeroperl_init_with_args" (func $start (param i32 i32) (result i32)))
 (import "interpreter" "zeroperl_register_function" (func $register (param i32 i32)))
@@ -58,15 +58,18 @@
 (func $digit (param $value i32) (result i32)
   (i32.load8_u offset=512 (call $string (local.get $value))))
 
-(func $initialize (export "initialize") (result i32)
-  (local $error i32)
-  (call $begin)
+(func $begin (result i32)
+  (call $begin_c)
   (i32.store offset=40 (global.get $at) (call $string (i32.const 256)))
   (i32.store offset=44 (global.get $at) (call $string (i32.const 261)))
   (if (call $start (i32.const 2) (call $string (i32.const 40)))
     (then (return (call $left))))
   (call $register (i32.const 1) (call $string (i32.const 320)))
   (call $register (i32.const 2) (call $string (i32.const 544)))
+  (call $succeeded))
+
+(func $load (result i32)
+  (local $error i32)
   (if (call $evaluate (i32.const 352) (i32.const 0) (i32.const 0))
     (then (return (call $left))))
   (local.set $error

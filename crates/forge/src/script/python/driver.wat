@@ -23,8 +23,8 @@
 ;; the functions of ours; 64 and 80 the definitions of these.
 (data (offset (i32.add (global.get $at) (i32.const 256))) "__main__\00")
 (data (offset (i32.add (global.get $at) (i32.const 320)))
-  "exec(compile(open('/dayfly/boot.py').read(), '/dayfly/boot.py', 'exec'), globals())"
-  " or initialize()\00")
+  "exec(compile(open('/dayfly/boot.py').read(), '/dayfly/boot.py', 'exec'), globals())\00")
+(data (offset (i32.add (global.get $at) (i32.const 448))) "initialize()\00")
 (data (offset (i32.add (global.get $at) (i32.const 512))) "the script left Python without an exception")
 
 ;; The arguments: isolated from what is around it, no bytecode written, UTF-8 for all, and a text.
@@ -58,21 +58,18 @@
   (i32.load offset=12
     (i32.add (local.get $tuple) (i32.mul (local.get $index) (i32.const 4)))))
 
-(func $initialize (export "initialize") (result i32)
-  (local $names i32) (local $given i32) (local $error i32)
+(func $begin (result i32)
   (call $start)
   ;; How deep C may go yet, in the state of the one thread. CPython allows 500; its 512 KiB of stack
   ;; bear some 115 of the largest frames. Below the stack is nothing: what goes deeper traps.
   (i32.store (i32.const 4060376) (i32.const 100))
-  (local.set $names (call $names_of (call $module (call $string (i32.const 256)))))
-  (local.set $given
-    ;; 258 is what makes it one expression.
-    (call $evaluate (call $string (i32.const 320)) (i32.const 258) (local.get $names)
-      (local.get $names) (i32.const 0)))
-  (if (i32.eqz (local.get $given))
-    (then
-      (call $print_error (i32.const 0))
-      (return (call $failed (call $string (i32.const 512)) (i32.const 43)))))
+  (if (i32.eqz (call $value (i32.const 320))) (then (return (call $left))))
+  (call $succeeded))
+
+(func $load (result i32)
+  (local $given i32) (local $error i32)
+  (local.set $given (call $value (i32.const 448)))
+  (if (i32.eqz (local.get $given)) (then (return (call $left))))
   (i32.store offset=40 (global.get $at) (local.get $given))
   (call $give (local.get $given) (i32.const 0) (i32.const 704))
   (call $give (local.get $given) (i32.const 1) (i32.const 709))
@@ -84,6 +81,18 @@
         (call $failed (i32.add (local.get $error) (i32.const 16))
           (i32.load offset=8 (local.get $error))))))
   (call $succeeded))
+
+;; The value of a text, among the names of the main module; 0 if it threw.
+(func $value (param $text i32) (result i32)
+  (local $names i32)
+  (local.set $names (call $names_of (call $module (call $string (i32.const 256)))))
+  ;; 258 is what makes it one expression.
+  (call $evaluate (call $string (local.get $text)) (i32.const 258) (local.get $names)
+    (local.get $names) (i32.const 0)))
+
+(func $left (result i32)
+  (call $print_error (i32.const 0))
+  (call $failed (call $string (i32.const 512)) (i32.const 43)))
 
 ;; Gives the boot script a function of ours, of one argument (8).
 (func $give (param $given i32) (param $index i32) (param $name i32)

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use dayfly_host::{Connector, HostConfig, Listeners, Node, Shutdown};
@@ -16,6 +17,11 @@ use crate::serve::handing::Gate;
 use crate::serve::node::serve;
 use crate::serve::reconciler::{Around, Reconciler};
 use crate::serve::usage::{Counting, Recorder};
+
+/// How long after what is active could not be read it is read again, and for how long: what can be read then
+/// is served.
+const PAUSE: Duration = Duration::from_millis(100);
+const FIRST: Duration = Duration::from_secs(20);
 
 /// What it is made of.
 pub(crate) struct Parts {
@@ -61,7 +67,11 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let platform = asking.own.platform.clone();
     let around = Around { base_domain, surroundings, counting, platform };
     let mut reconciler = Reconciler::new(asking, node.plane().clone(), around, None);
-    reconciler.look();
+    // Whoever is led here finds what is active, or would be told that there is no such app.
+    let began = Instant::now();
+    while !reconciler.look() && !shutdown.is_started() && began.elapsed() < FIRST {
+        thread::sleep(PAUSE);
+    }
     println!("{READY}");
     serve(node, (reconciler, recorder), &gate, &shutdown)
 }

@@ -13,6 +13,7 @@ mod keepers;
 mod launcher;
 pub(crate) mod node;
 mod owns;
+mod pulse;
 
 pub(super) use board::Board;
 pub(super) use keepers::Keepers;

@@ -136,6 +136,12 @@ impl Reach for Sending {
 }
 
 impl Caller {
+    /// The supervisor, which asks whether the process answers.
+    pub(super) fn keeper() -> Self {
+        let local = Local::Unix(PathBuf::from("keeper"));
+        Self { peer: None, local, is_secure: false, named: None }
+    }
+
     fn of(connection: &Connection) -> Self {
         Self {
             peer: connection.peer.tcp(),

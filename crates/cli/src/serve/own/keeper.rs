@@ -12,6 +12,7 @@ use super::board::Board;
 use super::channel::{Channel, Message};
 use super::environment::is_for_tenants;
 use super::launcher::{Launcher, Running};
+use super::pulse;
 use crate::serve::supervisor::Watch;
 
 /// What is to be done.
@@ -107,7 +108,7 @@ impl Keeping {
                 }
             }
             // Until another one is to be started.
-            while let Some(Kept { running, .. }) = kept.as_mut() {
+            while let Some(Kept { running, channel }) = kept.as_mut() {
                 tokio::select! {
                     ended = running.child.wait() => {
                         let status = ended.map(|status| status.to_string()).unwrap_or_default();
@@ -120,6 +121,14 @@ impl Keeping {
                         if let Some(order) = self.pause(pause).await {
                             return order;
                         }
+                    }
+                    () = pulse::stops(channel) => {
+                        tracing::error!(
+                            tenant = self.name,
+                            "a tenant's process does not answer, and is ended"
+                        );
+                        // That it died is what is heard of next.
+                        let _ = running.child.start_kill();
                     }
                     order = self.orders.recv() => match order.unwrap_or(Order::End) {
                         Order::Led => {}

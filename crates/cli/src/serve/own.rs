@@ -11,6 +11,7 @@ mod environment;
 mod keeper;
 mod keepers;
 mod launcher;
+mod measures;
 pub(crate) mod node;
 mod owns;
 mod pulse;

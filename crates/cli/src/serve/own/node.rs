@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use dayfly_host::{Connector, HostConfig, Listeners, Node, Shutdown};
 use dayfly_model::RuntimeConfig;
+use dayfly_telemetry::Source;
 
 use super::asking::Asking;
 use super::channel::{Channel, Message};
+use super::measures;
 use crate::harden::{Harden, Needs};
 use crate::serve::READY;
 use crate::serve::handing::Gate;
@@ -57,6 +59,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let hearing = Hearing {
         channel,
         connector,
+        counted: Arc::new(node.plane().clone()),
         asking: asking.clone(),
         gate: gate.clone(),
         shutdown: shutdown.clone(),
@@ -80,6 +83,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
 struct Hearing {
     channel: Arc<Channel>,
     connector: Connector,
+    counted: Arc<dyn Source>,
     asking: Arc<Asking>,
     gate: Gate,
     shutdown: Shutdown,
@@ -93,6 +97,7 @@ impl Hearing {
                     // Where it cannot be served any more, the node sees it closed.
                     let _ = self.connector.take(stream, caller.into());
                 }
+                Ok(Some((Message::Measure, Some(stream)))) => measures::tell(&self.counted, stream),
                 Ok(Some((Message::Seen(generation), _))) => self.asking.seen(generation),
                 Ok(Some((Message::Begin, _))) => self.gate.open(),
                 Ok(Some((Message::Leave, _))) => self.shutdown.leave(),

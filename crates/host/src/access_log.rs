@@ -45,7 +45,7 @@ impl Answered {
     }
 }
 
-/// A response extension: another process writes the line.
+/// A response extension: no line is written here. Another process writes it, or nobody is to read it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unlogged;
 

@@ -11,12 +11,13 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use crate::access_log::Unlogged;
 use crate::away::Away;
 use crate::challenges::{self, Challenges};
 use crate::notice::Notice;
 use crate::stay::Stay;
 use crate::triggers::host_of;
-use crate::{Body, Connection, EdgeError, Handler, Problem};
+use crate::{Body, Connection, EdgeError, Handler, Peer, Problem};
 
 /// Where a node's requests come in.
 pub(crate) struct Front {
@@ -175,7 +176,11 @@ impl Handler for Front {
             Ok(Found::Away(away)) => Box::pin(away.answer(request, connection)).await,
             // Whoever looks after the node asks it by its address.
             Err(Problem::UnknownHost) if request.uri().path() == HEALTH => {
-                Response::new(Body::from("OK"))
+                let mut response = Response::new(Body::from("OK"));
+                if connection.peer == Peer::Unix && host_of(&request) == KEEPER.0 {
+                    response.extensions_mut().insert(Unlogged);
+                }
+                response
             }
             Err(problem) => EdgeError::new(problem).respond(),
         }
@@ -184,6 +189,10 @@ impl Handler for Front {
 
 /// Where the node tells that it serves.
 const HEALTH: &str = "/.well-known/dayfly/health";
+
+/// The host and the path by which the keeper of a process asks it whether it serves. No app has that host
+/// (RFC 2606, section 2), and no line of the access log is written.
+pub const KEEPER: (&str, &str) = ("keeper.invalid", HEALTH);
 
 /// A host without its port, in lower case, and without the dot that may end a name.
 pub(crate) fn name(host: &str) -> Cow<'_, str> {

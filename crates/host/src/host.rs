@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dayfly_engine::Engine;
 use dayfly_model::{App, TriggerKind};
-use dayfly_telemetry::Telemetry;
+use dayfly_telemetry::{Source, Telemetry};
 
 use crate::dispatch::{self, ActivateError, Loaded, ResidencyConfig};
 use crate::plane::Plane;
@@ -124,6 +124,13 @@ impl Node {
         let plane = Plane::new(engine, config, url, connector);
         let scrape = Scrape::on(metrics, Arc::new(plane.clone()))?;
         Ok(Self { plane, server, scrape, grace: config.http.grace })
+    }
+
+    /// Has its page of metrics tell what others have counted as well.
+    pub fn tell_of(&mut self, others: Arc<dyn Source>) {
+        if let Some(scrape) = &mut self.scrape {
+            scrape.tell_of(others);
+        }
     }
 
     /// Its apps.

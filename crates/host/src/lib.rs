@@ -44,6 +44,7 @@ pub use current::current_request;
 pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use events::send;
+pub use front::KEEPER;
 pub use guest_log::{GuestLog, printable};
 pub use host::{Apps, Gate, Host, HostConfig, Node, has_routes};
 pub use notice::Notice;

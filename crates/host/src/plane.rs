@@ -501,8 +501,10 @@ impl Served {
 
 impl Source for Plane {
     fn collect(&self, families: &mut Families) {
-        let slots: Vec<_> =
+        let mut slots: Vec<_> =
             self.lock().iter().map(|(key, slot)| (key.clone(), slot.clone())).collect();
+        // Who serves what is not served here tells of it.
+        slots.retain(|(_, slot)| !slot.served().releases.is_empty());
         let count: usize = slots.iter().map(|(_, slot)| slot.components()).sum();
         let mut telling = Telling {
             untouched: !self.0.is_shared || count <= FEW_COMPONENTS,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dayfly_telemetry::Source;
 use dayfly_telemetry::metrics::text::{Format, render};
-use dayfly_telemetry::metrics::{collect, note_start};
+use dayfly_telemetry::metrics::{Families, collect, note_start};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -19,7 +19,13 @@ const CONNECTIONS: usize = 64;
 /// A listener that answers with metrics.
 pub(crate) struct Scrape {
     server: Server,
-    source: Arc<dyn Source>,
+    sources: Sources,
+}
+
+/// Who has something to tell: this process, and what speaks for others.
+struct Sources {
+    own: Arc<dyn Source>,
+    others: Option<Arc<dyn Source>>,
 }
 
 impl Scrape {
@@ -39,7 +45,12 @@ impl Scrape {
             ..ServerConfig::default()
         };
         let server = Server::on(config, bound)?;
-        Ok(Some(Self { server, source }))
+        Ok(Some(Self { server, sources: Sources { own: source, others: None } }))
+    }
+
+    /// Tells of these as well.
+    pub(crate) fn tell_of(&mut self, others: Arc<dyn Source>) {
+        self.sources.others = Some(others);
     }
 
     /// Where it listens, a line each, for people.
@@ -49,12 +60,19 @@ impl Scrape {
 
     /// Answers until the shutdown is over.
     pub(crate) fn run(self, shutdown: Shutdown) -> Result<Outcome, ServeError> {
-        let Self { server, source } = self;
-        server.run(Arc::new(Answers(source)), shutdown)
+        let Self { server, sources } = self;
+        server.run(Arc::new(Answers(sources)), shutdown)
     }
 }
 
-struct Answers(Arc<dyn Source>);
+impl Source for Sources {
+    fn collect(&self, families: &mut Families) {
+        let Self { own, others } = self;
+        [Some(own), others.as_ref()].into_iter().flatten().for_each(|it| it.collect(families));
+    }
+}
+
+struct Answers(Sources);
 
 impl Handler for Answers {
     async fn handle(&self, request: Request<Incoming>, _: &Arc<Connection>) -> Response<Body> {

@@ -266,3 +266,47 @@ fn share_out(bound: Vec<Bound>, workers: usize) -> std::io::Result<Shares> {
     }
     Ok((shares, files))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use http::{Request, Response};
+    use hyper::body::Incoming;
+
+    use super::*;
+    use crate::{Body, Connection};
+
+    struct Hello;
+
+    impl Handler for Hello {
+        async fn handle(&self, _: Request<Incoming>, _: &Arc<Connection>) -> Response<Body> {
+            Response::new(Body::from("hello"))
+        }
+    }
+
+    #[test]
+    fn who_is_given_connections_takes_them_for_a_while_after_it_was_told_to_leave() {
+        let config = ServerConfig { max_lag: Duration::from_secs(60), ..ServerConfig::default() };
+        let server = Server::on(config, Vec::new()).unwrap();
+        let (connector, shutdown) = (server.connector(), Shutdown::new());
+        let end = shutdown.clone();
+        let serving = thread::spawn(move || server.run(Arc::new(Hello), end).unwrap());
+        shutdown.leave();
+        let began = Instant::now();
+        for _ in 0..10 {
+            thread::sleep(Duration::from_millis(100));
+            let mut stream = connector.connect("a").unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.ends_with("hello") && answer.contains("connection: close"), "{answer}");
+        }
+        assert!(serving.join().unwrap().is_clean());
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not end");
+        connector.connect("a").unwrap_err();
+    }
+}

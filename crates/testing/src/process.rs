@@ -47,6 +47,11 @@ impl Process {
         self.send(Signal::KILL);
     }
 
+    /// Sends SIGSTOP: it is there, and does nothing any more.
+    pub fn halt(self) {
+        self.send(Signal::STOP);
+    }
+
     fn send(self, signal: Signal) {
         kill_process(self.0, signal).expect("the process runs and is ours");
     }

@@ -44,7 +44,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
             None => said.push((name, sockets)),
         }
     }
-    let node = Node::on(&engine, &config, listeners)?;
+    let mut node = Node::on(&engine, &config, listeners)?;
     needs.write.push(store.folder().to_owned());
     needs.write.extend(engine.config().cache_dir.clone());
     // Tenants' grants come and go.
@@ -57,6 +57,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let (store, certificates) = (Arc::new(store), config.http.certificates.clone());
     let most = usize::try_from(own_processes).unwrap_or(usize::MAX);
     let owns = Owns::new(&plane, &store, &counting, most);
+    node.tell_of(owns.clone());
     // Those that serve while this node follows another one.
     said.into_iter().for_each(|said| owns.obey(said));
     let (heard, ended) = (owns.clone(), owns.ended());

@@ -5,12 +5,20 @@
 
 mod answers;
 mod asking;
+mod board;
 mod channel;
+mod environment;
 mod keeper;
+mod keepers;
+mod launcher;
+mod measures;
 pub(crate) mod node;
 mod owns;
+mod pulse;
 
-pub(super) use keeper::{Board, Keepers, Launcher, Running};
+pub(super) use board::Board;
+pub(super) use keepers::Keepers;
+pub(super) use launcher::{Launcher, Running};
 pub(super) use owns::Owns;
 
 /// What the supervisor says to a node of a tenant, each with the tenant's number behind it: here is the

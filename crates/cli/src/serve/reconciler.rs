@@ -193,13 +193,14 @@ impl Reconciler {
         }
     }
 
-    /// Looks once.
-    pub(super) fn look(&mut self) {
-        if let Err(error) = self.try_look() {
-            let error = anyhow::Error::from(error);
+    /// Looks once; whether what is active could be read of every app that there is.
+    pub(super) fn look(&mut self) -> bool {
+        let looked = self.try_look().map_err(anyhow::Error::from);
+        if let Err(error) = &looked {
             // What is served goes on.
             tracing::warn!("the platform's store cannot be read: {error:#}");
         }
+        looked.is_ok() && self.served.values().all(|state| state.number.is_some())
     }
 
     fn try_look(&mut self) -> Result<(), StoreFailure> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 
 use super::activity::Stage;
 use super::balance::{Handover, Seat};
@@ -86,17 +87,17 @@ pub(super) async fn accept<H: Handler>(
     }
 }
 
-/// Takes in what other cores hand over, until the shutdown begins.
+/// Takes in what other cores hand over, until that is closed.
 pub(super) async fn take_in<H: Handler>(
     worker: Arc<Worker<H>>,
     mut inbox: UnboundedReceiver<Handover>,
-    mut shutdown: Watch,
+    mut closed: oneshot::Receiver<()>,
 ) {
     loop {
         tokio::select! {
             biased;
             Some(handover) = inbox.recv() => arrive(&worker, handover),
-            () = shutdown.reached(Phase::Draining) => break,
+            _ = &mut closed => break,
         }
     }
     // What comes after this is handed back.

@@ -34,7 +34,7 @@ impl Clock {
 pub(super) enum Order {
     /// Go on.
     Serve,
-    /// Close after the next answer; nobody need hurry.
+    /// Close after the next answer that says so; nobody need hurry.
     Leave,
     /// Finish what runs, then close.
     Drain,
@@ -64,6 +64,8 @@ pub(super) struct Patience {
     pub(super) handshake: u32,
     pub(super) header: u32,
     pub(super) idle: u32,
+    /// The same of a connection that another process would serve if it came again.
+    pub(super) leave: u32,
     pub(super) write: u32,
     /// How long a connection that should end may show no sign of life, and how long it lingers.
     pub(super) goodbye: u32,
@@ -191,6 +193,10 @@ impl Activity {
     /// Tells the connection what to do; orders only become stricter.
     pub(super) fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+            if order == Order::Leave {
+                // It was told of now, however long it was idle before.
+                self.since.store(self.clock.now(), Relaxed);
+            }
             self.wake();
             self.tunnels.wake();
         }
@@ -261,7 +267,8 @@ impl Activity {
             if since.min(still) > patience.goodbye && !self.blocked.load(Relaxed) {
                 self.order(Order::Drop);
             }
-        } else if since > patience.idle {
+        } else if since > patience.idle || self.ordered() == Order::Leave && since > patience.leave
+        {
             // The goodbye's time begins now.
             self.moved.store(now, Relaxed);
             self.order(Order::Drain);

@@ -167,10 +167,9 @@ where
             }
             match activity.ordered() {
                 Order::Serve => return Poll::Pending,
-                // Its next request may be on its way.
-                Order::Leave if !activity.is_http2() && activity.requests() == 0 => {
-                    return Poll::Pending;
-                }
+                // Its next request may be on its way, or the head of its answer may be, which did not say
+                // that it is the last. The next head says so, and hyper closes behind that.
+                Order::Leave if !activity.is_http2() => return Poll::Pending,
                 Order::Leave | Order::Drain if draining => return Poll::Pending,
                 Order::Leave | Order::Drain => {
                     draining = true;

@@ -7,6 +7,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -28,7 +29,8 @@ const EVENT_INTERVAL: u32 = 61;
 /// The longest time between two sweeps of the connections.
 const MAX_TICK: Duration = Duration::from_millis(500);
 
-/// How long idle connections may stay that another process would serve if they came again.
+/// How long a connection may stay idle that another process would serve if it came again; and for how long
+/// connections come in where somebody else accepts them, who may not have heard of the end yet.
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// What the connections of one core share. Each core has its own, so that counting its pointers
@@ -85,11 +87,13 @@ impl<H: Handler> Worker<H> {
         shutdown: &Shutdown,
     ) -> std::io::Result<usize> {
         let mut accepting = JoinSet::new();
+        let listens = !sources.listening.is_empty();
         for (way, listening) in sources.listening {
             let listener = Listener::new(listening)?;
             accepting.spawn(accept(self.clone(), listener, way, shutdown.watch()));
         }
-        accepting.spawn(take_in(self.clone(), sources.inbox, shutdown.watch()));
+        let (close, closed) = oneshot::channel();
+        let taking = tokio::spawn(take_in(self.clone(), sources.inbox, closed));
         let tick = tick(&self.config);
         let (registry, patience) = (self.registry.clone(), patience(&self.config, tick));
         tokio::spawn(async move { registry.keep_swept(tick, patience).await });
@@ -99,12 +103,18 @@ impl<H: Handler> Worker<H> {
         shutdown.watch().reached(Phase::Draining).await;
         let mut ending = shutdown.watch();
         let drained = async {
-            if shutdown.hands_over() {
-                self.registry.leave();
-                let _ = tokio::time::timeout(LEAVE, self.registry.emptied()).await;
+            match shutdown.hands_over() {
+                true => self.registry.leave(),
+                false => self.registry.drain(),
             }
-            self.registry.drain();
             accepting.join_all().await;
+            if shutdown.hands_over() && !listens {
+                tokio::time::sleep(LEAVE).await;
+                self.registry.emptied().await;
+            }
+            drop(close);
+            // It has failed where this core has, too.
+            let _ = taking.await;
             self.registry.emptied().await;
         };
         tokio::select! {
@@ -150,6 +160,7 @@ fn patience(config: &ServerConfig, tick: Duration) -> Patience {
         handshake: ticks(config.handshake_timeout),
         header: ticks(config.header_timeout),
         idle: ticks(config.idle_timeout),
+        leave: ticks(LEAVE),
         write: ticks(config.write_timeout),
         goodbye: ticks(Duration::from_secs(2)),
     }

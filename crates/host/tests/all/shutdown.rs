@@ -59,6 +59,27 @@ fn what_leaves_answers_once_more_and_closes_what_stays_idle() {
 }
 
 #[test]
+fn what_leaves_closes_after_no_answer_that_did_not_say_so() {
+    let server = Running::start();
+    let mut tcp = server.connect();
+    let post = "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    tcp.write_all(format!("{post}3\r\nabc\r\n").as_bytes()).unwrap();
+    let head = read_until(&mut tcp, "abc\r\n");
+    assert!(!head.contains("connection: close"), "{head}");
+    let addr = server.addr();
+    server.shutdown.leave();
+    eventually("nobody listens", || std::net::TcpStream::connect(addr).is_err());
+    tcp.write_all(b"0\r\n\r\n").unwrap();
+    read_until(&mut tcp, "0\r\n\r\n");
+    // The client knows of nothing, and asks once more.
+    tcp.write_all(GET.as_bytes()).unwrap();
+    let answer = read_until(&mut tcp, "hello\n");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(is_closed(&mut tcp));
+    assert!(server.wait().is_clean());
+}
+
+#[test]
 fn a_post_connection_that_is_idle_is_closed_at_once_too() {
     let server = Running::start();
     let mut tcp = server.connect();

@@ -50,9 +50,9 @@ struct Pace {
 }
 
 /// A connection with one end of time for all that is said by it.
-struct Until<'a> {
-    stream: &'a UnixStream,
-    end: Instant,
+pub(super) struct Until<'a> {
+    pub(super) stream: &'a UnixStream,
+    pub(super) end: Instant,
 }
 
 impl Pace {

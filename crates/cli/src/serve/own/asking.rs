@@ -105,6 +105,13 @@ pub(super) struct Asking {
     seen: AtomicU64,
 }
 
+impl Ask {
+    /// Whether it may be asked twice: what is added would be added twice.
+    const fn is_harmless(&self) -> bool {
+        !matches!(self, Self::AddUsed(_) | Self::Usage(_))
+    }
+}
+
 impl Active {
     pub(super) fn of(activation: Activation, state: PathBuf) -> Self {
         let shares = activation.shares.into_iter();
@@ -173,8 +180,21 @@ impl Asking {
         self.seen.fetch_max(generation.0, Relaxed);
     }
 
+    /// Asks, and once more where the node ended before it had answered: another one has taken its place.
     fn ask<T: DeserializeOwned>(&self, question: &Ask) -> Result<T, StoreFailure> {
-        ask(&self.channel, question).map_err(|error| StoreFailure(error.into()))
+        let began = Instant::now();
+        loop {
+            match ask(&self.channel, question) {
+                Err(error)
+                    if question.is_harmless()
+                        && is_unanswered(&error)
+                        && began.elapsed() < PATIENCE =>
+                {
+                    thread::sleep(PAUSE);
+                }
+                answered => return answered.map_err(|error| StoreFailure(error.into())),
+            }
+        }
     }
 
     /// Tells what became of activations that the node leads here, or does not serve any more.
@@ -208,8 +228,7 @@ fn ask<T: DeserializeOwned>(channel: &Channel, question: &Ask) -> Result<T> {
     own.set_write_timeout(Some(PATIENCE))?;
     channel.send(&Message::Ask, Some(&theirs))?;
     drop(theirs);
-    serde_json::to_writer(&mut own, question)?;
-    own.flush()?;
+    own.write_all(&serde_json::to_vec(question)?)?;
     own.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
     BufReader::new(own).take(ANSWER_BYTES).read_to_end(&mut answer)?;
@@ -217,6 +236,15 @@ fn ask<T: DeserializeOwned>(channel: &Channel, question: &Ask) -> Result<T> {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
     serde_json::from_slice::<Result<T, String>>(&answer)?.map_err(|error| anyhow!(error))
+}
+
+/// Whether whoever took a question ended with it.
+fn is_unanswered(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    let is_cut = |error: &serde_json::Error| error.is_eof();
+    let is_ended =
+        |error: &io::Error| matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof);
+    error.downcast_ref().is_some_and(is_ended) || error.downcast_ref().is_some_and(is_cut)
 }
 
 impl ReleaseStore for Asking {
@@ -299,5 +327,58 @@ impl Ledger for Arc<Asking> {
     /// The node does.
     fn prune(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the next question, and answers it or ends.
+    fn take(node: &Channel, answer: Option<&str>) {
+        let Some((Message::Ask, Some(mut stream))) = node.receive().unwrap() else {
+            panic!("another message");
+        };
+        if let Some(answer) = answer {
+            let mut question = String::new();
+            stream.read_to_string(&mut question).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    }
+
+    fn asking(process: Channel) -> Asking {
+        Asking {
+            channel: Arc::new(process),
+            number: 1,
+            own: Own {
+                tenant: "acme".parse().unwrap(),
+                platform: PathBuf::new(),
+                releases: PathBuf::new(),
+                states: Vec::new(),
+            },
+            states: Mutex::default(),
+            notes: Mutex::default(),
+            seen: AtomicU64::new(0),
+        }
+    }
+
+    #[test]
+    fn what_a_node_took_that_ended_is_asked_the_next_one() {
+        let (node, process) = Channel::new().unwrap();
+        let asking = asking(Channel::of(process));
+        let answering = thread::spawn(move || {
+            take(&node, None);
+            take(&node, Some("{\"Ok\":"));
+            take(&node, Some("{\"Ok\":7}"));
+            // What is added is not added twice.
+            take(&node, None);
+            take(&node, Some("{\"Err\":\"it cannot say\"}"));
+        });
+        assert_eq!(asking.generation().unwrap(), Generation(7));
+        let used = Used { month: 0, cpu_us: 1, day: 0, log_bytes: 1, state_bytes: 1 };
+        asking.add_used(&[("acme".parse().unwrap(), used)]).unwrap_err();
+        // An answer is an answer.
+        asking.generation().unwrap_err();
+        answering.join().unwrap();
     }
 }

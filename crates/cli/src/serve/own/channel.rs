@@ -35,6 +35,8 @@ pub(super) enum Message {
     Client(Caller),
     /// By the node: everything up to this generation is led here.
     Seen(Generation),
+    /// By the node: what was counted is to be told by this connection.
+    Measure,
     /// By the supervisor: events are taken in from now on.
     Begin,
     /// By the supervisor: another process has taken over, finish what runs, and end.
@@ -136,6 +138,12 @@ impl Reach for Sending {
 }
 
 impl Caller {
+    /// The supervisor, which asks whether the process answers.
+    pub(super) fn keeper() -> Self {
+        let local = Local::Unix(PathBuf::from("keeper"));
+        Self { peer: None, local, is_secure: false, named: None }
+    }
+
     fn of(connection: &Connection) -> Self {
         Self {
             peer: connection.peer.tcp(),

@@ -3,19 +3,27 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use dayfly_host::{Connector, HostConfig, Listeners, Node, Shutdown};
 use dayfly_model::RuntimeConfig;
+use dayfly_telemetry::Source;
 
 use super::asking::Asking;
 use super::channel::{Channel, Message};
+use super::measures;
 use crate::harden::{Harden, Needs};
 use crate::serve::READY;
 use crate::serve::handing::Gate;
 use crate::serve::node::serve;
 use crate::serve::reconciler::{Around, Reconciler};
 use crate::serve::usage::{Counting, Recorder};
+
+/// How long after what is active could not be read it is read again, and for how long: what can be read then
+/// is served.
+const PAUSE: Duration = Duration::from_millis(100);
+const FIRST: Duration = Duration::from_secs(20);
 
 /// What it is made of.
 pub(crate) struct Parts {
@@ -51,6 +59,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let hearing = Hearing {
         channel,
         connector,
+        counted: Arc::new(node.plane().clone()),
         asking: asking.clone(),
         gate: gate.clone(),
         shutdown: shutdown.clone(),
@@ -61,7 +70,11 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let platform = asking.own.platform.clone();
     let around = Around { base_domain, surroundings, counting, platform };
     let mut reconciler = Reconciler::new(asking, node.plane().clone(), around, None);
-    reconciler.look();
+    // Whoever is led here finds what is active, or would be told that there is no such app.
+    let began = Instant::now();
+    while !reconciler.look() && !shutdown.is_started() && began.elapsed() < FIRST {
+        thread::sleep(PAUSE);
+    }
     println!("{READY}");
     serve(node, (reconciler, recorder), &gate, &shutdown)
 }
@@ -70,6 +83,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
 struct Hearing {
     channel: Arc<Channel>,
     connector: Connector,
+    counted: Arc<dyn Source>,
     asking: Arc<Asking>,
     gate: Gate,
     shutdown: Shutdown,
@@ -83,6 +97,7 @@ impl Hearing {
                     // Where it cannot be served any more, the node sees it closed.
                     let _ = self.connector.take(stream, caller.into());
                 }
+                Ok(Some((Message::Measure, Some(stream)))) => measures::tell(&self.counted, stream),
                 Ok(Some((Message::Seen(generation), _))) => self.asking.seen(generation),
                 Ok(Some((Message::Begin, _))) => self.gate.open(),
                 Ok(Some((Message::Leave, _))) => self.shutdown.leave(),

@@ -178,6 +178,15 @@ impl Owns {
         }
     }
 
+    /// The tenants whose processes serve, and the channels to these.
+    pub(super) fn serving(&self) -> Vec<(TenantId, Arc<Channel>)> {
+        let inner = self.inner();
+        let serving = inner.all.iter().filter_map(|(number, own)| {
+            Some((inner.wanted.get(number)?.clone(), own.ready.clone()?))
+        });
+        serving.collect()
+    }
+
     /// Tells each of them how far requests are led there.
     pub(in crate::serve) fn seen(&self, generation: Generation) {
         let mut inner = self.inner();

@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep};
 use super::{Addresses, Platform, numbered};
 
 /// `DAYFLY_TEST_KILLS` asks for more than every run can wait for.
-const KILLS: u32 = 24;
+const KILLS: u32 = 25;
 
 /// How long a platform may take to be itself again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The host of the app that writes.
-const KEEPS: &str = "keeps.localhost";
+/// The hosts of the app that writes: of a tenant that the node serves, and of one with a process of its own.
+const KEEPS: [&str; 2] = ["keeps.localhost", "keeps.acme.localhost"];
 
 fn kills() -> u32 {
     let asked = std::env::var("DAYFLY_TEST_KILLS").ok();
@@ -30,10 +30,12 @@ enum Victim {
     Node,
     Control,
     Worker,
+    /// The process of a tenant.
+    Own,
 }
 
 impl Victim {
-    const ALL: [Self; 4] = [Self::Node, Self::Control, Self::Worker, Self::Supervisor];
+    const ALL: [Self; 5] = [Self::Node, Self::Own, Self::Control, Self::Worker, Self::Supervisor];
 
     fn find(self, supervisor: Process) -> Option<Process> {
         let child = |of: Process, word: &str| {
@@ -45,24 +47,25 @@ impl Victim {
             Self::Supervisor => Some(supervisor),
             Self::Node => child(supervisor, "--role node"),
             Self::Control => control(),
+            Self::Own => child(supervisor, "--role own"),
             // There is one only while something is compiled.
             Self::Worker => child(control()?, " prepare ").or_else(control),
         }
     }
 }
 
-async fn sql(client: &Client, lines: String) -> Result<String, String> {
-    let request = client.request(http::Method::POST, "/sqlite/default").header("host", KEEPS);
+async fn sql(client: &Client, host: &str, lines: String) -> Result<String, String> {
+    let request = client.request(http::Method::POST, "/sqlite/default").header("host", host);
     let answer = client.try_send(request.body(Body::full(lines))).await?;
     if answer.status == 200 { Ok(answer.text()) } else { Err(answer.text()) }
 }
 
 /// Writes until it fails or its time is over, and gives back what was answered.
-async fn write(client: Client, kill: u32, until: Instant) -> Vec<String> {
+async fn write(client: Client, host: &str, kill: u32, until: Instant) -> Vec<String> {
     let mut stored = Vec::new();
     for number in 0.. {
         let row = format!("{kill}-{number}");
-        match sql(&client, format!("INSERT INTO t VALUES ('{row}')\n")).await {
+        match sql(&client, host, format!("INSERT INTO t VALUES ('{row}')\n")).await {
             Ok(said) if said.contains("error") => panic!("{said}"),
             Ok(_) if Instant::now() < until => stored.push(row),
             Ok(_) => return [stored, vec![row]].concat(),
@@ -73,12 +76,12 @@ async fn write(client: Client, kill: u32, until: Instant) -> Vec<String> {
 }
 
 /// What an app answers once it is served.
-async fn asked(platform: &Platform, lines: &str) -> String {
+async fn asked(platform: &Platform, host: &str, lines: &str) -> String {
     let until = Instant::now() + PATIENCE;
     loop {
-        match sql(&platform.apps, lines.to_owned()).await {
+        match sql(&platform.apps, host, lines.to_owned()).await {
             Ok(said) => return said,
-            Err(error) if Instant::now() > until => panic!("it is not served again: {error}"),
+            Err(error) if Instant::now() > until => panic!("{host} is not served again: {error}"),
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     }
@@ -119,34 +122,45 @@ async fn what_was_acknowledged_is_there() {
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
          [component.guest]\nsource = \"guest:rust-spin-5\"\nsqlite_databases = [\"default\"]\n",
     );
+    platform.done(&["tenants", "make", "acme", "--isolation", "own-process"]).await;
     platform.deploy(&keeps, &["--accept"]).await.with(0);
+    platform.deploy(&keeps, &["--accept", "--tenant", "acme"]).await.with(0);
     platform.deploy(&numbered(0, "", ""), &["--accept"]).await.with(0);
-    asked(&platform, "CREATE TABLE t (a TEXT)\n").await;
-    let (mut last, mut stored, mut acknowledged) = (0, HashSet::new(), 0);
+    for host in KEEPS {
+        asked(&platform, host, "CREATE TABLE t (a TEXT)\n").await;
+    }
+    let (mut last, mut stored, mut acknowledged) = (0, [HashSet::new(), HashSet::new()], 0);
     for kill in 1..=kills() {
         let app = numbered(kill, "", "");
         let deploys = platform.dayfly(&["deploy", "--accept"]).arg(app.folder());
         let deploys = tokio::spawn(async move { deploys.ends().await });
         let moment = moment();
         let until = Instant::now() + moment + Duration::from_millis(300);
-        let writes = tokio::spawn(write(platform.apps.clone(), kill, until));
+        let writes = KEEPS.map(|host| {
+            tokio::spawn(write(Client::http1(platform.apps.base()), host, kill, until))
+        });
         sleep(moment).await;
-        let victim = Victim::ALL[kill as usize % 4];
+        let victim = Victim::ALL[kill as usize % Victim::ALL.len()];
         let process = victim.find(platform.server.process()).expect("the platform runs");
         process.kill_if_running();
         if matches!(victim, Victim::Supervisor) {
             assert_eq!(platform.server.ended().await.code, None);
             platform = start().await;
         }
-        stored.extend(writes.await.unwrap());
+        for (stored, writes) in stored.iter_mut().zip(writes) {
+            stored.extend(writes.await.unwrap());
+        }
         let deployed = deploys.await.unwrap();
         let expected = if deployed.code == Some(0) { vec![kill] } else { vec![last, kill] };
         last = served(&platform, &expected).await;
         acknowledged += u32::from(deployed.code == Some(0));
-        check(&platform, &stored).await;
+        for (host, stored) in KEEPS.into_iter().zip(&stored) {
+            check(&platform, host, stored).await;
+        }
         eprintln!("{kill}: {victim:?} after {moment:?}, deploy {:?}, {last} serves", deployed.code);
     }
-    assert!(!stored.is_empty() && acknowledged > 0, "{acknowledged}, {}", stored.len());
+    let counts = stored.map(|stored| stored.len());
+    assert!(!counts.contains(&0) && acknowledged > 0, "{acknowledged}, {counts:?}");
     // Nothing is in the way of what comes next.
     platform.deploy(&numbered(9999, "", ""), &["--accept"]).await.with(0);
     served(&platform, &[9999]).await;
@@ -154,10 +168,10 @@ async fn what_was_acknowledged_is_there() {
 }
 
 /// Everything that was answered is there, and nothing is corrupt.
-async fn check(platform: &Platform, stored: &HashSet<String>) {
-    let said = asked(platform, "PRAGMA integrity_check\n").await;
+async fn check(platform: &Platform, host: &str, stored: &HashSet<String>) {
+    let said = asked(platform, host, "PRAGMA integrity_check\n").await;
     assert_eq!(said, "integrity_check\nok\n");
-    let there = asked(platform, "SELECT a FROM t\n").await;
+    let there = asked(platform, host, "SELECT a FROM t\n").await;
     let there: HashSet<&str> = there.lines().collect();
     let lost: Vec<_> = stored.iter().filter(|row| !there.contains(row.as_str())).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");

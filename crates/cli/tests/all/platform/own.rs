@@ -1,23 +1,22 @@
 //! Tenants whose guests run in a process of their own.
 
-use std::collections::BTreeSet;
+mod dying;
+mod moving;
+mod replaced;
+
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{Answer, App, Body, Certificate, Https, Process};
-use futures_util::{SinkExt as _, StreamExt as _};
-use http::{Method, Request};
+use dayfly_testing::{Answer, App, Body, Certificate, Client, Https, Process};
+use http::Request;
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::handover::{Load, address, child, followed};
+use super::handover::{address, child};
 use super::quotas::app;
-use super::{Platform, numbered};
+use super::{Addresses, Platform, numbered};
 use crate::dayfly;
 
 /// How long a process may take to come or to go.
@@ -207,6 +206,37 @@ async fn guests_of_a_tenant_run_in_its_own_process() {
 }
 
 #[tokio::test]
+async fn what_its_process_counts_is_on_the_node_s_page() {
+    let metrics = Addresses::free().apps;
+    let dayfly = dayfly().env("DAYFLY_METRICS_LISTEN", &metrics);
+    let platform = Platform::with_own(dayfly, &numbered(1, "", "")).await;
+    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
+    assert_eq!(platform.acme("/hello").await.status, 200);
+    assert_eq!(platform.get("test.localhost", "/hello").await.status, 200);
+    let page = async || Client::http1(&format!("http://{metrics}")).text("/metrics").await;
+    let of = |tenant: &str| {
+        let labels = format!("tenant=\"{tenant}\",app=\"test\",component=\"guest\"");
+        format!("dayfly_requests_total{{{labels},status=\"2xx\",fault=\"none\"}} 1\n")
+    };
+    let told = page().await;
+    for line in [of("acme"), of("default"), "process_threads{tenant=\"acme\"} ".to_owned()] {
+        assert!(told.contains(&line), "no {line} in {told}");
+    }
+    assert_eq!(told.matches("# TYPE dayfly_requests_total ").count(), 1, "{told}");
+    let twice = "\ndayfly_components{tenant=\"acme\",app=\"test\"} ";
+    assert_eq!(told.matches(twice).count(), 1, "{told}");
+    // One that does not tell keeps the page for a moment only.
+    let own = platform.own().await;
+    own.halt();
+    let since = Instant::now();
+    let told = page().await;
+    assert!(told.contains(&of("default")) && !told.contains(&of("acme")), "{told}");
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    own.kill();
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn whatever_http_has_gets_there_and_nothing_gets_there_otherwise() {
     let platform = Platform::with_own(dayfly(), &numbered(1, "", "")).await;
     platform.deploy(&numbered(9, "", ""), &[]).await.with(0);
@@ -300,98 +330,6 @@ async fn whatever_http_has_gets_there_and_nothing_gets_there_otherwise() {
     platform.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_is_killed_hurts_its_tenant_alone() {
-    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
-    let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
-    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
-    let load = Load::start_on(address(&platform), "test.localhost");
-    for _ in 0..3 {
-        let own = platform.own().await;
-        assert_eq!(platform.acme("/hello").await.status, 200);
-        let waiting = {
-            let client = platform.apps.clone();
-            tokio::spawn(async move { client.get_with("/sleep?ms=20000", &[("host", ACME)]).await })
-        };
-        let cut = {
-            let client = platform.apps.clone();
-            let request = client.request(Method::GET, "/slow?chunks=200&ms=50");
-            let request = request.header("host", ACME).body(Body::empty());
-            tokio::spawn(async move { client.try_send(request).await })
-        };
-        sleep(Duration::from_millis(400)).await;
-        own.kill();
-        let cut = timeout(PATIENCE, cut).await.expect("an end").unwrap();
-        assert!(cut.is_err_and(|error| error.contains("broke off")), "half an answer is whole");
-        // What it was at work for is told so, and others that they may come again.
-        let lost = timeout(PATIENCE, waiting).await.expect("an answer").unwrap();
-        assert_eq!(lost.status, 502, "{}", lost.text());
-        let (since, mut refused) = (Instant::now(), 0);
-        loop {
-            let answer = platform.acme("/hello").await;
-            match answer.status {
-                200 => break,
-                503 => {
-                    assert_eq!(answer.header("retry-after"), "1");
-                    answer.error_id();
-                    refused += 1;
-                }
-                502 => {}
-                other => panic!("{other}: {}", answer.text()),
-            }
-            assert!(since.elapsed() < PATIENCE, "it does not come again");
-            sleep(Duration::from_millis(5)).await;
-        }
-        assert!(refused > 0, "nobody was refused");
-        assert_ne!(platform.own().await.id(), own.id());
-    }
-    let (answers, failures) = load.stop().await;
-    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
-    // The node may die as well: the tenant's process goes on, and is found again.
-    let own = platform.own().await;
-    child(platform.server.process(), "node").unwrap().kill();
-    let since = Instant::now();
-    loop {
-        let request = platform.apps.request(Method::GET, "/hello").header("host", ACME);
-        let answer = platform.apps.try_send(request.body(Body::empty())).await;
-        if answer.is_ok_and(|answer| answer.status == 200) {
-            break;
-        }
-        assert!(since.elapsed() < PATIENCE, "it is not found again");
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(platform.own().await.id(), own.id());
-    platform.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_fails_while_a_tenant_s_process_is_replaced() {
-    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
-    let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
-    let supervisor = platform.server.process();
-    let load = Load::start_on(address(&platform), ACME);
-    for _ in 0..3 {
-        let own = platform.own().await;
-        let before = load.answers.load(std::sync::atomic::Ordering::Relaxed);
-        supervisor.hang_up();
-        followed(supervisor, "own", own).await;
-        let after = load.answers.load(std::sync::atomic::Ordering::Relaxed);
-        assert!(after > before, "nothing is answered");
-    }
-    let (answers, mut failures) = load.stop().await;
-    // Seen once in some ten thousand requests: a connection that the client kept ends before a byte of its
-    // answer, which a client may send again (RFC 9112, section 9.3.1).
-    let all = failures.len();
-    let may_be_repeated =
-        |failure: &String| failure.starts_with("keeps true: ") && !failure.contains("\r\n");
-    failures.retain(|failure| !may_be_repeated(failure));
-    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
-    assert!(all <= 2, "{all} of {answers} connections ended");
-    platform.deploy(&numbered(2, "", ""), &["--tenant", "acme"]).await.with(0);
-    assert!(platform.acme("/env").await.text().contains("RELEASE=2"));
-    platform.stop().await;
-}
-
 /// An app with a queue beside its route, what of it is done being kept in another.
 pub(super) fn working() -> App {
     numbered(
@@ -401,139 +339,6 @@ pub(super) fn working() -> App {
          [[trigger.queue]]\nqueue = \"in\"\ncomponent = \"worker\"\noutput = \"queue:out\"\n",
     )
     .file("worker.wasm", dayfly_testing::Guest::bytes("rust-command"))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_moves_while_it_is_asked_and_its_events_are_not_lost() {
-    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
-    let platform = Platform::start_with(quiet).await;
-    platform.done(&["tenants", "make", "acme"]).await;
-    platform.deploy(&working(), &["--tenant", "acme"]).await.with(0);
-    let load = Load::start_on(address(&platform), ACME);
-    let jobs = {
-        let client = platform.apps.clone();
-        tokio::spawn(async move {
-            let mut put = BTreeSet::new();
-            for number in 0..400 {
-                let word = format!("word {number}");
-                let headers = [("host", ACME)];
-                let answer = client.post_with("/jobs", &headers, word.clone()).await;
-                let text = answer.text();
-                assert!((200..300).contains(&answer.status), "{number}: {text}");
-                put.insert(word.to_uppercase());
-                sleep(Duration::from_millis(10)).await;
-            }
-            put
-        })
-    };
-    while !jobs.is_finished() {
-        platform.isolate("own-process").await;
-        let own = platform.own().await;
-        // Until it serves.
-        let since = Instant::now();
-        while own.cpu_time() < Duration::from_millis(10) {
-            assert!(since.elapsed() < PATIENCE, "it does not serve");
-            sleep(Duration::from_millis(20)).await;
-        }
-        sleep(Duration::from_millis(700)).await;
-        platform.isolate("shared").await;
-        let since = Instant::now();
-        while child(platform.server.process(), "own").is_some() {
-            assert!(since.elapsed() < PATIENCE, "it stays");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-    let put = jobs.await.unwrap();
-    let (answers, failures) = load.stop().await;
-    assert!(failures.is_empty(), "{} of {answers} failed: {:?}", failures.len(), failures.first());
-    let only = |folder: std::path::PathBuf| {
-        std::fs::read_dir(folder).unwrap().last().unwrap().unwrap().path()
-    };
-    let state = only(only(platform.server.state("apps")));
-    let heard = crate::events::heard(&state, put.len()).await;
-    assert_eq!(heard.iter().cloned().collect::<BTreeSet<_>>(), put);
-    assert_eq!(heard.len(), put.len(), "some came twice");
-    platform.stop().await;
-}
-
-/// A client of a WebSocket of tenant `acme`'s.
-async fn talker(platform: &Platform) -> WebSocketStream<TcpStream> {
-    let mut request = format!("ws://{}/chat", address(platform)).into_client_request().unwrap();
-    request.headers_mut().insert("host", ACME.parse().unwrap());
-    let stream = TcpStream::connect(address(platform)).await.unwrap();
-    timeout(PATIENCE, client_async(request, stream)).await.expect("an answer").unwrap().0
-}
-
-/// What it hears next.
-async fn hear(talker: &mut WebSocketStream<TcpStream>) -> Message {
-    loop {
-        match timeout(PATIENCE, talker.next()).await.expect("something in time").unwrap().unwrap() {
-            Message::Ping(_) | Message::Pong(_) => {}
-            message => return message,
-        }
-    }
-}
-
-#[tokio::test]
-async fn websockets_are_the_tenant_s_process_s() {
-    let chat = App::new(
-        "dayfly = 1\n[application]\nname = \"test\"\n\
-         [[trigger.http]]\nroute = \"/chat\"\ncomponent = \"js\"\nwebsocket = true\n\
-         [component.js]\nsource = \"js.wasm\"\n",
-    )
-    .file("js.wasm", dayfly_testing::Guest::bytes("js-websocket"));
-    let platform = Platform::with_own(dayfly(), &chat).await;
-    let (mut a, mut b) = (talker(&platform).await, talker(&platform).await);
-    a.send(Message::text("hello")).await.unwrap();
-    assert!(hear(&mut a).await.to_text().unwrap().ends_with(": hello"));
-    assert_eq!(hear(&mut a).await.to_text().unwrap(), "heard by 2");
-    assert!(hear(&mut b).await.to_text().unwrap().ends_with(": hello"));
-    drop(b);
-    let since = Instant::now();
-    loop {
-        a.send(Message::text("again")).await.unwrap();
-        hear(&mut a).await;
-        if hear(&mut a).await.to_text().unwrap() == "heard by 1" {
-            break;
-        }
-        assert!(since.elapsed() < PATIENCE, "who left is still there");
-    }
-    // Who leaves asks its clients to come again.
-    let own = platform.own().await;
-    platform.server.process().hang_up();
-    match hear(&mut a).await {
-        Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001),
-        other => panic!("{other:?}"),
-    }
-    drop(a);
-    followed(platform.server.process(), "own", own).await;
-    let mut c = talker(&platform).await;
-    c.send(Message::text("back")).await.unwrap();
-    assert!(hear(&mut c).await.to_text().unwrap().ends_with(": back"));
-    platform.stop().await;
-}
-
-#[tokio::test]
-async fn there_are_no_more_processes_than_there_is_room_for() {
-    let platform = Platform::start_serving(dayfly(), &["--own-processes", "1"]).await;
-    platform.done(&["tenants", "make", "acme", "--isolation", "own-process"]).await;
-    let words = ["tenants", "make", "other", "--isolation", "own-process"];
-    let said = platform.dayfly(&words).ends().await.with(1);
-    assert!(said.contains("--own-processes") && said.contains("of 1 that"), "{said}");
-    platform.done(&["tenants", "make", "other"]).await;
-    let words = ["tenants", "change", "other", "--isolation", "own-process"];
-    let said = platform.dayfly(&words).ends().await.with(1);
-    assert!(said.contains("--own-processes"), "{said}");
-    let shown = platform.json(&["tenants", "show", "other"]).await;
-    assert_eq!(shown["isolation"], "shared");
-    platform.deploy(&numbered(1, "", ""), &["--tenant", "acme"]).await.with(0);
-    platform.isolate("shared").await;
-    platform.done(&words).await;
-    platform.deploy(&numbered(2, "", ""), &["--tenant", "other"]).await.with(0);
-    let text = platform.get("test.other.localhost", "/env").await.text();
-    assert!(text.contains("RELEASE=2"), "{text}");
-    assert!(platform.acme("/env").await.text().contains("RELEASE=1"));
-    platform.stop().await;
 }
 
 #[tokio::test]
@@ -554,18 +359,5 @@ async fn who_came_by_tls_is_known_and_reaches_the_host_that_it_named_alone() {
     let mut other = Https::connect(&tls, "test.apps.example").await.unwrap();
     assert_eq!(other.get(host, "/env").await.unwrap().0, 421);
     assert_eq!(other.get("test.apps.example", "/env").await.unwrap().0, 200);
-    platform.stop().await;
-}
-
-#[tokio::test]
-async fn one_that_dies_again_and_again_comes_back_and_keeps_nobody_from_anything() {
-    let platform = Platform::with_own(dayfly(), &numbered(1, "", "")).await;
-    platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
-    for _ in 0..4 {
-        platform.own().await.kill_if_running();
-        assert_eq!(platform.get("test.localhost", "/hello").await.status, 200);
-    }
-    platform.server.stderr().containing("a tenant's process died").await;
-    platform.until("/hello", 200).await;
     platform.stop().await;
 }

@@ -52,7 +52,7 @@ mod tests {
     fn so_many_lines_a_second_and_then_how_many_were_left_out() {
         let lines = Lines::default();
         let note = |ms| lines.note_after(Duration::from_millis(ms));
-        assert_eq!((0..100).filter_map(|ms| note(ms)).collect::<Vec<_>>(), [0; MOST as usize]);
+        assert_eq!((0..100).filter_map(note).collect::<Vec<_>>(), [0; MOST as usize]);
         assert_eq!(note(1500), Some(80));
         assert_eq!(note(1501), Some(0));
         assert_eq!(note(9000), Some(0));

@@ -299,8 +299,14 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
+    use dayfly_engine::{Engine, EngineConfig, Flavour};
+    use dayfly_model::{Limits, OutboundHosts};
+
     use super::*;
+    use crate::Grants;
     use crate::descriptors::Descriptors;
+    use crate::wasi::Folder;
+    use crate::wasi::lines::{LogSink, OutputKind};
     use crate::wasi::open::Open;
 
     /// A folder's listing, and what is open for it.
@@ -341,6 +347,64 @@ mod tests {
         assert_eq!(listing.next().await.unwrap().unwrap().kind, FileType::Directory);
         assert!(listing.reading.is_none() && listing.rest.is_none());
         assert_eq!(open.count(), 0);
+    }
+
+    /// How many listings a guest of WASI 0.3 holds.
+    const HELD: usize = 64;
+
+    #[test]
+    fn a_guest_that_takes_nothing_leaves_others_the_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c", "d"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+        let held = async { tokio::time::timeout(LONG, hold_listings(folder.path())).await };
+        runtime.block_on(held).unwrap();
+    }
+
+    const LONG: std::time::Duration = std::time::Duration::from_secs(20);
+
+    async fn hold_listings(folder: &std::path::Path) {
+        use wasmtime::AsContextMut as _;
+        use wasmtime_wasi::filesystem::WasiFilesystemView as _;
+        use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+
+        let folder = Folder { host: folder.into(), guest: "/".to_owned(), writable: false };
+        let limits = Limits { files: HELD as u32, ..Limits::default() };
+        let (hosts, log) = (OutboundHosts::default(), Arc::new(Nowhere));
+        let grants = Grants::for_command("test", limits, Vec::new(), &[folder], hosts, log);
+        let state = HostState::new(Arc::new(grants.unwrap()));
+        let engine = Engine::new(EngineConfig::default()).unwrap();
+        let mut store = engine.store(Flavour::CONCURRENT, state).unwrap();
+        let run = store.run_concurrent(async |accessor| {
+            let held: Vec<_> = accessor.with(|mut access| {
+                let mut folders = access.get().filesystem().get_directories().unwrap();
+                let folder = folders.remove(0).0;
+                (0..HELD).map(|_| list(access.as_context_mut(), &folder).unwrap()).collect()
+            });
+            let open = || accessor.with(|mut access| access.get().open_files().count());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert_eq!(open(), HELD);
+            assert!(accessor.with(|mut access| may_open_file(access.get()).is_none()));
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            accessor.with(|mut access| {
+                for (mut entries, mut ended) in held {
+                    entries.close(&mut access).unwrap();
+                    ended.close(&mut access).unwrap();
+                }
+            });
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert_eq!(open(), 0);
+        });
+        run.await.unwrap();
+    }
+
+    struct Nowhere;
+
+    impl LogSink for Nowhere {
+        fn line(&self, _: OutputKind, _: &str) {}
     }
 
     #[tokio::test]

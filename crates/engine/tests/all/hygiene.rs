@@ -69,8 +69,8 @@ fn looker() -> String {
 }
 
 /// How many functions are inside of one another on a stack, and how many numbers each has of its own:
-/// half a mebibyte at least.
-const DEPTH: u32 = 500;
+/// 400 KiB at least.
+const DEPTH: u32 = 400;
 const LOCALS: usize = 128;
 
 /// A function that calls itself to a depth, and then adds up its own numbers: `set` ones, which it sets
@@ -182,7 +182,7 @@ async fn nothing_is_left_on_stacks() {
     let data = format!("(memory 32) (data (i32.const 0) \"{}\")", "d".repeat(2 << 20));
     for mode in [Mode::Jit, Mode::Baseline, Mode::Interpreter] {
         for flavour in [Flavour::SEQUENTIAL, Flavour::CONCURRENT] {
-            for more in ["", &data] {
+            for more in ["", data.as_str()] {
                 let setting = Setting { mode, flavour, ..USUAL };
                 let engine = setting.engine();
                 let leaver = setting.load(&engine, &(deep(true) + more));

@@ -41,8 +41,8 @@ async fn a_guest_does_not_fill_the_log_by_failing() {
     let server = command.serve().await;
     let begun = std::time::Instant::now();
     let mut ids = Vec::new();
-    while ids.len() < 10 * LINES {
-        let answers = (0..LINES).map(|_| async { server.another_client().get("/panic").await });
+    while ids.len() < 20 * LINES {
+        let answers = (0..4 * LINES).map(|_| async { server.another_client().get("/panic").await });
         for answer in futures_util::future::join_all(answers).await {
             assert_eq!(answer.status, 500);
             ids.push(answer.error_id());

@@ -368,6 +368,7 @@ mod tests {
 
     async fn hold_listings(folder: &std::path::Path) {
         use wasmtime::AsContextMut as _;
+        use wasmtime_wasi::filesystem::WasiFilesystemView as _;
         use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
 
         let folder = Folder { host: folder.into(), guest: "/".to_owned(), writable: false };

@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::away::Away;
 use crate::challenges::{self, Challenges};
 use crate::notice::Notice;
 use crate::stay::Stay;
 use crate::triggers::host_of;
-use crate::{Body, Connection, EdgeError, Handler, Problem};
+use crate::{Body, ClientBody, Connection, EdgeError, Handler, Problem};
 
 /// Where a node's requests come in.
 pub(crate) struct Front {
@@ -127,7 +126,11 @@ impl Front {
     }
 
     /// Finds who is to answer a request.
-    fn find(&self, request: &Request<Incoming>, connection: &Connection) -> Result<Found, Problem> {
+    fn find(
+        &self,
+        request: &Request<ClientBody>,
+        connection: &Connection,
+    ) -> Result<Found, Problem> {
         let table = self.table.load();
         if !self.is_shared {
             let door = table.any.as_ref();
@@ -153,7 +156,7 @@ impl Front {
 impl Handler for Front {
     async fn handle(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         if self.is_shared && challenges::is_asked(&request) {

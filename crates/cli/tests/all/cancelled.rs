@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use dayfly_testing::{App, Body, Client, Running};
 use http::Method;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
 
-use crate::dayfly;
+use crate::http2::{self, END_STREAM, RST_STREAM, frame};
+use crate::{dayfly, tiny};
 
 /// Asks, waits a moment, and leaves.
 async fn ask_and_leave(client: Client, path: &str) {
@@ -77,4 +79,117 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_ends_its_guest() {
     assert!(line.contains("complete=false"), "{line}");
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;
+}
+
+/// An app whose handlers compute for ever, one of each shape.
+fn spinning() -> App {
+    const LIMITS: &str = "limits = { cpu = \"60s\", time = \"60s\", concurrency = 1 }";
+    let sources = [
+        ("p2", "guest:hostile"),
+        ("p3", "guest:hostile-p3"),
+        ("command", "command.wat"),
+        ("inbound", "inbound.wat"),
+    ];
+    let components = sources.map(|(name, source)| {
+        // The commands are called whatever the path is.
+        let executor = if name == "command" { "executor = { type = \"wagi\" }\n" } else { "" };
+        format!(
+            "[[trigger.http]]\nroute = \"/{name}/...\"\ncomponent = \"{name}\"\n{executor}\
+             [component.{name}]\nsource = \"{source}\"\n{LIMITS}\n"
+        )
+    });
+    App::new(&format!("dayfly = 1\n[application]\nname = \"test\"\n{}", components.concat()))
+        .file("command.wat", &tiny::command(tiny::SPIN))
+        .file("inbound.wat", &tiny::inbound_http(tiny::SPIN))
+}
+
+const SHAPES: [&str; 4] = ["p2", "p3", "command", "inbound"];
+
+/// How much may be computed from a client's leaving on: some slices, and what a busy machine adds.
+const SLICES: Duration = Duration::from_millis(150);
+
+/// Has a guest of each shape compute, and hang up the client that asked.
+async fn ends_at_once(shapes: &[&str], ask: impl AsyncFn(&Running, &str) -> Asked) {
+    let app = spinning();
+    let server = dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await;
+    let process = server.process();
+    for shape in shapes {
+        let before = process.cpu_time();
+        let asked = ask(&server, &format!("/{shape}/spin")).await;
+        while process.cpu_time() - before < Duration::from_millis(300) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        asked.hang_up().await;
+        let left = process.cpu_time();
+        sleep(Duration::from_secs(1)).await;
+        let computed = process.cpu_time() - left;
+        assert!(computed <= SLICES, "{shape}: {computed:?} after its client left");
+    }
+    server.stop().await;
+}
+
+/// A client that waits for an answer.
+enum Asked {
+    Http1(tokio::net::TcpStream),
+    Http2(http2::Client),
+}
+
+impl Asked {
+    async fn http1(server: &Running, bytes: &[u8]) -> Self {
+        let mut tcp = server.connect().await;
+        tcp.write_all(bytes).await.unwrap();
+        Self::Http1(tcp)
+    }
+
+    /// Closes the connection, or takes the one request back.
+    async fn hang_up(self) {
+        match self {
+            Self::Http1(tcp) => drop(tcp),
+            Self::Http2(mut client) => {
+                client.send(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
+                // The connection stays.
+                tokio::spawn(async move {
+                    sleep(Duration::from_secs(10)).await;
+                    drop(client);
+                });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_shape_ends_at_once_when_its_client_leaves() {
+    ends_at_once(&SHAPES, async |server, path| {
+        Asked::http1(server, format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_shape_ends_at_once_that_leaves_a_body_unread() {
+    // One of Spin 1 gets a body whole, or is not called.
+    ends_at_once(&SHAPES[..3], async |server, path| {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 900000\r\n\r\n");
+        Asked::http1(server, &[head.into_bytes(), vec![b'x'; 300_000]].concat()).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_shape_ends_at_once_when_another_request_waits_behind() {
+    ends_at_once(&SHAPES, async |server, path| {
+        let one = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        Asked::http1(server, one.repeat(3).as_bytes()).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_shape_ends_at_once_when_its_stream_is_reset() {
+    ends_at_once(&SHAPES, async |server, path| {
+        let mut client = http2::Client::of(server).await;
+        client.send(&http2::headers(END_STREAM, 1, path)).await;
+        Asked::Http2(client)
+    })
+    .await;
 }

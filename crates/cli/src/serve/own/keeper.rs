@@ -39,11 +39,12 @@ const SLACK: Duration = Duration::from_secs(10);
 /// What of the environment a tenant's process gets: flags that it serves by or that go with such, how it
 /// exports, and what it finds things by. Neither tokens nor where the platform's key is are among it, nor
 /// anything else that the operator's programs are told.
-const FLAGS: [&str; 38] = [
+const FLAGS: [&str; 40] = [
     "ACCESS_LOG",
     "ACME_DIRECTORY",
     "ALLOW_PRIVATE_NETWORKS",
     "BASE_DOMAIN",
+    "BODY_TIMEOUT",
     "CACHE_DIR",
     "CACHE_SIZE",
     "CHECK",
@@ -69,6 +70,7 @@ const FLAGS: [&str; 38] = [
     "MAX_URI_SIZE",
     "MAX_WEBSOCKETS",
     "MEMORY_BUDGET",
+    "MIN_RATE",
     "OWN_MEMORY_BUDGET",
     "OWN_PROCESSES",
     "STACK",

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use super::pace::{Late, Pace, Wait};
+use super::pace::{Pace, Wait};
 use super::socket::Socket;
 use super::tunnels::Tunnels;
 use super::unread::Unread;

@@ -334,7 +334,7 @@ impl ComponentHost {
         if intake.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
         }
-        if answered.is_err() && intake.was_slow() {
+        if intake.was_slow() {
             return Err(Failure::BodyTooSlow);
         }
         guest::respond(answered?, terms, meter)

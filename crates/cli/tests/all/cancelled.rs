@@ -184,11 +184,12 @@ async fn every_shape_ends_at_once_when_its_client_leaves() {
 
 #[tokio::test]
 async fn every_shape_ends_at_once_that_leaves_a_body_unread() {
-    // One of Spin 1 is called once it has the whole body.
+    // One of Spin 1 is called once it has the whole body. What is sent fits into what the system takes
+    // in: behind more, nobody would hear that the client has left.
     let shapes = SPINNING.iter().filter(|spinning| spinning.shape != "inbound-http");
     ends_at_once(shapes, async |server, path| {
         let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 900000\r\n\r\n");
-        Asked::http1(server, &[head.into_bytes(), vec![b'x'; 300_000]].concat()).await
+        Asked::http1(server, &[head.into_bytes(), vec![b'x'; 30_000]].concat()).await
     })
     .await;
 }

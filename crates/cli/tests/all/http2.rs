@@ -245,7 +245,7 @@ async fn a_flood_of_settings_is_bounded() {
 async fn a_flood_of_window_sizes_is_bounded() {
     // Each changes the windows of all streams that there are.
     let open: Vec<u8> =
-        (0..100).flat_map(|n| headers(END_STREAM, 2 * n + 1, "/sleep?ms=20000")).collect();
+        (0..50).flat_map(|n| headers(END_STREAM, 2 * n + 1, "/sleep?ms=20000")).collect();
     let size = |bytes: u32| {
         let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &bytes.to_be_bytes()].concat();
         frame(SETTINGS, 0, 0, &setting)

@@ -116,7 +116,7 @@ impl Spinning {
 }
 
 /// How much may be computed from a client's leaving on: some slices, and what a busy machine adds.
-const SLICES: Duration = Duration::from_millis(150);
+const SLICES: Duration = Duration::from_millis(50);
 
 /// Has a guest of each of these shapes compute, and the client hang up that asked.
 async fn ends_at_once(

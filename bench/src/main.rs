@@ -64,6 +64,9 @@ enum Bench {
     SlowClients {
         /// The port of their server
         port: u16,
+        /// Come again when the server ends them
+        #[arg(long)]
+        again: bool,
     },
     /// An instance and a call without a network, beside Wasmtime as it comes
     InProcess(in_process::InProcess),
@@ -169,7 +172,7 @@ fn main() -> Result<()> {
     match cli.command {
         Some(Bench::Native { port }) => native::serve(port),
         Some(Bench::Minimal { port, guest }) => native::minimal(port, &guest),
-        Some(Bench::SlowClients { port }) => neighbours::slow_clients(port),
+        Some(Bench::SlowClients { port, again }) => neighbours::slow_clients(port, again),
         Some(Bench::InProcess(options)) => in_process::run(&workspace_root()?, &options),
         Some(Bench::Instructions(options)) => instructions::run(&workspace_root()?, &options),
         Some(Bench::Optimise(options)) => optimise::run(&workspace_root()?, &options),

@@ -1,14 +1,16 @@
 //! What a quiet component's clients notice: of guests that loop for ever, and of ten thousand
 //! clients that are slow.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::open_loop::{OpenLoop, Outcome, pause, pause_for};
@@ -19,30 +21,37 @@ const LOOPS: [usize; 4] = [0, 1, 2, 20];
 
 const SLOW_CLIENTS: usize = 10_000;
 
+/// What the busy component is granted where everything is to stay that comes.
+const PATIENT: &str = "limits = { cpu = \"1h\", time = \"1h\", concurrency = 20000 }";
+
+const PATIENT_FLAGS: &str =
+    " --header-timeout 1h --write-timeout 1h --body-timeout 1h --max-instances 12000";
+
 const MANIFEST: &str = "dayfly = 1\n[application]\nname = \"neighbours\"\n\
     [[trigger.http]]\nroute = \"/\"\ncomponent = \"quiet\"\n\
-    [[trigger.http]]\nroute = \"/spin\"\ncomponent = \"busy\"\n\
-    [[trigger.http]]\nroute = \"/sink\"\ncomponent = \"busy\"\n\
-    [[trigger.http]]\nroute = \"/large\"\ncomponent = \"busy\"\n\
+    [[trigger.http]]\nroute = \"/...\"\ncomponent = \"busy\"\n\
     [component.quiet]\nsource = \"GUESTS/rust-hello.wasm\"\n\
-    [component.busy]\nsource = \"GUESTS/rust-http.wasm\"\n\
-    limits = { cpu = \"1h\", time = \"1h\", concurrency = 20000 }\n";
+    [component.busy]\nsource = \"GUESTS/rust-http.wasm\"\nLIMITS\n";
+
+/// Where the ordinary client's handler is: in the quiet component, or in the busy one.
+const PLACES: [(&str, &str); 2] = [("another component", "/"), ("the same component", "/hello")];
 
 /// An app with a quiet component and a busy one.
-fn peer(root: &Path, flags: &str) -> Result<Peer> {
+fn peer(root: &Path, limits: &str, flags: &str) -> Result<Peer> {
     let folder = root.join("target/bench/neighbours");
     std::fs::create_dir_all(&folder)?;
     let guests = root.join("target/guests");
     let guests = guests.to_str().context("the path of the guests is no text")?;
-    std::fs::write(folder.join("dayfly.toml"), MANIFEST.replace("GUESTS", guests))?;
+    let manifest = MANIFEST.replace("GUESTS", guests).replace("LIMITS", limits);
+    std::fs::write(folder.join("dayfly.toml"), manifest)?;
     Peer::dayfly(root, "dayfly", "target/bench/neighbours/dayfly.toml", flags)
 }
 
 /// A request each 5 ms.
-fn ask(server: &Running, seconds: u64) -> OpenLoop {
+fn ask(server: &Running, path: &str, seconds: u64) -> OpenLoop {
     OpenLoop {
         port: server.port,
-        path: "/".to_owned(),
+        path: path.to_owned(),
         rate: 200.0,
         time: Duration::from_secs(seconds),
         patience: Duration::from_secs(10),
@@ -73,37 +82,67 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
          s) while another component of\nthe same app computes without end, in so many instances, \
          on the same core.\n\n{HEAD}"
     );
-    let mut quiet = None;
-    for loops in LOOPS {
-        let server = peer(root, "")?.start()?;
-        ask(&server, 1).run()?;
-        let _spinning = spin(&server, loops)?;
-        pause();
-        let outcome = ask(&server, seconds).run()?;
-        let quiet = quiet.get_or_insert_with(|| outcome.clone());
-        eprintln!("{loops} loops: p99 {:.2} ms", outcome.percentile_ms(99.0));
-        row(&mut text, &format!("{loops} endless loops"), &outcome, quiet)?;
-    }
+    beside_loops(root, seconds, &mut text)?;
     text += &format!(
         "\nThe same beside {SLOW_CLIENTS} slow clients: half of them send a head, a quarter a body, \
-         one byte a\nsecond each; a quarter reads a large answer as slowly.\n\n{HEAD}"
+         one byte a\nsecond each; a quarter reads a large answer as slowly. By their leave: with \
+         `{}`\nand `{PATIENT}` all of them stay.\n\n{HEAD}",
+        PATIENT_FLAGS.trim()
     );
-    let server = peer(root, " --header-timeout 1h --write-timeout 1h --max-instances 10000")?;
-    let server = server.start()?;
-    ask(&server, 1).run()?;
-    let quiet = ask(&server, seconds).run()?;
-    row(&mut text, "nobody", &quiet, &quiet)?;
-    let (outcome, connected) = beside_slow_clients(&server, seconds)?;
-    eprintln!(
-        "{connected} slow clients: p99 {:.2} ms, {} refused, {} late, {} failed",
-        outcome.percentile_ms(99.0),
-        outcome.refused,
-        outcome.late,
-        outcome.failed
+    beside_slow(root, (PATIENT, PATIENT_FLAGS), seconds, &mut text)?;
+    text += &format!(
+        "\nWith the limits and flags that are the defaults, under which they are ended and come \
+         again at\nonce, so that they take all places of their component whenever they can. So \
+         many of them as are told\nwere connected at the end.\n\n{HEAD}"
     );
-    row(&mut text, &format!("{connected} slow clients"), &outcome, &quiet)?;
+    beside_slow(root, ("", ""), seconds, &mut text)?;
     std::fs::write(folder.join("neighbours.md"), &text)?;
     print!("{text}");
+    Ok(())
+}
+
+fn beside_loops(root: &Path, seconds: u64, text: &mut String) -> Result<()> {
+    let mut quiet = None;
+    for loops in LOOPS {
+        let server = peer(root, PATIENT, "")?.start()?;
+        ask(&server, "/", 1).run()?;
+        let _spinning = spin(&server, loops)?;
+        pause();
+        let outcome = ask(&server, "/", seconds).run()?;
+        let quiet = quiet.get_or_insert_with(|| outcome.clone());
+        eprintln!("{loops} loops: p99 {:.2} ms", outcome.percentile_ms(99.0));
+        row(text, &format!("{loops} endless loops"), &outcome, quiet)?;
+    }
+    Ok(())
+}
+
+/// Measures an ordinary client beside slow ones, in another component and in theirs.
+fn beside_slow(
+    root: &Path,
+    (limits, flags): (&str, &str),
+    seconds: u64,
+    text: &mut String,
+) -> Result<()> {
+    let is_patient = !flags.is_empty();
+    for (place, path) in PLACES {
+        let server = peer(root, limits, flags)?.start()?;
+        ask(&server, path, 1).run()?;
+        let quiet = ask(&server, path, seconds).run()?;
+        row(text, &format!("nobody, {place}"), &quiet, &quiet)?;
+        let (outcome, connected) = beside_slow_clients(&server, path, seconds, !is_patient)?;
+        eprintln!(
+            "{connected} slow clients, {place}: p99 {:.2} ms, {} refused, {} late, {} failed",
+            outcome.percentile_ms(99.0),
+            outcome.refused,
+            outcome.late,
+            outcome.failed
+        );
+        ensure!(
+            !is_patient || connected == SLOW_CLIENTS,
+            "only {connected} of {SLOW_CLIENTS} slow clients stayed"
+        );
+        row(text, &format!("{connected} slow clients, {place}"), &outcome, &quiet)?;
+    }
     Ok(())
 }
 
@@ -122,17 +161,23 @@ fn spin(server: &Running, loops: usize) -> Result<Vec<TcpStream>> {
 
 /// Measures beside slow clients, which are a process of their own that runs only when its core has nothing
 /// else to do: what they cost the client that is measured would be taken for what they cost the server.
-fn beside_slow_clients(server: &Running, seconds: u64) -> Result<(Outcome, usize)> {
+fn beside_slow_clients(
+    server: &Running,
+    path: &str,
+    seconds: u64,
+    again: bool,
+) -> Result<(Outcome, usize)> {
     let mut slow = Command::new("chrt")
         .args(["--idle", "0"])
         .arg(std::env::current_exe()?)
         .args(["slow-clients", &server.port.to_string()])
+        .args(again.then_some("--again"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
     let mut said = BufReader::new(slow.stdout.take().context("a pipe")?).lines();
     said.next().context("the slow clients ended")??;
-    let outcome = ask(server, seconds).run();
+    let outcome = ask(server, path, seconds).run();
     // The end of its input is its signal.
     drop(slow.stdin.take());
     let connected = said.next().context("the slow clients ended")??.parse()?;
@@ -141,14 +186,22 @@ fn beside_slow_clients(server: &Running, seconds: u64) -> Result<(Outcome, usize
 }
 
 /// Ten thousand slow clients, until standard input ends. Prints a line when all have come, and how
-/// many are still connected at the end.
-pub(crate) fn slow_clients(port: u16) -> Result<()> {
+/// many are connected at the end.
+pub(crate) fn slow_clients(port: u16, again: bool) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let connected = Rc::<Cell<usize>>::default();
     let clients = async {
-        let mut clients = Vec::new();
         for number in 0..SLOW_CLIENTS {
-            clients.push(tokio::task::spawn_local(slow_client(address, number)));
+            let connected = connected.clone();
+            tokio::task::spawn_local(async move {
+                // How it ended makes no difference.
+                let _ = slow_client(address, number, &connected).await;
+                while again {
+                    pause_for(Duration::from_millis(100)).await;
+                    let _ = slow_client(address, number, &connected).await;
+                }
+            });
             if number % 50 == 0 {
                 pause_for(Duration::from_millis(60)).await;
             }
@@ -157,17 +210,38 @@ pub(crate) fn slow_clients(port: u16) -> Result<()> {
         println!("all have come");
         let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         ended.await??;
-        println!("{}", clients.iter().filter(|client| !client.is_finished()).count());
+        println!("{}", connected.get());
         Ok(())
     };
     tokio::task::LocalSet::new().block_on(&runtime, clients)
 }
 
+/// Counts a connection for as long as it lives.
+struct Connected<'a>(&'a Cell<usize>);
+
+impl<'a> Connected<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// One that moves a byte a second until the server ends it.
-async fn slow_client(address: SocketAddr, number: usize) -> std::io::Result<()> {
+async fn slow_client(
+    address: SocketAddr,
+    number: usize,
+    connected: &Cell<usize>,
+) -> std::io::Result<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4 << 10)?;
     let mut stream = socket.connect(address).await?;
+    let _connected = Connected::new(connected);
     let begin: &[u8] = match number % 4 {
         0 | 1 => b"GET / HTTP/1.1\r\nhost: bench\r\nx: ",
         2 => b"POST /sink HTTP/1.1\r\nhost: bench\r\ncontent-length: 100000\r\n\r\n",

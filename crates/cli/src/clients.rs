@@ -10,7 +10,8 @@ use dayfly_model::manifest::{parse_duration, parse_size};
 #[derive(Args)]
 #[command(next_help_heading = "Clients")]
 pub(crate) struct ClientArgs {
-    /// Connections at once; beyond, the one that is idle longest is closed, or new ones wait
+    /// Connections at once; beyond, the one that is idle longest is closed, or the one whose client is
+    /// the slowest, or new ones wait
     #[arg(long, env = "DAYFLY_MAX_CONNECTIONS", value_name = "N")]
     max_connections: Option<u32>,
 
@@ -33,9 +34,18 @@ pub(crate) struct ClientArgs {
     #[arg(long, env = "DAYFLY_IDLE_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
     idle_timeout: Option<Duration>,
 
-    /// How long a client may take nothing of its answer [default: 30s]
+    /// How long a client may take nothing of its answer, or less than `--min-rate` [default: 30s]
     #[arg(long, env = "DAYFLY_WRITE_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
     write_timeout: Option<Duration>,
+
+    /// How long a client may send nothing of a body that its handler waits for, or less than
+    /// `--min-rate` [default: 30s]
+    #[arg(long, env = "DAYFLY_BODY_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    body_timeout: Option<Duration>,
+
+    /// What a client takes or sends a second at least, while it is waited for [default: 1KiB]
+    #[arg(long, env = "DAYFLY_MIN_RATE", value_name = "SIZE", value_parser = parse_size)]
+    min_rate: Option<u64>,
 
     /// How long requests may wait for a processor before new ones get 503 [default: 500ms]
     #[arg(long, env = "DAYFLY_MAX_LAG", value_name = "TIME", value_parser = parse_duration)]
@@ -109,7 +119,9 @@ impl ClientArgs {
         set(&mut config.header_timeout, self.header_timeout);
         set(&mut config.idle_timeout, self.idle_timeout);
         set(&mut config.write_timeout, self.write_timeout);
+        set(&mut config.body_timeout, self.body_timeout);
         set(&mut config.max_lag, self.max_lag);
+        config.min_rate = self.min_rate.unwrap_or(config.min_rate);
         config.max_websockets = self.max_websockets.map(|most| most as usize);
         config.max_header_bytes = self.max_header_size.unwrap_or(config.max_header_bytes);
         config.max_headers = self.max_headers.map_or(config.max_headers, usize::from);

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::access_log::Unlogged;
 use crate::server::connection::Protocol;
 use crate::server::upgrade::{Told, Upgrade, Upgraded};
-use crate::{Body, BoxError, Connection, EdgeError, Problem};
+use crate::{Body, BoxError, ClientBody, Connection, EdgeError, Problem};
 
 /// The bounds of a head that the other process sends: it is the guest's, whose limits hold there.
 const HEAD_BYTES: usize = 1 << 20;
@@ -81,7 +81,7 @@ enum Kept {
 
 /// A connection of HTTP/1.
 struct Single {
-    sender: http1::SendRequest<Incoming>,
+    sender: http1::SendRequest<ClientBody>,
     line: Arc<Line>,
     driven: Driven,
 }
@@ -89,7 +89,7 @@ struct Single {
 /// A connection of HTTP/2. Clones are the same.
 #[derive(Clone)]
 struct Shared {
-    sender: http2::SendRequest<Incoming>,
+    sender: http2::SendRequest<ClientBody>,
     line: Arc<Line>,
     _driven: Arc<Driven>,
 }
@@ -175,7 +175,7 @@ impl Away {
     /// Answers a request.
     pub(crate) async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         let answered = match connection.protocol {
@@ -199,7 +199,7 @@ impl Away {
 
     async fn http1(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> Result<Response<Body>, Failed> {
         let line = self.line()?;
@@ -228,7 +228,7 @@ impl Away {
 
     async fn http2(
         &self,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> Result<Response<Body>, Failed> {
         let line = self.line()?;

@@ -40,6 +40,8 @@ pub enum Problem {
     HeadersTooLarge,
     /// The request's body is over the component's limit.
     BodyTooLarge,
+    /// The client sent too little of the request's body for too long.
+    BodyTooSlow,
     /// The guest trapped.
     GuestTrapped,
     /// The guest returned without a response, or with one that is not valid.
@@ -80,6 +82,7 @@ impl Problem {
             Self::UriTooLong => (414, Fault::Client, "the request's address is too long"),
             Self::HeadersTooLarge => (431, Fault::Client, "the request's headers are too large"),
             Self::BodyTooLarge => (413, Fault::Client, "the request's body is too large"),
+            Self::BodyTooSlow => (408, Fault::Client, "the request's body comes too slowly"),
             Self::GuestTrapped => (500, Fault::Guest, "the handler failed"),
             Self::NoResponse => (500, Fault::Guest, "the handler gave no valid response"),
             Self::OverMemory => (500, Fault::Guest, "the handler ran out of memory"),

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::access_log::Unlogged;
 use crate::away::Away;
@@ -17,7 +16,7 @@ use crate::challenges::{self, Challenges};
 use crate::notice::Notice;
 use crate::stay::Stay;
 use crate::triggers::host_of;
-use crate::{Body, Connection, EdgeError, Handler, Peer, Problem};
+use crate::{Body, ClientBody, Connection, EdgeError, Handler, Peer, Problem};
 
 /// Where a node's requests come in.
 pub(crate) struct Front {
@@ -128,7 +127,11 @@ impl Front {
     }
 
     /// Finds who is to answer a request.
-    fn find(&self, request: &Request<Incoming>, connection: &Connection) -> Result<Found, Problem> {
+    fn find(
+        &self,
+        request: &Request<ClientBody>,
+        connection: &Connection,
+    ) -> Result<Found, Problem> {
         let table = self.table.load();
         if !self.is_shared {
             let door = table.any.as_ref();
@@ -154,7 +157,7 @@ impl Front {
 impl Handler for Front {
     async fn handle(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         if self.is_shared && challenges::is_asked(&request) {

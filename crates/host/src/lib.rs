@@ -59,5 +59,6 @@ pub use server::listen::{
 };
 pub use server::shutdown::Shutdown;
 pub use server::tls::{Certificates, Certified, CertifiedError, TlsConfig, TlsError};
+pub use server::unsent::{ClientBody, ClientBodyError};
 pub use server::upgrade::{Told, Upgrade, Upgraded, Working};
 pub use server::{Client, Connector, Outcome, ServeError, Server};

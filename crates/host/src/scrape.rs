@@ -8,10 +8,11 @@ use dayfly_telemetry::metrics::text::{Format, render};
 use dayfly_telemetry::metrics::{Families, collect, note_start};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::server::listen::Bound;
-use crate::{Body, Connection, Handler, Outcome, ServeError, Server, ServerConfig, Shutdown};
+use crate::{
+    Body, ClientBody, Connection, Handler, Outcome, ServeError, Server, ServerConfig, Shutdown,
+};
 
 /// Connections that may be open: who asks is few.
 const CONNECTIONS: usize = 64;
@@ -75,7 +76,7 @@ impl Source for Sources {
 struct Answers(Sources);
 
 impl Handler for Answers {
-    async fn handle(&self, request: Request<Incoming>, _: &Arc<Connection>) -> Response<Body> {
+    async fn handle(&self, request: Request<ClientBody>, _: &Arc<Connection>) -> Response<Body> {
         if request.uri().path() != "/metrics" {
             return plain(StatusCode::NOT_FOUND, "metrics are at /metrics\n");
         }

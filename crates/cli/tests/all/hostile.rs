@@ -6,21 +6,23 @@ use std::time::{Duration, Instant};
 
 use dayfly_testing::{App, Body, Running, Upstream, workspace};
 use http::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::dayfly;
 
 /// What an attack comes to.
-struct Attack {
-    path: &'static str,
+#[derive(Clone)]
+pub(crate) struct Attack {
+    pub(crate) path: &'static str,
     /// What the client may get: a status, or 0 for an answer that breaks off.
     status: &'static [u16],
     /// A part of the answer's text.
     says: &'static str,
     /// A part of a line of the log.
-    logs: &'static str,
+    pub(crate) logs: &'static str,
 }
 
-const fn attack(
+pub(crate) const fn attack(
     path: &'static str,
     status: &'static [u16],
     says: &'static str,
@@ -29,7 +31,7 @@ const fn attack(
     Attack { path, status, says, logs }
 }
 
-const TRAPPED: &str = "the handler failed";
+pub(crate) const TRAPPED: &str = "the handler failed";
 
 const ATTACKS: &[Attack] = &[
     attack("/spin", &[504], "", "more than its CPU time"),
@@ -101,6 +103,7 @@ const ATTACKS_03: &[Attack] = &[
     attack("/tasks-after", &[200], "answered", ""),
     attack("/endless", &[0, 500], "", "bytes of output"),
     attack("/stalled", &[0], "", "within its time"),
+    attack("/no-trailers", &[0], "", "within its time"),
     attack("/error-code", &[500], "", "the log's alone"),
 ];
 
@@ -119,7 +122,7 @@ const MODULES: &[Attack] = &[
     attack("/injected-header", &[500], "", "CGI"),
 ];
 
-const LIMITS: &str = "limits = { memory = \"32MiB\", tables = 50000, cpu = \"400ms\", \
+pub(crate) const LIMITS: &str = "limits = { memory = \"32MiB\", tables = 50000, cpu = \"400ms\", \
     time = \"2s\", output = \"1MiB\", log = \"64KiB\", files = 16, sockets = 8, outbound = 20 }";
 
 /// What a server may have grown by after all attacks: code that is read, pools that stay warm.
@@ -137,7 +140,7 @@ fn beside_a_neighbour(guest: &str, grants: &str) -> App {
 }
 
 /// Serves, and refuses nobody because the machine that tests has little time for it.
-async fn serve(app: &App) -> Running {
+pub(crate) async fn serve(app: &App) -> Running {
     dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await
 }
 
@@ -228,7 +231,7 @@ async fn at_full_speed(server: &Running, before: Duration) {
 }
 
 /// All of a gallery, three times: what the first time leaves behind, the third must not double.
-async fn gallery(server: Running, attacks: &[Attack]) {
+pub(crate) async fn gallery(server: Running, attacks: &[Attack]) {
     let (calm, fast) = (held(&server), pace(&server).await);
     let mut wrong = Vec::new();
     for attack in attacks {
@@ -321,13 +324,33 @@ async fn a_flood_of_requests_to_others_is_bounded() {
 
 #[tokio::test]
 async fn bodies_that_nobody_reads() {
-    let app = beside_a_neighbour("hostile", "");
+    for guest in ["hostile", "hostile-p3"] {
+        let app = beside_a_neighbour(guest, "");
+        let server = serve(&app).await;
+        let body = vec![b'x'; 8 << 20];
+        let unread = server.post("/unread-body", body.clone()).await;
+        assert_eq!((unread.status, unread.text()), (200, "not read".to_owned()));
+        if guest == "hostile" {
+            assert_eq!(server.another_client().post("/hoard-body", body).await.status, 504);
+        }
+        assert_eq!(server.another_client().text("/neighbour").await, "hello world");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_trickle_without_end_ends_with_its_client() {
+    let app = App::granted("hostile", "limits = { concurrency = 1 }");
     let server = serve(&app).await;
-    let body = vec![b'x'; 8 << 20];
-    let unread = server.post("/unread-body", body.clone()).await;
-    assert_eq!((unread.status, unread.text()), (200, "not read".to_owned()));
-    assert_eq!(server.another_client().post("/hoard-body", body).await.status, 504);
-    assert_eq!(server.another_client().text("/neighbour").await, "hello world");
+    let mut trickle = server.connect().await;
+    trickle.write_all(b"GET /trickle HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut came = Vec::new();
+    while came.iter().filter(|byte| **byte == b'x').count() < 10 {
+        assert!(trickle.read_buf(&mut came).await.unwrap() > 0, "{came:?}");
+    }
+    drop(trickle);
+    // The one place among those that may run is free again.
+    assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;
 }
 

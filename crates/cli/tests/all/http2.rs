@@ -1,21 +1,27 @@
-//! The flags that bound clients of HTTP/2, against a client that sends its frames by hand.
+//! The bounds of clients of HTTP/2, and the flags for them, against a client that sends its frames by
+//! hand.
+
+use std::time::Duration;
 
 use dayfly_testing::{App, Running};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
 use crate::dayfly;
 
 // Kinds of frames.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 
 // Flags.
-const END_STREAM: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 // Settings.
@@ -28,10 +34,10 @@ const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 #[derive(Debug)]
-struct Frame {
-    kind: u8,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
     stream: u32,
-    payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
@@ -50,36 +56,36 @@ impl Frame {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
     [&head, payload].concat()
 }
 
 /// The head of a request for a path: its method, scheme, path and authority.
-fn headers(flags: u8, stream: u32, path: &str) -> Vec<u8> {
+pub(crate) fn headers(flags: u8, stream: u32, path: &str) -> Vec<u8> {
     let length = u8::try_from(path.len()).unwrap();
     let block = [&[0x82, 0x86, 0x04, length], path.as_bytes(), &[0x41, 1, b'a']].concat();
     frame(HEADERS, flags | END_HEADERS, stream, &block)
 }
 
-struct Client(TcpStream);
+pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    async fn of(server: &Running) -> Self {
+    pub(crate) async fn of(server: &Running) -> Self {
         let mut client = Self(server.connect().await);
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         client.send(&frame(SETTINGS, 0, 0, &[])).await;
         client
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         // The server may have gone.
         let _ = self.0.write_all(bytes).await;
     }
 
     /// The next frame of any of these kinds; a test that waits for ever fails.
-    async fn next(&mut self, kinds: &[u8]) -> Frame {
+    pub(crate) async fn next(&mut self, kinds: &[u8]) -> Frame {
         loop {
             let mut head = [0; 9];
             self.0.read_exact(&mut head).await.expect("a frame");
@@ -172,6 +178,120 @@ async fn what_is_sent_ahead_is_bounded() {
     assert_eq!(refused.error(), FLOW_CONTROL_ERROR, "{refused:?}");
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;
+}
+
+/// How much of a flood is sent, if it is let in: tens of thousands of frames.
+const FLOOD_BYTES: usize = 32 << 20;
+
+/// What a server may grow by in a flood.
+const GROWN_BYTES: u64 = 16 << 20;
+
+/// A client that sends `some` again and again, after a beginning, and takes nothing of what comes. The
+/// connection ends, or what comes is let in without being kept, or not let in; others are served
+/// meanwhile in any case. Afterwards nothing of it is left at work.
+async fn flood(beginning: &[u8], some: &[u8]) {
+    let (_app, server) = with(&["--write-timeout", "2s", "--max-lag", "1m"]).await;
+    assert_eq!(server.text("/hello").await, "hello world");
+    let process = server.process();
+    let before = process.resident_bytes();
+    process.forget_peak();
+    let mut client = Client::of(&server).await;
+    client.send(beginning).await;
+    let some = some.repeat((64 << 10) / some.len() + 1);
+    let flooding = async {
+        let mut sent = 0;
+        while sent < FLOOD_BYTES {
+            match timeout(Duration::from_secs(5), client.0.write_all(&some)).await {
+                Ok(Ok(())) => sent += some.len(),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        sent
+    };
+    let neighbour = server.another_client();
+    let served = async {
+        loop {
+            let answer = timeout(Duration::from_secs(5), neighbour.text("/hello")).await;
+            assert_eq!(answer.expect("a neighbour is served"), "hello world");
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let sent = tokio::select! {
+        sent = flooding => sent,
+        () = served => unreachable!("it serves for ever"),
+    };
+    let grown = process.peak_resident_bytes().saturating_sub(before);
+    println!("{sent} bytes were sent, and it grew by {grown}");
+    assert!(grown < GROWN_BYTES, "it grew by {grown} bytes for {sent}");
+    drop(client);
+    let computed = process.cpu_time();
+    sleep(Duration::from_secs(1)).await;
+    let computed = process.cpu_time() - computed;
+    assert!(computed < Duration::from_millis(300), "{computed:?} after the flood");
+    assert_eq!(server.text("/hello").await, "hello world");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_settings_is_bounded() {
+    let setting = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &100_u32.to_be_bytes()].concat();
+    flood(&[], &frame(SETTINGS, 0, 0, &setting)).await;
+    flood(&[], &frame(SETTINGS, 0, 0, &[])).await;
+    // Agreement to what was never said.
+    flood(&[], &frame(SETTINGS, 1, 0, &[])).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_window_sizes_is_bounded() {
+    // Each changes the windows of all streams that there are.
+    let open: Vec<u8> =
+        (0..50).flat_map(|n| headers(END_STREAM, 2 * n + 1, "/sleep?ms=20000")).collect();
+    let size = |bytes: u32| {
+        let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &bytes.to_be_bytes()].concat();
+        frame(SETTINGS, 0, 0, &setting)
+    };
+    flood(&open, &[size(0), size(1 << 20)].concat()).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_is_bounded() {
+    flood(&[], &frame(PING, 0, 0, &[7; 8])).await;
+    // Answers to none of ours.
+    flood(&[], &frame(PING, 1, 0, &[7; 8])).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_continuations_is_bounded() {
+    let begun = frame(HEADERS, END_STREAM, 1, &[0x82, 0x86, 0x84]);
+    // Nothing each; a kilobyte of a header each.
+    flood(&begun, &frame(CONTINUATION, 0, 1, &[])).await;
+    let name = [&[0x00, 1, b'x', 0x7f, 0x81, 0x07][..], &[b'y'; 1024]].concat();
+    flood(&begun, &frame(CONTINUATION, 0, 1, &name)).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_data_that_is_none_is_bounded() {
+    let open = headers(0, 1, "/sleep?ms=20000");
+    flood(&open, &frame(DATA, 0, 1, &[])).await;
+    // Padding alone (RFC 9113, section 6.1).
+    flood(&open, &frame(DATA, 8, 1, &[3, 0, 0, 0])).await;
+    flood(&open, &frame(DATA, 0, 1, b"x")).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_windows_is_bounded() {
+    let one = 1_u32.to_be_bytes();
+    let open = headers(END_STREAM, 1, "/sleep?ms=20000");
+    flood(&open, &frame(WINDOW_UPDATE, 0, 0, &one)).await;
+    flood(&open, &frame(WINDOW_UPDATE, 0, 1, &one)).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_that_mean_nothing_is_bounded() {
+    const PRIORITY: u8 = 2;
+    const UNKNOWN: u8 = 0xee;
+    flood(&[], &frame(PRIORITY, 0, 3, &[0, 0, 0, 1, 7])).await;
+    flood(&[], &frame(UNKNOWN, 0, 0, &[7; 16])).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,6 @@ use dayfly_telemetry::trace::{Span, within};
 use dayfly_telemetry::{ComponentMetrics, Lines};
 use http::{Method, Request};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
@@ -32,7 +31,7 @@ use super::turns::{Lane, Share};
 use super::{cgi, http02, http03, message, spin_http};
 use crate::events::Event;
 use crate::release::Image;
-use crate::{Answered, Body, BoxError, Connection, ServeError};
+use crate::{Answered, Body, BoxError, ClientBody, Connection, ServeError};
 
 /// Why an app could not be made ready to serve.
 #[derive(Debug, Error)]
@@ -148,7 +147,7 @@ pub(crate) trait RequestBody:
 {
 }
 
-impl RequestBody for Incoming {}
+impl RequestBody for ClientBody {}
 impl RequestBody for WasiBody {}
 
 pub(crate) struct ComponentHost {
@@ -338,6 +337,9 @@ impl ComponentHost {
         });
         if intake.was_passed() {
             return Err(Failure::BodyTooLarge(limits.body_bytes));
+        }
+        if intake.was_slow() {
+            return Err(Failure::BodyTooSlow);
         }
         guest::respond(answered?, terms, meter)
     }

@@ -49,6 +49,8 @@ pub(super) enum Failure {
     Loading,
     #[error("the request's body is larger than {0} bytes")]
     BodyTooLarge(u64),
+    #[error("the client sent the request's body too slowly")]
+    BodyTooSlow,
     #[error("the request cannot be passed on: {0}")]
     Request(wasmtime::Error),
     #[error("the component already runs as many instances as it may")]
@@ -116,6 +118,7 @@ impl Failure {
             Self::Load(_) => Problem::Unavailable,
             Self::Request(_) => Problem::Malformed,
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
+            Self::BodyTooSlow => Problem::BodyTooSlow,
             Self::ComponentFull => Problem::TenantBusy,
             Self::NodeFull | Self::Slow | Self::Loading => Problem::NodeBusy,
             Self::ShareFull | Self::ShareSlow => Problem::ShareBusy,

@@ -12,21 +12,28 @@ use http_body_util::{BodyExt as _, Limited};
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::component::RequestBody;
+use crate::ClientBodyError;
 
-/// How long a request's body may be, whether it turned out longer, and on whose account it is.
+/// Why a request's body broke off.
+#[derive(Default)]
+struct Broke {
+    too_long: AtomicBool,
+    too_slow: AtomicBool,
+}
+
+/// How long a request's body may be, whether it turned out longer or slow, and on whose account it is.
 pub(super) struct Intake {
     bytes: usize,
-    /// Only where the body does not tell its length.
-    passed: Option<Arc<AtomicBool>>,
+    /// Only where there is a body.
+    broke: Option<Arc<Broke>>,
     usage: Option<Arc<UsageCounters>>,
 }
 
 impl Intake {
     pub(super) fn new(limit: u64, body: &impl Body, usage: Option<&Arc<UsageCounters>>) -> Self {
-        let unknown = body.size_hint().upper().is_none();
         Self {
             bytes: usize::try_from(limit).unwrap_or(usize::MAX),
-            passed: unknown.then(Arc::default),
+            broke: (!body.is_end_stream()).then(Arc::default),
             usage: usage.cloned(),
         }
     }
@@ -40,22 +47,46 @@ impl Intake {
     }
 
     fn limited<B: RequestBody>(&self, body: B) -> WasiBody {
-        let passed = self.passed.clone();
+        let broke = self.broke.clone();
         Limited::new(body, self.bytes)
-            .map_err(move |error| match error.downcast::<B::Error>() {
-                Ok(error) => (*error).into(),
-                Err(_) => {
-                    if let Some(passed) = &passed {
-                        passed.store(true, Relaxed);
-                    }
-                    HttpError::HttpRequestBodySize(None)
+            .map_err(move |error| {
+                let error = match error.downcast::<B::Error>() {
+                    Ok(error) => (*error).into(),
+                    Err(_) => HttpError::HttpRequestBodySize(None),
+                };
+                if let Some(broke) = &broke {
+                    broke.note(&error);
                 }
+                error
             })
             .boxed_unsync()
     }
 
     pub(super) fn was_passed(&self) -> bool {
-        self.passed.as_ref().is_some_and(|passed| passed.load(Relaxed))
+        self.broke.as_ref().is_some_and(|broke| broke.too_long.load(Relaxed))
+    }
+
+    pub(super) fn was_slow(&self) -> bool {
+        self.broke.as_ref().is_some_and(|broke| broke.too_slow.load(Relaxed))
+    }
+}
+
+impl Broke {
+    fn note(&self, error: &HttpError) {
+        match error {
+            HttpError::HttpRequestBodySize(_) => self.too_long.store(true, Relaxed),
+            HttpError::ConnectionReadTimeout => self.too_slow.store(true, Relaxed),
+            _ => {}
+        }
+    }
+}
+
+impl From<ClientBodyError> for HttpError {
+    fn from(error: ClientBodyError) -> Self {
+        match error {
+            ClientBodyError::Broken(error) => error.into(),
+            ClientBodyError::Slow => Self::ConnectionReadTimeout,
+        }
     }
 }
 

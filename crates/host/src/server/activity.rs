@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
+use super::pace::{Pace, Wait};
 use super::socket::Socket;
 use super::tunnels::Tunnels;
 use super::unread::Unread;
+use super::unsent::Unsent;
 
 /// A core's coarse clock, advanced by its sweep. It counts sweeps rather than time: when the core
 /// was kept from running, nobody's time has passed.
@@ -66,9 +68,25 @@ pub(super) struct Patience {
     pub(super) idle: u32,
     /// The same of a connection that another process would serve if it came again.
     pub(super) leave: u32,
-    pub(super) write: u32,
-    /// How long a connection that should end may show no sign of life, and how long it lingers.
+    /// How long a client of HTTP/2 may leave all its answers.
+    pub(super) unread: u32,
+    /// How long a connection that was told to end may stay without a request, and how long it lingers.
     pub(super) goodbye: u32,
+    /// How fast it takes what it is sent.
+    pub(super) write: Pace,
+    /// How fast it sends a body that is waited for.
+    pub(super) body: Pace,
+}
+
+/// How ready a connection is to give way to another: the larger the sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dispensable {
+    /// All that it is there for waits for its client, for so many microseconds too long.
+    Late(u64),
+    /// It has not come to its request, for so many ticks.
+    Nascent(u32),
+    /// It was idle for so many ticks.
+    Idle(u32),
 }
 
 /// What one connection is doing.
@@ -77,14 +95,14 @@ pub(super) struct Activity {
     socket: Socket,
     /// When the present state began.
     since: AtomicU32,
-    /// When bytes last moved, either way.
-    moved: AtomicU32,
+    /// When it was last told to do something else.
+    told: AtomicU32,
     /// The requests that run.
     requests: AtomicU32,
     /// Whether bytes came since the last request ended, so that a head is being read.
     heard: AtomicBool,
-    /// Whether the client does not take what it is being sent.
-    blocked: AtomicBool,
+    /// For the client to take what it is being sent.
+    writing: Wait,
     /// Whether the last request had a body, so that more of it may be on its way.
     body: AtomicBool,
     stage: AtomicU8,
@@ -95,6 +113,8 @@ pub(super) struct Activity {
     worked: AtomicU32,
     /// The answers of HTTP/2 that are streamed.
     pub(super) unread: Unread,
+    /// The bodies of requests that were waited for.
+    pub(super) unsent: Unsent,
     /// The streams of HTTP/2 that another protocol took over.
     pub(super) tunnels: Tunnels,
     waker: OnceLock<Waker>,
@@ -107,16 +127,17 @@ impl Activity {
             clock,
             socket,
             since: AtomicU32::new(now),
-            moved: AtomicU32::new(now),
+            told: AtomicU32::new(now),
             requests: AtomicU32::new(0),
             heard: AtomicBool::new(false),
-            blocked: AtomicBool::new(false),
+            writing: Wait::default(),
             body: AtomicBool::new(false),
             stage: AtomicU8::new(stage as u8),
             order: AtomicU8::new(Order::Serve as u8),
             working: AtomicU32::new(0),
             worked: AtomicU32::new(now),
             unread: Unread::default(),
+            unsent: Unsent::default(),
             tunnels: Tunnels::default(),
             waker: OnceLock::new(),
         }
@@ -160,20 +181,18 @@ impl Activity {
 
     /// Notes that bytes came in.
     pub(super) fn hear(&self) {
-        let now = self.clock.now();
-        self.moved.store(now, Relaxed);
         if self.requests() == 0 && !self.heard.load(Relaxed) {
             self.heard.store(true, Relaxed);
-            self.since.store(now, Relaxed);
+            self.since.store(self.clock.now(), Relaxed);
         }
     }
 
-    /// Notes whether bytes went out.
-    pub(super) fn say(&self, moved: bool) {
-        if moved || !self.blocked.load(Relaxed) {
-            self.moved.store(self.clock.now(), Relaxed);
+    /// Notes how many bytes went out, or that the client takes none.
+    pub(super) fn say(&self, moved: Option<usize>) {
+        match moved {
+            Some(bytes) => self.writing.end(bytes),
+            None => self.writing.begin(),
         }
-        self.blocked.store(!moved, Relaxed);
     }
 
     /// Whether the client may still be sending what nobody will read, so that closing at once
@@ -193,6 +212,7 @@ impl Activity {
     /// Tells the connection what to do; orders only become stricter.
     pub(super) fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+            self.told.store(self.clock.now(), Relaxed);
             if order == Order::Leave {
                 // It was told of now, however long it was idle before.
                 self.since.store(self.clock.now(), Relaxed);
@@ -236,8 +256,7 @@ impl Activity {
     pub(super) fn sweep(&self, patience: &Patience) {
         let now = self.clock.now();
         let since = now.wrapping_sub(self.since.load(Relaxed));
-        let still = now.wrapping_sub(self.moved.load(Relaxed));
-        if self.blocked.load(Relaxed) && still > patience.write {
+        if self.writing.look(&patience.write) {
             return self.order(Order::Drop);
         }
         if self.is(Stage::Handshake) && since > patience.handshake
@@ -245,17 +264,19 @@ impl Activity {
         {
             return self.order(Order::Drop);
         }
+        if self.is_abandoned() {
+            return self.order(Order::Drop);
+        }
         if self.is(Stage::Upgraded) {
             return;
         }
-        self.tunnels.sweep(now, patience.write);
+        self.tunnels.sweep(&patience.write);
         if self.requests() > 0 {
-            // Hyper sees that a client left only where it reads, which it does not while a body
-            // waits to be read by the guest.
-            if self.socket.is_left() || self.leaves_all_unread(now, patience.write) {
+            if self.leaves_all_unread(now, patience.unread) {
                 self.order(Order::Drop);
             }
-            return self.unread.sweep(now, patience.write);
+            self.unsent.sweep(&patience.body);
+            return self.unread.sweep(&patience.write);
         }
         if self.is(Stage::Http1) && self.heard.load(Relaxed) {
             if since > patience.header {
@@ -264,13 +285,13 @@ impl Activity {
         } else if self.tunnels.are_there() {
             // What speaks there has bounds of its own.
         } else if self.ordered() == Order::Drain {
-            if since.min(still) > patience.goodbye && !self.blocked.load(Relaxed) {
+            // However much it says: nothing of it is wanted any more.
+            let told = now.wrapping_sub(self.told.load(Relaxed));
+            if since.min(told) > patience.goodbye && !self.writing.is_on() {
                 self.order(Order::Drop);
             }
         } else if since > patience.idle || self.ordered() == Order::Leave && since > patience.leave
         {
-            // The goodbye's time begins now.
-            self.moved.store(now, Relaxed);
             self.order(Order::Drain);
         }
     }
@@ -283,17 +304,46 @@ impl Activity {
             && now.wrapping_sub(self.worked.load(Relaxed)) > patience
     }
 
-    /// How ready the connection is to give way to another: the larger the sooner. `None` if it has
-    /// a request, or has just come.
-    pub(super) fn dispensable(&self) -> Option<(bool, u32)> {
-        let in_use = self.requests() > 0 || self.is(Stage::Upgraded) || self.tunnels.are_there();
-        if in_use || self.blocked.load(Relaxed) || self.ordered() == Order::Drop {
+    /// Whether something is at work for a client that has left. Hyper sees that only where it reads,
+    /// which it does not while a body, or another request, waits to be read.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.requests() > 0 && self.is_left()
+    }
+
+    /// Whether the client is known to have closed its side.
+    pub(super) fn is_left(&self) -> bool {
+        self.socket.is_left()
+    }
+
+    /// Whether the connection may give way to another. `None` if it has a request whose client is in
+    /// time, or has just come.
+    pub(super) fn dispensable(&self) -> Option<Dispensable> {
+        if self.ordered() == Order::Drop {
             return None;
         }
+        let in_use = self.requests() > 0 || self.is(Stage::Upgraded) || self.tunnels.are_there();
+        if in_use || self.writing.is_on() {
+            return self.late().map(Dispensable::Late);
+        }
         let age = self.clock.now().wrapping_sub(self.since.load(Relaxed));
-        let idle = !self.is(Stage::Handshake) && !self.heard.load(Relaxed);
         // What came just now may well have its request in the socket.
-        (age > 0).then_some((idle, age))
+        match age {
+            0 => None,
+            _ if self.is(Stage::Handshake) || self.heard.load(Relaxed) => {
+                Some(Dispensable::Nascent(age))
+            }
+            _ => Some(Dispensable::Idle(age)),
+        }
+    }
+
+    /// How late the client is, in microseconds, if all that is there waits for it.
+    fn late(&self) -> Option<u64> {
+        if self.writing.is_on() {
+            return Some(self.writing.owed()).filter(|owed| *owed > 0);
+        }
+        let late = self.unread.late().with(self.unsent.late());
+        (late.count > 0 && late.count >= self.requests() && !self.tunnels.are_there())
+            .then_some(late.most)
     }
 }
 

@@ -28,8 +28,15 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// How long a connection stays open without a request.
     pub idle_timeout: Duration,
-    /// How long a client may take no byte of what it is being sent.
+    /// How long a client may be waited for to take what it is being sent, beyond the time that the
+    /// bytes it takes are worth by `min_rate`.
     pub write_timeout: Duration,
+    /// How long a client may let a handler wait for a request's body, beyond the time that the bytes
+    /// it sends are worth by `min_rate`.
+    pub body_timeout: Duration,
+    /// The bytes a second that a client has to take, or send, while it is waited for; 0 if any will
+    /// do. What a handler does slowly by itself never counts.
+    pub min_rate: u64,
     /// The bytes of a request's head, or of its trailers; 431 beyond.
     pub max_header_bytes: usize,
     /// The number of a request's headers; 431 beyond. More than 100 costs an allocation a request.
@@ -43,8 +50,8 @@ pub struct ServerConfig {
     pub max_lag: Duration,
     /// The connections that the kernel holds while we have not accepted them.
     pub backlog: u32,
-    /// The connections of all threads together. Beyond, the one that is idle longest gives way;
-    /// if none is idle, new ones wait to be accepted.
+    /// The connections of all threads together. Beyond, the one that is idle longest gives way, or
+    /// the one whose client lets us wait longest; if there is none, new ones wait to be accepted.
     pub max_connections: usize,
     /// How many of the connections may become WebSockets; three quarters if nothing is said.
     pub max_websockets: Option<usize>,
@@ -83,6 +90,8 @@ impl Default for ServerConfig {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            min_rate: 1 << 10,
             max_header_bytes: 64 << 10,
             max_headers: 100,
             max_uri_bytes: 16 << 10,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-
 use super::connection::Connection;
+use super::unsent::ClientBody;
 use crate::body::Body;
 
 /// What answers requests.
@@ -16,7 +15,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request; errors are answers too ([`crate::EdgeError::respond`]).
     fn handle(
         &self,
-        request: http::Request<Incoming>,
+        request: http::Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> impl Future<Output = http::Response<Body>> + Send;
 }

@@ -64,7 +64,10 @@ impl Registry {
         while self.connections().len() >= self.max {
             let left = self.left.notified();
             if !self.evict() {
-                tracing::debug!(max = self.max, "no connection is idle, new ones have to wait");
+                tracing::debug!(
+                    max = self.max,
+                    "no connection can be done without, new ones have to wait"
+                );
             }
             // Whether one is idle changes without a word, so look again before long.
             let _ = tokio::time::timeout(std::time::Duration::from_millis(100), left).await;
@@ -72,7 +75,8 @@ impl Registry {
     }
 
     /// Closes the connections that can best be done without: those that are idle longest, then
-    /// those that never come to their request. Some at a time, for the look at all is what costs.
+    /// those that never come to their request, then those that wait for the slowest clients. Some
+    /// at a time, for the look at all is what costs.
     pub(super) fn evict(&self) -> bool {
         let connections = self.connections();
         let mut candidates: Vec<_> = connections

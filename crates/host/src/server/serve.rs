@@ -165,6 +165,10 @@ where
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
+            // A guest that computes is polled again after each slice.
+            if !activity.is_http2() && activity.is_abandoned() {
+                return Poll::Ready(Ok(()));
+            }
             match activity.ordered() {
                 Order::Serve => return Poll::Pending,
                 // Its next request may be on its way, or the head of its answer may be, which did not say

@@ -17,6 +17,7 @@ use super::connection::{Connection, Protocol};
 use super::handler::Handler;
 use super::tunnels;
 use super::unread::Impatient;
+use super::unsent::ClientBody;
 use super::upgrade::Upgrade;
 use super::worker::Worker;
 use crate::access_log::Record;
@@ -56,6 +57,7 @@ impl<H: Handler> Session<H> {
                 EdgeError::new(Problem::NodeBusy).because("no time on this core").respond()
             }
             Ok(()) => {
+                let request = request.map(|body| ClientBody::new(body, &self.activity));
                 let answer = self.worker.handler.handle(request, &self.connection);
                 // A panic is our own mistake; it must cost one request, not all that share the connection.
                 let answer = AssertUnwindSafe(answer).catch_unwind().await;

@@ -2,7 +2,7 @@
 //! woken when the connection is told something, and closes if its client takes nothing. The connection
 //! is there as long as they are.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use slab::Slab;
 
 use super::activity::Activity;
+use super::pace::{Pace, Wait};
 use super::upgrade::{Upgrade, Upgraded};
 
 /// The streams of one connection; takes no room until there is one.
@@ -20,8 +21,8 @@ pub(super) struct Tunnels(OnceLock<Box<Mutex<Slab<Arc<Tunnel>>>>>);
 /// One stream.
 pub(super) struct Tunnel {
     waker: Waker,
-    /// The tick after the one since which the client takes nothing; 0 while it does.
-    blocked: AtomicU64,
+    /// For the client to take what it is sent.
+    wait: Wait,
     /// Whether the client had its time.
     is_over: AtomicBool,
 }
@@ -41,12 +42,11 @@ impl Tunnels {
         slots.iter().for_each(|(_, tunnel)| tunnel.waker.wake_by_ref());
     }
 
-    /// Ends those whose clients have taken nothing for longer than `patience`.
-    pub(super) fn sweep(&self, now: u32, patience: u32) {
+    /// Ends those whose clients have taken too little for too long.
+    pub(super) fn sweep(&self, pace: &Pace) {
         let Some(slots) = self.slots() else { return };
         for (_, tunnel) in slots.iter() {
-            let blocked = tunnel.blocked.load(Relaxed);
-            if blocked > 0 && u64::from(now) > blocked - 1 + u64::from(patience) {
+            if tunnel.wait.look(pace) {
                 tunnel.is_over.store(true, Relaxed);
                 tunnel.waker.wake_by_ref();
             }
@@ -55,13 +55,11 @@ impl Tunnels {
 }
 
 impl Tunnel {
-    /// Notes, at this tick, whether bytes went out.
-    pub(super) fn say(&self, moved: bool, now: u32) {
-        if moved {
-            self.blocked.store(0, Relaxed);
-        } else {
-            let since = u64::from(now) + 1;
-            let _ = self.blocked.compare_exchange(0, since, Relaxed, Relaxed);
+    /// Notes how many bytes went out, or that the client takes none.
+    pub(super) fn say(&self, moved: Option<usize>) {
+        match moved {
+            Some(bytes) => self.wait.end(bytes),
+            None => self.wait.begin(),
         }
     }
 
@@ -88,8 +86,8 @@ impl Drop for Place {
 /// Lets another protocol have a stream, until that is done with it.
 pub(super) async fn serve(opening: OnUpgrade, upgrade: Upgrade, activity: Arc<Activity>) {
     let waker = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let blocked = AtomicU64::new(0);
-    let tunnel = Arc::new(Tunnel { waker, blocked, is_over: AtomicBool::new(false) });
+    let (wait, is_over) = Default::default();
+    let tunnel = Arc::new(Tunnel { waker, wait, is_over });
     let slots = activity.tunnels.0.get_or_init(Box::default);
     let key = slots.lock().unwrap_or_else(PoisonError::into_inner).insert(tunnel.clone());
     let _place = Place { key, activity: activity.clone() };

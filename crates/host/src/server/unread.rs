@@ -3,7 +3,6 @@
 //! connection's sweep must find it and end what makes it.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -12,6 +11,7 @@ use http_body::Frame;
 use slab::Slab;
 
 use super::activity::Activity;
+use super::pace::{Late, Pace, Wait};
 use crate::body::{BodyStream, BoxError};
 
 /// The streamed answers of one connection; takes no room until there is one.
@@ -22,9 +22,9 @@ pub(super) struct Unread(OnceLock<Box<Mutex<Slab<Arc<Slot>>>>>);
 struct Slot {
     /// `None` once the client had its time.
     body: Mutex<Option<BodyStream>>,
-    /// The tick after the one in which the client was last offered something; 0 while it is the
-    /// handler that is waited for.
-    offered: AtomicU64,
+    /// For the client to take what it was offered last; not while it is the handler that is waited
+    /// for.
+    wait: Wait,
 }
 
 impl Slot {
@@ -32,10 +32,9 @@ impl Slot {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the answer if the client let it lie for longer than `patience`.
-    fn sweep(&self, now: u32, patience: u32) {
-        let offered = self.offered.load(Relaxed);
-        if offered > 0 && u64::from(now) > offered - 1 + u64::from(patience) {
+    /// Ends the answer if the client let it lie for too long.
+    fn sweep(&self, pace: &Pace) {
+        if self.wait.look(pace) {
             *self.body() = None;
         }
     }
@@ -46,12 +45,18 @@ impl Unread {
         Some(self.0.get()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends the answers that lay for longer than `patience`.
-    pub(super) fn sweep(&self, now: u32, patience: u32) {
+    /// Ends the answers that lay for too long.
+    pub(super) fn sweep(&self, pace: &Pace) {
         let Some(slots) = self.slots() else { return };
         for (_, slot) in slots.iter() {
-            slot.sweep(now, patience);
+            slot.sweep(pace);
         }
+    }
+
+    /// Those whose clients are late.
+    pub(super) fn late(&self) -> Late {
+        let Some(slots) = self.slots() else { return Late::default() };
+        Late::of(slots.iter().map(|(_, slot)| &slot.wait))
     }
 }
 
@@ -60,15 +65,18 @@ pub(super) struct Impatient {
     slot: Arc<Slot>,
     key: usize,
     activity: Arc<Activity>,
+    /// The bytes that the client was offered last.
+    offered: usize,
 }
 
 impl Impatient {
     pub(super) fn new(body: BodyStream, activity: Arc<Activity>) -> Self {
-        let offered = AtomicU64::new(u64::from(activity.now()) + 1);
-        let slot = Arc::new(Slot { body: Mutex::new(Some(body)), offered });
+        let wait = Wait::default();
+        wait.begin();
+        let slot = Arc::new(Slot { body: Mutex::new(Some(body)), wait });
         let slots = activity.unread.0.get_or_init(Box::default);
         let key = slots.lock().unwrap_or_else(PoisonError::into_inner).insert(slot.clone());
-        Self { slot, key, activity }
+        Self { slot, key, activity, offered: 0 }
     }
 }
 
@@ -77,16 +85,22 @@ impl http_body::Body for Impatient {
     type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut body = self.slot.body();
+        let this = &mut *self;
+        // It is asked for more once the client has room for it.
+        this.slot.wait.end(std::mem::take(&mut this.offered));
+        let mut body = this.slot.body();
         let Some(stream) = &mut *body else {
             return Poll::Ready(Some(Err("the client did not read it".into())));
         };
         let polled = stream.as_mut().poll_frame(cx);
-        let offered = if polled.is_ready() { u64::from(self.activity.now()) + 1 } else { 0 };
-        self.slot.offered.store(offered, Relaxed);
+        if let Poll::Ready(frame) = &polled {
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            this.offered = data.map_or(0, Bytes::len);
+            this.slot.wait.begin();
+        }
         polled
     }
 

@@ -14,7 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Order, Running};
 use super::tunnels::Tunnel;
-use super::wire::Wire;
+use super::wire::{Wire, moved};
+
+/// How much of what comes is read before anybody asks for it.
+const AHEAD_BYTES: usize = 512;
 
 /// What goes on with a connection.
 type Start = Box<dyn FnOnce(Option<Upgraded>) -> Speaking + Send>;
@@ -52,6 +55,19 @@ pub struct Upgraded {
 enum Way {
     Wire(Wire),
     Stream(TokioIo<hyper::upgrade::Upgraded>, Arc<Tunnel>),
+}
+
+impl Way {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Wire(wire) => Pin::new(wire).poll_read(cx, buffer),
+            Self::Stream(stream, _) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
 }
 
 /// What such a connection is told to do.
@@ -116,6 +132,33 @@ impl Upgraded {
         told(&self.activity, tunnel)
     }
 
+    /// Waits until the client has left, while nobody reads: a little is read ahead, for that is how
+    /// its leaving is heard of.
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.told() == Told::Close || self.activity.is_left() {
+            return Poll::Ready(());
+        }
+        if self.ahead.is_empty() {
+            let mut space = [0; AHEAD_BYTES];
+            let mut buffer = ReadBuf::new(&mut space);
+            match self.way.poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.ahead = Bytes::copy_from_slice(buffer.filled());
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        // A stream that was reset behind what it sent.
+        match &mut self.way {
+            Way::Stream(stream, _) => match Pin::new(stream).poll_flush(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(()),
+                _ => Poll::Pending,
+            },
+            Way::Wire(_) => Poll::Pending,
+        }
+    }
+
     /// What says the same while something else has it.
     pub(crate) fn telling(&self) -> Telling {
         let tunnel = match &self.way {
@@ -146,10 +189,7 @@ impl AsyncRead for Upgraded {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if self.ahead.is_empty() {
-            std::task::ready!(match &mut self.way {
-                Way::Wire(wire) => Pin::new(wire).poll_read(cx, buffer),
-                Way::Stream(stream, _) => Pin::new(stream).poll_read(cx, buffer),
-            })?;
+            std::task::ready!(self.way.poll_read(cx, buffer))?;
         } else {
             let length = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead.split_to(length));
@@ -168,12 +208,11 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let now = self.activity.now();
         match &mut self.way {
             Way::Wire(wire) => Pin::new(wire).poll_write(cx, bytes),
             Way::Stream(stream, tunnel) => {
                 let written = Pin::new(stream).poll_write(cx, bytes);
-                tunnel.say(written.is_ready(), now);
+                tunnel.say(moved(&written));
                 written
             }
         }

@@ -134,6 +134,15 @@ impl Wire {
     }
 }
 
+/// How many bytes a client took of what it was offered; `None` if it takes none.
+pub(super) const fn moved(written: &Poll<io::Result<usize>>) -> Option<usize> {
+    match written {
+        Poll::Ready(Ok(bytes)) => Some(*bytes),
+        Poll::Ready(Err(_)) => Some(0),
+        Poll::Pending => None,
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -167,7 +176,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let refused = self.poll_refuse(cx, bytes);
         let result = refused.unwrap_or_else(|| self.transport.poll_write(cx, bytes));
-        self.activity.say(result.is_ready());
+        self.activity.say(moved(&result));
         result
     }
 
@@ -182,7 +191,7 @@ impl AsyncWrite for Wire {
         }
         self.between_answers = false;
         let result = self.transport.poll_write_vectored(cx, bytes);
-        self.activity.say(result.is_ready());
+        self.activity.say(moved(&result));
         result
     }
 
@@ -198,7 +207,7 @@ impl AsyncWrite for Wire {
             Transport::Plain(_) => Poll::Ready(Ok(())),
             Transport::Tls(tls) => {
                 let result = Pin::new(tls).poll_flush(cx);
-                self.activity.say(result.is_ready());
+                self.activity.say(result.is_ready().then_some(0));
                 result
             }
         }

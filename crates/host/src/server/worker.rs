@@ -18,6 +18,7 @@ use super::config::ServerConfig;
 use super::handler::Handler;
 use super::lag::Lag;
 use super::listen::{Listening, Way};
+use super::pace::Pace;
 use super::registry::Registry;
 use super::shutdown::{Phase, Shutdown};
 
@@ -143,11 +144,17 @@ pub(super) fn runtime(config: &ServerConfig) -> std::io::Result<Runtime> {
 
 /// The time between two sweeps: short enough for the shortest bound.
 fn tick(config: &ServerConfig) -> Duration {
-    [config.handshake_timeout, config.header_timeout, config.idle_timeout, config.write_timeout]
-        .into_iter()
-        .fold(MAX_TICK * 4, Duration::min)
-        .div_f64(4.0)
-        .max(Duration::from_millis(10))
+    [
+        config.handshake_timeout,
+        config.header_timeout,
+        config.idle_timeout,
+        config.write_timeout,
+        config.body_timeout,
+    ]
+    .into_iter()
+    .fold(MAX_TICK * 4, Duration::min)
+    .div_f64(4.0)
+    .max(Duration::from_millis(10))
 }
 
 fn patience(config: &ServerConfig, tick: Duration) -> Patience {
@@ -161,8 +168,10 @@ fn patience(config: &ServerConfig, tick: Duration) -> Patience {
         header: ticks(config.header_timeout),
         idle: ticks(config.idle_timeout),
         leave: ticks(LEAVE),
-        write: ticks(config.write_timeout),
+        unread: ticks(config.write_timeout),
         goodbye: ticks(Duration::from_secs(2)),
+        write: Pace::new(tick, config.write_timeout, config.min_rate),
+        body: Pace::new(tick, config.body_timeout, config.min_rate),
     }
 }
 

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dayfly_host::{
-    Body, BoxError, Connection, Handler, ListenAddr, Outcome, ServeError, Server, ServerConfig,
-    Shutdown,
+    Body, BoxError, ClientBody, Connection, Handler, ListenAddr, Outcome, ServeError, Server,
+    ServerConfig, Shutdown,
 };
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 /// The longest that any test waits for anything.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -114,7 +113,7 @@ pub struct App {
 impl Handler for App {
     async fn handle(
         &self,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         let path = request.uri().path().to_owned();
@@ -151,6 +150,7 @@ impl Handler for App {
                     Some(Ok(HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())])))
                 }))
             }
+            "/ticks" => Body::stream(Ticks { left: 40, pause: tokio::time::interval(TICK) }),
             "/worker" => Body::from(format!("{}\n.", connection.worker)),
             "/who" => Body::from(format!(
                 "{} {} {} {}",
@@ -192,7 +192,7 @@ impl App {
     }
 }
 
-fn echo(request: Request<Incoming>) -> Response<Body> {
+fn echo(request: Request<ClientBody>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let mut response = Response::new(Body::stream(body));
     if let Some(trailer) = parts.headers.get("trailer") {
@@ -201,7 +201,7 @@ fn echo(request: Request<Incoming>) -> Response<Body> {
     response
 }
 
-async fn count(mut body: Incoming) -> Result<u64, BoxError> {
+async fn count(mut body: ClientBody) -> Result<u64, BoxError> {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         bytes += frame?.data_ref().map_or(0, Bytes::len) as u64;
@@ -239,6 +239,30 @@ impl http_body::Body for Zeros {
         self.made.fetch_add(length, SeqCst);
         let piece = Bytes::from_static(&ZEROS[..usize::try_from(length).unwrap()]);
         Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+/// How long [`Ticks`] takes for a line.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Some lines, one after the other, by a handler that takes its time.
+struct Ticks {
+    left: usize,
+    pause: tokio::time::Interval,
+}
+
+impl http_body::Body for Ticks {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        std::task::ready!(self.pause.poll_tick(cx));
+        let Some(left) = self.left.checked_sub(1) else { return Poll::Ready(None) };
+        self.left = left;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"tick\n")))))
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP/2 by prior knowledge: hyper's client, `h2` for what clients should not do, and curl.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -195,6 +196,63 @@ fn an_answer_left_unread_ends_alone() {
 }
 
 #[test]
+fn an_answer_that_is_taken_in_drips_ends_alone() {
+    let (write_timeout, min_rate) = (Duration::from_secs(1), 4 << 20);
+    let server = Running::with(ServerConfig { write_timeout, min_rate, ..config() });
+    block_on(async {
+        let (sender, _connection) = raw(&server).await;
+        let mut sender = sender.ready().await.unwrap();
+        let (dripping, _) = sender.send_request(get("/zeros/1000000000000"), true).unwrap();
+        let mut dripping = dripping.await.unwrap().into_body();
+        while server.app.zeros.load(SeqCst) == 1 {
+            // A piece of 64 KiB is made for each; the time begins anew by no means.
+            let Some(Ok(data)) = dripping.data().await else { break };
+            dripping.flow_control().release_capacity(data.len()).unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        eventually("it is made no more", || server.app.zeros.load(SeqCst) == 0);
+        let (response, _) = sender.send_request(get("/"), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn a_body_that_is_sent_in_drips_ends_alone() {
+    let body_timeout = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { body_timeout, ..config() });
+    block_on(async {
+        let (sender, _connection) = raw(&server).await;
+        let mut sender = sender.ready().await.unwrap();
+        let post = Request::post("http://a/count").body(()).unwrap();
+        let (mut answer, mut body) = sender.send_request(post, false).unwrap();
+        let answer = loop {
+            let pause = Duration::from_millis(20);
+            if let Ok(answer) = tokio::time::timeout(pause, &mut answer).await {
+                break answer.unwrap();
+            }
+            body.send_data(Bytes::from_static(b"x"), false).unwrap();
+        };
+        assert_eq!(answer.status(), 400, "what the handler makes of it");
+        let (response, _) = sender.send_request(get("/"), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn a_handler_that_streams_slowly_is_not_the_clients_fault() {
+    let short = Duration::from_millis(200);
+    let server =
+        Running::with(ServerConfig { write_timeout: short, body_timeout: short, ..config() });
+    block_on(async {
+        let mut sender = connect(&server).await;
+        let request = get("/ticks").map(|()| Empty::<Bytes>::new());
+        let body = sender.send_request(request).await.unwrap().into_body();
+        let lines = body.collect().await.expect("the whole of it").to_bytes();
+        assert_eq!(lines.len(), 40 * "tick\n".len());
+    });
+}
+
+#[test]
 fn a_client_that_leaves_all_unread_ends() {
     let write_timeout = Duration::from_millis(300);
     let server = Running::with(ServerConfig { write_timeout, ..config() });
@@ -290,6 +348,24 @@ fn idle_connections_end_with_a_goodbye() {
         sender.send_request(get("/"), true).unwrap().0.await.unwrap();
         connection.await.unwrap().unwrap();
     });
+}
+
+#[test]
+fn who_only_pings_is_idle() {
+    let idle_timeout = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { idle_timeout, ..config() });
+    let mut tcp = server.connect();
+    tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut other = tcp.try_clone().unwrap();
+    // What the server asks, by its own pings, is left unanswered.
+    let answers = std::thread::spawn(move || crate::harness::read_all(&mut other));
+    let began = std::time::Instant::now();
+    while !answers.is_finished() {
+        assert!(began.elapsed() < crate::harness::LONG, "it is kept for its pings");
+        let _ = tcp.write_all(b"\0\0\x08\x06\0\0\0\0\0whatever");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!answers.join().unwrap().is_empty());
 }
 
 #[test]

@@ -117,22 +117,136 @@ fn a_client_that_takes_no_byte_ends() {
 }
 
 #[test]
-fn at_the_bound_the_connection_that_is_idle_longest_gives_way() {
-    let server = Running::with(ServerConfig { threads: 1, max_connections: 2, ..config() });
-    let mut connections: Vec<_> = (0..2).map(|_| server.connect()).collect();
-    for tcp in &mut connections {
-        tcp.write_all(GET.as_bytes()).unwrap();
-        read_until(tcp, "hello\n");
+fn a_reader_that_drips_ends_and_a_quick_one_does_not() {
+    // What it takes at once is some hundred KB: the system holds as much.
+    let (write_timeout, min_rate) = (Duration::from_secs(2), 8 << 20);
+    let server = Running::with(ServerConfig { write_timeout, min_rate, ..config() });
+    let [mut slow, mut quick] = [server.connect(), server.connect()];
+    for tcp in [&mut slow, &mut quick] {
+        tcp.write_all(b"GET /zeros/1000000000000 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    }
+    let zeros = server.app.zeros.clone();
+    let dripping = std::thread::spawn(move || {
+        let began = Instant::now();
+        while began.elapsed() < crate::harness::LONG {
+            if !matches!(slow.read(&mut [0; 32 << 10]), Ok(1..)) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    });
+    eventually("both began", || zeros.load(std::sync::atomic::Ordering::SeqCst) == 2);
+    while !dripping.is_finished() {
+        assert!(quick.read(&mut [0; 64 << 10]).unwrap() > 0);
+    }
+    assert!(dripping.join().unwrap(), "it was ended");
+    assert_eq!(zeros.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_sender_that_drips_ends() {
+    let body_timeout = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { body_timeout, ..config() });
+    let mut tcp = server.connect();
+    tcp.write_all(b"POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").unwrap();
+    tcp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let began = Instant::now();
+    let mut head = [0; 12];
+    while !matches!(tcp.read(&mut head), Ok(1..)) {
+        assert!(began.elapsed() < crate::harness::LONG, "it drips on");
+        tcp.write_all(b"x").unwrap();
+    }
+    assert_eq!(&head, b"HTTP/1.1 400", "what the handler makes of it");
+    assert!(began.elapsed() > body_timeout);
+}
+
+#[test]
+fn a_sender_that_keeps_the_pace_is_not_ended() {
+    let body_timeout = Duration::from_millis(300);
+    let server = Running::with(ServerConfig { body_timeout, ..config() });
+    let mut tcp = server.connect();
+    tcp.write_all(b"POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 20480\r\n\r\n").unwrap();
+    for _ in 0..20 {
+        tcp.write_all(&[b'x'; 1 << 10]).unwrap();
+        std::thread::sleep(body_timeout / 3);
+    }
+    read_until(&mut tcp, "20480");
+}
+
+#[test]
+fn a_handler_that_streams_slowly_is_not_the_clients_fault() {
+    let short = Duration::from_millis(200);
+    let server =
+        Running::with(ServerConfig { write_timeout: short, body_timeout: short, ..config() });
+    let began = Instant::now();
+    let request = "GET /ticks HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let answer = server.raw(request);
+    assert_eq!(answer.matches("tick\n").count(), 40, "{answer}");
+    assert!(began.elapsed() > short * 5);
+}
+
+#[test]
+fn at_the_bound_the_slowest_client_gives_way_if_nobody_is_idle() {
+    let patient = crate::harness::LONG * 10;
+    let bounds = ServerConfig { threads: 1, max_connections: 2, ..config() };
+    let server =
+        Running::with(ServerConfig { write_timeout: patient, body_timeout: patient, ..bounds });
+    let post = b"POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n";
+    let [mut quick, mut slow] = [server.connect(), server.connect()];
+    for tcp in [&mut quick, &mut slow] {
+        tcp.write_all(post).unwrap();
     }
     let mut third = server.connect();
     third.write_all(GET.as_bytes()).unwrap();
-    read_until(&mut third, "hello\n");
-    let (old, new) = connections.split_at_mut(1);
-    let closed = |tcp: &mut std::net::TcpStream| {
-        tcp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        matches!(tcp.read(&mut [0]), Ok(0))
+    third.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let began = Instant::now();
+    let mut sent = 0;
+    while !matches!(third.read(&mut [0]), Ok(1)) {
+        assert!(began.elapsed() < crate::harness::LONG, "nobody gave way");
+        quick.write_all(&[b'x'; 4 << 10]).unwrap();
+        sent += 4 << 10;
+    }
+    assert!(is_closed(&mut slow));
+    quick.write_all(&vec![b'x'; 1_000_000 - sent]).unwrap();
+    read_until(&mut quick, "1000000");
+}
+
+#[test]
+fn at_the_bound_the_connection_that_is_idle_longest_gives_way() {
+    let bounds = ServerConfig { threads: 1, max_connections: 3, ..config() };
+    // The shortest bound sets the pace of the clock that ages are told by.
+    let server =
+        Running::with(ServerConfig { handshake_timeout: Duration::from_secs(1), ..bounds });
+    let mut connections: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    let ask = |tcp: &mut std::net::TcpStream| {
+        tcp.write_all(GET.as_bytes()).unwrap();
+        read_until(tcp, "hello\n");
     };
-    assert!(closed(&mut old[0]) != closed(&mut new[0]), "one of the two");
+    connections.iter_mut().for_each(ask);
+    // Neither the first that came nor the last.
+    for index in [1, 2, 0] {
+        std::thread::sleep(Duration::from_millis(600));
+        ask(&mut connections[index]);
+    }
+    std::thread::sleep(Duration::from_millis(600));
+    let mut closed = |wanted: usize| {
+        let mut more = server.connect();
+        ask(&mut more);
+        let is_closed: Vec<bool> = connections
+            .iter_mut()
+            .map(|tcp| {
+                tcp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+                matches!(tcp.read(&mut [0]), Ok(0))
+            })
+            .collect();
+        assert!(is_closed[wanted], "{is_closed:?}");
+        (is_closed, more)
+    };
+    let (first, _more) = closed(1);
+    assert_eq!(first, [false, true, false]);
+    let (second, _another) = closed(2);
+    assert_eq!(second, [false, true, true]);
 }
 
 #[test]

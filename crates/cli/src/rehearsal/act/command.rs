@@ -8,7 +8,7 @@ use dayfly_capabilities::wasi::stdio::{PipeReader, pipe};
 use dayfly_capabilities::wasi::{Invocation, Stdio};
 use dayfly_capabilities::{Descriptors, Grants, HostState};
 use dayfly_engine::Engine;
-use dayfly_host::Image;
+use dayfly_host::{Image, Made};
 use dayfly_model::test_file::Command;
 use dayfly_model::{CommandTrigger, Limits, TriggerKind};
 use dayfly_telemetry::ComponentMetrics;
@@ -78,7 +78,11 @@ fn to_its_end(
     state: HostState,
 ) -> Result<Ending<Result<(), ()>>> {
     let prepared = image.source.prepare(engine).map_err(|error| anyhow!(error))?;
-    let guest = Guest::link(oneshot::load(engine, &prepared.wasm, limits)?)?;
+    let code = match prepared.made {
+        Made::Wasm(wasm) => oneshot::load(engine, &wasm, limits)?,
+        Made::Code(code) => code,
+    };
+    let guest = Guest::link(code)?;
     let mut store = guest.code.store(state);
     match oneshot::drive(limits, guest.run(prepared.shape, &mut store))? {
         Some(result) => Ending::of(result, &mut store),

@@ -2,11 +2,12 @@
 
 /// Flags that it serves by, or that go with such. Neither tokens nor where the platform's key is are among
 /// them, nor anything else that the operator's programs are told.
-const FLAGS: [&str; 38] = [
+const FLAGS: [&str; 40] = [
     "ACCESS_LOG",
     "ACME_DIRECTORY",
     "ALLOW_PRIVATE_NETWORKS",
     "BASE_DOMAIN",
+    "BODY_TIMEOUT",
     "CACHE_DIR",
     "CACHE_SIZE",
     "CHECK",
@@ -32,6 +33,7 @@ const FLAGS: [&str; 38] = [
     "MAX_URI_SIZE",
     "MAX_WEBSOCKETS",
     "MEMORY_BUDGET",
+    "MIN_RATE",
     "OWN_MEMORY_BUDGET",
     "OWN_PROCESSES",
     "STACK",

@@ -19,15 +19,15 @@ use super::{PATIENCE, app, up};
 use crate::dayfly;
 
 /// One connection.
-struct Connection {
+pub(super) struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     authority: String,
 }
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 impl Connection {
-    async fn new(server: &Running) -> Self {
+    pub(super) async fn new(server: &Running) -> Self {
         let stream = TokioIo::new(server.connect().await);
         let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         tokio::spawn(connection);
@@ -63,7 +63,7 @@ impl Connection {
         .await
     }
 
-    async fn socket(&mut self, path: &str) -> Socket {
+    pub(super) async fn socket(&mut self, path: &str) -> Socket {
         let answer = self.open(path, "websocket").await;
         assert_eq!(answer.status(), StatusCode::OK);
         assert!(!answer.headers().contains_key("sec-websocket-accept"));

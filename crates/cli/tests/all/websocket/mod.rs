@@ -7,6 +7,7 @@ mod ending;
 mod frames;
 mod handshake;
 mod http2;
+mod leaving;
 mod messages;
 mod telemetry;
 mod tls;

@@ -16,13 +16,12 @@ use dayfly_telemetry::metrics::edge;
 use dayfly_telemetry::trace::Span;
 use dayfly_telemetry::{Status, Telemetry, UsageCounters};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use hyper::ext::Protocol;
 
 use super::Setting;
 use crate::dispatch::{ActivateError, Arrival, ComponentHost, RequestBody, admit};
 use crate::events::vouched;
-use crate::{Answered, Body, Connection, EdgeError, Problem, error};
+use crate::{Answered, Body, ClientBody, Connection, EdgeError, Problem, error};
 use calls::Calls;
 use enqueue::Enqueue;
 use headers::RouteHeaders;
@@ -149,7 +148,7 @@ impl Router {
     /// make now.
     pub(crate) fn receive(
         &self,
-        request: &mut http::Request<Incoming>,
+        request: &mut http::Request<ClientBody>,
     ) -> Result<Behind, Box<http::Response<Body>>> {
         if let Err(over) = admit(self.account.as_ref()) {
             return Err(Box::new(self.own(EdgeError::over(&over).respond())));

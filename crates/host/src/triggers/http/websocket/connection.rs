@@ -27,7 +27,9 @@ async fn talk(conversation: &Conversation, upgraded: Upgraded) -> Goodbye {
             Heard::End(goodbye) => break goodbye,
         };
         counts.received.count();
-        let handled = handle(conversation, &mut session, message).await;
+        let Some(handled) = handle(conversation, &mut session, message).await else {
+            break session.lose();
+        };
         if let Err(error) = handled {
             counts.failed.count();
             route.host.lines().note(|unsaid| {
@@ -46,11 +48,13 @@ async fn talk(conversation: &Conversation, upgraded: Upgraded) -> Goodbye {
     goodbye
 }
 
+/// Has a message handled. `None` if the client left meanwhile: its handler is ended then, or waits no
+/// longer for room.
 async fn handle(
     conversation: &Conversation,
     session: &mut Session<'_>,
     message: Message,
-) -> Result<(), String> {
+) -> Option<Result<(), String>> {
     let _working = session.begin();
     // Idle connections have no room for it.
     session.write_while(Box::pin(conversation.hear(message))).await

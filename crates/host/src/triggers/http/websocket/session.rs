@@ -111,16 +111,27 @@ impl<'a> Session<'a> {
         std::future::poll_fn(|cx| self.poll_hear(cx)).await
     }
 
-    /// Does something, and writes meanwhile.
-    pub(super) async fn write_while<T>(&mut self, work: impl Future<Output = T>) -> T {
+    /// Does something, and writes meanwhile. `None` if there is nobody any more to do it for: the
+    /// work is dropped.
+    pub(super) async fn write_while<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
-            let done = work.as_mut().poll(cx);
-            // What cannot be written ends it once the work is done.
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
             self.is_broken |= self.closing.is_none() && self.poll_write(cx).is_err();
-            done
+            if self.is_broken || self.socket.get_mut().poll_left(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
         })
         .await
+    }
+
+    /// How a connection ends whose client has left.
+    pub(super) fn lose(&mut self) -> Goodbye {
+        self.is_broken = true;
+        self.goodbye()
     }
 
     /// Says goodbye; the client may say it, too, before the connection is shut down.

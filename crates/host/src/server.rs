@@ -276,15 +276,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use http::{Request, Response};
-    use hyper::body::Incoming;
 
     use super::*;
-    use crate::{Body, Connection};
+    use crate::{Body, ClientBody, Connection};
 
     struct Hello;
 
     impl Handler for Hello {
-        async fn handle(&self, _: Request<Incoming>, _: &Arc<Connection>) -> Response<Body> {
+        async fn handle(&self, _: Request<ClientBody>, _: &Arc<Connection>) -> Response<Body> {
             Response::new(Body::from("hello"))
         }
     }

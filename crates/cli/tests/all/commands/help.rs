@@ -201,6 +201,19 @@ async fn run() {
               Bound the guest, such as `--limit memory=64MiB --limit cpu=500ms`; a manifest's `limits`
               has the names [default: 4 GiB of memory, no bound on time]
 
+          --harden <WHEN>
+              Give up what the guest needs none of before it runs, should it ever break out of its
+              sandbox: other files, other programs, and connections if no host is granted
+
+              Possible values:
+              - auto: As far as the kernel allows
+              - on:   All of it, or not at all: the command fails where the kernel lacks something
+                (Linux 6.12 has it all)
+              - off:  Not at all
+
+              [env: DAYFLY_HARDEN=]
+              [default: auto]
+
     Exit status:
       the guest's own; 134 when it trapped or was stopped at a limit, as with `wasmtime run`;
       1 when it could not be started, 2 when this command was misused
@@ -283,6 +296,19 @@ async fn call() {
           --limit <NAME=VALUE>
               Bound the guest, such as `--limit memory=64MiB --limit cpu=500ms`; a manifest's `limits`
               has the names [default: 4 GiB of memory, no bound on time]
+
+          --harden <WHEN>
+              Give up what the guest needs none of before it runs, should it ever break out of its
+              sandbox: other files, other programs, and connections if no host is granted
+
+              Possible values:
+              - auto: As far as the kernel allows
+              - on:   All of it, or not at all: the command fails where the kernel lacks something
+                (Linux 6.12 has it all)
+              - off:  Not at all
+
+              [env: DAYFLY_HARDEN=]
+              [default: auto]
 
     Exit status:
       0 when the function returned, 1 when it returned an `err`, 134 when it trapped or was stopped at

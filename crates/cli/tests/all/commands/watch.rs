@@ -207,7 +207,7 @@ async fn an_interpreter_is_compiled_once_for_all_saves() {
     let cache = tempfile::tempdir().unwrap();
     let server = with_interpreters()
         .env("DAYFLY_CACHE_DIR", cache.path())
-        .env("DAYFLY_LOG", "debug")
+        .env("DAYFLY_LOG", "info,dayfly_engine=debug,dayfly_host=debug")
         .env_remove("DAYFLY_ENGINE")
         .arg("watch")
         .arg(app.folder());
@@ -227,7 +227,12 @@ async fn an_interpreter_is_compiled_once_for_all_saves() {
         until_said(text).await;
         assert_eq!(compiled("mode=baseline"), 1, "{text}");
     }
-    server.stderr().containing("compiled in full").await;
+    // Behind what is served, so it takes its time.
+    let since = Instant::now();
+    while !server.stderr().text().contains("compiled in full") {
+        assert!(since.elapsed() < Duration::from_secs(120), "it is never compiled in full");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     std::fs::write(app.path("app.js"), says("fourth")).unwrap();
     until_said("fourth").await;
     assert_eq!((compiled("mode=baseline"), compiled("mode=auto")), (1, 1));

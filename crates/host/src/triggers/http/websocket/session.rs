@@ -116,10 +116,12 @@ impl<'a> Session<'a> {
     pub(super) async fn write_while<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            let done = work.as_mut().poll(cx);
+            // What it said last is written before a goodbye may follow.
+            self.is_broken |= self.closing.is_none() && self.poll_write(cx).is_err();
+            if let Poll::Ready(done) = done {
                 return Poll::Ready(Some(done));
             }
-            self.is_broken |= self.closing.is_none() && self.poll_write(cx).is_err();
             if self.is_broken || self.socket.get_mut().poll_left(cx).is_ready() {
                 return Poll::Ready(None);
             }

@@ -195,11 +195,13 @@ pub(crate) fn slow_clients(port: u16, again: bool) -> Result<()> {
         for number in 0..SLOW_CLIENTS {
             let connected = connected.clone();
             tokio::task::spawn_local(async move {
-                // How it ended makes no difference.
-                let _ = slow_client(address, number, &connected).await;
-                while again {
-                    pause_for(Duration::from_millis(100)).await;
+                loop {
+                    // How it ended makes no difference.
                     let _ = slow_client(address, number, &connected).await;
+                    if !again {
+                        return;
+                    }
+                    pause_for(Duration::from_millis(100)).await;
                 }
             });
             if number % 50 == 0 {

@@ -101,7 +101,7 @@ async fn streams_of_files_are_bounded_by_the_files() {
         "hostile-p3",
         "limits = { files = 20 }\nfiles = [{ source = \"data\", destination = \"/data\" }]",
     )
-    .file("data/file", &"x".repeat(64 << 10));
+    .file("data/file", "x".repeat(64 << 10));
     let server = dayfly().up(app.folder()).await;
     let (_held, text) = hold(&server, "/hold-reads").await;
     assert_eq!(count(&text, "Quota"), 40);

@@ -229,7 +229,7 @@ async fn ruby_begins_anew_each_time() {
 #[tokio::test]
 async fn what_is_saved_begins_anew_each_time() {
     let typescript =
-        app("app.ts").file("app.ts", &JAVASCRIPT.replace("let count", "let count: number"));
+        app("app.ts").file("app.ts", JAVASCRIPT.replace("let count", "let count: number"));
     let apps = [
         (javascript(), "app.js"),
         (typescript, "app.ts"),

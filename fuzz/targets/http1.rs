@@ -10,17 +10,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dayfly_host::{Body, Connection, Handler, ListenAddr, Server, ServerConfig, Shutdown};
+use dayfly_host::{
+    Body, ClientBody, Connection, Handler, ListenAddr, Server, ServerConfig, Shutdown,
+};
 use http::{Request, Response, Version};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use libfuzzer_sys::fuzz_target;
 
 /// Reads the whole request and answers how long its body was.
 struct Counts;
 
 impl Handler for Counts {
-    async fn handle(&self, request: Request<Incoming>, _: &Arc<Connection>) -> Response<Body> {
+    async fn handle(&self, request: Request<ClientBody>, _: &Arc<Connection>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         if head.version < Version::HTTP_2 {
             let headers = &head.headers;

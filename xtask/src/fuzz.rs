@@ -1,42 +1,26 @@
 //! Fuzzing: every target for a while, two at once for each core.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::process::{cargo, run as run_process, run_quietly};
 use crate::tree::Tree;
-
-/// The targets of `fuzz/Cargo.toml`.
-const TARGETS: &[&str] = &[
-    "http1",
-    "manifest",
-    "forge",
-    "wave",
-    "routes",
-    "outbound_hosts",
-    "cgi",
-    "artifact",
-    "runtime_config",
-    "mysql",
-    "nats",
-    "trace_context",
-    "package",
-    "optimise",
-];
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with
 /// the corpora of `fuzz/corpus`; what they add lies in `target/fuzz/corpus`, and inputs that fail
 /// in `target/fuzz/artifacts`.
 pub fn run(tree: &Tree, names: &[String], seconds: u64) -> Result<()> {
-    if let Some(unknown) = names.iter().find(|name| !TARGETS.contains(&name.as_str())) {
-        bail!("there is no fuzz target `{unknown}`; there are {}", TARGETS.join(", "));
+    let targets = targets(tree)?;
+    if let Some(unknown) = names.iter().find(|name| !targets.contains(name)) {
+        bail!("there is no fuzz target `{unknown}`; there are {}", targets.join(", "));
     }
-    let chosen = |target: &&str| names.is_empty() || names.iter().any(|name| name == target);
-    let waiting: Vec<&str> = TARGETS.iter().copied().filter(chosen).rev().collect();
+    let chosen = |target: &String| names.is_empty() || names.contains(target);
+    let waiting: Vec<String> = targets.into_iter().filter(chosen).rev().collect();
     eprintln!("fuzz: building, which takes some minutes the first time");
-    run_process(&mut fuzz(tree, "build"))?;
+    build(tree, &waiting)?;
     let (waiting, failed) = (Mutex::new(waiting), Mutex::new(Vec::new()));
     let lanes = 2 * std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -44,7 +28,7 @@ pub fn run(tree: &Tree, names: &[String], seconds: u64) -> Result<()> {
             scope.spawn(|| {
                 while let Some(target) = pop(&waiting) {
                     eprintln!("fuzz: {target} for {seconds} s");
-                    if let Err(error) = run_target(tree, target, seconds) {
+                    if let Err(error) = run_target(tree, &target, seconds) {
                         push(&failed, error.context(format!("fuzz target `{target}` failed")));
                     }
                 }
@@ -59,6 +43,33 @@ pub fn run(tree: &Tree, names: &[String], seconds: u64) -> Result<()> {
             Err(anyhow!(texts.join("\n\n")))
         }
     }
+}
+
+/// The files of `fuzz/targets`, in order.
+fn targets(tree: &Tree) -> Result<Vec<String>> {
+    let folder = tree.root().join("fuzz/targets");
+    let entries = folder.read_dir().with_context(|| format!("failed to list {folder:?}"))?;
+    let stem = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        Some(path.file_stem()?.to_str()?.to_owned())
+    };
+    let mut names: Vec<String> = entries.filter_map(stem).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Only our own packages are instrumented: what is fuzzed is ours, and all others are compiled
+/// already, for the program and its tests.
+/// The workspace is selected whole for the sake of features, which would be others without.
+fn build(tree: &Tree, targets: &[String]) -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--release", "--locked", "--workspace"]).current_dir(tree.root());
+    command.args(["--features", "dayfly-fuzz/fuzzing"]);
+    for target in targets {
+        command.args(["--bin", &format!("fuzz-{target}")]);
+    }
+    command.env("RUSTC_WORKSPACE_WRAPPER", tree.root().join("fuzz/instrumented-rustc"));
+    run_process(&mut command)
 }
 
 fn pop<T>(list: &Mutex<Vec<T>>) -> Option<T> {
@@ -76,22 +87,13 @@ fn run_target(tree: &Tree, target: &str, seconds: u64) -> Result<()> {
     std::fs::create_dir_all(&found)?;
     let artifacts = folder(tree, "artifacts").join(target);
     std::fs::create_dir_all(&artifacts)?;
-    let mut command = fuzz(tree, "run");
-    command.arg(target).arg(&found).arg(tree.root().join("fuzz/corpus").join(target));
-    command.arg("--").arg(format!("-max_total_time={seconds}"));
+    let program = tree.root().join("target/release").join(format!("fuzz-{target}"));
+    let mut command = Command::new(program);
+    command.arg(&found).arg(tree.root().join("fuzz/corpus").join(target));
+    command.arg(format!("-max_total_time={seconds}"));
     command.args(["-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"]);
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     run_quietly(&mut command)
-}
-
-/// `cargo fuzz`, without a sanitizer: those need a nightly compiler, and find what only `unsafe`
-/// code does.
-fn fuzz(tree: &Tree, verb: &str) -> std::process::Command {
-    let mut command = cargo();
-    command.args(["fuzz", verb, "--sanitizer", "none", "--fuzz-dir"]);
-    command.arg(tree.root().join("fuzz")).arg("--target-dir").arg(folder(tree, "build"));
-    command.current_dir(tree.root());
-    command
 }
 
 fn folder(tree: &Tree, name: &str) -> PathBuf {

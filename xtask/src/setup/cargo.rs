@@ -1,5 +1,5 @@
-//! Programs that cargo installs: the test runner, the judge of dependencies, the driver of fuzz
-//! targets, what makes the bindings of guests in C, and an S3 server.
+//! Programs that cargo installs: the test runner, the judge of dependencies, what makes the
+//! bindings of guests in C, and an S3 server.
 //! They are compiled, which takes minutes, and only where they are missing; what they have in common
 //! is compiled once.
 
@@ -30,7 +30,6 @@ enum Name {
 const PROGRAMS: &[Program] = &[
     Program { package: "cargo-nextest", name: Name::Verb("nextest"), version: None, features: &[] },
     Program { package: "cargo-deny", name: Name::Verb("deny"), version: None, features: &[] },
-    Program { package: "cargo-fuzz", name: Name::Verb("fuzz"), version: None, features: &[] },
     Program {
         package: "wit-bindgen-cli",
         name: Name::Tool("wit-bindgen"),
@@ -74,7 +73,7 @@ impl Program {
         }
         install.env("CARGO_TARGET_DIR", tree.cargo_scratch());
         // None of them works for long: making them fast would take longer than that saves.
-        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         install.env("CARGO_PROFILE_RELEASE_LTO", "off");
         install.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         install.env("CARGO_PROFILE_RELEASE_DEBUG", "0");

@@ -16,31 +16,24 @@ const COMPILERS: [(&str, &str); 3] = [
     ("zig", "target/tools/venv/bin/python-zig"),
 ];
 
-/// How Debian's compiler of Rust builds for a target whose standard library comes as source.
-const RUST: [(&str, &str); 3] = [
+/// How Debian's compiler of Rust builds for a target whose standard library comes as source. The profile is that
+/// of `guests/.cargo/config.toml`, so that the standard library is there already.
+const RUST: [(&str, &str); 8] = [
     ("RUSTC", "/usr/bin/rustc"),
     ("RUSTC_BOOTSTRAP", "1"),
     ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_LTO", "true"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "true"),
 ];
 
-/// How Debian's linker links what is built of Rust: it does not find the library by itself.
-const LINKED: &str = "-C link-self-contained=no -L/usr/lib/wasm32-wasi \
-    -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22";
-
-/// What it links programs with besides, and libraries without.
-const ENTRY: &str = "-C link-arg=/usr/lib/wasm32-wasi/crt1-command.o";
+/// How guests are linked (`xtask/src/guests/rust.rs`), but for the linker's path.
+const LINKED: &str = "-C link-self-contained=no -L/usr/lib/wasm32-wasi -C link-arg=--wasm-ld-path=";
 
 /// A folder of compilers that comes before all others, while this is there.
 pub struct Compilers(TempDir);
-
-/// What Rust is built to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Linked {
-    /// A program, with an entry.
-    Program,
-    /// A library.
-    Library,
-}
 
 impl Compilers {
     /// Those of `cargo xtask setup`.
@@ -62,17 +55,14 @@ impl Compilers {
 
     /// What a build command's environment has of them. Rust is built by the user's own compiler if
     /// that has the target, else by Debian's.
-    pub fn environment(&self, linked: Linked) -> Vec<(OsString, OsString)> {
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
         let mut path = self.0.path().as_os_str().to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut all = vec![("PATH".into(), path)];
         if self.0.path().join("cargo").exists() {
             all.extend(RUST.map(|(name, value)| (name.into(), value.into())));
-            let flags = match linked {
-                Linked::Program => format!("{LINKED} {ENTRY}"),
-                Linked::Library => LINKED.to_owned(),
-            };
+            let flags = format!("{LINKED}{}", workspace().join("guests/wasm-ld").display());
             all.push(("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS".into(), flags.into()));
         }
         all

@@ -42,7 +42,7 @@ pub use browser::{Browser, Tab};
 pub use certificate::Certificate;
 pub use client::{Answer, Client};
 pub use collector::{Collector, Told, attribute, number, text};
-pub use compilers::{Compilers, Linked};
+pub use compilers::Compilers;
 pub use daemon::free_port;
 pub use databases::{MariaDb, Postgres};
 pub use dayfly::{Dayfly, Ended};

@@ -2,7 +2,7 @@
 //! source, and so needs no target that rustup would have to fetch.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result};
 use super::{Job, Recipe, wit};
 use crate::process::{answer, path_with, run_quietly};
 
-const INPUTS: &[&str] = &["guests/.cargo/config.toml"];
+const INPUTS: &[&str] = &["guests/.cargo/config.toml", "guests/wasm-ld"];
 
-/// A component, by the target wasm32-wasip2.
+/// A component, by the target wasm32-wasip2: of a library, or of a program, which brings a `_start`.
 pub const COMPONENT: Recipe =
     Recipe { language: "Rust", version: 1, inputs: INPUTS, build: component };
 
@@ -20,7 +20,7 @@ pub const COMPONENT: Recipe =
 pub const SPIN_5: Recipe = Recipe {
     language: "Rust",
     version: 1,
-    inputs: &[INPUTS[0], "guests/rust-spin-3/src"],
+    inputs: &[INPUTS[0], INPUTS[1], "guests/rust-spin-3/src"],
     build: component,
 };
 
@@ -28,36 +28,34 @@ pub const SPIN_5: Recipe = Recipe {
 pub const SPIN_6: Recipe = Recipe {
     language: "Rust",
     version: 1,
-    inputs: &[INPUTS[0], "guests/rust-spin-3/src", "guests/rust-spin-7/src"],
+    inputs: &[INPUTS[0], INPUTS[1], "guests/rust-spin-3/src", "guests/rust-spin-7/src"],
     build: component,
 };
 
-/// A program as a component: it brings a `_start`, which a library does not.
-pub const PROGRAM: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: program };
-
 /// A program that sends to WebSockets.
-pub const WEBSOCKET: Recipe =
-    Recipe { language: "Rust", version: 1, inputs: &[INPUTS[0], wit::WEBSOCKET], build: program };
+pub const WEBSOCKET: Recipe = Recipe {
+    language: "Rust",
+    version: 1,
+    inputs: &[INPUTS[0], INPUTS[1], wit::WEBSOCKET],
+    build: component,
+};
 
-/// A core module that says which component it becomes, by wasm32-wasip1.
+/// A core module, by wasm32-wasip1: a library that says which component it becomes, or a program.
 pub const MODULE: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: module };
-
-/// A core module with a `_start`, by wasm32-wasip1.
-pub const COMMAND: Recipe = Recipe { language: "Rust", version: 1, inputs: INPUTS, build: command };
 
 /// The program of `rust-command` as a component.
 pub const COMMAND_COMPONENT: Recipe = Recipe {
     language: "Rust",
     version: 1,
-    inputs: &[INPUTS[0], "guests/rust-command/src"],
-    build: program,
+    inputs: &[INPUTS[0], INPUTS[1], "guests/rust-command/src"],
+    build: component,
 };
 
 /// A component that is composed with `rust-library`, and shares code with it.
 pub const COMPOSED: Recipe = Recipe {
     language: "Rust",
     version: 1,
-    inputs: &[INPUTS[0], "guests/rust-library", "guests/rust-p3-echo/src/answer.rs"],
+    inputs: &[INPUTS[0], INPUTS[1], "guests/rust-library", "guests/rust-p3-echo/src/answer.rs"],
     build: component,
 };
 
@@ -70,9 +68,9 @@ const FOR_OTHERS: [&str; 4] = [
     "profile.release.trim-paths=\"all\"",
 ];
 
-/// A component that is checked in, for those who have no compiler.
+/// A component that is checked in, for those who have no compiler. Flags are part of what it becomes.
 pub fn component_for_others(job: &Job) -> Result<()> {
-    compile(job, &WASIP2, &FOR_OTHERS)
+    compile(job, &WASIP2, "/usr/bin/wasm-ld-22".as_ref(), &FOR_OTHERS)
 }
 
 /// The version of the compiler, as what it compiles names it.
@@ -81,51 +79,47 @@ pub fn compiler() -> Option<String> {
     told.lines().find_map(|line| line.strip_prefix("commit-hash: ")).map(str::to_owned)
 }
 
-/// Links a program's entry, which the compiler looks for among files that Debian does not pack.
-const START_FILE: [&str; 3] = ["--", "-C", "link-arg=/usr/lib/wasm32-wasi/crt1-command.o"];
-
-/// A target, and the flags by which it links with Debian's linker and C library.
+/// A target, the variable of the flags for it, and those by which it links with Debian's C library and a linker.
 struct Target {
     name: &'static str,
     flags_variable: &'static str,
     flags: &'static str,
+    /// The flag that the linker's path follows.
+    linker: &'static str,
 }
 
 const WASIP1: Target = Target {
     name: "wasm32-wasip1",
     flags_variable: "CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS",
-    flags: "-C linker=/usr/bin/wasm-ld-22 -C link-self-contained=no -L/usr/lib/wasm32-wasi",
+    flags: "-C link-self-contained=no -L/usr/lib/wasm32-wasi",
+    linker: "-C linker=",
 };
 
 const WASIP2: Target = Target {
     name: "wasm32-wasip2",
     flags_variable: "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
-    flags: "-C link-self-contained=no -L/usr/lib/wasm32-wasi \
-            -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22",
+    flags: "-C link-self-contained=no -L/usr/lib/wasm32-wasi",
+    linker: "-C link-arg=--wasm-ld-path=",
 };
 
 fn component(job: &Job) -> Result<()> {
-    compile(job, &WASIP2, &[])
-}
-
-fn program(job: &Job) -> Result<()> {
-    compile(job, &WASIP2, &START_FILE)
+    compile(job, &WASIP2, &our_linker(job), &[])
 }
 
 fn module(job: &Job) -> Result<()> {
-    compile(job, &WASIP1, &[])
+    compile(job, &WASIP1, &our_linker(job), &[])
 }
 
-fn command(job: &Job) -> Result<()> {
-    compile(job, &WASIP1, &START_FILE)
+/// One for libraries and programs.
+fn our_linker(job: &Job) -> PathBuf {
+    job.tree.guest_sources().join("wasm-ld")
 }
 
-/// What follows `--` in `more` goes to the guest's own crate alone: other flags for dependencies would have the
-/// standard library built once more.
-fn compile(job: &Job, target: &Target, more: &[&str]) -> Result<()> {
+fn compile(job: &Job, target: &Target, linker: &Path, more: &[&str]) -> Result<()> {
+    let flags = format!("{} {}{}", target.flags, target.linker, linker.display());
     let mut cargo = Command::new("/usr/bin/cargo");
     cargo
-        .args(["rustc", "--release", "--locked", "-Zbuild-std=std,panic_abort"])
+        .args(["build", "--release", "--locked", "-Zbuild-std=std,panic_abort"])
         .args(["--target", target.name])
         .args(more)
         .current_dir(&job.source)
@@ -134,7 +128,7 @@ fn compile(job: &Job, target: &Target, more: &[&str]) -> Result<()> {
         // The packaged compiler is a stable one, and build-std is not.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", job.tree.guest_scratch())
-        .env(target.flags_variable, target.flags);
+        .env(target.flags_variable, flags);
     for ours in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET"] {
         cargo.env_remove(ours);
     }

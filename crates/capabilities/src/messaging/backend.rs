@@ -116,7 +116,7 @@ fn place() -> Vec<(String, String)> {
 /// Adds attributes that are not there yet.
 fn complete(attributes: &mut Vec<(String, String)>, with: Vec<(String, String)>) {
     for (name, value) in with {
-        if !attributes.iter().any(|(known, _)| *known == name) {
+        if !attributes.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
             attributes.push((name, value));
         }
     }

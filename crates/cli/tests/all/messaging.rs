@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{App, Certificate, Dayfly, Mosquitto, Nats, Redis, Running};
+use dayfly_testing::{App, Certificate, Collector, Dayfly, Mosquitto, Nats, Redis, Running};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -66,6 +66,22 @@ async fn every_function_does_its_work() {
     assert_eq!(heard.headers, "Content-Type: text/plain\r\nc: 4");
     assert_eq!(heard.data, b"second");
     echo.abort();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_says_where_in_a_trace_it_is() {
+    let (nats, collector) = (Nats::start().await, Collector::start().await);
+    let mut listener = nats.listen("orders.>").await;
+    let (command, _app) = command(GRANT, &client("orders", "nats", &nats.url(), ""));
+    let server = command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()).serve().await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-";
+    let parent = format!("{trace}b7ad6b7169203331-01");
+    let path = "/messages/send?topic=orders.new";
+    assert_eq!(server.get_with(path, &[("traceparent", &parent)]).await.status, 200);
+    let headers = listener.hear().await.headers;
+    assert!(headers.contains(&format!("traceparent: {trace}")), "{headers}");
+    assert!(!headers.contains(&parent), "it is beneath the request: {headers}");
     server.stop().await;
 }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::super::message::{MESSAGE_BYTES, METADATA_BYTES};
 use super::pool::{Pool, PoolError};
-use super::{CONNECT, Content, Error, Message, TAKE, Wanted, inbox};
+use super::{CONNECT, Content, Error, Message, TAKE, Wanted, complete, inbox, place};
 use crate::dial::DialError;
 use crate::nats::address::{Address, OpenError};
 use crate::nats::headers::{self, NOBODY};
@@ -143,11 +143,15 @@ fn check(topic: &str) -> Result<(), Error> {
     }
 }
 
-/// A message's headers as they are sent; nothing if there are none.
+/// A message's headers as they are sent, with its place in a trace where the server carries any and the guest
+/// says nothing of it; nothing if there are none.
 fn headers_of(content: &Content, link: &Link) -> Result<Vec<u8>, Error> {
     let content_type = content.content_type.iter().map(|value| (CONTENT_TYPE, value.as_str()));
-    let metadata = content.metadata.iter().flatten();
-    let metadata = metadata.map(|(key, value)| (key.as_str(), value.as_str()));
+    let mut metadata = content.metadata.clone().unwrap_or_default();
+    if link.greeting.headers {
+        complete(&mut metadata, place());
+    }
+    let metadata = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let headers = headers::write(content_type.chain(metadata)).ok_or(Error::Metadata)?;
     if !headers.is_empty() && !link.greeting.headers {
         return Err(Error::Metadata);

@@ -1,7 +1,7 @@
 //! `dayfly run`: arguments, streams, grants, limits, and the guest's own status.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use super::{Written, complained, copies, guest, printed};
 
@@ -30,18 +30,26 @@ fn streams_are_the_processs_own() {
     copies(&["run", &guest("rust-command"), "cat"]);
 }
 
-#[test]
-fn an_interrupt_ends_it_though_it_waits_for_input() {
+/// A command that waits for input, having passed a line on; and its input.
+fn waiting(flags: &[&str]) -> (Child, ChildStdin) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_dayfly"))
-        .args(["run", &guest("rust-command"), "cat"])
+        .arg("run")
+        .args(flags)
+        .args([&guest("rust-command"), "cat"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"x\n").unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    std::io::Read::read_exact(&mut stdout, &mut [0; 2]).unwrap();
+    let stdout = child.stdout.as_mut().unwrap();
+    std::io::Read::read_exact(stdout, &mut [0; 2]).unwrap();
+    (child, stdin)
+}
+
+#[test]
+fn an_interrupt_ends_it_though_it_waits_for_input() {
+    let (mut child, _stdin) = waiting(&[]);
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     assert_eq!(child.wait().unwrap().code(), None, "a signal ends it");
@@ -63,16 +71,7 @@ fn filters(process: u32) -> Vec<String> {
 #[test]
 fn the_process_gives_up_what_its_guest_needs_none_of() {
     for (when, mode) in [("on", "2"), ("off", "0")] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dayfly"))
-            .args(["run", "--harden", when, &guest("rust-command"), "cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(b"x\n").unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        std::io::Read::read_exact(&mut stdout, &mut [0; 2]).unwrap();
+        let (mut child, stdin) = waiting(&["--harden", when]);
         let filters = filters(child.id());
         assert!(filters.iter().all(|filter| filter == mode), "{when}: {filters:?}");
         drop(stdin);

@@ -24,6 +24,7 @@ use crate::logging::LogArgs;
 use crate::node::{NodeArgs, Purpose};
 use crate::residency::ResidencyArgs;
 use crate::serve::acme::AcmeArgs;
+use crate::serve::own::Times;
 use crate::serve::own::node as own;
 use crate::serve::sockets::Sockets;
 use crate::serve::supervisor::Supervisor;
@@ -154,6 +155,11 @@ struct OwnArgs {
     /// What `--memory-budget` is for each of them [default: the node's, divided by their number]
     #[arg(long, env = "DAYFLY_OWN_MEMORY_BUDGET", value_name = "SIZE", value_parser = parse_size)]
     own_memory_budget: Option<u64>,
+
+    /// How long such a process may not answer before it is ended, and another one started (1s at least)
+    #[arg(long, env = "DAYFLY_OWN_TIMEOUT", default_value = "30s", value_name = "TIME",
+          value_parser = parse_duration)]
+    own_timeout: Duration,
 }
 
 /// How long who follows a log may take nothing.
@@ -189,8 +195,8 @@ impl Serve {
     fn supervise(self) -> Result<ExitCode> {
         let sockets = Sockets::open(&self.node, &self.clients, self.admin_listen)?;
         self.acme.check(sockets.has_tls())?;
-        let own_processes = self.own.own_processes;
-        let supervisor = Supervisor::new(sockets, self.node.grace(), own_processes)?;
+        let times = Times { grace: self.node.grace(), hung: self.own.own_timeout };
+        let supervisor = Supervisor::new(sockets, times, self.own.own_processes)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let quiet = self.quiet;
         runtime.block_on(supervisor.run(|said| {

@@ -18,6 +18,7 @@ mod pulse;
 
 pub(super) use board::Board;
 pub(super) use keepers::Keepers;
+pub(crate) use launcher::Times;
 pub(super) use launcher::{Launcher, Running};
 pub(super) use owns::Owns;
 

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::handing::Giver;
 use super::notify::Notify;
-use super::own::{Board, Keepers, Launcher, Running};
+use super::own::{Board, Keepers, Launcher, Running, Times};
 use super::sockets::Sockets;
 
 /// The wait before a process that died is started again; it doubles up to the second.
@@ -89,10 +89,10 @@ impl Supervisor {
     ///
     /// # Errors
     /// If the program cannot be found.
-    pub(crate) fn new(sockets: Sockets, grace: Duration, own_processes: u32) -> Result<Self> {
+    pub(crate) fn new(sockets: Sockets, times: Times, own_processes: u32) -> Result<Self> {
         let program = std::env::current_exe().context("failed to find this program")?;
         let arguments = std::env::args_os().skip(1).collect();
-        let launcher = Arc::new(Launcher { program, arguments, grace });
+        let launcher = Arc::new(Launcher { program, arguments, times });
         Ok(Self { launcher, sockets, own_processes })
     }
 
@@ -254,14 +254,14 @@ impl Supervisor {
             }
             Role::Control => former.running.terminate(),
         }
-        let grace = self.launcher.grace;
+        let grace = self.launcher.times.grace;
         leaving.spawn(async move { former.running.ended_after(grace).await });
     }
 
     /// Tells all to end, and ends those that do not.
     async fn end(&self, processes: Processes) {
         let Processes { running: [node, control], mut leaving, keepers, .. } = processes;
-        let grace = self.launcher.grace;
+        let grace = self.launcher.times.grace;
         if let Some(Spoken { mut running, .. }) = control {
             running.terminate();
             leaving.spawn(async move { running.ended_after(grace).await });

@@ -78,12 +78,13 @@ mod tests {
     use super::*;
 
     /// Flags of `dayfly serve` that do nothing for a tenant's process, or that it must not know.
-    const NOT_FOR_TENANTS: [&str; 13] = [
+    const NOT_FOR_TENANTS: [&str; 14] = [
         "ACME_CA",
         "ACME_CONTACT",
         "ADMIN_LISTEN",
         "LISTEN",
         "METRICS_LISTEN",
+        "OWN_TIMEOUT",
         "PUBLIC_URL",
         "SECRETS_KEY_COMMAND",
         "SECRETS_KEY_FILE",

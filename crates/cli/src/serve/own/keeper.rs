@@ -84,7 +84,7 @@ impl Keeping {
         }
         let _ = frees.send(());
         if let Some(mut kept) = kept {
-            kept.running.ended_after(self.launcher.grace).await;
+            kept.running.ended_after(self.launcher.times.grace).await;
         }
         while self.leaving.join_next().await.is_some() {}
     }
@@ -122,7 +122,7 @@ impl Keeping {
                             return order;
                         }
                     }
-                    () = pulse::stops(channel) => {
+                    () = pulse::stops(channel, self.launcher.times.hung) => {
                         tracing::error!(
                             tenant = self.name,
                             "a tenant's process does not answer, and is ended"
@@ -204,7 +204,7 @@ impl Keeping {
     async fn part(&mut self, mut former: Kept) {
         let _ = former.channel.send(&Message::Leave, None);
         former.running.until_left().await;
-        let grace = self.launcher.grace;
+        let grace = self.launcher.times.grace;
         self.leaving.spawn(async move { former.running.ended_after(grace).await });
     }
 

@@ -33,8 +33,16 @@ pub(in crate::serve) struct Launcher {
     pub(in crate::serve) program: PathBuf,
     /// What this process was called with.
     pub(in crate::serve) arguments: Vec<OsString>,
-    /// How long processes may take to end, once they were told to.
-    pub(in crate::serve) grace: Duration,
+    pub(in crate::serve) times: Times,
+}
+
+/// How long processes may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// To end, once they were told to.
+    pub(crate) grace: Duration,
+    /// Not to answer, those of tenants.
+    pub(crate) hung: Duration,
 }
 
 /// A process, and what it has said.

@@ -11,13 +11,11 @@ use tokio::time::{sleep, timeout};
 
 use super::channel::{Caller, Channel, Message};
 
-/// How long after an answer it is asked again.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// How long an answer may take, and how many of them may not come: where it was the keeper that was kept from
-/// running, the next one does.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How many answers may not come: where it was the keeper that was kept from running, the next one does.
 const MISSED: u32 = 2;
+
+/// The shortest time in which a process is found to hang.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// How long after it could not be asked that is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -25,9 +23,11 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// What every answer begins with.
 const BEGINNING: &[u8] = b"HTTP/1.1 ";
 
-/// Waits until a process does not answer any more.
-pub(super) async fn stops(channel: &Channel) {
-    misses(channel, PAUSE, PATIENCE).await;
+/// Waits until a process has not answered for so long. Two thirds of that it has for its answers, the rest
+/// passes between the questions.
+pub(super) async fn stops(channel: &Channel, hung: Duration) {
+    let each = hung.max(LEAST) / MISSED;
+    misses(channel, each / 3, each * 2 / 3).await;
 }
 
 async fn misses(channel: &Channel, pause: Duration, patience: Duration) {

@@ -13,7 +13,7 @@ use crate::platform::{Platform, numbered};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_hurts_its_tenant_alone() {
-    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
+    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s").env("DAYFLY_OWN_TIMEOUT", "6s");
     let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
     platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
     let load = Load::start_on(address(&platform), "test.localhost");
@@ -97,7 +97,7 @@ async fn a_process_that_hangs_is_found_out_and_followed() {
     assert_eq!(platform.acme("/hello").await.status, 200);
     let own = platform.own().await;
     // One that nobody but its keeper asks goes on.
-    sleep(Duration::from_secs(26)).await;
+    sleep(Duration::from_secs(8)).await;
     assert_eq!(platform.own().await.id(), own.id(), "an idle one was ended");
     own.halt();
     let asked = timeout(PATIENCE, platform.acme("/hello")).await.expect("an answer in time");

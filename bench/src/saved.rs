@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_testing::{Compilers, Linked};
+use dayfly_testing::Compilers;
 
 use crate::output;
 use crate::peer::{Peer, Running, SERVER_CORE};
@@ -43,7 +43,7 @@ pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<
     let _ = std::fs::remove_dir_all(&work);
     std::fs::create_dir_all(&work)?;
     let compilers = Compilers::new();
-    let mut environment = compilers.environment(Linked::Program);
+    let mut environment = compilers.environment();
     // As fetched before: what a registry takes is not measured.
     environment.push((
         "DAYFLY_SOURCE_CACHE_DIR".into(),

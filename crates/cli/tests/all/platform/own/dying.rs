@@ -13,7 +13,7 @@ use crate::platform::{Platform, numbered};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_hurts_its_tenant_alone() {
-    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s").env("DAYFLY_OWN_TIMEOUT", "6s");
+    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
     let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
     platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
     let load = Load::start_on(address(&platform), "test.localhost");
@@ -90,7 +90,7 @@ async fn one_that_dies_again_and_again_comes_back_and_keeps_nobody_from_anything
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_hangs_is_found_out_and_followed() {
-    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s");
+    let quiet = dayfly().env("DAYFLY_MAX_LAG", "60s").env("DAYFLY_OWN_TIMEOUT", "6s");
     let platform = Platform::with_own(quiet, &numbered(1, "", "")).await;
     platform.deploy(&numbered(1, "", ""), &[]).await.with(0);
     let load = Load::start_on(address(&platform), "test.localhost");

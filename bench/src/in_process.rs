@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use dayfly_bench_plain::{Plain, body_of};
 use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind};
 use dayfly_capabilities::{Grants, HostState, Linkers};
 use dayfly_engine::{Code, EngineConfig, Flavour, Metered};
@@ -18,7 +19,6 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-use crate::plain::{Plain, body_of};
 use crate::stats::median;
 
 /// Wasmtime as it comes, Wasmtime with Dayfly's settings but none of its bounds, and Dayfly.

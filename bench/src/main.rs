@@ -17,7 +17,6 @@ mod open_loop;
 mod optimise;
 mod overload;
 mod peer;
-mod plain;
 mod platform;
 mod report;
 mod saved;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, anyhow};
+use dayfly_bench_plain::Plain;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -15,8 +16,6 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use wasmtime_wasi_http::Error as HttpError;
-
-use crate::plain::Plain;
 
 /// Answers every request with `hello world`, on one thread.
 pub(crate) fn serve(port: u16) -> Result<()> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use dayfly_bench_plain::body_of;
 use dayfly_capabilities::wasi::Invocation;
 use dayfly_capabilities::wasi::stdio::{LogSink, OutputKind, Stdio};
 use dayfly_capabilities::{Grants, HostState, Linkers};
@@ -25,7 +26,6 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-use crate::plain::body_of;
 use crate::stats::median;
 
 /// Languages, and guests in them.

@@ -1,4 +1,5 @@
-//! Wasmtime with its own WASI and its own linker: what Dayfly is measured beside.
+//! Wasmtime with its own WASI and its own linker: what Dayfly is measured beside. A package of its own, since
+//! compiling all of WASI for one more kind of store takes a minute, and this seldom changes.
 
 use anyhow::Result;
 use http_body_util::BodyExt as _;
@@ -14,12 +15,13 @@ use wasmtime_wasi_http::{
 };
 
 /// A handler that is ready to be instantiated.
-pub(crate) struct Plain {
-    pub(crate) pre: ProxyPre<State>,
+pub struct Plain {
+    /// What is known of it before it is instantiated.
+    pub pre: ProxyPre<State>,
 }
 
 /// What one instance's store holds.
-pub(crate) struct State {
+pub struct State {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -39,12 +41,18 @@ impl WasiHttpView for State {
 
 impl Plain {
     /// As Wasmtime comes: pooling allocator and copy-on-write memory.
-    pub(crate) fn as_it_comes(wasm: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If it is no handler of wasi:http 0.2.
+    pub fn as_it_comes(wasm: &[u8]) -> Result<Self> {
         Self::new(wasm, Config::new(), PoolingAllocationConfig::new())
     }
 
     /// The fastest settings that are known: those of Dayfly, without its bounds.
-    pub(crate) fn fastest(wasm: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If it is no handler of wasi:http 0.2.
+    pub fn fastest(wasm: &[u8]) -> Result<Self> {
         let mut config = Config::new();
         config.concurrency_support(false).wasm_component_model_async(false);
         let mut pool = PoolingAllocationConfig::new();
@@ -67,14 +75,18 @@ impl Plain {
         Ok(Self { pre: ProxyPre::new(pre)? })
     }
 
-    pub(crate) fn store(&self) -> Store<State> {
+    /// A store for one instance.
+    pub fn store(&self) -> Store<State> {
         let wasi = WasiCtx::builder().build();
         let state = State { table: ResourceTable::new(), wasi, http: WasiHttpCtx::new() };
         Store::new(self.pre.engine(), state)
     }
 
     /// A fresh instance answers a request.
-    pub(crate) async fn call(&self, request: hyper::Request<WasiBody>) -> Result<Answer> {
+    ///
+    /// # Errors
+    /// If the guest traps, or answers nothing.
+    pub async fn call(&self, request: hyper::Request<WasiBody>) -> Result<Answer> {
         let mut store = self.store();
         let (sender, answer) = oneshot::channel();
         let mut view = store.data_mut().http();
@@ -87,10 +99,13 @@ impl Plain {
 }
 
 /// What a guest answers.
-pub(crate) type Answer = Result<hyper::Response<WasiBody>, ErrorCode>;
+pub type Answer = Result<hyper::Response<WasiBody>, ErrorCode>;
 
 /// The body of an answer.
-pub(crate) async fn body_of(answer: Answer) -> Result<Bytes> {
+///
+/// # Errors
+/// If the guest answers with an error, or its body ends early.
+pub async fn body_of(answer: Answer) -> Result<Bytes> {
     let response = answer.map_err(|code| anyhow::anyhow!("the guest answers {code:?}"))?;
     let body = response.into_body().collect().await;
     Ok(body.map_err(|error: HttpError| anyhow::anyhow!("{error:?}"))?.to_bytes())

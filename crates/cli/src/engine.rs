@@ -1,5 +1,6 @@
 //! The flags of every command that runs or compiles guests.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,8 @@ use dayfly_engine::{Engine, EngineConfig, Mode};
 use dayfly_model::Limits;
 use dayfly_model::manifest::parse_stack;
 use directories::ProjectDirs;
+
+use crate::report;
 
 /// How guests are compiled and where artifacts are kept.
 #[derive(Args, Clone)]
@@ -68,9 +71,55 @@ impl EngineArgs {
         kept_instances: u32,
         limits: impl IntoIterator<Item = &'a Limits>,
     ) -> Result<Engine> {
+        let config = self.config(max_instances, kept_instances, limits);
+        Engine::new(config).map_err(|error| anyhow!(error))
+    }
+
+    /// The same, which compiles nothing: another process, with [these flags](Self::flags), puts all code
+    /// into the artifact cache.
+    ///
+    /// # Errors
+    /// If there is no artifact cache.
+    pub(crate) fn build_loader(
+        &self,
+        max_instances: u32,
+        kept_instances: u32,
+        limits: &Limits,
+    ) -> Result<Engine> {
+        let config = self.config(max_instances, kept_instances, [limits]);
+        let engine = Engine::new(EngineConfig { compiles: false, ..config })?;
+        if let Some(Err(error)) = engine.cache() {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            return Err(anyhow!("{error}{cause}"));
+        }
+        Ok(engine)
+    }
+
+    /// Checks that code is kept where other processes find it.
+    ///
+    /// # Errors
+    /// If the mode keeps none.
+    pub(crate) fn keeps_code(&self) -> Result<()> {
+        match self.engine.uses_cache() {
+            true => Ok(()),
+            false => {
+                let error = anyhow!("`--engine {}` keeps no code", self.engine);
+                let hint =
+                    "a platform serves what its workers have compiled: choose `auto` or `aot`";
+                Err(report::hint(error, Some(hint)))
+            }
+        }
+    }
+
+    fn config<'a>(
+        &self,
+        max_instances: u32,
+        kept_instances: u32,
+        limits: impl IntoIterator<Item = &'a Limits>,
+    ) -> EngineConfig {
         let asked = limits.into_iter().map(|limits| limits.stack_bytes).max();
         let defaults = EngineConfig::default();
-        let config = EngineConfig {
+        EngineConfig {
             mode: self.engine,
             cache_dir: self.cache_dir.clone().or_else(default_cache),
             cache_bytes: self.cache_size.saturating_mul(1 << 20),
@@ -78,8 +127,7 @@ impl EngineArgs {
             kept_instances,
             max_stack_bytes: self.stack.or(asked).unwrap_or(defaults.max_stack_bytes),
             ..defaults
-        };
-        Engine::new(config).map_err(|error| anyhow!(error))
+        }
     }
 }
 

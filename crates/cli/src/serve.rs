@@ -7,6 +7,7 @@ mod certificates;
 pub(crate) mod control;
 mod disk;
 mod handing;
+pub(crate) mod imprints;
 mod log;
 pub(crate) mod node;
 mod notify;

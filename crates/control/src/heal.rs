@@ -66,11 +66,11 @@ async fn lay_out(shared: &Shared) -> Result<(), Failure> {
 
 /// Makes a release ready again, which counts already, as the app of this name had it: a component that comes alone is named
 /// after that.
-async fn one(shared: &Shared, release: ReleaseId, name: AppName) -> Result<(), Failure> {
+pub(crate) async fn one(shared: &Shared, release: ReleaseId, name: AppName) -> Result<(), Failure> {
     let id = release.clone();
     let manifest = shared.ask(move |store| store.manifest(&id)).await?;
     let preparer = shared.preparer.clone();
-    let work = move || preparer.prepare(&name, &release, &manifest, u64::MAX);
+    let work = move || preparer.prepare(&name, &release, &manifest, None);
     let ready = tokio::task::spawn_blocking(work).await;
     ready.map_err(|error| Failure::internal(&error))?.map(drop).map_err(Failure::from)
 }

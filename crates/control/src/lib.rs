@@ -14,6 +14,7 @@ mod follow;
 mod guesses;
 mod heal;
 mod idempotency;
+mod making;
 mod paces;
 mod path;
 mod places;

@@ -13,8 +13,8 @@ use crate::places::{Each, Place, Places};
 /// its own, with bounds to its memory, time and files, and ends that process at these.
 pub trait Preparer: Send + Sync {
     /// Lays a release out in the store's folder for it, whose blobs are there, and compiles it. Blocks
-    /// until the folder is on the disk, where it takes no more than `room_bytes`. A release that is ready
-    /// may be made ready again. Of one that is not made ready nothing stays.
+    /// until the folder is on the disk, where it takes no more than this room. One that counts already is
+    /// made again without: what is missing of it is waited for. Of one that is not made ready nothing stays.
     ///
     /// # Errors
     /// If it cannot be served, which is the fault of whoever made it, or the platform failed.
@@ -23,7 +23,7 @@ pub trait Preparer: Send + Sync {
         app: &AppName,
         release: &ReleaseId,
         manifest: &[u8],
-        room_bytes: u64,
+        room_bytes: Option<u64>,
     ) -> Result<Ready, PrepareError>;
 }
 

@@ -30,7 +30,7 @@ use crate::idempotency::once;
 use crate::places::Each;
 use crate::prepare::Preparer;
 use crate::shared::{Inner, Shared};
-use crate::{AcmeConfig, acme, heal, routes};
+use crate::{AcmeConfig, acme, heal, making, routes};
 
 /// How many connections there are at once.
 const CONNECTIONS: usize = 512;
@@ -161,6 +161,7 @@ impl Control {
     pub async fn serve(self, listener: TcpListener) -> Result<(), ServeError> {
         tokio::spawn(heal::run(self.shared.clone()));
         tokio::spawn(heal::expire(self.shared.clone()));
+        tokio::spawn(making::run(self.shared.clone()));
         if let Some(acme) = self.shared.config.acme.clone() {
             tokio::spawn(acme::run(self.shared.clone(), acme));
         }

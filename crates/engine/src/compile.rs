@@ -13,11 +13,13 @@ const STACK_BYTES: usize = 8 << 20;
 pub(crate) struct Compiler {
     mode: Mode,
     threads: usize,
+    compiles: bool,
 }
 
 impl Compiler {
     pub(crate) fn new(config: &EngineConfig) -> Compiler {
-        Compiler { mode: config.mode, threads: config.compile_threads }
+        let EngineConfig { mode, compile_threads: threads, compiles, .. } = *config;
+        Compiler { mode, threads, compiles }
     }
 
     /// Code in memory.
@@ -44,6 +46,9 @@ impl Compiler {
         wasm: &[u8],
         compile: impl FnOnce(&mut CodeBuilder<'_>) -> wasmtime::Result<T> + Send,
     ) -> Result<T, EngineError> {
+        if !self.compiles {
+            return Err(EngineError::CompilesNothing);
+        }
         // It cannot be interrupted once it has begun.
         Weight::of(wasm)?;
         let compiled = self.pool()?.install(|| {

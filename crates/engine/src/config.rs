@@ -44,6 +44,9 @@ pub struct EngineConfig {
     pub max_stack_bytes: u64,
     /// Threads that compile; 0 means one a core.
     pub compile_threads: usize,
+    /// Whether this process compiles what the artifact cache has not; else that is an error, because
+    /// another process compiles for it.
+    pub compiles: bool,
     /// Whether instances may be reset by writing over the pages that they changed, which the kernel
     /// lists. That is done only where nothing can be swapped; otherwise their pages are given up.
     pub scan_pages: bool,
@@ -60,6 +63,7 @@ impl Default for EngineConfig {
             max_memory_bytes: 4 << 30,
             max_stack_bytes: 1 << 20,
             compile_threads: 0,
+            compiles: true,
             scan_pages: true,
         }
     }

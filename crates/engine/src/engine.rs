@@ -38,7 +38,7 @@ const FEWEST_INSTANCES: u32 = 4;
 struct Inner {
     config: EngineConfig,
     compiler: Compiler,
-    cache: Option<Result<ArtifactCache, CacheError>>,
+    cache: Cache,
     /// In the order of [`Flavour::ALL`].
     built: [OnceLock<Built>; Flavour::ALL.len()],
     building: Mutex<()>,
@@ -46,6 +46,9 @@ struct Inner {
     baseline: OnceLock<Engine>,
     held: Mutex<frozen::Held>,
 }
+
+/// The artifact cache, if one is wanted: an engine shares it with its baseline.
+type Cache = Option<Arc<Result<ArtifactCache, CacheError>>>;
 
 struct Built {
     engine: wasmtime::Engine,
@@ -73,13 +76,17 @@ impl Engine {
             .cache_dir
             .as_deref()
             .filter(|_| config.mode.uses_cache())
-            .map(|folder| ArtifactCache::open(folder, config.cache_bytes));
-        if let Some(Err(error)) = &cache {
+            .map(|folder| Arc::new(ArtifactCache::open(folder, config.cache_bytes)));
+        if let Some(Err(error)) = cache.as_deref() {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "no artifact cache: each start compiles again"
             );
         }
+        Ok(Engine::with(config, cache))
+    }
+
+    fn with(config: EngineConfig, cache: Cache) -> Engine {
         let inner = Inner {
             compiler: Compiler::new(&config),
             config,
@@ -90,7 +97,7 @@ impl Engine {
             baseline: OnceLock::new(),
             held: Mutex::default(),
         };
-        Ok(Engine { inner: Arc::new(inner), in_full: false })
+        Engine { inner: Arc::new(inner), in_full: false }
     }
 
     /// What it was built from.
@@ -127,7 +134,12 @@ impl Engine {
 
     /// The artifact cache, or why it cannot be used; `None` where none is wanted.
     pub fn cache(&self) -> Option<Result<&ArtifactCache, &CacheError>> {
-        self.inner.cache.as_ref().map(Result::as_ref)
+        self.inner.cache.as_deref().map(Result::as_ref)
+    }
+
+    /// The same, where it can be used.
+    fn usable_cache(&self) -> Option<&ArtifactCache> {
+        self.cache()?.ok()
     }
 
     /// Wasmtime's engine of this flavour. The first call builds it and reserves its address space.
@@ -190,7 +202,8 @@ impl Engine {
     }
 
     /// The engine whose code can answer until this one's is compiled, some six times sooner: with
-    /// [`Mode::Auto`] it compiles by [`Mode::Baseline`] and keeps nothing. It cannot compile every
+    /// [`Mode::Auto`] it compiles by [`Mode::Baseline`] and keeps nothing; that of an engine that
+    /// compiles nothing finds what others [kept](Engine::keeping_baseline). It cannot compile every
     /// component; and there is none where address space is too limited for as many instances, nor of
     /// an engine that makes all [in full](Engine::in_full).
     ///
@@ -203,17 +216,23 @@ impl Engine {
         let baseline = match self.inner.baseline.get() {
             Some(baseline) => baseline,
             None => {
-                let config = EngineConfig {
-                    mode: Mode::Baseline,
-                    cache_dir: None,
-                    ..self.inner.config.clone()
-                };
-                let baseline = Engine::new(config)?;
-                self.inner.baseline.get_or_init(|| baseline)
+                let cache = self.inner.cache.clone().filter(|_| !self.inner.config.compiles);
+                self.inner.baseline.get_or_init(|| self.baseline_with(cache))
             }
         };
         let enough = baseline.max_instances(flavour)? >= self.max_instances(flavour)?;
         Ok(enough.then_some(baseline))
+    }
+
+    /// The engine by which code is made and kept that stands in for this one's in processes that compile
+    /// nothing; `None` where nothing stands in.
+    pub fn keeping_baseline(&self) -> Option<Engine> {
+        self.need_not_wait().then(|| self.baseline_with(self.inner.cache.clone()))
+    }
+
+    fn baseline_with(&self, cache: Cache) -> Engine {
+        let config = EngineConfig { mode: Mode::Baseline, ..self.inner.config.clone() };
+        Engine::with(config, cache)
     }
 
     fn load_as(&self, wasm: &[u8], counted: Counted) -> Result<Code, EngineError> {
@@ -288,13 +307,13 @@ impl Engine {
     ) -> Result<CodeInner, EngineError> {
         let built = self.built(flavour)?;
         let start = Instant::now();
-        let component = match &self.inner.cache {
-            Some(Ok(cache)) => {
+        let component = match self.usable_cache() {
+            Some(cache) => {
                 let image = self.inner.compiler.artifact(&built.engine, wasm)?;
                 let key = ArtifactKey::new(digest, &built.fingerprint);
                 keep(cache, &key, &built.engine, &image)?
             }
-            _ => self.inner.compiler.component(&built.engine, wasm)?,
+            None => self.inner.compiler.component(&built.engine, wasm)?,
         };
         tracing::debug!(%digest, mode = %self.mode(), took = ?start.elapsed(), "compiled");
         Ok(CodeInner {
@@ -320,7 +339,7 @@ impl Engine {
         flavour: Flavour,
         digest: Digest,
     ) -> Result<Option<CodeInner>, EngineError> {
-        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
+        let Some(cache) = self.usable_cache() else { return Ok(None) };
         let built = self.built(flavour)?;
         let key = ArtifactKey::new(digest, &built.fingerprint);
         let Some(file) = cache.get(&key) else { return Ok(None) };

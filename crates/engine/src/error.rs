@@ -43,6 +43,9 @@ pub enum EngineError {
         #[source]
         source: wasmtime::Error,
     },
+    /// This process is not to compile. Whose fault: the platform's.
+    #[error("its code is not in the artifact cache, and this process compiles nothing")]
+    CompilesNothing,
     /// Code that was just compiled could not be loaded. Whose fault: the platform's.
     #[error("failed to load the compiled component")]
     Load(#[source] wasmtime::Error),

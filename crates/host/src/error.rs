@@ -19,6 +19,9 @@ use crate::guest_log::printable;
 
 pub use dayfly_telemetry::Fault;
 
+/// After how long a component that could not be loaded is tried again, though its file is the same.
+pub(crate) const RETRY: Duration = Duration::from_secs(10);
+
 /// What went wrong, as far as a client may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Problem {
@@ -137,6 +140,8 @@ impl Problem {
             | Self::NodeBusy
             | Self::ProcessAway
             | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            // It is not tried again sooner.
+            Self::Unavailable => Some(RETRY),
             _ => None,
         }
     }

@@ -24,6 +24,7 @@ pub mod fuzz {
 }
 pub mod guest_log;
 pub mod host;
+mod imprint;
 mod notice;
 mod plane;
 mod probe;
@@ -41,15 +42,16 @@ pub use away::{Away, Reach};
 pub use body::{Body, BoxError};
 pub use challenges::Challenges;
 pub use current::current_request;
-pub use dispatch::{ActivateError, Loaded, ResidencyConfig, serves_shape};
+pub use dispatch::{ActivateError, Loaded, ResidencyConfig, WORTH_A_BASELINE, serves_shape};
 pub use error::{EdgeError, ErrorId, Fault, Problem};
 pub use events::send;
 pub use front::KEEPER;
 pub use guest_log::{GuestLog, printable};
 pub use host::{Apps, Gate, Host, HostConfig, Node, has_routes};
+pub use imprint::Imprint;
 pub use notice::Notice;
 pub use plane::{Changed, Plane};
-pub use release::{Image, ImageSource, Made, Prepared, Release};
+pub use release::{Awaited, Image, ImageSource, Made, Prepared, Release};
 pub use rollout::{AppKey, Part, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};

@@ -9,6 +9,7 @@ use dayfly_capabilities::wasi::stdio::LogSink;
 use dayfly_engine::{Code, Digest, Engine, Stamp};
 use dayfly_model::{App, ComponentId, Executor, HandlerShape, Middleware};
 use dayfly_telemetry::UsageCounters;
+use thiserror::Error;
 
 use crate::BoxError;
 
@@ -46,7 +47,8 @@ pub trait ImageSource: Send + Sync {
     /// Makes it a component; `engine` runs what initialises it, if it is to be frozen.
     ///
     /// # Errors
-    /// Whatever is wrong with it, with its causes.
+    /// Whatever is wrong with it, with its causes; [`Awaited`] as long as another process makes it, which
+    /// is asked again soon.
     fn prepare(&self, engine: &Engine) -> Result<Prepared, BoxError>;
 }
 
@@ -62,9 +64,15 @@ pub struct Prepared {
 pub enum Made {
     /// The component's bytes; never native code.
     Wasm(Vec<u8>),
-    /// Code that this process's engine, or its baseline, has made, and that is kept nowhere.
+    /// Code that this process's engine, or its baseline, has made and that is kept nowhere; or that another
+    /// process made for it.
     Code(Code),
 }
+
+/// Another process is to make a component's code, and has not done so yet.
+#[derive(Debug, Error)]
+#[error("its code is still being made by another process")]
+pub struct Awaited;
 
 /// An app, ready to be activated.
 pub struct Release {

@@ -27,6 +27,7 @@ mod tenants;
 mod tokens;
 mod usage;
 mod used;
+mod wanted;
 
 use std::fs;
 use std::io;
@@ -63,6 +64,7 @@ pub use usage::{
     UsageStep, Used,
 };
 pub use used::Taken;
+pub use wanted::Wanted;
 
 /// The database's name in the folder.
 pub const DATABASE: &str = "platform.sqlite";

@@ -80,6 +80,14 @@ impl ArtifactStore for Store {
             false => apps.join(of_tenant(tenant)).join(number.to_string()),
         }
     }
+
+    fn want(
+        &self,
+        app: &AppId,
+        release: &ReleaseId,
+    ) -> std::result::Result<Option<String>, StoreFailure> {
+        Ok(self.want_release(app, release)?)
+    }
 }
 
 impl Store {

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use crate::{BUSY, Result, StoreError};
 
 /// The steps. Version n has had the first n.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -21,6 +21,7 @@ const STEPS: [&str; 8] = [
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// Opens a database that only this user reads, and brings it to the latest version.

@@ -52,6 +52,11 @@ impl Process {
         self.send(Signal::STOP);
     }
 
+    /// Sends SIGCONT: it goes on that was halted.
+    pub fn go_on(self) {
+        self.send(Signal::CONT);
+    }
+
     fn send(self, signal: Signal) {
         kill_process(self.0, signal).expect("the process runs and is ours");
     }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use dayfly_control::Ready;
-use dayfly_engine::Engine;
+use dayfly_engine::{Digest, Engine, Flavour};
 use dayfly_forge::fetch::Fetched;
 use dayfly_forge::package::{self, PackageError};
-use dayfly_host::{ImageSource as _, Made};
+use dayfly_host::{ImageSource as _, Imprint, Made, WORTH_A_BASELINE};
 use dayfly_model::App;
 use dayfly_model::platform::{AppName, Grants, ReleaseId, ReleaseManifest};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{self, targets};
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
+use crate::serve::imprints::{self, Unkept};
 use crate::source::Source;
 use crate::{logging, oneshot, output, report};
 
@@ -46,9 +47,10 @@ pub(crate) struct Prepare {
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
 
-    /// How much of the disk the release may take, in bytes
+    /// How much of the disk the release may take, in bytes; without it the release is made again, and
+    /// what answers soonest comes first
     #[arg(long, value_name = "BYTES")]
-    room: u64,
+    room: Option<u64>,
 
     /// The most memory that it may take, in bytes
     #[arg(long, value_name = "BYTES")]
@@ -102,6 +104,7 @@ impl Prepare {
                 self.put(&folder, &releases)?;
                 Said::Ready(ready)
             }
+            Err(error) if error.is::<Unkept>() => return Err(error),
             Err(error) => match error.downcast_ref() {
                 Some(PackageError::NoRoom { bytes, .. }) => Said::NoRoom(*bytes),
                 // Whoever made the release learns nothing of where it lies here.
@@ -144,25 +147,37 @@ impl Prepare {
             let path = blobs.join("sha256").join(digits);
             path.is_file().then_some(path)
         };
-        let name = self.app.as_str();
-        let laid_out_bytes = package::unpack(manifest, name, find, folder, self.room)?;
+        let (name, room) = (self.app.as_str(), self.room.unwrap_or(u64::MAX));
+        let laid_out_bytes = package::unpack(manifest, name, find, folder, room)?;
         let app = Arc::new(app::read(folder, None)?);
         app::refuse_unserved(&app)?;
         if app.triggers.is_empty() {
             return Err(anyhow!("the app has no trigger, so nothing would ever wake it"));
         }
+        // Somebody waits for what is made again.
+        let soonest = self.room.is_none().then(|| engine.keeping_baseline()).flatten();
         let (mut components, mut component_bytes) = (BTreeSet::new(), 0);
         let fetched = Arc::new(Fetched::default());
         for target in targets(&app) {
             let of = || format!("component `{}`", target.component);
             let source = Source::find(&app, target, &fetched, folder).with_context(of)?;
             let prepared = source.prepare(engine).map_err(|error| anyhow!(error));
-            let Made::Wasm(wasm) = prepared.with_context(of)?.made else {
+            let prepared = prepared.with_context(of)?;
+            let Made::Wasm(wasm) = prepared.made else {
                 return Err(anyhow!("component `{}` is kept nowhere", target.component));
             };
             let counted = counts(&app, target.component);
+            let flavour = Flavour::of(&wasm).with_context(of)?.counted(counted);
+            let imprint = Imprint { digest: Digest::of(&wasm), flavour, shape: prepared.shape };
+            let name = imprints::name(&self.release, &app, &target);
             let load = if counted { Engine::load_counted } else { Engine::load };
+            if let Some(baseline) = soonest.as_ref().filter(|_| wasm.len() >= WORTH_A_BASELINE)
+                && load(baseline, &wasm).is_ok()
+            {
+                imprints::leave(baseline, &name, &imprint).with_context(of)?;
+            }
             load(engine, &wasm).with_context(of)?;
+            imprints::leave(engine, &name, &imprint).with_context(of)?;
             if components.insert(target.component) {
                 component_bytes += wasm.len() as u64;
             }

@@ -28,7 +28,7 @@ use crate::serve::own::Times;
 use crate::serve::own::node as own;
 use crate::serve::sockets::Sockets;
 use crate::serve::supervisor::Supervisor;
-use crate::serve::worker::{Bounds, Workers};
+use crate::serve::worker::{self, Bounds, Workers};
 use crate::serve::{StoreArgs, control, node};
 use crate::telemetry;
 
@@ -174,6 +174,7 @@ const STACK_BYTES: u64 = 8 << 20;
 impl Serve {
     pub(crate) fn run(mut self) -> Result<ExitCode> {
         self.log.start()?;
+        self.engine.keeps_code()?;
         self.engine.keep_in(&self.store.folder()?);
         match self.role {
             None => self.supervise(),
@@ -254,9 +255,10 @@ impl Serve {
         Ok(ExitCode::from(status))
     }
 
+    /// What loads the code that workers make.
     fn build(&self) -> Result<Engine> {
         let limits = Limits { stack_bytes: STACK_BYTES, ..Limits::default() };
-        self.engine.build(self.node.max_instances, self.node.kept(true), [&limits])
+        self.engine.build_loader(self.node.max_instances, self.node.kept(true), &limits)
     }
 
     fn control(self) -> Result<ExitCode> {
@@ -271,7 +273,7 @@ impl Serve {
             follower_patience: FOLLOWER_PATIENCE,
         };
         let workers = Workers {
-            program: std::env::current_exe().context("failed to find this program")?,
+            program: worker::program().context("failed to find this program")?,
             state: store.folder().to_owned(),
             flags: self.worker_flags(),
             bounds: Bounds {

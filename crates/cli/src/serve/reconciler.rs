@@ -530,6 +530,7 @@ impl Putting {
             activation,
             self.hosts(activation),
             release::Around {
+                store: &self.store,
                 folder: &|id| self.store.release_folder(id),
                 state: self.store.state_folder(activation.tenant_number, activation.number),
                 there: &there,

@@ -9,19 +9,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Account, Backends};
-use dayfly_forge::fetch::Fetched;
 use dayfly_host::{Image, Part, Release, Rollout};
 use dayfly_model::platform::{Activation, Quotas, ReleaseId};
 use dayfly_model::{App, Component, EventSource, Limits, RuntimeConfig, TriggerKind};
 
+use super::imprints;
 use super::log::{ComponentLog, Logs};
+use super::reconciler::Kept;
 use super::usage::Counting;
 use crate::app::{self, kept, targets};
 use crate::report;
-use crate::source::Source;
 
 /// What is around an activation.
 pub(super) struct Around<'a> {
+    /// Who is asked for code that is missing.
+    pub(super) store: &'a Arc<dyn Kept>,
     /// Where a release is laid out.
     pub(super) folder: &'a dyn Fn(&ReleaseId) -> PathBuf,
     /// What the app keeps.
@@ -88,7 +90,7 @@ fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Resu
     }
     kept::unlinked(&around.state)?;
     let app = read(activation, &folder, &around.state)?;
-    made(activation, id, Arc::new(app), around)
+    made(activation, (id, folder), Arc::new(app), around)
 }
 
 /// Reads the app, with what its tenant sets and may have.
@@ -162,7 +164,7 @@ fn most(usual: &Limits, quotas: &Quotas) -> Limits {
 
 fn made(
     activation: &Activation,
-    id: &ReleaseId,
+    (id, folder): (&ReleaseId, PathBuf),
     app: Arc<App>,
     around: &Around<'_>,
 ) -> Result<Release> {
@@ -171,18 +173,21 @@ fn made(
         .with_context(|| format!("failed to create `{}`", state.display()))?;
     let log = around.logs.of(activation.number, &state);
     let variables = variables(activation, &app)?;
-    let fetched = Arc::new(Fetched::default());
-    let images = targets(&app).into_iter().map(|target| {
-        Ok(Image {
-            component: target.component.clone(),
-            executor: target.executor.clone(),
-            middleware: target.middleware.to_vec(),
-            source: Box::new(Source::find(&app, target, &fetched, &state)?),
-            log: Arc::new(ComponentLog::new(&log, &activation.app, id, &target.component.0)),
-            usage: Some(around.counting.of(activation, id, &target.component.0)),
-        })
+    let images = targets(&app).into_iter().map(|target| Image {
+        component: target.component.clone(),
+        executor: target.executor.clone(),
+        middleware: target.middleware.to_vec(),
+        source: Box::new(imprints::Component {
+            store: around.store.clone(),
+            app: activation.app.clone(),
+            release: id.clone(),
+            folder: folder.clone(),
+            name: imprints::name(id, &app, &target),
+        }),
+        log: Arc::new(ComponentLog::new(&log, &activation.app, id, &target.component.0)),
+        usage: Some(around.counting.of(activation, id, &target.component.0)),
     });
-    let images = report::all(images)?;
+    let images = images.collect();
     let config = around.config.clone();
     let mut backends = match around.former {
         Some(former) => Backends::after(former, &app, variables, config)?,

@@ -31,6 +31,16 @@ pub(crate) struct Workers {
     pub(crate) bounds: Bounds,
 }
 
+/// The program that workers run: what this process runs, also where its file has been replaced since.
+/// Another version's code would be found by no process that serves.
+///
+/// # Errors
+/// If it cannot be found.
+pub(crate) fn program() -> io::Result<PathBuf> {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { Ok(own) } else { std::env::current_exe() }
+}
+
 /// The longest text that is read of a worker.
 const MAX_TEXT: u64 = 8 << 20;
 
@@ -53,7 +63,7 @@ impl Preparer for Workers {
         app: &AppName,
         release: &ReleaseId,
         manifest: &[u8],
-        room_bytes: u64,
+        room_bytes: Option<u64>,
     ) -> Result<Ready, PrepareError> {
         let failed = |error: io::Error| PrepareError::Failed(format!("the worker failed: {error}"));
         // However a worker ends, what it made on the way goes behind it.
@@ -89,7 +99,7 @@ impl Workers {
         &self,
         (app, release): (&AppName, &ReleaseId),
         scratch: &Path,
-        room_bytes: u64,
+        room_bytes: Option<u64>,
     ) -> io::Result<Child> {
         let Bounds { memory_bytes, cpu_seconds, .. } = self.bounds;
         Command::new(&self.program)
@@ -99,7 +109,7 @@ impl Workers {
             .args(["--app", app.as_str(), "--release", release.as_str()])
             .arg("--scratch")
             .arg(scratch)
-            .args(["--room", &room_bytes.to_string()])
+            .args(room_bytes.map(|room| format!("--room={room}")))
             .args(["--memory", &memory_bytes.to_string(), "--cpu", &cpu_seconds.to_string()])
             .args(&self.flags)
             // Nothing of the platform's environment, which may hold secrets.

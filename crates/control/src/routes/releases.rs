@@ -70,7 +70,7 @@ pub(super) async fn make(
     let work = move || {
         // Whoever asked may leave: the turn ends with the work, which goes on.
         let _turn = turn;
-        preparer.prepare(&name, &digest, &bytes, room.left_bytes())
+        preparer.prepare(&name, &digest, &bytes, Some(room.left_bytes()))
     };
     let ready = tokio::task::spawn_blocking(work).await;
     let ready = match ready.map_err(|error| Failure::internal(&error))? {

@@ -45,7 +45,7 @@ impl Preparer for Layers {
         _: &AppName,
         _: &ReleaseId,
         text: &[u8],
-        room_bytes: u64,
+        room_bytes: Option<u64>,
     ) -> Result<Ready, PrepareError> {
         let odd = |error: &dyn std::error::Error| PrepareError::Unservable(error.to_string());
         let manifest = ReleaseManifest::parse(text).map_err(|error| odd(&error))?;
@@ -54,7 +54,7 @@ impl Preparer for Layers {
         let layer = std::fs::read(layer).map_err(|error| odd(&error))?;
         let grants: Grants = serde_json::from_slice(&layer).map_err(|error| odd(&error))?;
         let (version, bytes) = ("1".to_owned(), layer.len() as u64);
-        match bytes > room_bytes {
+        match room_bytes.is_some_and(|room| bytes > room) {
             true => Err(PrepareError::NoRoom(bytes)),
             false => Ok(Ready {
                 version,

@@ -9,7 +9,8 @@
 //! ```text
 //! <cache_dir>/artifacts-1/key       32 random bytes, mode 0600
 //! <cache_dir>/artifacts-1/tmp/      files being written, each locked by its writer
-//! <cache_dir>/artifacts-1/<key>     artifacts, named by 64 hexadecimal digits; images; what was made
+//! <cache_dir>/artifacts-1/<key>     artifacts, named by 64 hexadecimal digits; images; what was made;
+//!                                   records
 //! <cache_dir>/artifacts-1/notes/    what later processes need not find out again (`notes.rs`)
 //! ```
 
@@ -21,6 +22,7 @@ mod made;
 mod name;
 mod notes;
 mod read;
+mod records;
 mod write;
 
 use std::fmt;
@@ -136,6 +138,12 @@ impl ArtifactCache {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the folder is there still. Once somebody has removed it, what other processes make is put
+    /// into another one, of which this process knows nothing.
+    pub fn is_there(&self) -> bool {
+        rustix::fs::fstat(&self.folder).is_ok_and(|stat| stat.st_nlink > 0)
     }
 
     /// Counts what is in it.

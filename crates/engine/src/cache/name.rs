@@ -35,6 +35,12 @@ impl ArtifactKey {
         ArtifactKey(*hasher.finalize().as_bytes())
     }
 
+    /// The address of a record of this name.
+    pub(super) fn of_record(name: Digest) -> ArtifactKey {
+        let mut hasher = blake3::Hasher::new_derive_key("dayfly 1 record key");
+        ArtifactKey(*hasher.update(name.as_bytes()).finalize().as_bytes())
+    }
+
     /// Its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

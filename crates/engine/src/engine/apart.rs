@@ -112,7 +112,7 @@ impl Engine {
         digest: Digest,
         bytes: &[u8],
     ) -> Result<Option<File>, EngineError> {
-        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
+        let Some(cache) = self.usable_cache() else { return Ok(None) };
         Ok(cache.put(&self.image_key(flavour, digest)?, bytes))
     }
 
@@ -122,7 +122,7 @@ impl Engine {
         flavour: Flavour,
         digest: Digest,
     ) -> Result<Option<Image>, EngineError> {
-        let Some(Ok(cache)) = &self.inner.cache else { return Ok(None) };
+        let Some(cache) = self.usable_cache() else { return Ok(None) };
         let key = self.image_key(flavour, digest)?;
         let Some(file) = cache.get(&key) else { return Ok(None) };
         let opened = image_bytes(&file).and_then(|length| Image::open(file, length));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use dayfly_engine::{
-    ArtifactCache, CacheError, CacheStats, Code, Digest, Engine, EngineConfig, Flavour, Mode,
-    Origin,
+    ArtifactCache, CacheError, CacheStats, Code, Digest, Engine, EngineConfig, EngineError,
+    Flavour, Mode, Origin,
 };
 
 use crate::support::{answer, ask, child, child_argument, engine, large_answer};
@@ -243,6 +243,33 @@ fn a_read_only_cache_is_read() {
     fs::set_permissions(&cache_dir, Permissions::from_mode(0o000)).unwrap();
     assert_eq!(ask(&load(&cache_dir, &answer(1))), 1);
     fs::set_permissions(&cache_dir, Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn an_engine_that_compiles_nothing_loads_what_others_have_compiled() {
+    let dir = tempfile::tempdir().unwrap();
+    let auto = engine(Mode::Auto, Some(dir.path()));
+    let loader = Engine::new(EngineConfig { compiles: false, ..auto.config().clone() }).unwrap();
+    assert!(engine(Mode::Aot, Some(dir.path())).keeping_baseline().is_none());
+    for wasm in [answer(5), large_answer(7, 2 << 20)] {
+        let found = || loader.load_cached(Digest::of(&wasm), Flavour::of(&wasm).unwrap()).unwrap();
+        assert!(found().is_none());
+        for refused in [loader.load(&wasm), loader.load_counted(&wasm)] {
+            let error = refused.err().unwrap();
+            assert!(matches!(error, EngineError::CompilesNothing), "{error:?}");
+        }
+        assert!(matches!(loader.precompile(&wasm), Err(EngineError::CompilesNothing)));
+        let flavour = Flavour::of(&wasm).unwrap();
+        let baseline = loader.baseline(flavour).unwrap().expect("there is room for two");
+        assert!(baseline.load(&wasm).is_err());
+        let expected = ask(&auto.keeping_baseline().unwrap().load(&wasm).unwrap());
+        let stand_in = baseline.load_cached(Digest::of(&wasm), flavour).unwrap();
+        let stand_in = stand_in.expect("another has compiled it");
+        assert!(ask(&stand_in) == expected && !loader.made(&stand_in) && found().is_none());
+        load(dir.path(), &wasm);
+        let code = found().expect("another has compiled it in full");
+        assert!(ask(&code) == expected && loader.made(&code));
+    }
 }
 
 fn small_cache(cache_dir: &Path, cache_bytes: u64) -> Engine {

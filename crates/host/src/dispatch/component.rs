@@ -74,6 +74,14 @@ pub enum ActivateError {
     /// A component's source cannot be had, or is no component.
     #[error(transparent)]
     Prepare(BoxError),
+    /// Another process did not make a component's code in time.
+    #[error(
+        "the code of component `{component}` is still being made, by the control plane's workers"
+    )]
+    Awaited {
+        /// The component.
+        component: String,
+    },
     /// A component does not compile.
     #[error("failed to compile component `{component}`")]
     Compile {

@@ -20,15 +20,21 @@ use super::known::Known;
 use super::residency::Evicted;
 use super::resources::Resources;
 use super::runner::Runner;
-use crate::error::chain;
-use crate::release::{Made, Prepared};
+use crate::Imprint;
+use crate::error::{RETRY, chain};
+use crate::release::{Awaited, Made, Prepared};
 use crate::rollout::AppKey;
 
 /// A smaller component is compiled about as fast in full, in bytes.
-const WORTH_A_BASELINE: usize = 96 << 10;
+pub const WORTH_A_BASELINE: usize = 96 << 10;
 
-/// After how long a component that could not be loaded is tried again, though its file is the same.
-const RETRY: Duration = Duration::from_secs(10);
+/// How often is looked for what another process makes, a while that doubles, and for how long.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_secs(1);
+const AWAITED: Duration = Duration::from_secs(60);
+
+/// The same for what stands in for better code.
+const FOLLOWED: Duration = Duration::from_secs(1800);
 
 /// What a resident component takes beside its code, in bytes: what links it, and the tables by which
 /// the runtime finds its functions. Measured at a hello of 59 kB.
@@ -238,7 +244,21 @@ impl ComponentHost {
             .send_replace(Some(self.settle(outcome, began).map_err(|error| chain(&error).into())));
     }
 
+    /// Loads the component; what another process makes is waited for, and keeps nobody else from loading.
     async fn try_load(self: Arc<Self>) -> Result<Resident, ActivateError> {
+        let (began, mut pause) = (Instant::now(), FIRST_LOOK);
+        loop {
+            match self.clone().load_once().await {
+                Err(ActivateError::Awaited { .. }) if began.elapsed() < AWAITED => {
+                    tokio::time::sleep(pause).await;
+                    pause = (2 * pause).min(LOOK);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn load_once(self: Arc<Self>) -> Result<Resident, ActivateError> {
         let residency = &self.shared.resources.residency;
         let host = self.clone();
         let _held = self.engine().hold();
@@ -261,15 +281,43 @@ impl ComponentHost {
     }
 
     /// Compiles the component in full, behind what is served, and puts the result in place of the
-    /// code that stands in for it. Requests that run stay where they are.
+    /// code that stands in for it. Requests that run stay where they are. What another process makes is
+    /// waited for.
     async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
+        let began = Instant::now();
+        loop {
+            match self.follow_once(&stand_in).await {
+                // It was sent away.
+                Err(ActivateError::Awaited { .. }) if stand_in.strong_count() == 0 => return,
+                Err(ActivateError::Awaited { .. }) if began.elapsed() < FOLLOWED => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Ok(is_replaced) => {
+                    if is_replaced {
+                        tracing::debug!(component = self.name(), took = ?began.elapsed(), "compiled in full");
+                    }
+                    return;
+                }
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(component = self.name(), error, "stays with its baseline code");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The same once; whether it replaced what stood in.
+    async fn follow_once(
+        self: &Arc<Self>,
+        stand_in: &Weak<Resident>,
+    ) -> Result<bool, ActivateError> {
         let _leave = self.shared.resources.residency.followers.acquire().await;
         // Another release has followed this one's meanwhile.
-        if Arc::strong_count(&self) == 1 {
-            return;
+        if Arc::strong_count(self) == 1 {
+            return Ok(false);
         }
-        let host = self.clone();
-        let began = Instant::now();
+        let (host, stand_in) = (self.clone(), stand_in.clone());
         let followed = on_thread(move || {
             // In full, what it is frozen by too: that base is what the next app of its language shares.
             let engine = host.engine().in_full();
@@ -279,20 +327,13 @@ impl ComponentHost {
             }?;
             let bytes = resident.bytes();
             // Here, because unmapping what is replaced takes time.
-            if host.place.replace(&stand_in, resident) {
+            let is_replaced = host.place.replace(&stand_in, resident);
+            if is_replaced {
                 host.shared.resources.residency.resize(&host, bytes);
             }
-            Ok(())
+            Ok(is_replaced)
         });
-        match followed.await.flatten() {
-            Ok(()) => {
-                tracing::debug!(component = self.name(), took = ?began.elapsed(), "compiled in full");
-            }
-            Err(error) => {
-                let error = chain(&error);
-                tracing::warn!(component = self.name(), error, "stays with its baseline code");
-            }
-        }
+        followed.await.flatten()
     }
 
     /// Loads the component now, on this thread.
@@ -345,14 +386,17 @@ impl ComponentHost {
     fn find(&self, engine: &Engine) -> Result<Found, ActivateError> {
         let stamp = self.image.source.stamp().ok();
         if let Some(known) = stamp.and_then(|stamp| self.known(stamp))
-            && let Some(at_hand) = self.at_hand(engine, known.digest, known.flavour, known.shape)?
+            && let Some(at_hand) = self.at_hand(engine, known.imprint)?
         {
-            self.may_be_reused(known.shape)?;
+            self.may_be_reused(known.imprint.shape)?;
             self.place.lock().known = Some(known);
             return Ok(Found::Code(at_hand));
         }
         let prepared = self.image.source.prepare(engine);
-        let Prepared { made, shape } = prepared.map_err(ActivateError::Prepare)?;
+        let Prepared { made, shape } = prepared.map_err(|error| match error.is::<Awaited>() {
+            true => ActivateError::Awaited { component: self.name().into() },
+            false => ActivateError::Prepare(error),
+        })?;
         if !serves_shape(shape) {
             return Err(ActivateError::Unserved { component: self.name().into(), shape });
         }
@@ -366,12 +410,12 @@ impl ComponentHost {
         };
         let flavour = Flavour::of(&wasm).map_err(|error| self.failed(error))?;
         let flavour = flavour.counted(self.is_counted());
-        let digest = Digest::of(&wasm);
+        let imprint = Imprint { digest: Digest::of(&wasm), flavour, shape };
         // One that was written just now may change again under the same stamp.
         let settled = stamp.filter(Stamp::is_settled);
-        let known = settled.map(|stamp| Known { stamp, digest, flavour, shape });
+        let known = settled.map(|stamp| Known { stamp, imprint });
         self.place.lock().known = known;
-        let at_hand = self.at_hand(engine, digest, flavour, shape)?;
+        let at_hand = self.at_hand(engine, imprint)?;
         if let (Some(known), Some((cache, recipe))) = (known, self.notes()) {
             known.note(cache, &recipe);
         }
@@ -395,9 +439,10 @@ impl ComponentHost {
         let own = self.place.lock().known.filter(|known| known.stamp == stamp);
         let known = own.or_else(|| {
             let (cache, recipe) = self.notes()?;
-            Known::noted(cache, &recipe, stamp).filter(|known| serves_shape(known.shape))
+            Known::noted(cache, &recipe, stamp).filter(|known| serves_shape(known.imprint.shape))
         })?;
-        Some(Known { flavour: known.flavour.counted(self.is_counted()), ..known })
+        let flavour = known.imprint.flavour.counted(self.is_counted());
+        Some(Known { imprint: Imprint { flavour, ..known.imprint }, ..known })
     }
 
     /// Where what is known is noted, and by what it is found there.
@@ -410,9 +455,7 @@ impl ComponentHost {
     fn at_hand(
         &self,
         engine: &Engine,
-        digest: Digest,
-        flavour: Flavour,
-        shape: HandlerShape,
+        Imprint { digest, flavour, shape }: Imprint,
     ) -> Result<Option<AtHand>, ActivateError> {
         let in_full = engine.load_cached(digest, flavour);
         if let Some(code) = in_full.map_err(|error| self.failed(error))? {

@@ -45,6 +45,7 @@ pub use component::{ActivateError, Loaded, serves_shape};
 pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
 use loading::Shared;
+pub use loading::WORTH_A_BASELINE;
 pub(crate) use once::Ended;
 pub(crate) use quota::admit;
 pub use residency::ResidencyConfig;

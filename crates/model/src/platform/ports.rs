@@ -62,7 +62,7 @@ pub trait UsedStore: Send + Sync {
     fn add_used(&self, all: &[(TenantId, Used)]) -> Result<(), StoreFailure>;
 }
 
-/// Where files of releases lie.
+/// Where files of releases lie, and who makes their code.
 pub trait ArtifactStore: Send + Sync {
     /// The file of a blob, if it is here.
     ///
@@ -77,4 +77,12 @@ pub trait ArtifactStore: Send + Sync {
     /// The folder for what an app keeps, by its [tenant's number](Activation::tenant_number) and its
     /// [own](Activation::number); it may have to be made.
     fn state_folder(&self, tenant: u64, number: u64) -> PathBuf;
+
+    /// Asks for the code of an app's release, which is not in the artifact cache: whoever makes releases
+    /// ready makes it once more. It may be asked again and again. Gives why it cannot be made, if that has
+    /// turned out; after a while that is tried again.
+    ///
+    /// # Errors
+    /// If the app has no such release, or the store fails.
+    fn want(&self, app: &AppId, release: &ReleaseId) -> Result<Option<String>, StoreFailure>;
 }

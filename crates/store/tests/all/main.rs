@@ -8,6 +8,7 @@ mod logs;
 mod secrets;
 mod tenants;
 mod usage;
+mod wanted;
 
 use std::path::Path;
 

@@ -130,7 +130,7 @@ impl Answers<'_> {
         BufReader::new(&mut until).take(QUESTION_BYTES).read_to_end(&mut question)?;
         let answer = serde_json::from_slice(&question).map_err(anyhow::Error::from);
         let answer = answer.and_then(|question| {
-            if matches!(question, Ask::Note { .. } | Ask::AddUsed(_)) {
+            if matches!(question, Ask::Note { .. } | Ask::Want { .. } | Ask::AddUsed(_)) {
                 thread::sleep(writes.one());
             }
             self.answer(question)
@@ -169,6 +169,7 @@ impl Answers<'_> {
                 let noted = error.as_deref().map_or(Ok(()), Err);
                 to_value(store.note(&id(app), generation, noted)?)?
             }
+            Ask::Want { app, release } => to_value(store.want(&id(app), &release)?)?,
             Ask::Used => to_value(store.used(&tenant)?)?,
             Ask::AddUsed(used) => to_value(store.add_used(&[(tenant, until_now(used))])?)?,
             Ask::Usage(rows) => to_value(self.count(rows)?)?,

@@ -51,6 +51,10 @@ pub(super) enum Ask {
         generation: Generation,
         error: Option<String>,
     },
+    Want {
+        app: AppName,
+        release: ReleaseId,
+    },
     Used,
     AddUsed(Used),
     Usage(Vec<Row>),
@@ -295,6 +299,10 @@ impl ArtifactStore for Asking {
         known
             .or_else(|| Some(self.own.states.first()?.join(number.to_string())))
             .unwrap_or_default()
+    }
+
+    fn want(&self, app: &AppId, release: &ReleaseId) -> Result<Option<String>, StoreFailure> {
+        self.ask(&Ask::Want { app: app.app.clone(), release: release.clone() })
     }
 }
 

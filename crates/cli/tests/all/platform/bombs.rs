@@ -198,7 +198,7 @@ async fn an_upload_bomb_hurts_only_who_sends_it() {
 }
 
 /// A module of two functions without a branch, which a compiler has in mind as a whole.
-fn long_winded() -> Vec<u8> {
+pub(super) fn long_winded() -> Vec<u8> {
     let steps =
         "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.load (local.get 0))))";
     let function = format!("(func (local i32) {})", steps.repeat(150_000));
@@ -294,12 +294,12 @@ fn refused((status, said): &(u16, String), words: &str) {
 }
 
 /// The ids of the processes that serve.
-fn processes(platform: &Platform) -> Vec<i32> {
+pub(super) fn processes(platform: &Platform) -> Vec<i32> {
     platform.server.process().children().into_iter().map(|(process, _)| process.id()).collect()
 }
 
 /// Asks another's app for ever, which must answer, and soon.
-async fn ask_on(apps: Client) {
+pub(super) async fn ask_on(apps: Client) {
     loop {
         let began = Instant::now();
         let answer = apps.get_with("/env", &[("host", "test.localhost")]).await;

@@ -15,6 +15,7 @@ mod killed;
 mod labels;
 mod login;
 mod logs;
+mod making;
 mod operator;
 mod own;
 mod previews;

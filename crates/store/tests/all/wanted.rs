@@ -1,0 +1,64 @@
+//! Releases whose code is missing.
+
+use dayfly_model::platform::{AppId, ArtifactStore as _};
+use dayfly_store::Wanted;
+
+use crate::{Fixture, app, by, release, tenant};
+
+#[test]
+fn what_is_wanted_is_made_once_for_all_who_ask() {
+    let it = Fixture::new();
+    let id = app("shop");
+    let theirs = AppId { tenant: tenant("other"), app: "desk".parse().unwrap() };
+    for app in [&id, &theirs] {
+        it.store.make_app(&by(), app).unwrap();
+    }
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    let two = release(&it.store, &id, "two", &[]).unwrap();
+    let same = release(&it.store, &theirs, "one", &[]).unwrap();
+    let want = |app, of: &dayfly_store::Release| it.store.want(app, &of.id).unwrap();
+    assert_eq!(it.store.wanted().unwrap(), []);
+    for _ in 0..3 {
+        assert_eq!((want(&id, &one), want(&id, &two)), (None, None));
+    }
+    // Of each tenant the first, by the name that it lies under.
+    let wanted = it.store.wanted().unwrap();
+    assert_eq!(numbers(&wanted), [one.number]);
+    assert_eq!((&wanted[0].tenant, &wanted[0].release), (&id.tenant, &one.id));
+    want(&theirs, &same);
+    let wanted = it.store.wanted().unwrap();
+    assert_eq!(numbers(&wanted), [one.number, same.number]);
+    assert!(wanted.iter().all(|it| it.name == id.app));
+
+    it.store.settle_wanted(&wanted[0], Ok(())).unwrap();
+    it.store.settle_wanted(&wanted[1], Err("it takes too long")).unwrap();
+    // Neither is asked for again at once, and who asks hears why.
+    assert_eq!(want(&id, &one), None);
+    assert_eq!(want(&theirs, &same).as_deref(), Some("it takes too long"));
+    assert_eq!(numbers(&it.store.wanted().unwrap()), [two.number]);
+    // Another control plane begins anew.
+    it.store.forget_settled().unwrap();
+    assert_eq!((want(&id, &one), want(&theirs, &same)), (None, None));
+    assert_eq!(numbers(&it.store.wanted().unwrap()), [two.number, same.number]);
+}
+
+#[test]
+fn only_an_app_s_own_releases_can_be_wanted_and_they_go_with_it() {
+    let it = Fixture::new();
+    let (id, bare) = (app("shop"), app("bare"));
+    for app in [&id, &bare] {
+        it.store.make_app(&by(), app).unwrap();
+    }
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    it.store.want(&bare, &one.id).unwrap_err();
+    it.store.want(&app("none"), &one.id).unwrap_err();
+    it.store.want(&id, &one.id).unwrap();
+    let wanted = it.store.wanted().unwrap();
+    it.store.remove_app(&by(), &id).unwrap();
+    assert_eq!(it.store.wanted().unwrap(), []);
+    it.store.settle_wanted(&wanted[0], Err("too late")).unwrap();
+}
+
+fn numbers(wanted: &[Wanted]) -> Vec<i64> {
+    wanted.iter().map(|it| it.number).collect()
+}

@@ -40,7 +40,7 @@ pub use engine::{Engine, Hold};
 pub use error::EngineError;
 pub use flavour::Flavour;
 pub use image::{Freezable, Freezing, Instantiating};
-pub use limiter::{Bounds, MemoryLimiter, StoreData};
+pub use limiter::{Bounds, Exceeded, MemoryLimiter, StoreData};
 pub use metered::{CpuLimitExceeded, Metered, metered_blocking};
 pub use mode::{Mode, ParseModeError};
 pub use stamp::Stamp;

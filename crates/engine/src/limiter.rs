@@ -61,7 +61,16 @@ pub struct MemoryLimiter {
     used_bytes: usize,
     limit_elements: usize,
     table_elements: usize,
-    exceeded: bool,
+    exceeded: Option<Exceeded>,
+}
+
+/// What an instance wanted more of than it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    /// Linear memory.
+    Memory,
+    /// Elements of tables.
+    Tables,
 }
 
 impl MemoryLimiter {
@@ -72,7 +81,7 @@ impl MemoryLimiter {
             used_bytes: 0,
             limit_elements: TABLE_ELEMENTS,
             table_elements: 0,
-            exceeded: false,
+            exceeded: None,
         }
     }
 
@@ -86,11 +95,11 @@ impl MemoryLimiter {
     /// Counts memory that an instance begins with, and that Wasmtime does not ask for.
     pub(crate) fn begin_with(&mut self, bytes: u64) {
         self.used_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.exceeded = self.used_bytes > self.limit_bytes;
+        self.exceeded = (self.used_bytes > self.limit_bytes).then_some(Exceeded::Memory);
     }
 
-    /// Whether a growth, or an initial size, was refused for being over the limit.
-    pub fn exceeded(&self) -> bool {
+    /// What a growth, or an initial size, was last refused for: being over that limit.
+    pub fn exceeded(&self) -> Option<Exceeded> {
         self.exceeded
     }
 
@@ -104,16 +113,19 @@ impl MemoryLimiter {
         self.limit_bytes as u64
     }
 
+    /// Whether what is used may grow; noted if it may not, but for what would fail anyway.
     fn grow(
-        used: &mut usize,
-        limit: usize,
-        exceeded: &mut bool,
+        &mut self,
+        what: Exceeded,
         (current, desired, maximum): (usize, usize, Option<usize>),
     ) -> bool {
-        // It would fail anyway, and not for being over the limit.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return false;
         }
+        let (used, limit) = match what {
+            Exceeded::Memory => (&mut self.used_bytes, self.limit_bytes),
+            Exceeded::Tables => (&mut self.table_elements, self.limit_elements),
+        };
         // A growth that is allowed here but fails later, for want of the machine's memory, stays
         // counted: Wasmtime's report of a failure does not say which growth it is about.
         match used.checked_add(desired.saturating_sub(current)) {
@@ -122,7 +134,7 @@ impl MemoryLimiter {
                 true
             }
             _ => {
-                *exceeded = true;
+                self.exceeded = Some(what);
                 false
             }
         }
@@ -136,8 +148,7 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = (current, desired, maximum);
-        Ok(Self::grow(&mut self.used_bytes, self.limit_bytes, &mut self.exceeded, growth))
+        Ok(self.grow(Exceeded::Memory, (current, desired, maximum)))
     }
 
     fn table_growing(
@@ -146,8 +157,7 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = (current, desired, maximum);
-        Ok(Self::grow(&mut self.table_elements, self.limit_elements, &mut self.exceeded, growth))
+        Ok(self.grow(Exceeded::Tables, (current, desired, maximum)))
     }
 
     fn instances(&self) -> usize {
@@ -172,9 +182,9 @@ mod tests {
         let mut limiter = MemoryLimiter::new(1 << 20);
         assert!(limiter.memory_growing(0, 512 << 10, None).unwrap());
         assert!(limiter.memory_growing(0, 512 << 10, None).unwrap());
-        assert!(!limiter.exceeded());
+        assert_eq!(limiter.exceeded(), None);
         assert!(!limiter.memory_growing(512 << 10, 576 << 10, None).unwrap());
-        assert!(limiter.exceeded());
+        assert_eq!(limiter.exceeded(), Some(Exceeded::Memory));
         assert_eq!(limiter.used_bytes(), 1 << 20);
     }
 
@@ -182,7 +192,7 @@ mod tests {
     fn growth_beyond_a_memory_s_own_maximum_is_not_the_limit() {
         let mut limiter = MemoryLimiter::new(1 << 20);
         assert!(!limiter.memory_growing(0, 2 << 20, Some(1 << 20)).unwrap());
-        assert!(!limiter.exceeded());
+        assert_eq!(limiter.exceeded(), None);
         assert_eq!(limiter.used_bytes(), 0);
     }
 
@@ -191,7 +201,7 @@ mod tests {
         let mut limiter = MemoryLimiter::new(0).with_tables(10);
         assert!(limiter.table_growing(0, 10, None).unwrap());
         assert!(!limiter.table_growing(0, 1, None).unwrap());
-        assert!(limiter.exceeded());
+        assert_eq!(limiter.exceeded(), Some(Exceeded::Tables));
         assert_eq!(limiter.table_elements, 10);
     }
 }

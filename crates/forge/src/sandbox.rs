@@ -3,7 +3,7 @@
 
 mod command;
 
-use dayfly_engine::{MemoryLimiter, StoreData};
+use dayfly_engine::{Exceeded, MemoryLimiter, StoreData};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -29,7 +29,7 @@ impl Sandbox {
 
     /// Whether it wanted more memory than it may have.
     pub(crate) fn is_out_of_memory(&self) -> bool {
-        self.limiter.exceeded()
+        self.limiter.exceeded() == Some(Exceeded::Memory)
     }
 }
 

@@ -4,13 +4,46 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    HOST, MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 /// Whether answers of this status have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
 pub(crate) fn is_bodiless(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// What a client has to know before it reads a message: how long the message is, what is in it, whether it may
+/// be kept. It means nothing after a body, or is believed where it should not be (RFC 9110, section 6.5.1).
+const NO_TRAILERS: [HeaderName; 12] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    HOST,
+    MAX_FORWARDS,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+];
+
+/// A frame without the trailers that may not be some. By HTTP/1.1 they would not be sent anyway.
+pub(crate) fn without_headers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let mut trailers: HeaderMap = match frame.into_trailers() {
+        Ok(trailers) => trailers,
+        Err(frame) => return frame,
+    };
+    for name in &NO_TRAILERS {
+        trailers.remove(name);
+    }
+    Frame::trailers(trailers)
 }
 
 /// Why a body ended early; its text goes to the log, never to the client.

@@ -55,8 +55,8 @@ impl Guest for Handler {
             "/log-escapes" => respond::log_escapes(out),
             "/endless" => respond::endless(out),
             "/trickle" => respond::trickle(out),
-            "/long-body" => respond::sized(out, 5, 50),
-            "/short-body" => respond::sized(out, 50, 5),
+            "/long-body" => respond::long_body(out),
+            "/short-body" => respond::sized(out, 50, b"xxxxx"),
             // Breaking the rules of HTTP.
             "/forbidden-header" => respond::forbidden_header(out),
             "/malformed-header" => respond::malformed_header(out),

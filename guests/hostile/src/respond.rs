@@ -47,12 +47,17 @@ pub fn trickle(out: ResponseOutparam) {
     }
 }
 
+/// Says that its body has five bytes, and goes on with the next answer, for a client that believed it.
+pub fn long_body(out: ResponseOutparam) {
+    sized(out, 5, b"xxxxxHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged");
+}
+
 /// Says that its body has `said` bytes, and writes `written`.
-pub fn sized(out: ResponseOutparam, said: usize, written: usize) {
+pub fn sized(out: ResponseOutparam, said: usize, written: &[u8]) {
     let headers = Fields::new();
     headers.append("content-length", said.to_string().as_bytes()).expect("a legal header");
     let (body, stream) = begin(out, 200, headers);
-    let _ = stream.blocking_write_and_flush(&vec![b'x'; written]);
+    let _ = stream.blocking_write_and_flush(written);
     drop(stream);
     if let Err(error) = OutgoingBody::finish(body, None) {
         eprintln!("finish: {error:?}");

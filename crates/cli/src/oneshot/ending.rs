@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result, anyhow};
 use dayfly_capabilities::HostState;
-use dayfly_engine::{CpuLimitExceeded, StoreData};
+use dayfly_engine::{CpuLimitExceeded, Exceeded, StoreData};
 use dayfly_model::Limits;
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -54,14 +54,19 @@ impl<T> Ending<T> {
             )));
         }
         let trapped = error.is::<Trap>() || error.is::<WasmBacktrace>();
-        if store.data_mut().limiter().exceeded() {
-            let memory = Size(limits.memory_bytes);
-            let error = Error::from(error)
-                .context(format!("the guest wanted more than its memory of {memory}"));
-            return Ok(Self::Stopped(report::hint(
-                error,
-                Some("raise it with `--limit memory=…`"),
-            )));
+        if let Some(exceeded) = store.data_mut().limiter().exceeded() {
+            let (wanted, hint) = match exceeded {
+                Exceeded::Memory => {
+                    let memory = Size(limits.memory_bytes);
+                    (format!("memory of {memory}"), "raise it with `--limit memory=…`")
+                }
+                Exceeded::Tables => {
+                    let elements = limits.table_elements;
+                    (format!("{elements} elements of tables"), "raise it with `--limit tables=…`")
+                }
+            };
+            let text = format!("the guest wanted more than its {wanted}");
+            return Ok(Self::Stopped(report::hint(Error::from(error).context(text), Some(hint))));
         }
         if trapped {
             return Ok(Self::Stopped(Error::from(error).context("the guest trapped")));

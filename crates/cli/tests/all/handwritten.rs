@@ -25,10 +25,15 @@ use dayfly_testing::{App, Running};
 /// - `$refused`, a function that nobody grants
 /// - `$sleep`: nanoseconds
 /// - `$random`: how many bytes, where the list goes (its bytes come to 8192)
+/// - `$stdout`, `$stderr`: a stream
+/// - `$write_all`, which waits for room: stream, text and its length (4096 at most), where the result goes
+/// - `$socket`: 0, where the result goes
+/// - `$recurse`: a number, never to return
 ///
 /// A result's first byte is 0 if all went well. A handler gives no response: what it found out it
-/// says by trapping, or not. Its memory has a `/` at 0, `file` at 8, `127.0.0.1:1` at 16, and from 65,536 on
-/// nothing but the letter `a`.
+/// says by trapping, or not. Its memory has a `/` at 0, `file` at 8, `127.0.0.1:1` at 16, `Status: 200` and an
+/// empty line at 64, `neighbour.spin.internal` at 96, and from 65,536 on nothing but the letter `a`. It has a
+/// table, `$table`.
 pub(crate) fn app(handlers: &[(&str, &str)], grants: &str) -> App {
     let mut manifest = "dayfly = 1\n[application]\nname = \"test\"\n".to_owned();
     for (name, _) in handlers {
@@ -38,9 +43,16 @@ pub(crate) fn app(handlers: &[(&str, &str)], grants: &str) -> App {
         );
     }
     let app = App::new(&manifest);
-    handlers.iter().fold(app, |app, (name, body)| {
-        app.file(&format!("{name}.wat"), COMPONENT.replace("BODY", body))
-    })
+    handlers
+        .iter()
+        .fold(app, |app, (name, body)| app.file(&format!("{name}.wat"), component(HTTP_02, body)))
+}
+
+/// A component with such a body, and what it exports: a core function of `$handler`, lifted. There are `handle`
+/// (two numbers), `run` (none, gives 0, and does it only if something comes on standard input) and `call` (none); `text`, `number`, `resource` and `whole` take what
+/// one text, one u64, one resource or Spin's request comes to, and give 2048, where their answer is.
+pub(crate) fn component(export: &str, body: &str) -> String {
+    COMPONENT.replace("EXPORT", export).replace("BODY", body)
 }
 
 /// Asks for each path: the handler fails, and the log has this about it.
@@ -52,3 +64,14 @@ pub(crate) async fn all_fail(server: &Running, expected: &[(&str, &str)]) {
 }
 
 const COMPONENT: &str = include_str!("handwritten.wat");
+
+/// A handler of `wasi:http/incoming-handler@0.2`.
+pub(crate) const HTTP_02: &str = r#"
+  (func $handle
+    (param "request" (own $incoming-request)) (param "response-out" (own $response-outparam))
+    (canon lift (core func $handler "handle")))
+  (instance $incoming-handler
+    (export "incoming-request" (type $incoming-request))
+    (export "response-outparam" (type $response-outparam))
+    (export "handle" (func $handle)))
+  (export "wasi:http/incoming-handler@0.2.0" (instance $incoming-handler))"#;

@@ -21,18 +21,62 @@
 
   (import "wasi:io/streams@0.2.0" (instance $streams
     (export "output-stream" (type $output-stream (sub resource)))
-    (export "input-stream" (type (sub resource)))
+    (export "input-stream" (type $input-stream (sub resource)))
     (alias outer 1 $error (type $error'))
     (export "error" (type $error (eq $error')))
     (type $stream-error' (variant (case "last-operation-failed" (own $error)) (case "closed")))
     (export "stream-error" (type $stream-error (eq $stream-error')))
+    (export "[method]input-stream.blocking-read" (func
+      (param "self" (borrow $input-stream)) (param "len" u64)
+      (result (result (list u8) (error $stream-error)))))
     (export "[method]output-stream.check-write" (func
       (param "self" (borrow $output-stream)) (result (result u64 (error $stream-error)))))
     (export "[method]output-stream.write" (func
       (param "self" (borrow $output-stream)) (param "contents" (list u8))
+      (result (result (error $stream-error)))))
+    (export "[method]output-stream.blocking-write-and-flush" (func
+      (param "self" (borrow $output-stream)) (param "contents" (list u8))
       (result (result (error $stream-error)))))))
   (alias export $streams "output-stream" (type $output-stream))
   (alias export $streams "input-stream" (type $input-stream))
+
+  (import "wasi:cli/stdin@0.2.0" (instance $stdin
+    (alias outer 1 $input-stream (type $input-stream'))
+    (export "input-stream" (type $input-stream (eq $input-stream')))
+    (export "get-stdin" (func (result (own $input-stream))))))
+  (import "wasi:cli/stdout@0.2.0" (instance $stdout
+    (alias outer 1 $output-stream (type $output-stream'))
+    (export "output-stream" (type $output-stream (eq $output-stream')))
+    (export "get-stdout" (func (result (own $output-stream))))))
+  (import "wasi:cli/stderr@0.2.0" (instance $stderr
+    (alias outer 1 $output-stream (type $output-stream'))
+    (export "output-stream" (type $output-stream (eq $output-stream')))
+    (export "get-stderr" (func (result (own $output-stream))))))
+
+  (import "wasi:sockets/network@0.2.0" (instance $network
+    (type $code' (enum
+      "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout"
+      "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit"
+      "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused"
+      "connection-reset" "connection-aborted" "datagram-too-large" "name-unresolvable"
+      "temporary-resolver-failure" "permanent-resolver-failure"))
+    (export "error-code" (type (eq $code')))
+    (type $family' (enum "ipv4" "ipv6"))
+    (export "ip-address-family" (type (eq $family')))))
+  (alias export $network "error-code" (type $network-code))
+  (alias export $network "ip-address-family" (type $family))
+  (import "wasi:sockets/tcp@0.2.0" (instance $tcp
+    (export "tcp-socket" (type (sub resource)))))
+  (alias export $tcp "tcp-socket" (type $tcp-socket))
+  (import "wasi:sockets/tcp-create-socket@0.2.0" (instance $sockets
+    (alias outer 1 $network-code (type $code'))
+    (export "error-code" (type $code (eq $code')))
+    (alias outer 1 $family (type $family'))
+    (export "ip-address-family" (type $family (eq $family')))
+    (alias outer 1 $tcp-socket (type $tcp-socket'))
+    (export "tcp-socket" (type $tcp-socket (eq $tcp-socket')))
+    (export "create-tcp-socket" (func
+      (param "address-family" $family) (result (result (own $tcp-socket) (error $code)))))))
 
   (import "wasi:filesystem/types@0.2.0" (instance $files
     (export "descriptor" (type $descriptor (sub resource)))
@@ -170,7 +214,9 @@
         (i32.const -8))))
     (data (i32.const 0) "/")
     (data (i32.const 8) "file")
-    (data (i32.const 16) "127.0.0.1:1"))
+    (data (i32.const 16) "127.0.0.1:1")
+    (data (i32.const 64) "Status: 200\0a\0a")
+    (data (i32.const 96) "neighbour.spin.internal"))
   (core instance $memory (instantiate $Memory))
   (alias core export $memory "memory" (core memory $mem))
   (alias core export $memory "realloc" (core func $realloc))
@@ -192,6 +238,14 @@
   (core func $permit
     (canon lower (func $streams "[method]output-stream.check-write") (memory $mem)))
   (core func $write (canon lower (func $streams "[method]output-stream.write") (memory $mem)))
+  (core func $write_all (canon lower
+    (func $streams "[method]output-stream.blocking-write-and-flush") (memory $mem)))
+  (core func $stdin (canon lower (func $stdin "get-stdin")))
+  (core func $read (canon lower
+    (func $streams "[method]input-stream.blocking-read") (memory $mem) (realloc $realloc)))
+  (core func $stdout (canon lower (func $stdout "get-stdout")))
+  (core func $stderr (canon lower (func $stderr "get-stderr")))
+  (core func $socket (canon lower (func $sockets "create-tcp-socket") (memory $mem)))
   (core func $drop_body (canon resource.drop $outgoing-body))
   (core func $drop_stream (canon resource.drop $output-stream))
   (core func $folders
@@ -221,6 +275,12 @@
     (import "host" "open" (func $open (param i32 i32)))
     (import "host" "permit" (func $permit (param i32 i32)))
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (import "host" "write_all" (func $write_all (param i32 i32 i32 i32)))
+    (import "host" "stdin" (func $stdin (result i32)))
+    (import "host" "read" (func $read (param i32 i64 i32)))
+    (import "host" "stdout" (func $stdout (result i32)))
+    (import "host" "stderr" (func $stderr (result i32)))
+    (import "host" "socket" (func $socket (param i32 i32)))
     (import "host" "drop_body" (func $drop_body (param i32)))
     (import "host" "drop_stream" (func $drop_stream (param i32)))
     (import "host" "folders" (func $folders (param i32)))
@@ -232,10 +292,26 @@
     (import "host" "block" (func $block (param i32)))
     (import "host" "random" (func $random (param i64 i32)))
     (func $sleep (param i64) (call $block (call $subscribe (local.get 0))))
-    (func (export "handle") (param $incoming i32) (param $out i32)
+    (table $table 1 funcref)
+    (func $recurse (param i64) (result i64)
+      (i64.add (local.get 0) (call $recurse (i64.add (local.get 0) (i64.const 1)))))
+    (func $run
       (local $a i32) (local $b i32) (local $i i32)
       (memory.fill (i32.const 65536) (i32.const 97) (i32.const 4128768))
-      BODY))
+      BODY)
+    (func (export "handle") (param i32 i32) (call $run))
+    ;; A command does it only if it is given any data.
+    (func (export "run") (result i32)
+      (call $read (call $stdin) (i64.const 1) (i32.const 1024))
+      (if (i32.eqz (i32.load8_u (i32.const 1024))) (then (call $run)))
+      (i32.const 0))
+    (func (export "call") (call $run))
+    ;; What these answer with is at 2048, and all zeros unless the line writes there.
+    (func (export "text") (param i32 i32) (result i32) (call $run) (i32.const 2048))
+    (func (export "number") (param i64) (result i32) (call $run) (i32.const 2048))
+    (func (export "resource") (param i32) (result i32) (call $run) (i32.const 2048))
+    (func (export "whole") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+      (i32.store (i32.const 2048) (i32.const 200)) (call $run) (i32.const 2048)))
 
   (core instance $handler (instantiate $Handler (with "host" (instance
     (export "memory" (memory $mem))
@@ -251,6 +327,12 @@
     (export "open" (func $open))
     (export "permit" (func $permit))
     (export "write" (func $write))
+    (export "write_all" (func $write_all))
+    (export "stdin" (func $stdin))
+    (export "read" (func $read))
+    (export "stdout" (func $stdout))
+    (export "stderr" (func $stderr))
+    (export "socket" (func $socket))
     (export "drop_body" (func $drop_body))
     (export "drop_stream" (func $drop_stream))
     (export "folders" (func $folders))
@@ -262,11 +344,4 @@
     (export "block" (func $block))
     (export "random" (func $random))))))
 
-  (func $handle
-    (param "request" (own $incoming-request)) (param "response-out" (own $response-outparam))
-    (canon lift (core func $handler "handle")))
-  (instance $incoming-handler
-    (export "incoming-request" (type $incoming-request))
-    (export "response-outparam" (type $response-outparam))
-    (export "handle" (func $handle)))
-  (export "wasi:http/incoming-handler@0.2.0" (instance $incoming-handler)))
+  EXPORT)

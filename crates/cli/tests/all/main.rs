@@ -35,6 +35,7 @@ mod key_value;
 mod killed;
 mod killed_writing;
 mod limits;
+mod limits_by_shape;
 mod llm;
 mod logs;
 mod manifests;

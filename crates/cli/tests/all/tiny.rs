@@ -6,7 +6,15 @@ pub(crate) const SPIN: &str = "(loop $again (br $again))";
 
 /// A handler of `fermyon:spin/inbound-http`.
 pub(crate) fn inbound_http(body: &str) -> String {
-    include_str!("inbound_http.wat").replace("BODY", body)
+    let core = "(core func $i \"handle\") \
+        (memory (core memory $i \"memory\")) (realloc (core func $i \"realloc\"))";
+    let export = inbound_http_export(core);
+    include_str!("inbound_http.wat").replace("EXPORT", &export).replace("BODY", body)
+}
+
+/// What makes a core function such a handler.
+pub(crate) fn inbound_http_export(core: &str) -> String {
+    include_str!("inbound_http_export.wat").replace("CORE", core)
 }
 
 /// A command, as a core module.

@@ -1,7 +1,7 @@
 //! Memory limits.
 
 use dayfly_engine::{
-    Bounds, Engine, EngineConfig, EngineError, Flavour, MemoryLimiter, Mode, StoreData,
+    Bounds, Engine, EngineConfig, EngineError, Exceeded, Flavour, MemoryLimiter, Mode, StoreData,
 };
 use wasmtime::Trap;
 use wasmtime::component::Linker;
@@ -41,10 +41,10 @@ fn the_limiter_remembers_that_it_refused() {
     for _ in 0..100 {
         assert_eq!(grow.call(&mut store, (65536,)).unwrap().0, -1);
     }
-    assert!(!store.data().exceeded());
+    assert_eq!(store.data().exceeded(), None);
     assert_eq!(grow.call(&mut store, (8,)).unwrap().0, 1);
     assert_eq!(grow.call(&mut store, (1,)).unwrap().0, -1);
-    assert!(store.data().exceeded());
+    assert_eq!(store.data().exceeded(), Some(Exceeded::Memory));
     assert_eq!(store.data().used_bytes(), 10 * PAGE);
 }
 
@@ -83,7 +83,7 @@ fn what_starts_too_large_does_not_start() {
     let mut store = code.store(MemoryLimiter::new(PAGE));
     let linker: Linker<MemoryLimiter> = Linker::new(code.component().engine());
     assert!(linker.instantiate(&mut store, code.component()).is_err());
-    assert!(store.data().exceeded());
+    assert_eq!(store.data().exceeded(), Some(Exceeded::Memory));
 }
 
 #[test]

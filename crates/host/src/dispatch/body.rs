@@ -15,7 +15,7 @@ use wasmtime_wasi_http::WasiBody;
 use super::failure::Failure;
 use super::guest::{Guest, Terms};
 use super::meter::Meter;
-use crate::body::is_bodiless;
+use crate::body::{is_bodiless, without_headers};
 use crate::{Body, BoxError};
 
 /// The body of a response. Where the guest has ended, all it wrote lies ready, and a short body
@@ -122,7 +122,7 @@ impl Stream {
             return Poll::Ready(if whole { None } else { Some(Err(Failure::Length)) });
         };
         let frame = match frame {
-            Ok(frame) => frame,
+            Ok(frame) => without_headers(frame),
             Err(error) => return Poll::Ready(Some(Err(Failure::Guest(error.to_string())))),
         };
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dayfly_capabilities::wasi::stdio::Level;
 use dayfly_capabilities::{HostState, Over};
-use dayfly_engine::{CpuLimitExceeded, StoreData};
+use dayfly_engine::{CpuLimitExceeded, Exceeded, StoreData};
 use dayfly_model::platform::Quota;
 use dayfly_telemetry::ComponentMetrics;
 use http::{Response, StatusCode};
@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Time(Duration),
     #[error("the guest wanted more than its memory of {0} bytes")]
     Memory(u64),
+    #[error("the guest wanted more than its {0} elements of tables")]
+    Tables(u64),
     #[error("the guest returned without a response")]
     NoResponse,
     #[error("the guest answered with status {0}, which cannot be a final one")]
@@ -95,11 +97,12 @@ impl Failure {
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::NodeFull;
         }
-        let memory_bytes = limits.memory_bytes;
-        if store.data_mut().limiter().exceeded() {
-            return Self::Memory(memory_bytes);
+        let (memory_bytes, table_elements) = (limits.memory_bytes, limits.table_elements);
+        match store.data_mut().limiter().exceeded() {
+            Some(Exceeded::Memory) => Self::Memory(memory_bytes),
+            Some(Exceeded::Tables) => Self::Tables(table_elements),
+            None => Self::Trap(error),
         }
-        Self::Trap(error)
     }
 
     /// What the client may know of it.
@@ -107,7 +110,7 @@ impl Failure {
         match self {
             Self::Trap(_) => Problem::GuestTrapped,
             Self::Cpu(_) | Self::Instructions(_) | Self::Time(_) => Problem::OverTime,
-            Self::Memory(_) => Problem::OverMemory,
+            Self::Memory(_) | Self::Tables(_) => Problem::OverMemory,
             Self::NoResponse
             | Self::Status(_)
             | Self::Guest(_)

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -23,7 +24,9 @@ pub(super) fn make(files: &Copied, parent: &Path) -> Result<(PathBuf, File), Fil
         if let Some(lock) = lock(&target).map_err(failed(&target))? {
             return Ok((target, lock));
         }
-        copy(files, parent, &target)?;
+        if let Some(lock) = copy(files, parent, &target)? {
+            return Ok((target, lock));
+        }
     }
     Err(failed(&target)(io::ErrorKind::ResourceBusy.into()))
 }
@@ -36,12 +39,25 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
         Err(error) => return Err(error),
     };
     lock.lock_shared()?;
-    // Whoever removes it renames it before, with the lock held.
-    Ok(folder.is_dir().then_some(lock))
+    // Whoever removes it renames it before, with the lock held; by now another may be in its place.
+    Ok(is_at(&lock, folder).then_some(lock))
 }
 
-fn copy(files: &Copied, parent: &Path, target: &Path) -> Result<(), FilesError> {
+/// Whether a folder is still where it was.
+fn is_at(folder: &File, path: &Path) -> bool {
+    let identity = |it: io::Result<fs::Metadata>| it.ok().map(|it| (it.dev(), it.ino()));
+    identity(folder.metadata()) == identity(path.metadata())
+}
+
+/// Makes the folder, with a lock on it; `None` if it was made meanwhile.
+fn copy(files: &Copied, parent: &Path, target: &Path) -> Result<Option<File>, FilesError> {
     fs::create_dir_all(parent).map_err(failed(parent))?;
+    // One at a time: another's sweep would take a folder that is made and not locked yet.
+    let turn = File::open(parent).map_err(failed(parent))?;
+    turn.lock().map_err(failed(parent))?;
+    if target.is_dir() {
+        return Ok(None);
+    }
     let staging = tempfile::tempdir_in(parent).map_err(failed(parent))?;
     let staged = File::open(staging.path()).map_err(failed(parent))?;
     staged.lock_shared().map_err(failed(parent))?;
@@ -53,15 +69,9 @@ fn copy(files: &Copied, parent: &Path, target: &Path) -> Result<(), FilesError> 
         }
         fs::copy(host, &copy).map_err(failed(host))?;
     }
-    match fs::rename(staging.path(), target) {
-        Ok(()) => {
-            let _ = staging.keep();
-            Ok(())
-        }
-        // Another process of the same app was faster; its copy is the same.
-        Err(_) if target.is_dir() => Ok(()),
-        Err(source) => Err(failed(target)(source)),
-    }
+    fs::rename(staging.path(), target).map_err(failed(target))?;
+    let _ = staging.keep();
+    Ok(Some(staged))
 }
 
 /// Removes the folders that nobody holds a lock on. What cannot be removed stays.
@@ -97,7 +107,34 @@ fn fingerprint(files: &Copied) -> Result<String, FilesError> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn components_that_start_at_once_leave_each_other_theirs() {
+        let folder = tempfile::tempdir().unwrap();
+        let parent = folder.path().join("copies");
+        let file = |component: usize| folder.path().join(format!("file-{component}"));
+        for component in 0..4 {
+            fs::write(file(component), component.to_string()).unwrap();
+        }
+        let starts = |component: usize| {
+            for round in 0..40 {
+                let guest = PathBuf::from(format!("{round}/file"));
+                let files = Copied::from([(guest.clone(), file(component))]);
+                let (copies, _lock) = make(&files, &parent).unwrap();
+                let copied = fs::read_to_string(copies.join(guest)).unwrap();
+                assert_eq!(copied, component.to_string());
+            }
+        };
+        thread::scope(|scope| {
+            // Two start with the same files each.
+            for start in 0..8 {
+                scope.spawn(move || starts(start / 2));
+            }
+        });
+    }
 
     #[test]
     fn copies_that_nobody_uses_are_removed_and_no_others() {

@@ -5,13 +5,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use dayfly_capabilities::wasi::stdio::PipeReader;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
-use http::header::{PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, TE, TRAILER};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::oneshot;
-use wasmtime_wasi_http::{Error as HttpError, WasiBody};
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error as HttpError, WasiBody};
 
 use super::super::failure::Failure;
 use super::super::guest::Answer;
@@ -19,17 +18,11 @@ use super::super::guest::Answer;
 /// How many headers there may be.
 const HEADERS: usize = 128;
 
-/// Headers that speak about a connection, which is the host's business.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+/// Whether a header speaks about a connection, which is the host's business, or of trailers, which a command
+/// cannot write.
+fn is_left_out(name: &HeaderName) -> bool {
+    DEFAULT_FORBIDDEN_HEADERS.contains(name) || [TE, TRAILER].contains(name)
+}
 
 /// Reads the head of a response, of so many bytes at most, and answers with it; what follows is the
 /// body, as it comes.
@@ -40,11 +33,12 @@ pub(super) async fn parse(
 ) -> Result<(), Failure> {
     let mut read = BytesMut::new();
     let (head, body) = loop {
-        if let Some((head, body)) = split_head(&read) {
-            break (head, body);
-        }
-        if read.len() as u64 > head_bytes {
+        let found = split_head(&read);
+        if found.map_or(read.len(), |(head, _)| head) as u64 > head_bytes {
             return Err(Failure::Cgi(format!("no empty line within {head_bytes} bytes")));
+        }
+        if let Some(found) = found {
+            break found;
         }
         let Some(chunk) = output.recv().await else {
             let reason = if read.is_empty() { "nothing was written" } else { "no empty line" };
@@ -106,7 +100,7 @@ fn parse_head(head: &[u8]) -> Result<Response<()>, String> {
         let (name, value) = parse_line(line)?;
         if name == "status" {
             status = Some(parse_status(value.as_bytes())?);
-        } else if !HOP_BY_HOP.contains(&name) {
+        } else if !is_left_out(&name) {
             if response.headers().len() == HEADERS {
                 return Err(format!("more than {HEADERS} headers"));
             }
@@ -184,6 +178,23 @@ mod tests {
         assert_eq!(split_head(b"A: b\r\n\r\nbody"), Some((6, 8)));
         assert_eq!(split_head(b"\nbody"), Some((0, 1)));
         assert_eq!(split_head(b"A: b\nbody"), None);
+    }
+
+    #[tokio::test]
+    async fn a_head_is_bounded_however_few_pieces_it_comes_in() {
+        let answer = async |written: &str| {
+            let (to, output) = tokio::sync::mpsc::channel(1);
+            to.send(Bytes::from(written.to_owned())).await.unwrap();
+            let (sender, receiver) = oneshot::channel();
+            parse(output, 20, sender).await.map_err(|failure| failure.to_string())?;
+            Ok::<_, String>(receiver.await.unwrap().unwrap().status())
+        };
+        assert_eq!(
+            answer(&format!("Status: 201\n\n{}", "x".repeat(99))).await,
+            Ok(StatusCode::CREATED)
+        );
+        let long = answer(&format!("Status: 201\nA: {}\n\n", "b".repeat(20))).await;
+        assert!(long.unwrap_err().contains("no empty line within 20 bytes"));
     }
 
     #[test]

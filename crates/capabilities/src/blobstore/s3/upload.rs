@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStoreExt as _};
+use object_store::{MultipartUpload, ObjectStoreExt as _, UploadPart};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -39,7 +39,7 @@ pub(super) async fn upload(store: &AmazonS3, key: &Path, file: File) -> Result<(
         store.put(key, part.into()).await?;
         return Ok(());
     }
-    let mut upload = Upload(Some(store.put_multipart(key).await?));
+    let mut upload = Upload { begun: Some(store.put_multipart(key).await?), part: None };
     while !part.is_empty() {
         upload.put(part).await?;
         (file, part) = next(file).await?;
@@ -58,32 +58,48 @@ async fn next(file: File) -> Result<(File, Vec<u8>), Error> {
     .await
 }
 
-/// An upload that was begun; nothing once it is complete.
-struct Upload(Option<Box<dyn MultipartUpload>>);
+/// An upload.
+struct Upload {
+    /// Nothing once it is complete.
+    begun: Option<Box<dyn MultipartUpload>>,
+    /// What is on its way.
+    part: Option<UploadPart>,
+}
 
 impl Upload {
     async fn put(&mut self, part: Vec<u8>) -> Result<(), Error> {
-        if let Some(upload) = &mut self.0 {
-            upload.put_part(part.into()).await?;
+        if let Some(upload) = &mut self.begun {
+            let put = self.part.insert(upload.put_part(part.into())).await;
+            self.part = None;
+            put?;
         }
         Ok(())
     }
 
     async fn complete(mut self) -> Result<(), Error> {
-        if let Some(upload) = &mut self.0 {
+        if let Some(upload) = &mut self.begun {
             upload.complete().await?;
         }
-        self.0 = None;
+        self.begun = None;
         Ok(())
     }
 }
 
 impl Drop for Upload {
+    /// Calls it off behind the part that is on its way: a server may keep one that comes later.
     fn drop(&mut self) {
-        let Some(mut upload) = self.0.take() else { return };
+        let Some(mut upload) = self.begun.take() else { return };
+        let part = self.part.take();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            if !matches!(timeout(CALL_OFF, upload.abort()).await, Ok(Ok(()))) {
+            let call_off = async {
+                if let Some(part) = part {
+                    // Whether it came makes no difference.
+                    let _ = part.await;
+                }
+                upload.abort().await
+            };
+            if !matches!(timeout(CALL_OFF, call_off).await, Ok(Ok(()))) {
                 tracing::warn!("an upload was not called off: its parts are still in the bucket");
             }
         });

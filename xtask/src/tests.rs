@@ -10,14 +10,17 @@ use crate::{guests, setup};
 
 /// Tests of what is released: the same build that `cargo run --release` starts and benchmarks
 /// measure, so Wasmtime is compiled once. Documentation tests come first, so that nextest's summary is
-/// the last thing printed.
+/// the last thing printed. Most tests wait for programs that wait in their turn, so two run for each core.
 pub fn run(tree: &Tree, nextest: &[String]) -> Result<()> {
     setup::run(tree)?;
     guests::build(tree, &[], false)?;
     let doc = ["test", "--release", "--workspace", "--doc", "--locked", "--quiet"];
     run_process(cargo().args(doc).current_dir(tree.root()))?;
     let all = ["nextest", "run", "--release", "--workspace", "--locked", "--no-fail-fast"];
-    run_process(cargo().args(all).args(nextest).current_dir(tree.root()))
+    let threads = (2 * std::thread::available_parallelism().map_or(1, usize::from)).to_string();
+    let mut tests = cargo();
+    tests.args(all).env("NEXTEST_TEST_THREADS", threads);
+    run_process(tests.args(nextest).current_dir(tree.root()))
 }
 
 /// Only the tests of the command line's package, which start the built program.

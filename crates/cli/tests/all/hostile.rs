@@ -182,8 +182,12 @@ pub(crate) async fn serve(app: &App) -> Running {
     dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await
 }
 
+/// How long an attack takes at least: a component has twenty lines a second for its failures.
+const APART: Duration = Duration::from_millis(60);
+
 /// Attacks, and compares what came of it; what was otherwise is added to `wrong`.
 async fn suffer(server: &Running, attack: &Attack, wrong: &mut Vec<String>) {
+    let next = tokio::time::Instant::now() + APART;
     let seen = server.stderr().all().len();
     let request = server.request(Method::GET, attack.path).body(Body::empty());
     let (answer, neighbour) = tokio::join!(server.try_send(request), async {
@@ -203,11 +207,9 @@ async fn suffer(server: &Running, attack: &Attack, wrong: &mut Vec<String>) {
     }
     // The log of an answer that broke off may come a moment later.
     for _ in 0..40 {
-        if server.stderr().all()[seen..].iter().any(|line| line.contains(attack.logs)) {
-            return;
-        }
-        if attack.logs.is_empty() {
-            return;
+        let mut lines = server.stderr().all().split_off(seen).into_iter();
+        if attack.logs.is_empty() || lines.any(|line| line.contains(attack.logs)) {
+            return tokio::time::sleep_until(next).await;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -2,7 +2,7 @@
 //! is given up is called off.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use object_store::aws::AmazonS3;
@@ -19,6 +19,9 @@ const PART: u64 = 5 << 20;
 
 /// How many uploads go on at once, of all guests: each has a part in memory.
 static TURNS: Semaphore = Semaphore::const_new(8);
+
+/// How long a server may take to put the parts of one together.
+const COMPLETE: Duration = Duration::from_secs(600);
 
 /// How long it may take to call one off.
 const CALL_OFF: Duration = Duration::from_secs(30);
@@ -76,32 +79,41 @@ impl Upload {
         Ok(())
     }
 
+    /// Whoever gives up waiting for it leaves it to its end: of one that is broken off, a server may keep parts.
     async fn complete(mut self) -> Result<(), Error> {
-        if let Some(upload) = &mut self.begun {
-            upload.complete().await?;
-        }
-        self.begun = None;
+        let Some(mut upload) = self.begun.take() else { return Ok(()) };
+        let completed = tokio::spawn(async move {
+            let completed = timeout(COMPLETE, upload.complete()).await;
+            if !matches!(completed, Ok(Ok(_))) {
+                call_off(upload, None).await;
+            }
+            completed
+        });
+        let completed = completed.await.map_err(|_| io::Error::from(ErrorKind::Interrupted))?;
+        completed.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
         Ok(())
     }
 }
 
 impl Drop for Upload {
-    /// Calls it off behind the part that is on its way: a server may keep one that comes later.
     fn drop(&mut self) {
-        let Some(mut upload) = self.begun.take() else { return };
-        let part = self.part.take();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            let call_off = async {
-                if let Some(part) = part {
-                    // Whether it came makes no difference.
-                    let _ = part.await;
-                }
-                upload.abort().await
-            };
-            if !matches!(timeout(CALL_OFF, call_off).await, Ok(Ok(()))) {
-                tracing::warn!("an upload was not called off: its parts are still in the bucket");
-            }
-        });
+        let Some(upload) = self.begun.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(call_off(upload, self.part.take()));
+        }
+    }
+}
+
+/// Calls an upload off behind the part that is on its way: a server may keep one that comes later.
+async fn call_off(mut upload: Box<dyn MultipartUpload>, part: Option<UploadPart>) {
+    let called_off = async {
+        if let Some(part) = part {
+            // Whether it came makes no difference.
+            let _ = part.await;
+        }
+        upload.abort().await
+    };
+    if !matches!(timeout(CALL_OFF, called_off).await, Ok(Ok(()))) {
+        tracing::warn!("an upload was not called off: its parts are still in the bucket");
     }
 }

@@ -118,7 +118,7 @@ fn long_to_compile() -> Vec<u8> {
     let function = format!("(func (local {}) {loops})", "i32 ".repeat(100));
     let text = format!(
         "(module (memory (export \"memory\") 1) {} (func (export \"_start\")))",
-        function.repeat(4000)
+        function.repeat(2700)
     );
     wat_bytes(&text)
 }
@@ -214,7 +214,7 @@ async fn a_worker_that_takes_too_much_is_ended_and_costs_one_deploy() {
     let cache = tempfile::tempdir().unwrap();
     for (bounds, bytes, words) in [
         (["--worker-memory", "350MiB"], &winded, "takes more than 350 MiB of memory"),
-        (["--worker-time", "4s"], &long, "takes more than 4 seconds"),
+        (["--worker-time", "3s"], &long, "takes more than 3 seconds"),
     ] {
         // What others have compiled is not compiled again.
         let dayfly = dayfly().env("DAYFLY_CACHE_DIR", cache.path());

@@ -227,7 +227,7 @@ struct Held {
 impl Held {
     /// Whether this is no more than what was held `before`, but for what comes and goes.
     fn is_within(&self, before: &Self) -> bool {
-        self.resident_bytes < before.resident_bytes + (16 << 20)
+        self.resident_bytes < before.resident_bytes + (32 << 20)
             && self.descriptors <= before.descriptors + 4
             && self.threads <= before.threads + 8
     }

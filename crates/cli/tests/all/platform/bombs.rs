@@ -114,11 +114,11 @@ fn long_to_compile() -> Vec<u8> {
     let changes: String = (0..100)
         .map(|n| format!("(local.set {n} (i32.mul (local.get {n}) (local.get 1)))"))
         .collect();
-    let loops = "(loop ".repeat(8) + &changes.repeat(4) + &"(br_if 0 (local.get 0)))".repeat(8);
+    let loops = "(loop ".repeat(32) + &changes.repeat(4) + &"(br_if 0 (local.get 0)))".repeat(32);
     let function = format!("(func (local {}) {loops})", "i32 ".repeat(100));
     let text = format!(
         "(module (memory (export \"memory\") 1) {} (func (export \"_start\")))",
-        function.repeat(2700)
+        function.repeat(1400)
     );
     wat_bytes(&text)
 }

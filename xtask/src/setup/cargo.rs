@@ -68,12 +68,16 @@ impl Program {
         if let Some(version) = self.version {
             install.args(["--version", version]);
         }
-        if let Name::Tool(_) = self.name {
-            install.arg("--root").arg(tree.cargo_programs());
-        }
+        // None of them works for long: making them fast would take longer than that saves. Servers are asked a lot.
+        let opt_level = match self.name {
+            Name::Verb(_) => "0",
+            Name::Tool(_) => {
+                install.arg("--root").arg(tree.cargo_programs());
+                "1"
+            }
+        };
         install.env("CARGO_TARGET_DIR", tree.cargo_scratch());
-        // None of them works for long: making them fast would take longer than that saves.
-        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level);
         install.env("CARGO_PROFILE_RELEASE_LTO", "off");
         install.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         install.env("CARGO_PROFILE_RELEASE_DEBUG", "0");

@@ -118,7 +118,7 @@ fn long_to_compile() -> Vec<u8> {
     let function = format!("(func (local {}) {loops})", "i32 ".repeat(100));
     let text = format!(
         "(module (memory (export \"memory\") 1) {} (func (export \"_start\")))",
-        function.repeat(1400)
+        function.repeat(1100)
     );
     wat_bytes(&text)
 }

@@ -1,6 +1,8 @@
 //! A component's way into memory: from its source by the artifact cache or the compiler to code
 //! that is linked, with its grants opened. One event starts it, and the others wait.
 
+mod following;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -32,9 +34,6 @@ pub const WORTH_A_BASELINE: usize = 96 << 10;
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
 const AWAITED: Duration = Duration::from_secs(60);
-
-/// The same for what stands in for better code.
-const FOLLOWED: Duration = Duration::from_secs(1800);
 
 /// What a resident component takes beside its code, in bytes: what links it, and the tables by which
 /// the runtime finds its functions. Measured at a hello of 59 kB.
@@ -278,62 +277,6 @@ impl ComponentHost {
         let _leave = residency.compiles(weight).acquire().await;
         let host = self.clone();
         on_thread(move || host.compile(&uncompiled)).await?
-    }
-
-    /// Compiles the component in full, behind what is served, and puts the result in place of the
-    /// code that stands in for it. Requests that run stay where they are. What another process makes is
-    /// waited for.
-    async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
-        let began = Instant::now();
-        loop {
-            match self.follow_once(&stand_in).await {
-                // It was sent away.
-                Err(ActivateError::Awaited { .. }) if stand_in.strong_count() == 0 => return,
-                Err(ActivateError::Awaited { .. }) if began.elapsed() < FOLLOWED => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                Ok(is_replaced) => {
-                    if is_replaced {
-                        tracing::debug!(component = self.name(), took = ?began.elapsed(), "compiled in full");
-                    }
-                    return;
-                }
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::warn!(component = self.name(), error, "stays with its baseline code");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// The same once; whether it replaced what stood in.
-    async fn follow_once(
-        self: &Arc<Self>,
-        stand_in: &Weak<Resident>,
-    ) -> Result<bool, ActivateError> {
-        let _leave = self.shared.resources.residency.followers.acquire().await;
-        // Another release has followed this one's meanwhile.
-        if Arc::strong_count(self) == 1 {
-            return Ok(false);
-        }
-        let (host, stand_in) = (self.clone(), stand_in.clone());
-        let followed = on_thread(move || {
-            // In full, what it is frozen by too: that base is what the next app of its language shares.
-            let engine = host.engine().in_full();
-            let resident = match host.find(&engine)? {
-                Found::Code(at_hand) => host.link(at_hand),
-                Found::Uncompiled(uncompiled) => host.compile_in_full(&uncompiled, &engine),
-            }?;
-            let bytes = resident.bytes();
-            // Here, because unmapping what is replaced takes time.
-            let is_replaced = host.place.replace(&stand_in, resident);
-            if is_replaced {
-                host.shared.resources.residency.resize(&host, bytes);
-            }
-            Ok(is_replaced)
-        });
-        followed.await.flatten()
     }
 
     /// Loads the component now, on this thread.

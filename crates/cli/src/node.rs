@@ -12,7 +12,7 @@ use dayfly_telemetry::Telemetry;
 
 use crate::app::folder_of;
 use crate::clients::ClientArgs;
-use crate::descriptors::Descriptors;
+use crate::descriptors::{Descriptors, Served};
 use crate::harden::Needs;
 use crate::residency::ResidencyArgs;
 
@@ -76,8 +76,7 @@ pub(crate) struct Purpose<'a> {
     pub(crate) apps: Apps,
     /// Whether it passes clients on to processes of tenants.
     pub(crate) leads: bool,
-    /// How many components it serves, as far as that is known.
-    pub(crate) components: usize,
+    pub(crate) components: Served,
     pub(crate) telemetry: Option<Arc<Telemetry>>,
     /// What commands that run once are called with.
     pub(crate) arguments: &'a [String],
@@ -175,15 +174,15 @@ impl NodeArgs {
     }
 
     /// Who may have how many of the files that the process may open.
-    fn descriptors(&self, (connections, onward): (u64, u64), components: usize) -> Descriptors {
+    fn descriptors(&self, (connections, onward): (u64, u64), components: Served) -> Descriptors {
         let each_instance = self.max_instances.saturating_mul(DESCRIPTORS_PER_INSTANCE);
         let wanted = Descriptors {
             connections,
             onward,
             guests: self.max_descriptors.unwrap_or(each_instance).into(),
-            components: components as u64,
+            components: components.count(),
         };
-        let possible = wanted.share_out();
+        let possible = wanted.share_out(components);
         // Guests make do with less than their default; what was asked for is missed.
         let too_few_for_guests = self.max_descriptors.is_some() && possible.guests < wanted.guests;
         if possible.connections < wanted.connections || too_few_for_guests {

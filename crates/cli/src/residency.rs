@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use dayfly_host::ResidencyConfig;
 use dayfly_model::manifest::{parse_duration, parse_size};
 
+use crate::descriptors::Served;
+
 /// Of an app with more components, none is loaded before its first request, unless asked for.
 const FEW_COMPONENTS: usize = 16;
 
@@ -66,15 +68,17 @@ impl ResidencyArgs {
         }
     }
 
-    /// The bounds for an app of so many components, with descriptors for so many of them.
+    /// The bounds for these components, with descriptors for so many of them.
     pub(crate) fn config(
         &self,
-        components: usize,
+        served: Served,
         descriptors: u64,
         max_instances: u32,
     ) -> ResidencyConfig {
         let count = descriptors.min(most(max_instances));
-        if count < components as u64 {
+        if let Served::Known(components) = served
+            && count < components as u64
+        {
             tracing::info!(
                 components,
                 resident = count,

@@ -18,6 +18,7 @@ use dayfly_model::{Limits, RuntimeConfig};
 use dayfly_telemetry::export::Service;
 
 use crate::clients::ClientArgs;
+use crate::descriptors::Served;
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
@@ -216,7 +217,13 @@ impl Serve {
         let telemetry = telemetry::build_for(service(), &mut needs)?;
         let config = self.node.config(
             (&self.clients, &self.residency),
-            Purpose { apps: Apps::Many, leads: true, components: 0, telemetry, arguments: &[] },
+            Purpose {
+                apps: Apps::Many,
+                leads: true,
+                components: Served::Many,
+                telemetry,
+                arguments: &[],
+            },
         );
         let surroundings = surroundings(self.allow_private_networks);
         let (harden, base_domain) = (self.harden, self.base_domain);
@@ -243,7 +250,13 @@ impl Serve {
         self.residency.share(self.own.own_memory_budget, self.own.own_processes);
         let mut config = self.node.config(
             (&self.clients, &self.residency),
-            Purpose { apps: Apps::Many, leads: false, components: 0, telemetry, arguments: &[] },
+            Purpose {
+                apps: Apps::Many,
+                leads: false,
+                components: Served::Many,
+                telemetry,
+                arguments: &[],
+            },
         );
         (config.http.tls, config.http.certificates) = (None, None);
         // The node closes what is idle.

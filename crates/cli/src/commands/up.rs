@@ -12,6 +12,7 @@ use dayfly_model::{App, RuntimeConfig};
 
 use crate::app::AppArgs;
 use crate::clients::ClientArgs;
+use crate::descriptors::Served;
 use crate::engine::EngineArgs;
 use crate::harden::{Harden, Needs};
 use crate::logging::LogArgs;
@@ -98,7 +99,7 @@ impl Up {
             Purpose {
                 apps: Apps::one(&app),
                 leads: false,
-                components,
+                components: Served::Known(components),
                 telemetry,
                 arguments: &self.arguments,
             },

@@ -21,6 +21,7 @@ use dayfly_model::manifest::parse_duration;
 
 use crate::app::AppArgs;
 use crate::clients::ClientArgs;
+use crate::descriptors::Served;
 use crate::engine::EngineArgs;
 use crate::harden::Needs;
 use crate::logging::LogArgs;
@@ -92,9 +93,9 @@ impl Watch {
             (&self.clients, &self.residency),
             Purpose {
                 leads: false,
-                // Whether components call one another may change.
+                // Whether components call one another may change, and how many there are.
                 apps: Apps::One { calls: true },
-                components: app.components.len(),
+                components: Served::Many,
                 telemetry,
                 arguments: &[],
             },

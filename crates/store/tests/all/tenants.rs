@@ -50,7 +50,7 @@ fn a_wrong_token_is_none_however_it_is_wrong() {
 fn no_token_is_on_the_disk() {
     let it = Fixture::new();
     let (token, text) = it.store.make_token(&by(), None, "op", TokenScope::Admin, None).unwrap();
-    let secret = text.as_str().rsplit('_').next().unwrap().as_bytes().to_owned();
+    let secret = text.as_str().splitn(3, '_').nth(2).unwrap().as_bytes().to_owned();
     let (folder, mut found_id) = (it.folder.path().join("state"), false);
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

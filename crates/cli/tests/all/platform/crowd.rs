@@ -1,12 +1,13 @@
 //! Many tenants deploy at once while their apps are asked: no request fails, and nothing goes back to an
-//! older release.
+//! older release. All of them stay in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use dayfly_testing::{Body, Client};
 
-use super::{Platform, numbered};
+use super::{Addresses, Platform, numbered};
+use crate::dayfly;
 
 const TENANTS: usize = 10;
 
@@ -47,7 +48,8 @@ async fn ask(apps: Client, crowd: Arc<Crowd>) {
 
 #[tokio::test]
 async fn a_crowd_deploys_and_no_request_fails() {
-    let platform = Platform::start().await;
+    let metrics = Addresses::free().apps;
+    let platform = Platform::start_with(dayfly().env("DAYFLY_METRICS_LISTEN", &metrics)).await;
     let apps = (0..=deploys()).map(|number| numbered(number, "", "")).collect::<Vec<_>>();
     for tenant in 0..TENANTS {
         let name = format!("t{tenant}");
@@ -73,5 +75,9 @@ async fn a_crowd_deploys_and_no_request_fails() {
     let asked = crowd.asked.load(Relaxed);
     assert!(asked > 1000, "only {asked} requests were sent meanwhile");
     eprintln!("{asked} requests during {} deploys", TENANTS as u32 * deploys());
+    // There is room for all.
+    let page = Client::http1(&format!("http://{metrics}")).text("/metrics").await;
+    let resident = format!("\ndayfly_resident_components {TENANTS}\n");
+    assert!(page.contains(&resident) && page.contains("\ndayfly_evictions_total 0\n"), "{page}");
     platform.stop().await;
 }

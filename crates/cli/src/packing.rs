@@ -39,7 +39,7 @@ pub(crate) fn pack(
     let executors: HashMap<&ComponentId, &Executor> =
         targets(app).into_iter().map(|it| (it.component, it.executor)).collect();
     let made = |it: &&Component| is_frozen(it) || optimise_terms(it).is_some();
-    let made = || app.components.values().filter(made);
+    let made = || app.components.values().map(Box::as_ref).filter(made);
     let limits = made().map(|component| &component.limits);
     let engine = match made().next() {
         Some(_) => Some(engine.build(oneshot::INSTANCES, 0, limits)?),

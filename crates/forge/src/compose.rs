@@ -240,7 +240,7 @@ impl<'a> Composition<'a> {
         part: &str,
         id: &dayfly_model::ComponentId,
     ) -> Result<&'a Component, ComposeError> {
-        self.app.components.get(id).ok_or_else(|| ComposeError::NoComponent {
+        self.app.components.get(id).map(Box::as_ref).ok_or_else(|| ComposeError::NoComponent {
             part: part.to_owned(),
             component: id.to_string(),
         })

@@ -38,8 +38,9 @@ pub struct App {
     pub trigger_settings: BTreeMap<String, serde_json::Value>,
     /// The sources of events, in the manifest's order.
     pub triggers: Vec<Trigger>,
-    /// The components, by id.
-    pub components: BTreeMap<ComponentId, Component>,
+    /// The components, by id. Boxed, because a map has room for eleven from the first one on, and most
+    /// apps have one.
+    pub components: BTreeMap<ComponentId, Box<Component>>,
     /// Every use of a feature that a build of Dayfly may or may not serve, with its place.
     pub uses: Vec<FeatureUse>,
 }

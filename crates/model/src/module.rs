@@ -48,7 +48,7 @@ impl App {
                 }),
             }],
             uses: script_use(file, &id).into_iter().collect(),
-            components: BTreeMap::from([(id.clone(), component(id, source))]),
+            components: BTreeMap::from([(id.clone(), Box::new(component(id, source)))]),
         }
     }
 }

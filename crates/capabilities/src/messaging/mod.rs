@@ -65,19 +65,17 @@ pub(crate) struct Client {
 impl Clients {
     /// The clients that `config` describes. Nothing is connected yet.
     pub fn new(config: &RuntimeConfig, app: &App, queues: Arc<Store>) -> Self {
-        let mut configured = config.messaging.clone();
-        configured.entry(DEFAULT.to_owned()).or_insert_with(|| Messaging {
-            kind: MessagingKind::Queue,
-            url: Secret(String::new()),
-            topics: None,
-        });
+        let configured = config.messaging.clone();
         let named = app.queues().map(str::to_owned).collect();
         let hears_channels = app.hears_channels_of_redis();
         Self { configured, queues, named, hears_channels, known: Mutex::default() }
     }
 
     fn find(&self, name: &str) -> Option<Arc<Client>> {
-        let configured = self.configured.get(name)?;
+        let own =
+            Messaging { kind: MessagingKind::Queue, url: Secret(String::new()), topics: None };
+        let own = (name == DEFAULT).then_some(&own);
+        let configured = self.configured.get(name).or(own)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = known.get(name) {
             return Some(client.clone());

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
@@ -33,13 +33,16 @@ pub struct Store {
     path: PathBuf,
     thread: OnceLock<Mutex<Sender<Work>>>,
     /// Counts what was put, for those that wait for it.
-    puts: watch::Sender<u64>,
+    puts: Count,
     /// The same for what was sent to triggers.
-    sends: watch::Sender<u64>,
+    sends: Count,
     /// Whether this process has become the one who takes messages.
     is_ours: AtomicBool,
     account: OnceLock<Arc<Account>>,
 }
+
+/// A count that others wait for; made when it is needed first, which it is in few apps.
+type Count = LazyLock<watch::Sender<u64>>;
 
 /// Who alone takes messages of a store.
 pub struct Owner {
@@ -59,7 +62,7 @@ impl Store {
     /// The queues of the app with this state folder; no file is opened yet.
     #[must_use]
     pub fn new(state: &std::path::Path) -> Self {
-        let (puts, sends) = (watch::Sender::new(0), watch::Sender::new(0));
+        let [puts, sends] = [(); 2].map(|()| Count::new(|| watch::Sender::new(0)));
         let (path, thread, account) = (state.join("queues.db"), OnceLock::new(), OnceLock::new());
         Self { path, thread, puts, sends, is_ours: AtomicBool::new(false), account }
     }

@@ -73,7 +73,7 @@ impl Resolve {
 /// The component of that name, or the only one.
 fn chosen<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Component> {
     let names = || app.components.keys().map(|id| &*id.0).collect::<Vec<_>>().join("`, `");
-    let mut components = app.components.values();
+    let mut components = app.components.values().map(Box::as_ref);
     match name {
         Some(name) => components
             .find(|it| it.id.0 == name)

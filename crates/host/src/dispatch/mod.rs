@@ -94,7 +94,9 @@ impl Components {
                 Bounds { limits, admission, max_wait: resources.max_wait(&ground), descriptors };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics)))
         });
-        let hosts = hosts.collect::<Result<_, ActivateError>>()?;
+        let mut hosts = hosts.collect::<Result<Vec<_>, ActivateError>>()?;
+        // They took the place of the images, which are larger.
+        hosts.shrink_to_fit();
         Ok(Self { hosts, shared })
     }
 

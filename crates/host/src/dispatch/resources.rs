@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dayfly_capabilities::{Account, Descriptors, Linkers, Share};
 use dayfly_engine::Engine;
-use dayfly_model::{App, Component, ComponentId};
+use dayfly_model::{App, ComponentId};
 use dayfly_telemetry::ComponentMetrics;
 use dayfly_telemetry::metrics::{self, Families, Value};
 
@@ -162,6 +162,6 @@ impl Resources {
 
 /// Whether components of an app call one another.
 pub(crate) fn calls(app: &App) -> bool {
-    let calls = |component: &Component| component.allowed_outbound_hosts.names_components();
-    app.components.values().any(calls)
+    let mut components = app.components.values();
+    components.any(|component| component.allowed_outbound_hosts.names_components())
 }

@@ -82,7 +82,7 @@ pub(crate) struct Topology {
     returns: Returns,
     telemetry: Option<Arc<Telemetry>>,
     networking: OutboundNetworking,
-    poster: OnceLock<Poster>,
+    poster: OnceLock<Box<Poster>>,
     rehearsal: Option<Arc<dyn Rehearsal>>,
 }
 
@@ -335,7 +335,7 @@ impl Topology {
     }
 
     async fn to_server(&self, url: &str, answer: &Event) -> Result<(), NotPassed> {
-        let poster = self.poster.get_or_init(|| Poster::new(self.networking.clone()));
+        let poster = self.poster.get_or_init(|| Box::new(Poster::new(self.networking.clone())));
         let sent = tokio::time::timeout(HTTP_PATIENCE, poster.post(url, answer, false)).await;
         let response = match sent {
             Ok(Ok(response)) => response,

@@ -60,7 +60,7 @@ pub(super) fn lower(
         }
         let key = format!("component.{}", entry.key);
         let component = lowering.component(&entry.key, &entry.node, &key);
-        lowering.components.insert(component.id.clone(), component);
+        lowering.components.insert(component.id.clone(), Box::new(component));
     }
     let details = root.get("application");
     let text = |key| details.and_then(|d| d.text(key)).unwrap_or_default().to_owned();
@@ -85,6 +85,7 @@ pub(super) fn lower(
         uses: {
             let mut uses = std::mem::take(&mut lowering.uses);
             uses.sort_by(|a, b| a.place.cmp(&b.place));
+            uses.shrink_to_fit();
             uses
         },
         variables,
@@ -101,7 +102,7 @@ struct Lowering<'l, 't> {
     known: BTreeSet<String>,
     /// The ids of all components, inline ones too.
     taken: BTreeSet<String>,
-    components: BTreeMap<ComponentId, Component>,
+    components: BTreeMap<ComponentId, Box<Component>>,
     /// How many inline components were counted.
     inline_count: u32,
     /// The shapes of the routes so far, each with its route and line.

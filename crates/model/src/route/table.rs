@@ -9,7 +9,7 @@ use super::{Piece, Route, Segment};
 /// Routes and what each of them leads to.
 #[derive(Debug, Clone)]
 pub struct RouteTable<T> {
-    routes: Vec<(Route, T)>,
+    routes: Box<[(Route, T)]>,
     root: Node,
 }
 
@@ -75,7 +75,7 @@ impl<T> RouteTable<T> {
                 }));
             }
         }
-        Ok(Self { routes, root })
+        Ok(Self { routes: routes.into(), root })
     }
 
     /// The routes, in the order they were given.

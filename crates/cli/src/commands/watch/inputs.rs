@@ -70,7 +70,8 @@ impl Inputs {
         let is_built = |component: &&Component| {
             component.build.as_ref().is_some_and(|build| !build.commands.is_empty())
         };
-        let built = app.components.values().filter(|_| !skips_builds).filter(is_built);
+        let built =
+            app.components.values().map(Box::as_ref).filter(|_| !skips_builds).filter(is_built);
         let builds = built.map(|component| (component.id.clone(), Watched::of(app, component)));
         Self { manifest: plain(manifest), sources, folders, builds: builds.collect() }
     }

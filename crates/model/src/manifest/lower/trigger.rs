@@ -61,7 +61,9 @@ impl Lowering<'_, '_> {
         }
         self.lift_time_of_commands(root, &found);
         found.sort_by_key(|(start, _)| *start);
-        found.into_iter().map(|(_, trigger)| trigger).collect()
+        let mut triggers: Vec<_> = found.into_iter().map(|(_, trigger)| trigger).collect();
+        triggers.shrink_to_fit();
+        triggers
     }
 
     fn uses_of_triggers(&mut self, root: &Node, kinds: &[Entry]) {
@@ -134,7 +136,7 @@ impl Lowering<'_, '_> {
             Value::Table(_) => {
                 let id = self.inline_id(trigger_id, alone);
                 let component = self.component(&id, node, path);
-                self.components.insert(component.id.clone(), component);
+                self.components.insert(component.id.clone(), Box::new(component));
                 Some(ComponentId(id))
             }
             _ => None,

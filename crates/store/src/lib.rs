@@ -9,6 +9,7 @@ mod answers;
 mod apps;
 mod audit;
 mod backup;
+mod bell;
 mod blobs;
 mod certificates;
 mod collect;

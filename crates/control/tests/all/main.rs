@@ -5,6 +5,7 @@ mod coverage;
 mod description;
 mod flow;
 mod logs;
+mod making;
 mod refusals;
 mod usage;
 

@@ -1,14 +1,14 @@
 //! What is active of an app: changed as one transaction, and never half.
 
 use dayfly_model::platform::{AppId, Generation, Grants, ReleaseId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::apps::{App, app, change};
 use crate::audit::Actor;
 use crate::previews::live;
 use crate::releases::{Offer, Release, look_at, release};
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// What is active of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]

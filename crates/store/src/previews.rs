@@ -2,14 +2,14 @@
 //! that belongs to another one: it keeps what is its own, is told what that is told, and goes at its time.
 
 use dayfly_model::platform::{AppId, AppName, PreviewName};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::activations::{Active, allowed, described, next_generation, set, whole};
 use crate::apps::{App, app, change, remove};
 use crate::audit::Actor;
 use crate::releases::{Offer, look_at, release};
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A preview.
 #[derive(Debug, Clone)]

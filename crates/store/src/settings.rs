@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dayfly_model::platform::{AppId, Setting, SettingName};
 use dayfly_model::runtime_config::Secret;
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
 use crate::activations::{Active, active, changed};
 use crate::apps::{app, change};
 use crate::audit::Actor;
 use crate::previews::{live, teller};
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// The longest value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 64 << 10;

@@ -1,11 +1,11 @@
 //! Tenants.
 
 use dayfly_model::platform::{DomainPattern, Isolation, Quotas, TenantId};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::activations::next_generation;
 use crate::audit::{Actor, Change};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A tenant.
 #[derive(Debug, Clone)]

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use dayfly_model::platform::{AppId, AppName, ReleaseId, TenantId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::apps::app;
 use crate::releases::release;
 use crate::tenants::parsed;
-use crate::{Result, Store, now_ms};
+use crate::{Result, Store, Transaction, now_ms};
 
 /// When code that was made and is missing again is made again: a cache that is too small for what is served
 /// costs no more than this.

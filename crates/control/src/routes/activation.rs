@@ -1,6 +1,7 @@
 //! What is active of an app.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{Activate, Activation, AppId, AppName, Problem, Rollback, Scope, TenantId};
 use dayfly_model::platform::Generation;
 use dayfly_store::Offer;
@@ -23,10 +24,10 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-) -> Result<Tagged> {
+) -> Result<Tagged<Activation>> {
     caller.of(&tenant, Scope::Read)?;
     let found = shared.ask(move |store| store.app(&AppId { tenant, app })).await?;
-    Ok(Tagged(answer::activation(found.active)))
+    Ok(answer::tagged(found.active))
 }
 
 /// Activates a release, or gives it a share of the traffic. With `If-Match`, only at that generation.
@@ -43,16 +44,16 @@ pub(super) async fn activate(
     Path((tenant, app)): Path<(TenantId, AppName)>,
     headers: HeaderMap,
     Json(activate): Json<Activate>,
-) -> Result<Tagged> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let expected = expected(&headers)?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         let Activate { release, percent, accept, health_path } = activate;
         let offer = Offer { release: &release, accept, health_path: health_path.as_deref() };
-        store.activate(by, &id, &offer, percent, expected)
+        store.activate(by, &id, &offer, percent, expected).map(answer::tagged)
     });
-    Ok(Tagged(answer::activation(done.await?)))
+    done.await
 }
 
 /// Activates the release that was active before, or one that was. With `If-Match`, only at that
@@ -69,14 +70,15 @@ pub(super) async fn roll_back(
     Path((tenant, app)): Path<(TenantId, AppName)>,
     headers: HeaderMap,
     Json(rollback): Json<Rollback>,
-) -> Result<Tagged> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let expected = expected(&headers)?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
-        store.roll_back(by, &id, rollback.to.as_ref(), rollback.failed, expected)
+        let rolled = store.roll_back(by, &id, rollback.to.as_ref(), rollback.failed, expected);
+        rolled.map(answer::tagged)
     });
-    Ok(Tagged(answer::activation(done.await?)))
+    done.await
 }
 
 /// The generation that a client has seen.

@@ -1,13 +1,13 @@
 //! Previews: releases of an app at hosts of their own.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{
     AppId, AppName, NewPreview, Page, PageQuery, Preview, PreviewName, Problem, Scope, TenantId,
 };
-use dayfly_store::Offer;
-use http::StatusCode;
+use dayfly_store::{Actor, Offer, Store};
 
-use crate::answer::{self, Answer, ok, page};
+use crate::answer::{self, Answer, gone, ok, page};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::clock::now_ms;
@@ -65,7 +65,7 @@ pub(super) async fn make(
     caller: Caller,
     Path((tenant, app, preview)): Path<(TenantId, AppName, PreviewName)>,
     Json(new): Json<NewPreview>,
-) -> Result<Answer<Preview>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let seconds = new.expires_in_seconds.unwrap_or(USUAL);
     if !(1..=MOST).contains(&seconds) {
@@ -73,13 +73,14 @@ pub(super) async fn make(
         return Err(Failure::invalid(format!("a preview is there for a second to {days} days")));
     }
     let expires = now_ms() + i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
-    let id = AppId { tenant, app };
+    let (id, own) = (AppId { tenant, app }, shared.clone());
     let done = shared.change(&caller, move |store, by| {
         let NewPreview { release, accept, health_path, .. } = new;
         let offer = Offer { release: &release, accept, health_path: health_path.as_deref() };
-        store.preview(by, &id, &preview, &offer, expires)
+        let shown = store.preview(by, &id, &preview, &offer, expires);
+        shown.map(|it| ok(answer::preview(&own, it)))
     });
-    Ok(ok(answer::preview(&shared, done.await?)))
+    done.await
 }
 
 /// Removes a preview, and what it keeps.
@@ -91,9 +92,9 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, preview)): Path<(TenantId, AppName, PreviewName)>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let id = AppId { tenant, app };
-    shared.change(&caller, move |store, by| store.remove_preview(by, &id, &preview)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let remove = move |store: &Store, by: &Actor| store.remove_preview(by, &id, &preview).map(gone);
+    shared.change(&caller, remove).await
 }

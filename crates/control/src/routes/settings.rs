@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{
     Activation, AppId, AppName, ChangeSettings, Page, PageQuery, Problem, Scope, Secret, Setting,
     TenantId,
 };
 use dayfly_model::platform;
 
-use crate::answer::{self, Answer, Tagged, page};
+use crate::answer::{self, Answer, page};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
@@ -43,7 +44,7 @@ pub(super) async fn change(
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
     Json(change): Json<ChangeSettings>,
-) -> Result<Tagged> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let mut set = BTreeMap::new();
     for Setting { name, secret, value, .. } in change.set {
@@ -60,7 +61,8 @@ pub(super) async fn change(
         return Err(Failure::invalid(format!("`{name}` is set and taken away")));
     }
     let id = AppId { tenant, app };
-    let done =
-        shared.change(&caller, move |store, by| store.change_settings(by, &id, &set, &unset));
-    Ok(Tagged(answer::activation(done.await?)))
+    let done = shared.change(&caller, move |store, by| {
+        store.change_settings(by, &id, &set, &unset).map(answer::tagged)
+    });
+    done.await
 }

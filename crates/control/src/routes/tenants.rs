@@ -1,13 +1,13 @@
 //! Tenants.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{
     ChangeTenant, GrantPolicy, NewTenant, Page, PageQuery, Problem, Scope, Tenant, TenantId,
 };
 use dayfly_store::Terms;
-use http::StatusCode;
 
-use crate::answer::{self, Answer, made, ok, page};
+use crate::answer::{self, Answer, gone, made, ok, page};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::failure::Result;
@@ -40,7 +40,7 @@ pub(super) async fn make(
     State(shared): State<Shared>,
     caller: Caller,
     Json(new): Json<NewTenant>,
-) -> Result<Answer<Tenant>> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
     let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
@@ -51,9 +51,9 @@ pub(super) async fn make(
             isolation: Some(new.isolation),
             own_processes,
         };
-        store.make_tenant(by, &new.name, terms)
+        store.make_tenant(by, &new.name, terms).map(|it| made(answer::tenant(it)))
     });
-    Ok(made(answer::tenant(done.await?)))
+    done.await
 }
 
 /// A tenant, and what it has taken of its quotas.
@@ -82,7 +82,7 @@ pub(super) async fn change(
     caller: Caller,
     Path(tenant): Path<TenantId>,
     Json(change): Json<ChangeTenant>,
-) -> Result<Answer<Tenant>> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
     let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
@@ -93,9 +93,9 @@ pub(super) async fn change(
             isolation: change.isolation,
             own_processes,
         };
-        store.change_tenant(by, &tenant, terms)
+        store.change_tenant(by, &tenant, terms).map(|it| ok(answer::tenant(it)))
     });
-    Ok(ok(answer::tenant(done.await?)))
+    done.await
 }
 
 /// Removes a tenant that has no apps.
@@ -107,8 +107,7 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path(tenant): Path<TenantId>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
-    shared.change(&caller, move |store, by| store.remove_tenant(by, &tenant)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    shared.change(&caller, move |store, by| store.remove_tenant(by, &tenant).map(gone)).await
 }

@@ -90,15 +90,3 @@ fn settings_are_bounded() {
     change(&settings(&[("a", "1", false)])).unwrap();
     change(&settings(&[("a", "2", false)])).unwrap();
 }
-
-#[test]
-fn the_same_request_again_is_answered_alike() {
-    let it = Fixture::new();
-    assert!(it.store.answered("t", "k", b"request").unwrap().is_none());
-    it.store.keep_answer("t", "k", b"request", VALUE.as_bytes()).unwrap();
-    let found = it.store.answered("t", "k", b"request").unwrap().unwrap();
-    assert_eq!(*found.answer, VALUE.as_bytes());
-    let other = it.store.answered("t", "k", b"another").map(drop);
-    assert!(matches!(other, Err(StoreError::Idempotency)));
-    assert!(it.store.answered("u", "k", b"request").unwrap().is_none());
-}

@@ -109,10 +109,16 @@ pub(crate) fn tenant(tenant: store::Tenant) -> api::Tenant {
         },
         domains: tenant.domains,
         isolation: tenant.isolation,
+        version: tenant.version,
         apps: tenant.apps,
         storage_bytes: tenant.storage_bytes,
         used: None,
     }
+}
+
+/// A tenant, with its version as its ETag.
+pub(crate) fn tenant_tagged(it: store::Tenant) -> Tagged<api::Tenant> {
+    Tagged(it.version.clone(), tenant(it))
 }
 
 pub(crate) fn taken(taken: store::Taken) -> api::TenantUse {
@@ -219,6 +225,11 @@ pub(crate) fn preview(shared: &Inner, preview: store::Preview) -> api::Preview {
         host,
         active: activation(preview.active),
     }
+}
+
+/// A preview, with the generation of what it shows as its ETag.
+pub(crate) fn preview_tagged(shared: &Inner, it: store::Preview) -> Tagged<api::Preview> {
+    Tagged(it.active.generation.0.to_string(), preview(shared, it))
 }
 
 pub(crate) fn entry(entry: store::AuditEntry) -> api::AuditEntry {

@@ -85,7 +85,7 @@ impl From<StoreError> for Failure {
                 );
                 Problem::new(Code::Forbidden, text).hint(hint).into()
             }
-            StoreError::Changed { .. } => Self::new(Code::Changed, text),
+            StoreError::Changed { .. } | StoreError::Rewritten(_) => Self::new(Code::Changed, text),
             StoreError::Grants(asks) => {
                 let hint = "look at what it asks for, and accept it (`accept`, `--accept`)";
                 Problem { asks, ..Problem::new(Code::Grants, text).hint(hint) }.into()

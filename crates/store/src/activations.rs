@@ -239,7 +239,8 @@ pub(crate) fn active(db: &Transaction<'_>, number: i64) -> Result<Active> {
     Ok(Active { generation: Generation(generation), shares, activated_ms, serving })
 }
 
-fn is_expected(app: &App, expected: Option<Generation>) -> Result<()> {
+/// Whether an app is at the generation that somebody has seen who changes it.
+pub(crate) fn is_expected(app: &App, expected: Option<Generation>) -> Result<()> {
     let actual = app.active.generation;
     match expected {
         Some(expected) if expected != actual => Err(StoreError::Changed { expected, actual }),

@@ -3,16 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 use dayfly_api::{Activate, Activation, AppId, AppName, Problem, Rollback, Scope, TenantId};
-use dayfly_model::platform::Generation;
 use dayfly_store::Offer;
-use http::HeaderMap;
-use http::header::IF_MATCH;
 
 use crate::answer::{self, Tagged};
 use crate::body::Json;
 use crate::caller::Caller;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::path::Path;
+use crate::seen::Seen;
 use crate::shared::Shared;
 
 /// What is active of an app.
@@ -42,11 +40,11 @@ pub(super) async fn activate(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-    headers: HeaderMap,
+    seen: Seen,
     Json(activate): Json<Activate>,
 ) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
-    let expected = expected(&headers)?;
+    let expected = seen.generation()?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         let Activate { release, percent, accept, health_path } = activate;
@@ -68,24 +66,15 @@ pub(super) async fn roll_back(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-    headers: HeaderMap,
+    seen: Seen,
     Json(rollback): Json<Rollback>,
 ) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
-    let expected = expected(&headers)?;
+    let expected = seen.generation()?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         let rolled = store.roll_back(by, &id, rollback.to.as_ref(), rollback.failed, expected);
         rolled.map(answer::tagged)
     });
     done.await
-}
-
-/// The generation that a client has seen.
-fn expected(headers: &HeaderMap) -> Result<Option<Generation>> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let tag = value.to_str().ok().filter(|it| *it != "*");
-    let number = tag.and_then(|it| it.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    let odd = || Failure::invalid("`If-Match` is one ETag of the app's activation");
-    number.map(|number| Some(Generation(number))).ok_or_else(odd)
 }

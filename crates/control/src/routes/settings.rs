@@ -15,6 +15,7 @@ use crate::body::Json;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::path::{Path, Wanted};
+use crate::seen::Seen;
 use crate::shared::Shared;
 
 /// An app's settings; secrets without their values.
@@ -34,18 +35,22 @@ pub(super) async fn list(
     Ok(page(&wanted, found, |it| it.name.to_string(), answer::setting))
 }
 
-/// Changes an app's settings, all of them at once.
+/// Changes an app's settings, all of them at once. With `If-Match`, only at that generation of the app.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/apps/{app}/settings", tag = "apps",
-    params(("tenant" = TenantId, Path), ("app" = AppName, Path)), request_body = ChangeSettings,
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("if-match" = Option<String>, Header)),
+    request_body = ChangeSettings,
     responses((status = 200, description = "what is active", body = Activation),
-        (status = 404, description = "there is no such app", body = Problem)))]
+        (status = 404, description = "there is no such app", body = Problem),
+        (status = 412, description = "the app has changed", body = Problem)))]
 pub(super) async fn change(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
+    seen: Seen,
     Json(change): Json<ChangeSettings>,
 ) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
+    let expected = seen.generation()?;
     let mut set = BTreeMap::new();
     for Setting { name, secret, value, .. } in change.set {
         let Some(value) = value else {
@@ -62,7 +67,7 @@ pub(super) async fn change(
     }
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
-        store.change_settings(by, &id, &set, &unset).map(answer::tagged)
+        store.change_settings(by, &id, &set, &unset, expected).map(answer::tagged)
     });
     done.await
 }

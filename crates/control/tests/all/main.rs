@@ -8,6 +8,7 @@ mod logs;
 mod making;
 mod refusals;
 mod repeated;
+mod seen;
 mod usage;
 
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 
 mod coverage;
 mod description;
+mod fair;
 mod flow;
 mod logs;
 mod making;

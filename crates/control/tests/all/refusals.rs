@@ -79,7 +79,8 @@ fn blobs_are_what_they_are_called_or_refused() {
     let change = dayfly_api::ChangeTenant { quotas: Some(quotas), ..Default::default() };
     platform.operator().change_tenant(&crate::tenant("acme"), &change, None).unwrap();
     let (status, answer) = put(&digest_of(b"more"), "more");
-    assert_eq!((status, code(&answer.body)), (413, Code::TooLarge));
+    assert_eq!((status, code(&answer.body)), (403, Code::Quota));
+    assert!(answer.text().contains("may have 8 of `storage_bytes`, and would have 9"));
 }
 
 #[test]

@@ -52,8 +52,8 @@ struct Call<'a> {
     path: String,
     content_type: &'static str,
     body: Upload<'a>,
-    /// The generation that the caller has seen.
-    generation: Option<u64>,
+    /// The generation or version that the caller has seen.
+    seen: Option<String>,
     patience: Duration,
 }
 
@@ -168,8 +168,8 @@ impl Client {
         if let Some(key) = key {
             request = request.header(crate::IDEMPOTENCY_KEY, key);
         }
-        if let Some(generation) = call.generation {
-            request = request.header(IF_MATCH, format!("\"{generation}\""));
+        if let Some(seen) = &call.seen {
+            request = request.header(IF_MATCH, format!("\"{seen}\""));
         }
         if !call.content_type.is_empty() {
             request = request.header(CONTENT_TYPE, call.content_type);
@@ -185,7 +185,7 @@ impl<'a> Call<'a> {
             path: path.into(),
             content_type: "",
             body: Upload::Bytes(Bytes::new()),
-            generation: None,
+            seen: None,
             patience: PATIENCE,
         }
     }
@@ -200,7 +200,7 @@ impl<'a> Call<'a> {
 /// A key for a request that would do something twice, or be refused, if it came twice.
 fn idempotency_key(call: &Call<'_>) -> Result<Option<HeaderValue>, ClientError> {
     let is_repeatable = call.method != Method::POST && call.method != Method::PATCH;
-    if is_repeatable && call.generation.is_none() {
+    if is_repeatable && call.seen.is_none() {
         return Ok(None);
     }
     let key = uuid::Uuid::new_v4().to_string();

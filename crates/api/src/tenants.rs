@@ -59,6 +59,9 @@ pub struct Tenant {
     pub domains: Vec<DomainPattern>,
     /// Which process its guests run in.
     pub isolation: Isolation,
+    /// Another one with each change of what stands above; its ETag is this in quotes.
+    #[serde(default)]
+    pub version: String,
     /// How many apps it has.
     pub apps: u64,
     /// What all its blobs come to, and its releases as they are laid out, in bytes.

@@ -6,12 +6,14 @@ use axum::response::{IntoResponse, Response};
 use dayfly_api as api;
 use dayfly_store as store;
 use dayfly_store::{Active, CertificateSource, Serving};
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, ETAG};
-use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::caller::scope_of;
 use crate::clock::text;
+use crate::failure::Failure;
+use crate::idempotency::{Keep, Kept, Stored, odd};
 use crate::path::Wanted;
 use crate::shared::Inner;
 
@@ -19,11 +21,11 @@ use crate::shared::Inner;
 #[derive(Debug)]
 pub(crate) struct Answer<T>(pub(crate) StatusCode, pub(crate) T);
 
-/// An answer in JSON with a generation as its ETag.
+/// An answer in JSON behind its ETag.
 #[derive(Debug)]
-pub(crate) struct Tagged(pub(crate) api::Activation);
+pub(crate) struct Tagged<T>(pub(crate) String, pub(crate) T);
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JSON: &str = "application/json";
 
 /// An answer of what was asked for.
 pub(crate) fn ok<T>(value: T) -> Answer<T> {
@@ -35,25 +37,51 @@ pub(crate) fn made<T>(value: T) -> Answer<T> {
     Answer(StatusCode::CREATED, value)
 }
 
-impl<T: Serialize> IntoResponse for Answer<T> {
-    fn into_response(self) -> Response {
+impl<T: Serialize> Keep for Answer<T> {
+    fn keep(self) -> Stored<Kept> {
         let Self(status, value) = self;
-        match serde_json::to_vec(&value) {
-            Ok(text) => (status, [(CONTENT_TYPE, JSON)], text).into_response(),
-            Err(error) => crate::failure::Failure::internal(&error).into_response(),
-        }
+        let body = serde_json::to_string(&value).map_err(|error| odd(&error))?;
+        let headers = vec![(CONTENT_TYPE.to_string(), JSON.to_owned())];
+        Ok(Kept { status: status.as_u16(), headers, body })
     }
 }
 
-impl IntoResponse for Tagged {
-    fn into_response(self) -> Response {
-        let tag = format!("\"{}\"", self.0.generation);
-        let mut response = ok(self.0).into_response();
-        if let Ok(tag) = HeaderValue::from_str(&tag) {
-            response.headers_mut().insert(ETAG, tag);
-        }
-        response
+impl<T: Serialize> Keep for Tagged<T> {
+    fn keep(self) -> Stored<Kept> {
+        let Self(tag, value) = self;
+        let mut kept = ok(value).keep()?;
+        kept.headers.push((ETAG.to_string(), format!("\"{tag}\"")));
+        Ok(kept)
     }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        answered(self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        answered(self)
+    }
+}
+
+fn answered(answer: impl Keep) -> Response {
+    match answer.keep() {
+        Ok(kept) => kept.into_response(),
+        Err(error) => Failure::from(error).into_response(),
+    }
+}
+
+/// An answer of what there is no more.
+pub(crate) fn gone((): ()) -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// What is active of an app, with its generation as its ETag.
+pub(crate) fn tagged(active: Active) -> Tagged<api::Activation> {
+    Tagged(active.generation.0.to_string(), activation(active))
 }
 
 /// A page of a list of which one more than was wanted was asked for.
@@ -81,10 +109,16 @@ pub(crate) fn tenant(tenant: store::Tenant) -> api::Tenant {
         },
         domains: tenant.domains,
         isolation: tenant.isolation,
+        version: tenant.version,
         apps: tenant.apps,
         storage_bytes: tenant.storage_bytes,
         used: None,
     }
+}
+
+/// A tenant, with its version as its ETag.
+pub(crate) fn tenant_tagged(it: store::Tenant) -> Tagged<api::Tenant> {
+    Tagged(it.version.clone(), tenant(it))
 }
 
 pub(crate) fn taken(taken: store::Taken) -> api::TenantUse {
@@ -191,6 +225,11 @@ pub(crate) fn preview(shared: &Inner, preview: store::Preview) -> api::Preview {
         host,
         active: activation(preview.active),
     }
+}
+
+/// A preview, with the generation of what it shows as its ETag.
+pub(crate) fn preview_tagged(shared: &Inner, it: store::Preview) -> Tagged<api::Preview> {
+    Tagged(it.active.generation.0.to_string(), preview(shared, it))
 }
 
 pub(crate) fn entry(entry: store::AuditEntry) -> api::AuditEntry {

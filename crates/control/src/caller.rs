@@ -1,7 +1,7 @@
 //! Who asks, and what they may.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -15,6 +15,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::failure::{Failure, Result};
+use crate::idempotency::Once;
 use crate::shared::Shared;
 
 /// The address of a connection's client.
@@ -22,10 +23,12 @@ use crate::shared::Shared;
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Who asks: someone with a valid token.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) token: Token,
     source: String,
+    /// By which the same request is known again, if it bears a key.
+    pub(crate) once: Option<Arc<Once>>,
 }
 
 /// What is told without a token.
@@ -68,7 +71,8 @@ async fn known(shared: &Shared, headers: &HeaderMap, address: SocketAddr) -> Res
     let found = shared.ask(move |store| store.authenticate(&text)).await?;
     // A valid token passes whatever else its address sent: others may share that.
     let token = found.ok_or_else(|| wrong(shared, address.ip()))?;
-    Ok(Caller { token, source: address.ip().to_canonical().to_string() })
+    let source = address.ip().to_canonical().to_string();
+    Ok(Caller { token, source, once: None })
 }
 
 /// What a wrong token is answered; it is noted where its address may still send some.

@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use dayfly_api::{Code, Exceeded, Problem};
 use dayfly_store::StoreError;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::prepare::PrepareError;
@@ -85,7 +85,7 @@ impl From<StoreError> for Failure {
                 );
                 Problem::new(Code::Forbidden, text).hint(hint).into()
             }
-            StoreError::Changed { .. } => Self::new(Code::Changed, text),
+            StoreError::Changed { .. } | StoreError::Rewritten(_) => Self::new(Code::Changed, text),
             StoreError::Grants(asks) => {
                 let hint = "look at what it asks for, and accept it (`accept`, `--accept`)";
                 Problem { asks, ..Problem::new(Code::Grants, text).hint(hint) }.into()
@@ -131,6 +131,10 @@ impl IntoResponse for Failure {
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            // Whoever asks too much holds no connection meanwhile that others may need.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

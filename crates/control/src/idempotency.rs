@@ -1,15 +1,18 @@
 //! Requests that come twice by the same key are done once, and answered alike: with what the first one
-//! was answered, or, while that is under way, that it is.
+//! was answered, or, while that is under way, that it is. The answer is part of the change's transaction,
+//! so that whoever heard nothing may ask again, whatever it was that failed.
+
+use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use dayfly_api::{Code, IDEMPOTENCY_KEY};
-use http::header::{CONTENT_TYPE, ETAG};
+use dayfly_store::{Keyed, Store, StoreError};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use std::sync::PoisonError;
+use zeroize::Zeroizing;
 
 use crate::body::{MAX_BYTES, whole};
 use crate::caller::Caller;
@@ -19,27 +22,30 @@ use crate::shared::Shared;
 /// The longest key, in bytes.
 const MAX_KEY: usize = 200;
 
-/// The longest answer that is kept, in bytes.
-const MAX_ANSWER: usize = 256 << 10;
-
-/// The headers of an answer that are kept.
-const KEPT: [HeaderName; 2] = [CONTENT_TYPE, ETAG];
-
-/// An answer as it is kept.
+/// An answer as it is sent, and kept.
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
+pub(crate) struct Kept {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
-/// A key that is under way.
-struct UnderWay {
+/// What the store makes of it.
+pub(crate) type Stored<T> = std::result::Result<T, StoreError>;
+
+/// What is answered to a change.
+pub(crate) trait Keep {
+    /// The answer as it is kept.
+    fn keep(self) -> Stored<Kept>;
+}
+
+/// A request with a key, which is under way as long as this is there.
+pub(crate) struct Once {
     shared: Shared,
-    key: (String, String),
+    request: Keyed,
 }
 
-/// Does what bears a key once.
+/// Has what bears a key be done once.
 pub(crate) async fn once(
     State(shared): State<Shared>,
     request: Request,
@@ -47,65 +53,74 @@ pub(crate) async fn once(
 ) -> Result<Response> {
     let key = key(request.headers())?;
     let caller = request.extensions().get::<Caller>().cloned();
-    let (Some(key), Some(caller), false) = (key, caller, request.method().is_safe()) else {
+    let (Some(key), Some(mut caller), false) = (key, caller, request.method().is_safe()) else {
         return Ok(next.run(request).await);
     };
-    let key = (caller.token.id, key);
-    let _under_way = UnderWay::begin(&shared, key.clone())?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let token = caller.token.id.clone();
+    let mut once = Once::begin(&shared, Keyed { token, key, request: Vec::new() })?;
     let body = whole(body, MAX_BYTES).await?;
     let tag = parts.headers.get(http::header::IF_MATCH).map_or(&[][..], HeaderValue::as_bytes);
     let head = format!("{} {}\n", parts.method, parts.uri);
-    let asked = [head.as_bytes(), tag, b"\n", &body].concat();
-    let (token, name, digest) = (key.0.clone(), key.1.clone(), asked.clone());
-    let found = shared.ask(move |store| store.answered(&token, &name, &digest)).await?;
-    if let Some(found) = found {
-        return again(&found.answer);
-    }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    keep(&shared, key, asked, response).await
+    once.request.request = [head.as_bytes(), tag, b"\n", &body].concat();
+    caller.once = Some(Arc::new(once));
+    parts.extensions.insert(caller);
+    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
 }
 
-/// Keeps an answer, unless asking again may lead to another one.
-async fn keep(
-    shared: &Shared,
-    (token, key): (String, String),
-    asked: Vec<u8>,
-    response: Response,
-) -> Result<Response> {
-    if !response.status().is_success() {
-        return Ok(response);
-    }
-    let (parts, body) = response.into_parts();
-    let body = whole(body, usize::MAX).await?;
-    let text = |name: &HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
-    let headers = KEPT.iter().filter_map(|name| Some((name.to_string(), text(name)?)));
-    let kept = Kept {
-        status: parts.status.as_u16(),
-        headers: headers.collect(),
-        body: String::from_utf8_lossy(&body).into_owned(),
-    };
-    if body.len() <= MAX_ANSWER {
-        let kept = zeroize::Zeroizing::new(serde_json::to_vec(&kept).unwrap_or_default());
-        let done = shared.ask(move |store| store.keep_answer(&token, &key, &asked, &kept)).await;
-        if done.is_err() {
-            tracing::warn!("the answer to a request with an idempotency key could not be kept");
+impl Once {
+    fn begin(shared: &Shared, request: Keyed) -> Result<Self> {
+        let name = (request.token.clone(), request.key.clone());
+        let mut all = shared.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.insert(name) {
+            true => Ok(Self { shared: shared.clone(), request }),
+            false => Err(Failure::new(Code::Conflict, "the same request is under way")),
         }
     }
-    Ok(Response::from_parts(parts, Body::from(body)))
+
+    /// Makes a change, unless it was made, and gives its answer.
+    pub(crate) fn change(
+        &self,
+        store: &Store,
+        change: impl FnOnce(&Store) -> Stored<Kept>,
+    ) -> Stored<Kept> {
+        let answer = store.once(&self.request, |store| {
+            let kept = serde_json::to_vec(&change(store)?);
+            kept.map(Zeroizing::new).map_err(|error| odd(&error))
+        })?;
+        serde_json::from_slice(&answer).map_err(|error| odd(&error))
+    }
 }
 
-fn again(kept: &[u8]) -> Result<Response> {
-    let kept: Kept = serde_json::from_slice(kept).map_err(|error| Failure::internal(&error))?;
-    let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
-    let mut response = (status, kept.body).into_response();
-    response.headers_mut().remove(CONTENT_TYPE);
-    for (name, value) in kept.headers {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
-            response.headers_mut().insert(name, value);
-        }
+impl Drop for Once {
+    fn drop(&mut self) {
+        let name = (self.request.token.clone(), self.request.key.clone());
+        self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
     }
-    Ok(response)
+}
+
+/// An answer that is no JSON: the change is not made.
+pub(crate) fn odd(error: &serde_json::Error) -> StoreError {
+    StoreError::Record(error.to_string())
+}
+
+impl Keep for StatusCode {
+    fn keep(self) -> Stored<Kept> {
+        Ok(Kept { status: self.as_u16(), headers: Vec::new(), body: String::new() })
+    }
+}
+
+impl IntoResponse for Kept {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let mut response = (status, Body::from(self.body)).into_response();
+        for (name, value) in self.headers {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>> {
@@ -115,22 +130,5 @@ fn key(headers: &HeaderMap) -> Result<Option<String>> {
     match (1..=MAX_KEY).contains(&key.len()) {
         true => Ok(Some(key.to_owned())),
         false => Err(odd()),
-    }
-}
-
-impl UnderWay {
-    fn begin(shared: &Shared, key: (String, String)) -> Result<Self> {
-        let mut all = shared.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.insert(key.clone()) {
-            true => Ok(Self { shared: shared.clone(), key }),
-            false => Err(Failure::new(Code::Conflict, "the same request is under way")),
-        }
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let mut all = self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(&self.key);
     }
 }

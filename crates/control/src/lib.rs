@@ -20,6 +20,7 @@ mod path;
 mod places;
 mod prepare;
 mod routes;
+mod seen;
 mod serve;
 mod shared;
 

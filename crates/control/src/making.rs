@@ -7,23 +7,71 @@ use std::time::{Duration, Instant};
 
 use dayfly_model::platform::TenantId;
 use dayfly_store::{Store, Wanted};
+use tokio::net::UnixDatagram;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
+use crate::failure::{Failure, Result};
 use crate::heal;
 use crate::shared::Shared;
 
-/// How often is looked.
-const PACE: Duration = Duration::from_millis(100);
+/// How often is looked though nobody rang, and where nobody can.
+const RARELY: Duration = Duration::from_secs(10);
+const UNHEARD: Duration = Duration::from_secs(1);
+
+/// The pause before it is looked, so that it is not done all the time however often somebody rings.
+const GATHERING: Duration = Duration::from_millis(20);
+
+/// The pause where there was no place in the line, or the store failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What nodes ring when they have asked for code.
+struct Bell(Option<UnixDatagram>);
 
 /// The tenants for whom something is made, or in line for that.
 #[derive(Default)]
-struct Busy(Mutex<BTreeSet<TenantId>>);
+struct Busy {
+    tenants: Mutex<BTreeSet<TenantId>>,
+    /// Told when one of them is busy no more.
+    freed: Notify,
+}
 
 /// A tenant is busy as long as this is there.
 struct Turn(Arc<Busy>, TenantId);
 
+impl Bell {
+    async fn hung(shared: &Shared) -> Self {
+        let listen = async {
+            let bell = shared.ask(Store::bell).await?;
+            UnixDatagram::from_std(bell).map_err(|error| Failure::internal(&error))
+        };
+        let bell: Result<UnixDatagram> = listen.await;
+        if let Err(Failure { problem, .. }) = &bell {
+            let text = "it is looked every second what code is missing, because nodes cannot ring";
+            tracing::warn!(%problem, "{text}");
+        }
+        Self(bell.ok())
+    }
+
+    /// Waits until it rings, or it is time to look all the same.
+    async fn rings(&self) {
+        let Some(bell) = &self.0 else { return sleep(UNHEARD).await };
+        let mut ring = [0];
+        match timeout(RARELY, bell.recv(&mut ring)).await {
+            Ok(Ok(_)) => sleep(GATHERING).await,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "nodes cannot be heard that ring");
+                sleep(UNHEARD).await;
+            }
+            Err(_) => {}
+        }
+        while bell.try_recv(&mut ring).is_ok() {}
+    }
+}
+
 impl Busy {
     fn lock(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(self: &Arc<Self>, tenant: &TenantId) -> Turn {
@@ -35,12 +83,15 @@ impl Busy {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
+        self.0.freed.notify_one();
     }
 }
 
 /// Makes what is asked for, as long as the process runs: one release of a tenant after the other, in the
 /// same line as its uploads.
 pub(crate) async fn run(shared: Shared) {
+    // What is asked for from here on is heard of, and what was before is found.
+    let bell = Bell::hung(&shared).await;
     // What another control plane could not make, this one may.
     if let Err(failure) = shared.ask(Store::forget_settled).await {
         let problem = failure.problem;
@@ -48,7 +99,6 @@ pub(crate) async fn run(shared: Shared) {
     }
     let busy = Arc::<Busy>::default();
     loop {
-        tokio::time::sleep(PACE).await;
         // Of those what is read next may have been made when it is looked at.
         let were_busy = busy.lock().clone();
         match shared.ask(Store::wanted).await {
@@ -60,8 +110,13 @@ pub(crate) async fn run(shared: Shared) {
             }
             Err(failure) => {
                 tracing::warn!(problem = %failure.problem, "it could not be read what code is missing");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(PAUSE).await;
+                continue;
             }
+        }
+        tokio::select! {
+            () = bell.rings() => {}
+            () = busy.freed.notified() => {}
         }
     }
 }
@@ -69,7 +124,7 @@ pub(crate) async fn run(shared: Shared) {
 async fn make(shared: Shared, wanted: Wanted, _turn: Turn) {
     let Wanted { tenant, release, name, .. } = &wanted;
     // Where there is no place in the line, it is asked for still.
-    let Ok(turn) = shared.workers.turn(tenant).await else { return };
+    let Ok(turn) = shared.workers.turn(tenant).await else { return sleep(PAUSE).await };
     let began = Instant::now();
     let made = heal::one(&shared, release.clone(), name.clone()).await;
     drop(turn);
@@ -89,6 +144,6 @@ async fn make(shared: Shared, wanted: Wanted, _turn: Turn) {
     if let Err(failure) = settled.await {
         let problem = failure.problem;
         tracing::warn!(%tenant, %release, %problem, "what became of missing code could not be noted");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(PAUSE).await;
     }
 }

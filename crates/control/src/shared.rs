@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
+use axum::response::{IntoResponse as _, Response};
 use dayfly_model::platform::{AppId, TenantId};
 use dayfly_store::{Actor, Store, StoreError};
 use tokio::task;
@@ -11,6 +12,7 @@ use tokio::task;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::guesses::Guesses;
+use crate::idempotency::Keep;
 use crate::paces::Paces;
 use crate::places::Places;
 use crate::prepare::{Preparer, Workers};
@@ -95,14 +97,22 @@ impl Inner {
         done.map_err(|error| Failure::internal(&error))?.map_err(Failure::from)
     }
 
-    /// The same for a change that somebody makes.
-    pub(crate) async fn change<T: Send + 'static>(
+    /// The same for a change that somebody makes, with what they are answered; once, if the request has a
+    /// key, though whoever asked may leave meanwhile.
+    pub(crate) async fn change<A: Keep + 'static>(
         &self,
         caller: &Caller,
-        work: impl FnOnce(&Store, &Actor) -> std::result::Result<T, StoreError> + Send + 'static,
-    ) -> Result<T> {
-        let by = caller.actor();
-        self.ask(move |store| work(store, &by)).await
+        work: impl FnOnce(&Store, &Actor) -> std::result::Result<A, StoreError> + Send + 'static,
+    ) -> Result<Response> {
+        let (by, once) = (caller.actor(), caller.once.clone());
+        let kept = self.ask(move |store| {
+            let change = |store: &Store| work(store, &by)?.keep();
+            match once {
+                Some(once) => once.change(store, change),
+                None => change(store),
+            }
+        });
+        Ok(kept.await?.into_response())
     }
 
     /// Where an app is reached.

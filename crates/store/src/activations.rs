@@ -1,14 +1,14 @@
 //! What is active of an app: changed as one transaction, and never half.
 
 use dayfly_model::platform::{AppId, Generation, Grants, ReleaseId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::apps::{App, app, change};
 use crate::audit::Actor;
 use crate::previews::live;
 use crate::releases::{Offer, Release, look_at, release};
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// What is active of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +239,8 @@ pub(crate) fn active(db: &Transaction<'_>, number: i64) -> Result<Active> {
     Ok(Active { generation: Generation(generation), shares, activated_ms, serving })
 }
 
-fn is_expected(app: &App, expected: Option<Generation>) -> Result<()> {
+/// Whether an app is at the generation that somebody has seen who changes it.
+pub(crate) fn is_expected(app: &App, expected: Option<Generation>) -> Result<()> {
     let actual = app.active.generation;
     match expected {
         Some(expected) if expected != actual => Err(StoreError::Changed { expected, actual }),

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use dayfly_model::platform::{AppId, AppName, ArtifactStore as _, TenantId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::activations::{Active, active, next_generation};
 use crate::audit::{Actor, Change};
 use crate::previews::{self, live};
 use crate::tenants::{Tenant, parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// An app.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! The log of changes: who did what, when, and from where. A line is part of the change's transaction.
 
 use dayfly_model::platform::TenantId;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, params};
 
-use crate::{Result, Store, now_ms};
+use crate::{Result, Store, Transaction, now_ms};
 
 /// Who changes something.
 #[derive(Debug, Clone, Default)]

@@ -21,9 +21,36 @@ pub struct Incoming {
     file: NamedTempFile,
     hasher: Sha256,
     bytes: u64,
-    limit_bytes: u64,
+    room: BlobRoom,
     expected: BlobDigest,
     owner: TenantId,
+}
+
+/// How long a tenant's blob may be.
+#[derive(Clone, Copy)]
+struct BlobRoom {
+    package_bytes: u64,
+    storage_bytes: u64,
+    /// Of those.
+    used_bytes: u64,
+}
+
+impl BlobRoom {
+    /// Refuses one of so many bytes, by the bound that it is beyond.
+    fn fits(self, bytes: u64) -> Result<()> {
+        let Self { package_bytes, storage_bytes, used_bytes } = self;
+        let needed = used_bytes.saturating_add(bytes);
+        if bytes > MAX_BLOB_BYTES {
+            Err(StoreError::TooLarge { limit_bytes: MAX_BLOB_BYTES })
+        } else if bytes > package_bytes {
+            let limit = package_bytes;
+            Err(StoreError::Quota { quota: "package_bytes", limit, needed: bytes })
+        } else if needed > storage_bytes {
+            Err(StoreError::Quota { quota: "storage_bytes", limit: storage_bytes, needed })
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Store {
@@ -33,19 +60,19 @@ impl Store {
     /// If there is no such tenant, its quota is used up, or the store fails.
     pub fn take_blob(&self, owner: &TenantId, digest: &BlobDigest) -> Result<Incoming> {
         let found = self.tenant(owner)?;
-        let left = found.quotas.storage_bytes.saturating_sub(found.storage_bytes);
-        let limit_bytes = left.min(found.quotas.package_bytes).min(MAX_BLOB_BYTES);
-        if limit_bytes == 0 {
-            let (limit, needed) = (found.quotas.storage_bytes, found.storage_bytes + 1);
-            return Err(StoreError::Quota { quota: "storage_bytes", limit, needed });
-        }
+        let room = BlobRoom {
+            package_bytes: found.quotas.package_bytes,
+            storage_bytes: found.quotas.storage_bytes,
+            used_bytes: found.storage_bytes,
+        };
+        room.fits(1)?;
         let folder = self.incoming();
         let file = NamedTempFile::new_in(&folder).map_err(StoreError::io(&folder))?;
         Ok(Incoming {
             file,
             hasher: Sha256::new(),
             bytes: 0,
-            limit_bytes,
+            room,
             expected: digest.clone(),
             owner: owner.clone(),
         })
@@ -99,10 +126,10 @@ impl Incoming {
     /// Takes a piece of it.
     ///
     /// # Errors
-    /// If it becomes too long, or cannot be written.
+    /// If it becomes too long, or longer than the tenant's quotas allow, or cannot be written.
     pub fn write(&mut self, piece: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
-        self.fits(self.bytes)?;
+        self.room.fits(self.bytes)?;
         self.hasher.update(piece);
         self.file.write_all(piece).map_err(StoreError::io(self.file.path()))
     }
@@ -112,8 +139,7 @@ impl Incoming {
     /// # Errors
     /// If it will.
     pub fn fits(&self, bytes: u64) -> Result<()> {
-        let limit_bytes = self.limit_bytes;
-        if bytes > limit_bytes { Err(StoreError::TooLarge { limit_bytes }) } else { Ok(()) }
+        self.room.fits(bytes)
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use dayfly_model::platform::{AppId, DomainName, Generation};
 use dayfly_model::runtime_config::Secret;
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::activations::next_generation;
 use crate::apps::{app, change};
 use crate::audit::Actor;
 use crate::domains::number_with;
-use crate::{Result, Store, StoreError};
+use crate::{Result, Store, StoreError, Transaction};
 
 /// Where a certificate is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

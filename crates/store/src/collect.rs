@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use dayfly_model::platform::{BlobDigest, ReleaseId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::blobs::entries;
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// How long a change is told of, and how many of one tenant's.
 const CHANGES_MS: i64 = 400 * 24 * 3600 * 1000;

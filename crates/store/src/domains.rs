@@ -1,7 +1,7 @@
 //! Custom domains. One has one app, whosever that is, and a tenant has those that the operator gives it.
 
 use dayfly_model::platform::{AppId, DomainName};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::activations::changed;
 use crate::apps::{app, change};
@@ -9,7 +9,7 @@ use crate::audit::Actor;
 use crate::certificates::{self, CertificateView};
 use crate::previews::live;
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A custom domain.
 #[derive(Debug, Clone)]

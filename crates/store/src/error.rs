@@ -53,6 +53,9 @@ pub enum StoreError {
         /// The generation that it has.
         actual: Generation,
     },
+    /// It changed since it was read.
+    #[error("{0} has changed since it was read")]
+    Rewritten(String),
     /// A release asks for more than the active one.
     #[error("the release asks for more than the active one")]
     Grants(Vec<Ask>),

@@ -9,6 +9,7 @@ mod answers;
 mod apps;
 mod audit;
 mod backup;
+mod bell;
 mod blobs;
 mod certificates;
 mod collect;
@@ -31,16 +32,17 @@ mod wanted;
 
 use std::fs;
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use parking_lot::ReentrantMutex;
+use rusqlite::{Connection, TransactionBehavior};
 
 pub use acme::{Challenge, HostState, ServedHost};
 pub use activations::{Active, Serving, Shared};
-pub use answers::Answered;
+pub use answers::{AnswerBytes, Keyed};
 pub use apps::App;
 pub use audit::{Actor, AuditEntry};
 pub use backup::{Copied, restore};
@@ -75,8 +77,20 @@ const BUSY: Duration = Duration::from_secs(10);
 /// The store of one platform.
 pub struct Store {
     folder: PathBuf,
-    connection: Mutex<Connection>,
+    /// Whoever has it may use the store's functions in one transaction.
+    connection: ReentrantMutex<Connection>,
     key: Key,
+}
+
+/// A transaction: one of its own, or a part of another one.
+struct Transaction<'a>(&'a Connection);
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0
+    }
 }
 
 impl Store {
@@ -95,7 +109,7 @@ impl Store {
             narrow(&folder.join(format!("{DATABASE}{end}")))?;
         }
         let connection = schema::open(&file)?;
-        let store = Self { folder, connection: Mutex::new(connection), key };
+        let store = Self { folder, connection: ReentrantMutex::new(connection), key };
         store.check_key()?;
         Ok(store)
     }
@@ -111,27 +125,35 @@ impl Store {
     /// # Errors
     /// If it does not.
     pub fn check(&self) -> Result<()> {
-        Ok(self.lock().query_row("SELECT generation FROM clock", [], |_| Ok(()))?)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A transaction that a panic left is rolled back as it was dropped.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.read(|db| Ok(db.query_row("SELECT generation FROM clock", [], |_| Ok(()))?))
     }
 
     /// Reads within one state of the database.
     fn read<T>(&self, read: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut connection = self.lock();
-        read(&connection.transaction()?)
+        self.transact(TransactionBehavior::Deferred, read)
     }
 
-    /// Writes, all of it or nothing; what is acknowledged is on the disk.
+    /// Writes, all of it or nothing; what is acknowledged is on the disk, unless it is part of what is
+    /// written by whoever called.
     fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let written = write(&transaction)?;
+        self.transact(TransactionBehavior::Immediate, write)
+    }
+
+    fn transact<T>(
+        &self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let connection = self.connection.lock();
+        if !connection.is_autocommit() {
+            // This thread has begun one already.
+            return work(&Transaction(&connection));
+        }
+        // One that fails, or that a panic leaves, is rolled back as it is dropped.
+        let transaction = rusqlite::Transaction::new_unchecked(&connection, behavior)?;
+        let done = work(&Transaction(&connection))?;
         transaction.commit()?;
-        Ok(written)
+        Ok(done)
     }
 }
 

@@ -7,14 +7,14 @@ use dayfly_model::platform::{
     Activation, AppId, ArtifactStore, BlobDigest, Generation, ReleaseId, ReleaseStore, Share,
     StoreFailure,
 };
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
 use crate::activations::{Serving, noted};
 use crate::apps::app;
 use crate::previews::teller;
 use crate::releases::release;
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError};
+use crate::{Result, Store, StoreError, Transaction};
 
 impl ReleaseStore for Store {
     fn generation(&self) -> std::result::Result<Generation, StoreFailure> {

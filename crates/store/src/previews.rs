@@ -1,15 +1,15 @@
 //! Previews: a release of an app at a host of its own, beside what is live. In the store each is an app
 //! that belongs to another one: it keeps what is its own, is told what that is told, and goes at its time.
 
-use dayfly_model::platform::{AppId, AppName, PreviewName};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use dayfly_model::platform::{AppId, AppName, Generation, PreviewName};
+use rusqlite::{OptionalExtension as _, params};
 
-use crate::activations::{Active, allowed, described, next_generation, set, whole};
+use crate::activations::{Active, allowed, described, is_expected, next_generation, set, whole};
 use crate::apps::{App, app, change, remove};
 use crate::audit::Actor;
 use crate::releases::{Offer, look_at, release};
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A preview.
 #[derive(Debug, Clone)]
@@ -28,10 +28,11 @@ pub struct Preview {
 
 impl Store {
     /// Shows a release of an app by a preview, which is made or gets that release; until a time, in
-    /// milliseconds since 1970. What the app itself serves stays as it is.
+    /// milliseconds since 1970, and if a generation is stated only where the preview is at that. What the app
+    /// itself serves stays as it is.
     ///
     /// # Errors
-    /// If there is no such app or release, it asks for more than what is active and that is not accepted,
+    /// If the preview is at another generation, there is no such app or release, it asks for more than what is active and that is not accepted,
     /// its path is none, the tenant has too many apps, or the store fails; then nothing changes.
     pub fn preview(
         &self,
@@ -39,16 +40,21 @@ impl Store {
         id: &AppId,
         name: &PreviewName,
         offer: &Offer<'_>,
-        expires_ms: i64,
+        (expires_ms, expected): (i64, Option<Generation>),
     ) -> Result<Preview> {
         let own = preview_of(id, name)?;
         self.write(|db| {
             let parent = live(db, id)?;
             let source = release(db, parent.number, offer.release)?;
             allowed(db, &parent, &source, offer.accept)?;
-            let number = match find(db, &own, parent.number)? {
-                Some(number) => number,
-                None => make(db, &own, parent.number)?,
+            let number = match (find(db, &own, parent.number)?, expected) {
+                (Some(number), _) => {
+                    is_expected(&app(db, &own)?, expected)?;
+                    number
+                }
+                (None, None) => make(db, &own, parent.number)?,
+                // It is gone that was seen.
+                (None, Some(_)) => return Err(none(name)),
             };
             copy(db, source.number, number)?;
             let own_release = release(db, number, offer.release)?;

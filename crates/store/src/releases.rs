@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use dayfly_model::platform::{
     AppId, AppName, BlobDigest, Grants, ReleaseId, ReleaseManifest, TenantId, is_health_path,
 };
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::apps::{app, change};
 use crate::audit::Actor;
 use crate::previews::live;
 use crate::tenants::{Tenant, json, parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A release.
 #[derive(Debug, Clone)]

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dayfly_model::platform::{AppId, Setting, SettingName};
+use dayfly_model::platform::{AppId, Generation, Setting, SettingName};
 use dayfly_model::runtime_config::Secret;
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
-use crate::activations::{Active, active, changed};
+use crate::activations::{Active, active, changed, is_expected};
 use crate::apps::{app, change};
 use crate::audit::Actor;
 use crate::previews::{live, teller};
 use crate::tenants::{parsed, tenant};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// The longest value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 64 << 10;
@@ -31,20 +31,23 @@ impl Store {
     /// Sets and takes away, all of it at once.
     ///
     /// # Errors
-    /// If a value is too long, there would be too many, there is no such app, or the store fails.
+    /// If the app is not at the generation that is stated, a value is too long, there would be too many, there is no such app, or the store fails.
     pub fn change_settings(
         &self,
         by: &Actor,
         id: &AppId,
         set: &BTreeMap<SettingName, Setting>,
         unset: &BTreeSet<SettingName>,
+        expected: Option<Generation>,
     ) -> Result<Active> {
         if let Some((name, _)) = set.iter().find(|(_, it)| it.value.0.len() > MAX_VALUE_BYTES) {
             let most = MAX_VALUE_BYTES >> 10;
             return Err(StoreError::Invalid(format!("`{name}` is longer than {most} KiB")));
         }
         self.write(|db| {
-            let number = live(db, id)?.number;
+            let app = live(db, id)?;
+            is_expected(&app, expected)?;
+            let number = app.number;
             for name in unset {
                 db.execute(
                     "DELETE FROM settings WHERE app = ?1 AND name = ?2",

@@ -1,11 +1,12 @@
 //! Tenants.
 
 use dayfly_model::platform::{DomainPattern, Isolation, Quotas, TenantId};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
 
 use crate::activations::next_generation;
 use crate::audit::{Actor, Change};
-use crate::{Result, Store, StoreError, now_ms};
+use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A tenant.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Tenant {
     pub apps: u64,
     /// What all its blobs come to, and its releases as they are laid out.
     pub storage_bytes: u64,
+    /// Which terms it has: other ones have another version.
+    pub version: String,
     pub(crate) id: i64,
 }
 
@@ -42,6 +45,8 @@ pub struct Terms<'a> {
     pub isolation: Option<Isolation>,
     /// How many tenants may have a process of their own, where this one is to.
     pub own_processes: u32,
+    /// The [version](Tenant::version) that is changed, where no other one is to be.
+    pub expected: Option<&'a str>,
 }
 
 /// How many domains and patterns of domains one tenant is given.
@@ -101,10 +106,14 @@ impl Store {
     /// Changes a tenant's terms; what is not stated stays.
     ///
     /// # Errors
-    /// If there is none, it is given too many domains, there is no process for it, or the store fails.
+    /// If there is none, it has another version than is expected, it is given too many domains, there is no
+    /// process for it, or the store fails.
     pub fn change_tenant(&self, by: &Actor, name: &TenantId, terms: Terms<'_>) -> Result<Tenant> {
         self.write(|db| {
             let before = tenant(db, name)?;
+            if terms.expected.is_some_and(|expected| expected != before.version) {
+                return Err(StoreError::Rewritten(format!("tenant `{name}`")));
+            }
             let quotas = json(terms.quotas.unwrap_or(&before.quotas))?;
             let accepts = terms.accepts_grants.unwrap_or(before.accepts_grants);
             db.execute(
@@ -198,18 +207,28 @@ fn find(db: &Transaction<'_>, name: &TenantId) -> Result<Option<Tenant>> {
 }
 
 fn of_row(row: &Row<'_>) -> Result<Tenant> {
+    let (id, accepts_grants): (i64, bool) = (row.get(0)?, row.get(4)?);
     let (quotas, domains): (String, String) = (row.get(3)?, row.get(8)?);
+    let isolation: String = row.get(5)?;
+    let terms = json(&(id, accepts_grants, &quotas, &domains, &isolation))?;
     Ok(Tenant {
-        id: row.get(0)?,
+        id,
         name: parsed(row.get(1)?)?,
         created_ms: row.get(2)?,
         quotas: serde_json::from_str(&quotas).map_err(StoreError::record)?,
-        accepts_grants: row.get(4)?,
+        accepts_grants,
         domains: serde_json::from_str(&domains).map_err(StoreError::record)?,
-        isolation: parsed(row.get(5)?)?,
+        isolation: parsed(isolation)?,
         apps: row.get(6)?,
         storage_bytes: row.get(7)?,
+        version: version(&terms),
     })
+}
+
+/// What terms are told from others by.
+fn version(terms: &str) -> String {
+    let digest = Sha256::digest(terms.as_bytes());
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn change<'a>(name: &'a TenantId, action: &'static str, detail: Option<String>) -> Change<'a> {

@@ -1,15 +1,15 @@
 //! Releases whose code is missing where they are served, and is to be made once more by whoever makes
-//! releases ready. Nodes ask; the control plane looks, and says what came of it.
+//! releases ready. Nodes ask, and ring; the control plane looks, and says what came of it.
 
 use std::time::Duration;
 
 use dayfly_model::platform::{AppId, AppName, ReleaseId, TenantId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::apps::app;
 use crate::releases::release;
 use crate::tenants::parsed;
-use crate::{Result, Store, now_ms};
+use crate::{Result, Store, Transaction, now_ms};
 
 /// When code that was made and is missing again is made again: a cache that is too small for what is served
 /// costs no more than this.
@@ -78,8 +78,10 @@ impl Store {
                  ON CONFLICT DO UPDATE SET asked_ms = excluded.asked_ms, settled_ms = NULL, error = NULL",
                 params![number(db)?, now_ms()],
             )?;
-            Ok(None)
-        })
+            Ok(())
+        })?;
+        self.ring();
+        Ok(None)
     }
 
     /// Of each tenant's releases whose code is to be made, that which was asked for first.

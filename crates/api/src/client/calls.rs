@@ -49,7 +49,7 @@ impl Client {
         self.change(Method::POST, "v1/tenants", tenant)
     }
 
-    /// Changes a tenant's quotas or policy.
+    /// Changes a tenant's terms; with a version, only if that is still the tenant's.
     ///
     /// # Errors
     /// See [`Self::whoami`].
@@ -57,8 +57,10 @@ impl Client {
         &self,
         tenant: &TenantId,
         change: &ChangeTenant,
+        version: Option<&str>,
     ) -> Result<Tenant, ClientError> {
-        self.change(Method::PATCH, format!("v1/tenants/{tenant}"), change)
+        let call = Call::new(Method::PATCH, format!("v1/tenants/{tenant}")).with(change)?;
+        self.json(&Call { seen: version.map(str::to_owned), ..call })
     }
 
     /// Removes a tenant that has no apps.
@@ -220,7 +222,7 @@ impl Client {
         generation: Option<u64>,
     ) -> Result<Activation, ClientError> {
         let call = Call::new(Method::PUT, format!("{}/activation", of(app))).with(activate)?;
-        self.json(&Call { generation, ..call })
+        self.json(&Call { seen: generation.map(|it| it.to_string()), ..call })
     }
 
     /// Activates the release that was active before, or the one that is named; with a generation, only
@@ -235,7 +237,7 @@ impl Client {
         generation: Option<u64>,
     ) -> Result<Activation, ClientError> {
         let call = Call::new(Method::POST, format!("{}/rollback", of(app))).with(rollback)?;
-        self.json(&Call { generation, ..call })
+        self.json(&Call { seen: generation.map(|it| it.to_string()), ..call })
     }
 
     /// What an app is told; secrets without their values.

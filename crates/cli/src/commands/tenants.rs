@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use dayfly_api::{
-    ChangeTenant, Client, DomainPattern, GrantPolicy, Isolation, NewTenant, Quotas, Tenant,
+    ChangeTenant, Client, Code, DomainPattern, GrantPolicy, Isolation, NewTenant, Quotas, Tenant,
     TenantId,
 };
 use dayfly_model::manifest::parse_size;
@@ -81,6 +81,9 @@ struct Terms {
     #[arg(long, value_name = "WHERE")]
     isolation: Option<Process>,
 }
+
+/// How often a tenant is read and changed again that somebody else has changed in between.
+const ATTEMPTS: u32 = 4;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Policy {
@@ -177,13 +180,7 @@ impl Tenants {
                 platform.tell(&made, "Made", format_args!("tenant `{name}`"))?;
             }
             Verb::Change { name, terms, no_domains } => {
-                let Tenant { quotas, domains, .. } = found(&client, &name)?;
-                let (quotas, domains) = (terms.over(quotas)?, terms.with(domains, &no_domains)?);
-                let (grants, isolation) = (terms.policy(), terms.isolation());
-                let change = ChangeTenant { quotas, grants, domains, isolation };
-                let changed = client.change_tenant(&name, &change);
-                let changed =
-                    changed.map_err(|error| failed(error, format!("change tenant `{name}`")))?;
+                let changed = change(&client, &name, &terms, &no_domains)?;
                 platform.tell(&changed, "Changed", format_args!("tenant `{name}`"))?;
             }
             Verb::Remove { name } => {
@@ -197,6 +194,30 @@ impl Tenants {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Changes what the user named of a tenant's terms, and nothing that somebody else changes meanwhile.
+fn change(
+    client: &Client,
+    name: &TenantId,
+    terms: &Terms,
+    no_domains: &[DomainPattern],
+) -> Result<Tenant> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let Tenant { quotas, domains, version, .. } = found(client, name)?;
+        let (quotas, domains) = (terms.over(quotas)?, terms.with(domains, no_domains)?);
+        let (grants, isolation) = (terms.policy(), terms.isolation());
+        let change = ChangeTenant { quotas, grants, domains, isolation };
+        // A platform that is older says none.
+        let seen = Some(&*version).filter(|it| !it.is_empty());
+        match client.change_tenant(name, &change, seen) {
+            Err(error) if error.code() == Some(Code::Changed) && attempts.next().is_some() => {}
+            changed => {
+                return changed.map_err(|error| failed(error, format!("change tenant `{name}`")));
+            }
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! Listening sockets on their way from the supervisor to the processes that serve, and the words that it
 //! says to them: both by a Unix socket that is a process's standard input. Each message has a word of 32
-//! bytes; sockets come with it.
+//! bytes; sockets come with it. The supervisor waits for nobody to listen.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -16,6 +15,9 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc};
 
 /// How long a word is, with the number behind it.
 const LENGTH: usize = 32;
@@ -44,14 +46,32 @@ pub(super) const DRAINED: &str = "drained";
 /// Sockets of one kind.
 pub(super) type Handed = (String, Vec<OwnedFd>);
 
+/// How many words wait for a process that does not listen; with one more it is given up.
+const WAITING: usize = 1024;
+
 /// The supervisor's end.
-pub(super) struct Giver(UnixStream);
+pub(super) struct Giver {
+    words: mpsc::Sender<Said>,
+    /// Told when the process is given up.
+    unheard: Notify,
+}
+
+/// A word on its way, and what belongs to it.
+struct Said {
+    word: [u8; LENGTH],
+    sockets: Vec<OwnedFd>,
+}
 
 impl Giver {
-    /// One, and what is to be the other process's standard input.
+    /// One, and what is to be the other process's standard input. To be called where tasks run: one brings
+    /// the words to the process, as it listens.
     pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
-        let (own, theirs) = UnixStream::pair()?;
-        Ok((Self(own), theirs.into()))
+        let (own, theirs) = std::os::unix::net::UnixStream::pair()?;
+        own.set_nonblocking(true)?;
+        let own = UnixStream::from_std(own)?;
+        let (words, said) = mpsc::channel(WAITING);
+        tokio::spawn(bring(own, said));
+        Ok((Self { words, unheard: Notify::new() }, theirs.into()))
     }
 
     /// Sends all sockets that there are.
@@ -73,20 +93,57 @@ impl Giver {
         self.say(LEAVE)
     }
 
-    /// Says a word, and gives what belongs to it.
+    /// Says a word, and gives what belongs to it. Whoever says one waits for nobody to hear it.
     pub(super) fn tell(&self, name: &str, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-        let mut buffer = SendAncillaryBuffer::new(&mut space);
-        if !sockets.is_empty() && !buffer.push(SendAncillaryMessage::ScmRights(sockets)) {
+        if sockets.len() > MOST {
             return Err(io::Error::other("too many sockets at one address"));
         }
-        let word = word(name);
-        sendmsg(&self.0, &[IoSlice::new(&word)], &mut buffer, SendFlags::NOSIGNAL).map(drop)?;
-        Ok(())
+        let sockets = sockets.iter().map(BorrowedFd::try_clone_to_owned);
+        let said = Said { word: word(name), sockets: sockets.collect::<io::Result<_>>()? };
+        self.words.try_send(said).map_err(|failed| match failed {
+            mpsc::error::TrySendError::Closed(_) => io::ErrorKind::BrokenPipe.into(),
+            mpsc::error::TrySendError::Full(_) => {
+                self.unheard.notify_one();
+                io::ErrorKind::WouldBlock.into()
+            }
+        })
+    }
+
+    /// Waits until the process has not listened to so many words that it is given up.
+    pub(super) async fn unheard(&self) {
+        self.unheard.notified().await;
     }
 
     fn say(&self, text: &str) -> io::Result<()> {
         self.tell(text, &[])
+    }
+}
+
+/// Brings words to a process in their order, until it has ended or nobody says anything to it any more.
+async fn bring(process: UnixStream, mut words: mpsc::Receiver<Said>) {
+    while let Some(said) = words.recv().await {
+        if let Err(error) = process.async_io(Interest::WRITABLE, || said.send(&process)).await {
+            // Those that wait, and those that come, are for nobody.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::error!(%error, "a process of the platform cannot be told anything");
+            }
+            return;
+        }
+    }
+}
+
+impl Said {
+    fn send(&self, process: &UnixStream) -> io::Result<()> {
+        let sockets: Vec<_> = self.sockets.iter().map(OwnedFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut buffer = SendAncillaryBuffer::new(&mut space);
+        if !sockets.is_empty() {
+            buffer.push(SendAncillaryMessage::ScmRights(&sockets));
+        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        // A word is short enough to go whole, or not at all.
+        sendmsg(process, &[IoSlice::new(&self.word)], &mut buffer, flags)?;
+        Ok(())
     }
 }
 
@@ -174,4 +231,48 @@ fn word(text: &str) -> [u8; LENGTH] {
         *to = from;
     }
     word
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_listen_holds_nobody_up_and_is_given_up_in_the_end() {
+        let (giver, theirs) = Giver::new().unwrap();
+        let giver = Arc::new(giver);
+        let (said, is_said) = oneshot::channel();
+        let saying = giver.clone();
+        // Where it did wait, that would be for ever.
+        thread::spawn(move || {
+            let words = 0..10 * WAITING;
+            let failed = words.map(|number| saying.tell(&format!("word {number}"), &[]));
+            let count = failed.take_while(Result::is_ok).count();
+            said.send((count, saying.tell("one more", &[]).unwrap_err().kind())).unwrap();
+        });
+        let is_said = timeout(Duration::from_secs(10), is_said).await.expect("nobody waits");
+        let (count, failed) = is_said.unwrap();
+        assert!((WAITING..10 * WAITING).contains(&count), "{count}");
+        assert_eq!(failed, io::ErrorKind::WouldBlock);
+        timeout(Duration::from_secs(1), giver.unheard()).await.expect("it is given up");
+        // Whoever listens at last hears all of it in its order.
+        drop(giver);
+        let heard = tokio::task::spawn_blocking(move || {
+            let mut heard = Vec::new();
+            UnixStream::from(theirs).read_to_end(&mut heard).unwrap();
+            heard
+        });
+        let heard = heard.await.unwrap();
+        assert_eq!(heard.len(), count * LENGTH);
+        let words = heard.chunks(LENGTH).enumerate();
+        let is_it = |(number, it): (usize, &[u8])| it == word(&format!("word {number}"));
+        assert!(words.into_iter().all(is_it));
+    }
 }

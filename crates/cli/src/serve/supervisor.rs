@@ -281,6 +281,7 @@ impl Processes {
     /// What happens to them next.
     async fn next(&mut self) -> Event {
         let Self { running: [node, control], watches: [of_node, of_control], leaving, .. } = self;
+        let giver = node.as_ref().map(|spoken| spoken.giver.clone());
         let (mut lines, mut node) = match node {
             Some(Spoken { running, .. }) => (Some(&mut running.rest), Some(&mut running.child)),
             None => (None, None),
@@ -293,6 +294,12 @@ impl Processes {
                 Some(line) = said(&mut lines) => Event::Said(line),
                 status = ended(&mut node) => Event::Died(Role::Node, status),
                 status = ended(&mut control) => Event::Died(Role::Control, status),
+                () = unheard(giver.as_deref()) => {
+                    tracing::error!("the node does not listen to its supervisor, and is ended");
+                    // That it died is what is heard of next.
+                    let _ = node.as_mut().map(|child| child.start_kill());
+                    continue;
+                }
                 () = of_node.due() => Event::Due(Role::Node),
                 () = of_control.due() => Event::Due(Role::Control),
                 Some(_) = leaving.join_next() => continue,
@@ -340,6 +347,14 @@ async fn said(lines: &mut Option<&mut Lines<BufReader<ChildStdout>>>) -> Option<
         Ok(Some(line)) => Some(line),
         // It has ended, which is heard of otherwise.
         _ => std::future::pending().await,
+    }
+}
+
+/// Waits until a process does not listen; for ever, if there is none.
+async fn unheard(giver: Option<&Giver>) {
+    match giver {
+        Some(giver) => giver.unheard().await,
+        None => std::future::pending().await,
     }
 }
 

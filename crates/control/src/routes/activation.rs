@@ -1,17 +1,16 @@
 //! What is active of an app.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{Activate, Activation, AppId, AppName, Problem, Rollback, Scope, TenantId};
-use dayfly_model::platform::Generation;
 use dayfly_store::Offer;
-use http::HeaderMap;
-use http::header::IF_MATCH;
 
 use crate::answer::{self, Tagged};
 use crate::body::Json;
 use crate::caller::Caller;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::path::Path;
+use crate::seen::Seen;
 use crate::shared::Shared;
 
 /// What is active of an app.
@@ -23,10 +22,10 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-) -> Result<Tagged> {
+) -> Result<Tagged<Activation>> {
     caller.of(&tenant, Scope::Read)?;
     let found = shared.ask(move |store| store.app(&AppId { tenant, app })).await?;
-    Ok(Tagged(answer::activation(found.active)))
+    Ok(answer::tagged(found.active))
 }
 
 /// Activates a release, or gives it a share of the traffic. With `If-Match`, only at that generation.
@@ -41,18 +40,18 @@ pub(super) async fn activate(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-    headers: HeaderMap,
+    seen: Seen,
     Json(activate): Json<Activate>,
-) -> Result<Tagged> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
-    let expected = expected(&headers)?;
+    let expected = seen.generation()?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         let Activate { release, percent, accept, health_path } = activate;
         let offer = Offer { release: &release, accept, health_path: health_path.as_deref() };
-        store.activate(by, &id, &offer, percent, expected)
+        store.activate(by, &id, &offer, percent, expected).map(answer::tagged)
     });
-    Ok(Tagged(answer::activation(done.await?)))
+    done.await
 }
 
 /// Activates the release that was active before, or one that was. With `If-Match`, only at that
@@ -67,23 +66,15 @@ pub(super) async fn roll_back(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-    headers: HeaderMap,
+    seen: Seen,
     Json(rollback): Json<Rollback>,
-) -> Result<Tagged> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
-    let expected = expected(&headers)?;
+    let expected = seen.generation()?;
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
-        store.roll_back(by, &id, rollback.to.as_ref(), rollback.failed, expected)
+        let rolled = store.roll_back(by, &id, rollback.to.as_ref(), rollback.failed, expected);
+        rolled.map(answer::tagged)
     });
-    Ok(Tagged(answer::activation(done.await?)))
-}
-
-/// The generation that a client has seen.
-fn expected(headers: &HeaderMap) -> Result<Option<Generation>> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let tag = value.to_str().ok().filter(|it| *it != "*");
-    let number = tag.and_then(|it| it.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    let odd = || Failure::invalid("`If-Match` is one ETag of the app's activation");
-    number.map(|number| Some(Generation(number))).ok_or_else(odd)
+    done.await
 }

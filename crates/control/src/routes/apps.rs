@@ -1,10 +1,11 @@
 //! Apps.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{App, AppId, AppName, Page, PageQuery, Problem, Scope, TenantId};
-use http::StatusCode;
+use dayfly_store::{Actor, Store};
 
-use crate::answer::{self, Answer, ok, page};
+use crate::answer::{self, Answer, gone, ok, page};
 use crate::caller::Caller;
 use crate::failure::Result;
 use crate::path::{Path, Wanted};
@@ -50,11 +51,13 @@ pub(super) async fn make(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-) -> Result<Answer<App>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
-    let id = AppId { tenant, app };
-    let found = shared.change(&caller, move |store, by| store.make_app(by, &id)).await?;
-    Ok(ok(answer::app(&shared, found)))
+    let (id, own) = (AppId { tenant, app }, shared.clone());
+    let make = move |store: &Store, by: &Actor| {
+        store.make_app(by, &id).map(|app| ok(answer::app(&own, app)))
+    };
+    shared.change(&caller, make).await
 }
 
 /// Removes an app with its releases, settings, domains, and what it keeps.
@@ -66,9 +69,8 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
     let id = AppId { tenant, app };
-    shared.change(&caller, move |store, by| store.remove_app(by, &id)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    shared.change(&caller, move |store, by| store.remove_app(by, &id).map(gone)).await
 }

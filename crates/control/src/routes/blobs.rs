@@ -43,6 +43,7 @@ pub(super) async fn missing(
     request_body(content_type = "application/octet-stream"),
     responses((status = 204, description = "it is kept"),
         (status = 400, description = "it has another digest", body = Problem),
+        (status = 403, description = "the tenant's quotas have no room for it", body = Problem),
         (status = 413, description = "it is too long", body = Problem)))]
 pub(super) async fn send(
     State(shared): State<Shared>,

@@ -3,14 +3,14 @@
 use std::time::SystemTime;
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{
     AppId, AppName, Code, Domain, DomainName, NewCertificate, Page, PageQuery, Problem, Scope,
     Secret, TenantId,
 };
-use dayfly_store::{CertificateSource, CertificateView};
-use http::StatusCode;
+use dayfly_store::{Actor, CertificateSource, CertificateView, Store};
 
-use crate::answer::{self, Answer, ok, page};
+use crate::answer::{self, Answer, gone, ok, page};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::certificate::{self, Validity};
@@ -45,16 +45,18 @@ pub(super) async fn add(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, domain)): Path<(TenantId, AppName, DomainName)>,
-) -> Result<Answer<Domain>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
     if shared.is_own(domain.as_str()) {
         let text = format!("`{domain}` is below the platform's own domain");
         return Err(Failure::new(Code::Conflict, text));
     }
     let (id, is_operator) = (AppId { tenant, app }, caller.is_operator());
-    let done =
-        shared.change(&caller, move |store, by| store.add_domain(by, &id, &domain, is_operator));
-    Ok(ok(answer::domain(done.await?)))
+    let done = shared.change(&caller, move |store, by| {
+        let added = store.add_domain(by, &id, &domain, is_operator);
+        added.map(|it| ok(answer::domain(it)))
+    });
+    done.await
 }
 
 /// Has an app answer on a domain no more.
@@ -66,11 +68,10 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, domain)): Path<(TenantId, AppName, DomainName)>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
     let id = AppId { tenant, app };
-    shared.change(&caller, move |store, by| store.remove_domain(by, &id, &domain)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    shared.change(&caller, move |store, by| store.remove_domain(by, &id, &domain).map(gone)).await
 }
 
 /// Has a domain served with a certificate of its own, instead of the former one.
@@ -86,7 +87,7 @@ pub(super) async fn upload_certificate(
     caller: Caller,
     Path((tenant, app, domain)): Path<(TenantId, AppName, DomainName)>,
     Json(NewCertificate { chain, key }): Json<NewCertificate>,
-) -> Result<Answer<Domain>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
     let key = Secret(key);
     let checked = certificate::check(&chain, &key.0, &domain, SystemTime::now());
@@ -96,9 +97,9 @@ pub(super) async fn upload_certificate(
     let id = AppId { tenant, app };
     let done = shared.change(&caller, move |store, by| {
         store.upload_certificate(by, &id, &domain, &new)?;
-        store.domain(&id, &domain)
+        store.domain(&id, &domain).map(|it| ok(answer::domain(it)))
     });
-    Ok(ok(answer::domain(done.await?)))
+    done.await
 }
 
 /// Takes the certificate away that was uploaded for a domain.
@@ -111,9 +112,10 @@ pub(super) async fn remove_certificate(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, domain)): Path<(TenantId, AppName, DomainName)>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
     let id = AppId { tenant, app };
-    shared.change(&caller, move |store, by| store.remove_certificate(by, &id, &domain)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let remove =
+        move |store: &Store, by: &Actor| store.remove_certificate(by, &id, &domain).map(gone);
+    shared.change(&caller, remove).await
 }

@@ -1,18 +1,19 @@
 //! Previews: releases of an app at hosts of their own.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{
     AppId, AppName, NewPreview, Page, PageQuery, Preview, PreviewName, Problem, Scope, TenantId,
 };
-use dayfly_store::Offer;
-use http::StatusCode;
+use dayfly_store::{Actor, Offer, Store};
 
-use crate::answer::{self, Answer, ok, page};
+use crate::answer::{self, Answer, Tagged, gone, page};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::clock::now_ms;
 use crate::failure::{Failure, Result};
 use crate::path::{Path, Wanted};
+use crate::seen::Seen;
 use crate::shared::Shared;
 
 /// How long a preview is there, unless the request says, and at most, in seconds.
@@ -39,47 +40,53 @@ pub(super) async fn list(
 /// A preview.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/apps/{app}/previews/{preview}", tag = "previews",
     params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("preview" = PreviewName, Path)),
-    responses((status = 200, description = "the preview", body = Preview),
+    responses((status = 200, description = "the preview; its ETag is its generation", body = Preview),
         (status = 404, description = "there is none", body = Problem)))]
 pub(super) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, preview)): Path<(TenantId, AppName, PreviewName)>,
-) -> Result<Answer<Preview>> {
+) -> Result<Tagged<Preview>> {
     caller.of(&tenant, Scope::Read)?;
     let id = AppId { tenant, app };
     let found = shared.ask(move |store| store.preview_named(&id, &preview)).await?;
-    Ok(ok(answer::preview(&shared, found)))
+    Ok(answer::preview_tagged(&shared, found))
 }
 
-/// Shows a release by a preview, which is made unless it is there. What is live stays as it is.
+/// Shows a release by a preview, which is made unless it is there. What is live stays as it is. With
+/// `If-Match`, only at that generation of the preview.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/apps/{app}/previews/{preview}", tag = "previews",
-    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("preview" = PreviewName, Path)),
+    params(("tenant" = TenantId, Path), ("app" = AppName, Path), ("preview" = PreviewName, Path),
+        ("if-match" = Option<String>, Header)),
     request_body = NewPreview,
     responses((status = 200, description = "the preview", body = Preview),
         (status = 403, description = "the tenant has too many apps", body = Problem),
         (status = 404, description = "there is no such app or release", body = Problem),
-        (status = 409, description = "it asks for more than what is active", body = Problem)))]
+        (status = 409, description = "it asks for more than what is active", body = Problem),
+        (status = 412, description = "the preview has changed", body = Problem)))]
 pub(super) async fn make(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, preview)): Path<(TenantId, AppName, PreviewName)>,
+    seen: Seen,
     Json(new): Json<NewPreview>,
-) -> Result<Answer<Preview>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
+    let expected = seen.generation()?;
     let seconds = new.expires_in_seconds.unwrap_or(USUAL);
     if !(1..=MOST).contains(&seconds) {
         let days = MOST / (24 * 60 * 60);
         return Err(Failure::invalid(format!("a preview is there for a second to {days} days")));
     }
     let expires = now_ms() + i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
-    let id = AppId { tenant, app };
+    let (id, own) = (AppId { tenant, app }, shared.clone());
     let done = shared.change(&caller, move |store, by| {
         let NewPreview { release, accept, health_path, .. } = new;
         let offer = Offer { release: &release, accept, health_path: health_path.as_deref() };
-        store.preview(by, &id, &preview, &offer, expires)
+        let shown = store.preview(by, &id, &preview, &offer, (expires, expected));
+        shown.map(|it| answer::preview_tagged(&own, it))
     });
-    Ok(ok(answer::preview(&shared, done.await?)))
+    done.await
 }
 
 /// Removes a preview, and what it keeps.
@@ -91,9 +98,9 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, app, preview)): Path<(TenantId, AppName, PreviewName)>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let id = AppId { tenant, app };
-    shared.change(&caller, move |store, by| store.remove_preview(by, &id, &preview)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let remove = move |store: &Store, by: &Actor| store.remove_preview(by, &id, &preview).map(gone);
+    shared.change(&caller, remove).await
 }

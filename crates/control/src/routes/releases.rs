@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use dayfly_api::{
     AppId, AppName, Code, Difference, Page, PageQuery, Problem, Release, ReleaseId, Scope, TenantId,
 };
@@ -49,14 +50,14 @@ pub(super) async fn make(
     caller: Caller,
     Path((tenant, app)): Path<(TenantId, AppName)>,
     ManifestText(text): ManifestText,
-) -> Result<Answer<Release>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Deploy)?;
     let odd = |error: &dyn std::error::Error| Failure::invalid(error.to_string());
     let manifest = ReleaseManifest::parse(&text).map_err(|error| odd(&error))?;
     let id = AppId { tenant, app };
     let release = digest_of(&text)?;
     if let Some(found) = find(&shared, &id, &release).await? {
-        return Ok(made(found));
+        return Ok(made(found).into_response());
     }
     let (checked, asked) = (id.clone(), manifest.clone());
     let digest = release.clone();
@@ -98,10 +99,9 @@ pub(super) async fn make(
             prepared: &prepared,
         };
         let found = store.make_release(by, &id, &new)?;
-        Ok((store.app(&id)?, found))
+        Ok(made(answer::release(&store.app(&id)?.active, found)))
     });
-    let (app, found) = done.await?;
-    Ok(made(answer::release(&app.active, found)))
+    done.await
 }
 
 /// A release.

@@ -1,17 +1,18 @@
 //! Tenants.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{
     ChangeTenant, GrantPolicy, NewTenant, Page, PageQuery, Problem, Scope, Tenant, TenantId,
 };
 use dayfly_store::Terms;
-use http::StatusCode;
 
-use crate::answer::{self, Answer, made, ok, page};
+use crate::answer::{self, Answer, Tagged, gone, made, page};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::failure::Result;
 use crate::path::{Path, Wanted};
+use crate::seen::Seen;
 use crate::shared::Shared;
 
 /// The tenants that the token may see.
@@ -40,7 +41,7 @@ pub(super) async fn make(
     State(shared): State<Shared>,
     caller: Caller,
     Json(new): Json<NewTenant>,
-) -> Result<Answer<Tenant>> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
     let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
@@ -50,39 +51,44 @@ pub(super) async fn make(
             domains: Some(&new.domains).filter(|it| !it.is_empty()).map(Vec::as_slice),
             isolation: Some(new.isolation),
             own_processes,
+            expected: None,
         };
-        store.make_tenant(by, &new.name, terms)
+        store.make_tenant(by, &new.name, terms).map(|it| made(answer::tenant(it)))
     });
-    Ok(made(answer::tenant(done.await?)))
+    done.await
 }
 
 /// A tenant, and what it has taken of its quotas.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    responses((status = 200, description = "the tenant", body = Tenant),
+    responses((status = 200, description = "the tenant; its ETag is its version", body = Tenant),
         (status = 404, description = "there is none", body = Problem)))]
 pub(super) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     Path(tenant): Path<TenantId>,
-) -> Result<Answer<Tenant>> {
+) -> Result<Tagged<Tenant>> {
     caller.of(&tenant, Scope::Read)?;
     let found = shared.ask(move |store| Ok((store.tenant(&tenant)?, store.taken(&tenant)?)));
     let (found, taken) = found.await?;
-    Ok(ok(Tenant { used: Some(answer::taken(taken)), ..answer::tenant(found) }))
+    let Tagged(version, tenant) = answer::tenant_tagged(found);
+    Ok(Tagged(version, Tenant { used: Some(answer::taken(taken)), ..tenant }))
 }
 
-/// Changes a tenant's quotas, policy, domains or isolation.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+/// Changes a tenant's quotas, policy, domains or isolation. With `If-Match`, only at that version.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(("tenant" = TenantId, Path), ("if-match" = Option<String>, Header)),
     request_body = ChangeTenant,
     responses((status = 200, description = "the tenant", body = Tenant),
         (status = 404, description = "there is none", body = Problem),
-        (status = 409, description = "there is no process for it", body = Problem)))]
+        (status = 409, description = "there is no process for it", body = Problem),
+        (status = 412, description = "the tenant has changed", body = Problem)))]
 pub(super) async fn change(
     State(shared): State<Shared>,
     caller: Caller,
     Path(tenant): Path<TenantId>,
+    seen: Seen,
     Json(change): Json<ChangeTenant>,
-) -> Result<Answer<Tenant>> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
     let own_processes = shared.config.own_processes;
     let done = shared.change(&caller, move |store, by| {
@@ -92,10 +98,11 @@ pub(super) async fn change(
             domains: change.domains.as_deref(),
             isolation: change.isolation,
             own_processes,
+            expected: seen.version(),
         };
-        store.change_tenant(by, &tenant, terms)
+        store.change_tenant(by, &tenant, terms).map(answer::tenant_tagged)
     });
-    Ok(ok(answer::tenant(done.await?)))
+    done.await
 }
 
 /// Removes a tenant that has no apps.
@@ -107,8 +114,7 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path(tenant): Path<TenantId>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
-    shared.change(&caller, move |store, by| store.remove_tenant(by, &tenant)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    shared.change(&caller, move |store, by| store.remove_tenant(by, &tenant).map(gone)).await
 }

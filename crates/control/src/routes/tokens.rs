@@ -1,10 +1,11 @@
 //! Tokens: a tenant's, and the operator's own.
 
 use axum::extract::State;
+use axum::response::Response;
 use dayfly_api::{Code, MadeToken, NewToken, Page, PageQuery, Problem, Scope, TenantId, Token};
-use http::StatusCode;
+use dayfly_store::{Actor, Store};
 
-use crate::answer::{self, Answer, made, page};
+use crate::answer::{self, Answer, gone, made, page};
 use crate::body::Json;
 use crate::caller::{Caller, stored};
 use crate::clock::now_ms;
@@ -60,7 +61,7 @@ pub(super) async fn make(
     caller: Caller,
     Path(tenant): Path<TenantId>,
     Json(new): Json<NewToken>,
-) -> Result<Answer<MadeToken>> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
     make_one(&shared, &caller, Some(tenant), new).await
 }
@@ -72,7 +73,7 @@ pub(super) async fn make_operators(
     State(shared): State<Shared>,
     caller: Caller,
     Json(new): Json<NewToken>,
-) -> Result<Answer<MadeToken>> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
     make_one(&shared, &caller, None, new).await
 }
@@ -82,7 +83,7 @@ async fn make_one(
     caller: &Caller,
     owner: Option<TenantId>,
     new: NewToken,
-) -> Result<Answer<MadeToken>> {
+) -> Result<Response> {
     let characters = new.name.chars().count();
     if !(1..=MAX_NAME).contains(&characters) || new.name.chars().any(char::is_control) {
         return Err(Failure::invalid(format!("a token's name is 1 to {MAX_NAME} characters")));
@@ -96,10 +97,11 @@ async fn make_one(
         now_ms().saturating_add(ms)
     });
     let done = shared.change(caller, move |store, by| {
-        store.make_token(by, owner.as_ref(), &new.name, stored(new.scope), expires)
+        let (token, text) =
+            store.make_token(by, owner.as_ref(), &new.name, stored(new.scope), expires)?;
+        Ok(made(MadeToken { token: answer::token(token), text: text.as_str().to_owned() }))
     });
-    let (token, text) = done.await?;
-    Ok(made(MadeToken { token: answer::token(token), text: text.as_str().to_owned() }))
+    done.await
 }
 
 /// Revokes a token of a tenant's.
@@ -111,10 +113,11 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path((tenant, token)): Path<(TenantId, String)>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.of(&tenant, Scope::Admin)?;
-    shared.change(&caller, move |store, by| store.remove_token(by, Some(&tenant), &token)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let remove =
+        move |store: &Store, by: &Actor| store.remove_token(by, Some(&tenant), &token).map(gone);
+    shared.change(&caller, remove).await
 }
 
 /// Revokes a token of the operator's; the last one that does not expire stays.
@@ -125,8 +128,7 @@ pub(super) async fn remove_operators(
     State(shared): State<Shared>,
     caller: Caller,
     Path(token): Path<String>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     caller.operator(Scope::Admin)?;
-    shared.change(&caller, move |store, by| store.remove_token(by, None, &token)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    shared.change(&caller, move |store, by| store.remove_token(by, None, &token).map(gone)).await
 }

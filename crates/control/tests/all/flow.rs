@@ -97,9 +97,9 @@ fn a_secret_is_set_and_never_shown() {
     let given = vec!["*.example.com".parse().unwrap(), "*".parse().unwrap()];
     let change = dayfly_api::ChangeTenant { domains: Some(given), ..Default::default() };
     // Nobody gives a domain to themselves.
-    let own = client.change_tenant(&tenant("acme"), &change).unwrap_err();
+    let own = client.change_tenant(&tenant("acme"), &change, None).unwrap_err();
     assert_eq!(own.code(), Some(Code::NotFound));
-    let changed = platform.operator().change_tenant(&tenant("acme"), &change).unwrap();
+    let changed = platform.operator().change_tenant(&tenant("acme"), &change, None).unwrap();
     assert_eq!(changed.domains.len(), 2);
     client.add_domain(&id, &domain).unwrap();
     assert_eq!(client.domains(&id).unwrap().len(), 1);
@@ -138,7 +138,7 @@ fn long_lists_come_in_pages() {
         let quotas = dayfly_api::Quotas { apps: 1000, ..dayfly_api::Quotas::default() };
         if number == 0 {
             let change = dayfly_api::ChangeTenant { quotas: Some(quotas), ..Default::default() };
-            client.change_tenant(&tenant("acme"), &change).unwrap();
+            client.change_tenant(&tenant("acme"), &change, None).unwrap();
         }
         client.make_app(&app(&format!("app-{number:03}"))).unwrap();
     }

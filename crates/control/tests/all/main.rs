@@ -3,14 +3,20 @@
 
 mod coverage;
 mod description;
+mod fair;
 mod flow;
 mod logs;
+mod making;
 mod refusals;
+mod repeated;
+mod seen;
 mod usage;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +25,7 @@ use dayfly_api::{
 };
 use dayfly_control::{Control, ControlConfig, PrepareError, Preparer, Ready};
 use dayfly_model::platform::{AppName, ArtifactStore as _, Grants, ReleaseId, ReleaseManifest};
-use dayfly_store::{Key, Store, digest_of};
+use dayfly_store::{Key, Keyed, Store, digest_of};
 use dayfly_testing::{Answer, Body};
 use http::Method;
 use tempfile::TempDir;
@@ -109,6 +115,29 @@ impl Platform {
     fn store(&self) -> Store {
         let key = Key::parse(&"07".repeat(32)).unwrap();
         Store::open(&self.folder.path().join("state"), key).unwrap()
+    }
+
+    /// Has nobody else write into its store as long as `work` takes.
+    fn while_held<T>(&self, work: impl FnOnce() -> T) -> T {
+        let store = self.store();
+        let (held, is_held) = channel();
+        let (release, is_released) = channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let key = "held".to_owned();
+                let keyed = Keyed { token: key.clone(), key, request: Vec::new() };
+                let hold = |_: &Store| {
+                    held.send(()).unwrap();
+                    let _ = is_released.recv();
+                    Ok(Vec::new().into())
+                };
+                store.once(&keyed, hold).unwrap();
+            });
+            is_held.recv().unwrap();
+            let done = work();
+            drop(release);
+            done
+        })
     }
 
     fn url(&self) -> String {

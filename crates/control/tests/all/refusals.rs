@@ -77,9 +77,10 @@ fn blobs_are_what_they_are_called_or_refused() {
     }
     let quotas = dayfly_api::Quotas { storage_bytes: 8, ..Default::default() };
     let change = dayfly_api::ChangeTenant { quotas: Some(quotas), ..Default::default() };
-    platform.operator().change_tenant(&crate::tenant("acme"), &change).unwrap();
+    platform.operator().change_tenant(&crate::tenant("acme"), &change, None).unwrap();
     let (status, answer) = put(&digest_of(b"more"), "more");
-    assert_eq!((status, code(&answer.body)), (413, Code::TooLarge));
+    assert_eq!((status, code(&answer.body)), (403, Code::Quota));
+    assert!(answer.text().contains("may have 8 of `storage_bytes`, and would have 9"));
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_release_that_there_is_no_room_for_says_how_much_it_would_be() {
     let allow = |storage_bytes| {
         let quotas = dayfly_api::Quotas { storage_bytes, ..Default::default() };
         let change = dayfly_api::ChangeTenant { quotas: Some(quotas), ..Default::default() };
-        platform.operator().change_tenant(&crate::tenant("acme"), &change).unwrap();
+        platform.operator().change_tenant(&crate::tenant("acme"), &change, None).unwrap();
     };
     allow(needed - 1);
     let refused = client.make_release(&app("shop"), manifest.clone()).unwrap_err();
@@ -184,7 +185,7 @@ fn a_domain_that_a_tenant_was_not_given_is_refused_with_how_to_mend_it() {
     let give = |owner: &str, domain: &str| {
         let domains = Some(vec![domain.parse().unwrap()]);
         let change = dayfly_api::ChangeTenant { domains, ..Default::default() };
-        operator.change_tenant(&crate::tenant(owner), &change).unwrap();
+        operator.change_tenant(&crate::tenant(owner), &change, None).unwrap();
     };
     give("acme", "*.acme.example");
     give("other", "*.other.example");

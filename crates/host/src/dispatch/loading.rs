@@ -309,7 +309,8 @@ impl ComponentHost {
             }),
         };
         if let Ok(resident) = &loaded {
-            tracing::debug!(component = self.name(), origin = ?resident.code.origin(), "loaded");
+            let (origin, stands_in) = (resident.code.origin(), resident.stands_in);
+            tracing::debug!(component = self.name(), ?origin, stands_in, "loaded");
             let origin = match resident.code.origin() {
                 Origin::Cached => metrics::Origin::Cached,
                 Origin::Compiled(_) => metrics::Origin::Compiled,

@@ -358,10 +358,12 @@ fn where_a_release_is_looked_at_changes_with_what_is_active_or_not_at_all() {
     assert!(activate(at(&one, "no path"), None).is_err());
     let preview = "pr-1".parse().unwrap();
     let expires_ms = i64::MAX;
-    assert!(it.store.preview(&by(), &id, &preview, &at(&two, "/more"), expires_ms).is_err());
+    assert!(
+        it.store.preview(&by(), &id, &preview, &at(&two, "/more"), (expires_ms, None)).is_err()
+    );
     assert_eq!((path_of(&one).as_deref(), path_of(&two)), (Some("/up"), None));
     // A preview is looked at where it says, and what is live where that said.
-    it.store.preview(&by(), &id, &preview, &at(&one, "/seen"), expires_ms).unwrap();
+    it.store.preview(&by(), &id, &preview, &at(&one, "/seen"), (expires_ms, None)).unwrap();
     assert_eq!(path_of(&one).as_deref(), Some("/up"));
     let own = it.store.release(&app("pr-1--shop"), &one).unwrap();
     assert_eq!(own.health_path.as_deref(), Some("/seen"));

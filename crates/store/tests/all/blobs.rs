@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dayfly_model::platform::{ArtifactStore as _, BlobDigest, ReleaseManifest};
-use dayfly_store::{StoreError, digest_of};
+use dayfly_store::{MAX_BLOB_BYTES, Result, StoreError, digest_of};
 
 use crate::{Fixture, app, by, open, release, send, tenant};
 
@@ -39,7 +39,20 @@ fn a_blob_beyond_the_quota_is_refused_as_it_comes() {
     it.quotas("acme", |quotas| quotas.storage_bytes = 8);
     send(&it.store, "acme", b"bytes").unwrap();
     let more = send(&it.store, "acme", b"more");
-    assert!(matches!(more, Err(StoreError::TooLarge { limit_bytes: 3 })), "{more:?}");
+    let quota = |it: &Result<BlobDigest>| match it {
+        Err(StoreError::Quota { quota, limit, needed }) => Some((*quota, *limit, *needed)),
+        _ => None,
+    };
+    assert_eq!(quota(&more), Some(("storage_bytes", 8, 9)));
+    it.quotas("acme", |quotas| quotas.package_bytes = 2);
+    assert_eq!(quota(&send(&it.store, "acme", b"abc")), Some(("package_bytes", 2, 3)));
+    it.quotas("acme", |quotas| quotas.package_bytes = 1 << 40);
+    it.quotas("acme", |quotas| quotas.storage_bytes = 1 << 40);
+    let whole = it.store.take_blob(&tenant("acme"), &digest_of(b"any").parse().unwrap()).unwrap();
+    whole.fits(MAX_BLOB_BYTES).unwrap();
+    assert!(matches!(whole.fits(MAX_BLOB_BYTES + 1), Err(StoreError::TooLarge { .. })));
+    drop(whole);
+    it.quotas("acme", |quotas| quotas.storage_bytes = 8);
     // Two that come at once fit no more than one after the other.
     let begin = |bytes: &[u8]| {
         let digest = digest_of(bytes).parse().unwrap();
@@ -139,7 +152,7 @@ fn what_is_laid_out_counts_until_it_is_collected() {
         StoreError::Quota { quota: "storage_bytes", limit: 1000, needed: 1001 }
     ));
     let blob = send(&it.store, "acme", &[7; 96]);
-    assert!(matches!(blob, Err(StoreError::TooLarge { limit_bytes: 95 })));
+    assert!(matches!(blob, Err(StoreError::Quota { limit: 1000, needed: 1001, .. })), "{blob:?}");
     // As long as a release is there, and as long as its folder may be.
     it.store.collect(Duration::ZERO).unwrap();
     assert_eq!(stored(), 905);

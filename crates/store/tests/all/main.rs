@@ -1,5 +1,6 @@
 //! The store, on a real disk: what it keeps, what it refuses, and what is left after a `kill -9`.
 
+mod answers;
 mod apps;
 mod backup;
 mod blobs;

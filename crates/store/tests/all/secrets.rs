@@ -27,7 +27,7 @@ fn secrets_are_encrypted_and_only_the_node_reads_them() {
     let one = release(&it.store, &id, "one", &[]).unwrap();
     let before = it.store.activate(&by(), &id, &offer(&one.id, false), 100, None).unwrap();
     let set = settings(&[("TOKEN", VALUE, true), ("level", "debug", false)]);
-    let after = it.store.change_settings(&by(), &id, &set, &BTreeSet::new()).unwrap();
+    let after = it.store.change_settings(&by(), &id, &set, &BTreeSet::new(), None).unwrap();
     assert!(after.generation > before.generation);
     let told = it.store.activation(&id).unwrap().unwrap().settings;
     assert_eq!(told, set);
@@ -45,7 +45,7 @@ fn secrets_are_encrypted_and_only_the_node_reads_them() {
     let log = it.store.audit(None, None, 1).unwrap();
     assert_eq!(log[0].detail.as_deref(), Some("TOKEN=… level=…"));
     let unset = BTreeSet::from(["TOKEN".parse().unwrap()]);
-    it.store.change_settings(&by(), &id, &BTreeMap::new(), &unset).unwrap();
+    it.store.change_settings(&by(), &id, &BTreeMap::new(), &unset, None).unwrap();
     assert_eq!(it.store.settings(&id, None, 10).unwrap().len(), 1);
 }
 
@@ -80,7 +80,8 @@ fn settings_are_bounded() {
     let it = Fixture::new();
     let id = app("shop");
     it.store.make_app(&by(), &id).unwrap();
-    let change = |set: &BTreeMap<_, _>| it.store.change_settings(&by(), &id, set, &BTreeSet::new());
+    let change =
+        |set: &BTreeMap<_, _>| it.store.change_settings(&by(), &id, set, &BTreeSet::new(), None);
     let long = settings(&[("a", &"x".repeat((64 << 10) + 1), false)]);
     assert!(matches!(change(&long), Err(StoreError::Invalid(_))));
     it.quotas("acme", |quotas| quotas.settings = 1);
@@ -89,16 +90,4 @@ fn settings_are_bounded() {
     assert!(it.store.settings(&id, None, 10).unwrap().is_empty());
     change(&settings(&[("a", "1", false)])).unwrap();
     change(&settings(&[("a", "2", false)])).unwrap();
-}
-
-#[test]
-fn the_same_request_again_is_answered_alike() {
-    let it = Fixture::new();
-    assert!(it.store.answered("t", "k", b"request").unwrap().is_none());
-    it.store.keep_answer("t", "k", b"request", VALUE.as_bytes()).unwrap();
-    let found = it.store.answered("t", "k", b"request").unwrap().unwrap();
-    assert_eq!(*found.answer, VALUE.as_bytes());
-    let other = it.store.answered("t", "k", b"another").map(drop);
-    assert!(matches!(other, Err(StoreError::Idempotency)));
-    assert!(it.store.answered("u", "k", b"request").unwrap().is_none());
 }

@@ -1,9 +1,11 @@
 //! Releases whose code is missing.
 
+use std::os::unix::net::UnixDatagram;
+
 use dayfly_model::platform::{AppId, ArtifactStore as _};
 use dayfly_store::Wanted;
 
-use crate::{Fixture, app, by, release, tenant};
+use crate::{Fixture, app, by, open, release, tenant};
 
 #[test]
 fn what_is_wanted_is_made_once_for_all_who_ask() {
@@ -61,4 +63,33 @@ fn only_an_app_s_own_releases_can_be_wanted_and_they_go_with_it() {
 
 fn numbers(wanted: &[Wanted]) -> Vec<i64> {
     wanted.iter().map(|it| it.number).collect()
+}
+
+#[test]
+fn whoever_listens_is_woken_by_what_is_new_and_by_nothing_else() {
+    let it = Fixture::new();
+    let id = app("shop");
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    // As another process has it.
+    let node = open(&it.folder.path().join("state"));
+    let bell = it.store.bell().unwrap();
+    let rang = |bell: &UnixDatagram| bell.recv(&mut [0]).is_ok();
+    node.want(&id, &one.id).unwrap();
+    assert!(rang(&bell) && !rang(&bell));
+    node.want(&id, &one.id).unwrap();
+    assert!(!rang(&bell), "it was asked for before");
+    // Whoever follows is rung at, and whoever leaves keeps nobody up.
+    let next = it.store.bell().unwrap();
+    let again = || {
+        it.store.forget_settled().unwrap();
+        node.want(&id, &one.id).unwrap();
+    };
+    it.store.settle_wanted(&it.store.wanted().unwrap()[0], Ok(())).unwrap();
+    again();
+    assert!(rang(&next) && !rang(&bell));
+    drop((bell, next));
+    it.store.settle_wanted(&it.store.wanted().unwrap()[0], Ok(())).unwrap();
+    again();
+    assert_eq!(numbers(&it.store.wanted().unwrap()), [one.number]);
 }

@@ -171,7 +171,9 @@ async fn code_that_cannot_be_made_again_hurts_whose_it_is() {
     let platform = start(&state, &addresses, ["4GiB", "auto"]).await;
     let answer = platform.get("bomb.mallory.localhost", "/").await;
     assert_ne!(answer.status, 503, "{}", answer.text());
-    platform.server.stderr().containing("compiled in full").await;
+    // In full it is served then: at once, where it was made before the node looked again.
+    let in_full = |line: &str| line.contains("compiled in full") || line.contains("stands_in=false");
+    platform.server.stderr().find("code in full", in_full).await;
     platform.stop().await;
 }
 
@@ -179,4 +181,30 @@ async fn code_that_cannot_be_made_again_hurts_whose_it_is() {
 async fn a_platform_keeps_the_code_that_it_serves() {
     let said = dayfly().args(["serve", "--engine", "jit"]).ends().await.with(1);
     assert!(said.contains("`--engine jit` keeps no code") && said.contains("`aot`"), "{said}");
+}
+
+/// How often threads of a process have begun to wait.
+fn waits(process: Process) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let of = |status: &str| -> Option<u64> {
+        let line = status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    let status = tasks.map(|it| std::fs::read_to_string(it.unwrap().path().join("status")));
+    status.filter_map(|it| of(&it.ok()?)).sum()
+}
+
+#[tokio::test]
+async fn a_control_plane_that_nobody_asks_sleeps() {
+    const SECONDS: u64 = 5;
+    let platform = Platform::start().await;
+    let control = platform.child("control");
+    // What it does as it begins is over.
+    sleep(Duration::from_secs(2)).await;
+    let before = waits(control);
+    sleep(Duration::from_secs(SECONDS)).await;
+    let woken = waits(control) - before;
+    // It looks for previews whose time is over each second, which takes a few threads.
+    assert!(woken < SECONDS * 10, "it was woken {woken} times in {SECONDS} seconds");
+    platform.stop().await;
 }

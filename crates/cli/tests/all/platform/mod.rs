@@ -20,6 +20,7 @@ mod operator;
 mod own;
 mod previews;
 mod quotas;
+mod refused;
 mod retry;
 mod settings;
 mod smuggling;

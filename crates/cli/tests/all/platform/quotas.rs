@@ -21,7 +21,11 @@ pub(super) fn app(name: &str, guest: &str, lines: &str) -> App {
 
 impl Platform {
     /// A tenant `acme` with these quotas and an app `test`.
-    async fn with_acme(dayfly: dayfly_testing::Dayfly, quotas: &[&str], app: &App) -> Self {
+    pub(super) async fn with_acme(
+        dayfly: dayfly_testing::Dayfly,
+        quotas: &[&str],
+        app: &App,
+    ) -> Self {
         let platform = Self::start_with(dayfly).await;
         platform.done(&["tenants", "make", "acme"]).await;
         platform.change(quotas).await;
@@ -29,7 +33,7 @@ impl Platform {
         platform
     }
 
-    async fn change(&self, quotas: &[&str]) {
+    pub(super) async fn change(&self, quotas: &[&str]) {
         let flags = quotas.iter().flat_map(|quota| ["--quota", quota]);
         self.done(&["tenants", "change", "acme"].into_iter().chain(flags).collect::<Vec<_>>())
             .await;

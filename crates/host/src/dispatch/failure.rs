@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Trap(wasmtime::Error),
     #[error("the guest used more than its CPU time of {0:?}")]
     Cpu(Duration),
+    #[error("the guest used up the CPU time of {0:?} that the component has which called it")]
+    CallersCpu(Duration),
     #[error("the guest executed more than its {0} instructions")]
     Instructions(u64),
     #[error("the guest did not answer within its time of {0:?}")]
@@ -109,7 +111,9 @@ impl Failure {
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::Trap(_) => Problem::GuestTrapped,
-            Self::Cpu(_) | Self::Instructions(_) | Self::Time(_) => Problem::OverTime,
+            Self::Cpu(_) | Self::CallersCpu(_) | Self::Instructions(_) | Self::Time(_) => {
+                Problem::OverTime
+            }
             Self::Memory(_) | Self::Tables(_) => Problem::OverMemory,
             Self::NoResponse
             | Self::Status(_)

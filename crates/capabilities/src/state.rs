@@ -10,12 +10,12 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 
 use crate::Grants;
 use crate::connections::Leave;
-use crate::descriptors::Descriptor;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
 use crate::logging::Logged;
 use crate::otel::Told;
 use crate::sqlite::Places;
+use crate::supply::Part as Descriptor;
 use crate::wasi::open::Open;
 use crate::wasi::tcp::Streaming;
 use crate::wasi::{Invocation, LogBound, Stdio};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_capabilities::wasi::stdio::{Limited, LogSink};
-use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
+use dayfly_capabilities::{Account, Behind, GrantError, Shares};
 use dayfly_engine::{CpuBudget, EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::trace::{Span, within};
@@ -165,7 +165,7 @@ pub(crate) struct ComponentHost {
     pub(super) told: Arc<dyn LogSink>,
     pub(super) limits: Limits,
     pub(super) admission: Admission,
-    pub(super) descriptors: Descriptors,
+    pub(super) shares: Shares,
     pub(super) place: Place,
     pub(super) metrics: Arc<ComponentMetrics>,
     max_wait: Duration,
@@ -180,8 +180,8 @@ pub(super) struct Bounds {
     pub(super) admission: Admission,
     /// How long what is ready may wait for a core.
     pub(super) max_wait: Duration,
-    /// What its instances may hold open together.
-    pub(super) descriptors: Descriptors,
+    /// What its instances may hold together.
+    pub(super) shares: Shares,
 }
 
 impl ActivateError {
@@ -207,14 +207,14 @@ impl ComponentHost {
             Some(account) => Arc::new(Limited::new(log, account.clone())),
             None => log,
         };
-        let Bounds { limits, admission, max_wait, descriptors } = bounds;
+        let Bounds { limits, admission, max_wait, shares } = bounds;
         Self {
             shared: shared.clone(),
             image,
             told,
             limits,
             admission,
-            descriptors,
+            shares,
             place: Place::default(),
             metrics,
             max_wait,
@@ -235,11 +235,6 @@ impl ComponentHost {
     /// Lines of the log about what it failed at.
     pub(crate) fn lines(&self) -> &Lines {
         self.metrics.lines()
-    }
-
-    /// How long it may take for an answer.
-    pub(crate) fn time(&self) -> Duration {
-        self.limits.time
     }
 
     pub(super) fn last_use(&self) -> &LastUse {

@@ -53,6 +53,8 @@ pub(super) enum Failure {
     Loading,
     #[error("the request's body is larger than {0} bytes")]
     BodyTooLarge(u64),
+    #[error("as many bodies are held whole as there is room for")]
+    NoRoom,
     #[error("the client sent the request's body too slowly")]
     BodyTooSlow,
     #[error("the request cannot be passed on: {0}")]
@@ -127,7 +129,7 @@ impl Failure {
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
             Self::BodyTooSlow => Problem::BodyTooSlow,
             Self::ComponentFull => Problem::TenantBusy,
-            Self::NodeFull | Self::Slow | Self::Loading => Problem::NodeBusy,
+            Self::NodeFull | Self::NoRoom | Self::Slow | Self::Loading => Problem::NodeBusy,
             Self::ShareFull | Self::ShareSlow => Problem::ShareBusy,
             Self::TenantFull => Problem::OverQuota(Quota::Concurrency),
             Self::Over(over) => Problem::OverQuota(over.quota),

@@ -154,7 +154,7 @@ impl Websockets {
         first: Option<Message>,
     ) -> Result<(), dayfly_capabilities::websocket::Error> {
         if let Some(message) = first {
-            kept.link().answer(message);
+            kept.hub().answer(kept.link(), message)?;
         }
         let id = kept.link().id();
         self.settings.join.iter().try_for_each(|topic| self.hub.join(&id, topic))?;

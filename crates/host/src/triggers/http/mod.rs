@@ -154,6 +154,7 @@ impl Router {
             return Err(Box::new(self.own(EdgeError::over(&over).respond())));
         }
         headers::hide_internal_host(request.headers_mut());
+        headers::join_cookies(request.headers_mut());
         // What comes back from an output of ours goes on counting.
         let hops = vouched(request.headers_mut());
         Ok(Behind { depth: 0, hops, cpu: None })

@@ -22,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::connections::{Connections, Leave};
-use crate::descriptors::{Descriptor, Share};
 use crate::names::{LookupError, Names};
+use crate::supply::{Part as Descriptor, Share};
 
 /// How long one address may take to answer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -244,7 +244,7 @@ mod tests {
     use tower_service::Service as _;
 
     use super::*;
-    use crate::Descriptors;
+    use crate::Supply;
 
     /// This machine, in the ways that the C library knows.
     const LOOPBACK: [&str; 14] = [
@@ -317,7 +317,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hosts = Arc::new(OutboundHosts::parse([url.as_str()]).unwrap());
         let names = Arc::new(Names::new(hosts));
-        let descriptors = Descriptors::new(4);
+        let descriptors = Supply::new(4);
         let mut dialer = Dialer::new(names.clone(), descriptors.share());
         let uri: Uri = format!("{url}/").parse().unwrap();
         let mut open = Vec::new();

@@ -11,7 +11,6 @@ use thiserror::Error;
 use crate::account::Account;
 use crate::backends::Backends;
 use crate::connections::{Connections, Leave};
-use crate::descriptors::{Descriptor, Share};
 use crate::dial::Dialer;
 use crate::key_value::UnknownStore;
 use crate::messaging::UnknownClient;
@@ -19,6 +18,7 @@ use crate::names::Names;
 use crate::rdbms::bounds::Bounds;
 use crate::refusals::{Refusal, Refusals};
 use crate::sqlite::UndefinedDatabase;
+use crate::supply::{Part as Descriptor, Share};
 use crate::wasi::limited::Limited;
 use crate::wasi::rate::Rate;
 use crate::wasi::stdio::LogSink;
@@ -80,6 +80,16 @@ pub enum GrantError {
     },
 }
 
+/// One component's shares of what the guests of a process use up together. All of its instances need the
+/// same, or a clone of it.
+#[derive(Clone)]
+pub struct Shares {
+    /// Files, sockets and connections.
+    pub descriptors: Share,
+    /// Bytes of bodies that the host holds whole.
+    pub whole: Share,
+}
+
 /// What one component may use, and how much of it.
 pub struct Grants {
     /// The component's id, for logs.
@@ -122,17 +132,24 @@ pub struct Grants {
     connections: Arc<Connections>,
     /// Its SQL databases.
     pub sqlite: sqlite::Grant,
-    /// Its share of what all guests may hold open.
-    descriptors: Share,
+    /// Its share of what all guests may hold open, and whole.
+    shares: Shares,
     /// What the log says of what it was refused.
     pub(crate) refusals: Refusals,
     /// What its tenant may take, all apps together.
     pub(crate) account: Option<Arc<Account>>,
 }
 
+impl Shares {
+    /// For a guest that has its process for itself, such as that of a one-shot command.
+    pub fn unbounded() -> Self {
+        Self { descriptors: Share::unbounded(), whole: Share::unbounded() }
+    }
+}
+
 impl Grants {
-    /// Opens what a component's manifest grants it. `backends` are the app's; `descriptors` is what
-    /// the component may hold open, `metrics` what is counted of it.
+    /// Opens what a component's manifest grants it. `backends` are the app's; `shares` is what
+    /// the component may hold, `metrics` what is counted of it.
     ///
     /// # Errors
     /// If something that is granted is not there.
@@ -141,7 +158,7 @@ impl Grants {
         component: &Component,
         backends: &Backends,
         log: Arc<dyn LogSink>,
-        descriptors: Share,
+        shares: Shares,
         metrics: Arc<ComponentMetrics>,
     ) -> Result<Self, GrantError> {
         let name = &component.id.0;
@@ -154,7 +171,8 @@ impl Grants {
         let names = names.rehearsed(metrics.component(), backends.rehearsal.clone());
         let names = Arc::new(names);
         let connections = backends.connections.clone();
-        let dialer = Dialer::new(names.clone(), descriptors.clone()).within(connections.clone());
+        let dialer =
+            Dialer::new(names.clone(), shares.descriptors.clone()).within(connections.clone());
         let tls = backends.tls.of(name);
         let bounds = Bounds::of(&component.limits);
         let wasi = wasi::Grant::prepare(component, names.clone(), &app.root, state)
@@ -195,7 +213,7 @@ impl Grants {
             messaging,
             websocket: websocket::Grant::prepare(component, &backends.websockets),
             sqlite,
-            descriptors,
+            shares,
             refusals: Refusals::default(),
             account: backends.account.clone(),
         })
@@ -215,8 +233,8 @@ impl Grants {
         log: Arc<dyn LogSink>,
     ) -> Result<Self, wasi::FilesError> {
         let names = Arc::new(Names::new(Arc::new(hosts)));
-        let descriptors = Share::unbounded();
-        let dialer = Dialer::new(names.clone(), descriptors.clone());
+        let shares = Shares::unbounded();
+        let dialer = Dialer::new(names.clone(), shares.descriptors.clone());
         let bounds = Bounds::of(&limits);
         Ok(Self {
             component: name.into(),
@@ -239,10 +257,15 @@ impl Grants {
             messaging: messaging::Grant::default(),
             websocket: websocket::Grant::default(),
             sqlite: sqlite::Grant::default(),
-            descriptors,
+            shares,
             refusals: Refusals::default(),
             account: None,
         })
+    }
+
+    /// The component's share of the bytes that are held whole.
+    pub fn whole(&self) -> &Share {
+        &self.shares.whole
     }
 
     /// Leave to hold one more socket, of those that the operator lets the app have.
@@ -263,7 +286,7 @@ impl Grants {
 
     /// Leave to hold one more file, socket or connection open.
     pub(crate) fn take_descriptor(&self) -> Option<Descriptor> {
-        let taken = self.descriptors.take();
+        let taken = self.shares.descriptors.take();
         if taken.is_none() {
             self.refusals.note(Refusal::Descriptor, |unsaid| {
                 let component = &self.component;

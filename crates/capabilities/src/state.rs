@@ -3,30 +3,33 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use dayfly_engine::{Bounds, MemoryLimiter, StoreData};
+use dayfly_engine::{Bounds, CpuBudget, MemoryLimiter, StoreData};
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView};
 
 use crate::Grants;
 use crate::connections::Leave;
-use crate::descriptors::Descriptor;
 use crate::http::Outbound;
 use crate::http::budget::Budget;
 use crate::logging::Logged;
 use crate::otel::Told;
 use crate::sqlite::Places;
+use crate::supply::Part as Descriptor;
 use crate::wasi::open::Open;
 use crate::wasi::tcp::Streaming;
 use crate::wasi::{Invocation, LogBound, Stdio};
 
 /// What led to an instance.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Behind {
     /// How many calls between components.
     pub depth: u32,
     /// How many steps of a topology the messages have behind them that it puts.
     pub hops: u32,
+    /// What the components that it calls spend of the CPU, too: what its own guest does, once there is one;
+    /// before, what its caller does.
+    pub cpu: Option<Arc<CpuBudget>>,
 }
 
 /// What one instance's store holds.

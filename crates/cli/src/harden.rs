@@ -1,9 +1,11 @@
 //! What is around the sandbox: should a guest ever break out of it, the process that it finds
-//! itself in may do nothing but serve. No new privileges, Landlock over files and TCP, seccomp over
-//! system calls; each is irrevocable, and inherited by every thread that is started later.
+//! itself in may do nothing but serve. No new privileges, no capabilities, Landlock over files and TCP, seccomp
+//! over system calls; each is irrevocable, and inherited by every thread that is started later.
 //!
 //! What needs more (a build command, a subprocess) belongs into other commands.
 
+#[cfg(target_os = "linux")]
+mod capabilities;
 #[cfg(target_os = "linux")]
 mod landlock;
 #[cfg(target_os = "linux")]
@@ -109,6 +111,8 @@ impl Harden {
 fn restrict(needs: &Needs) -> InForce {
     let mut in_force = InForce::default();
     in_force.landlock(landlock::restrict(needs, landlock::RIGHTS));
+    // Before the filter, which refuses to change them.
+    in_force.capabilities(capabilities::restrict(needs));
     in_force.note("seccomp", seccomp::restrict(needs.is_tenants));
     // Both ask for it first, because the kernel has neither without it.
     in_force.note("no new privileges", no_new_privileges());
@@ -142,6 +146,20 @@ impl InForce {
         }
     }
 
+    /// Notes whether all capabilities are given up, or for which path one is kept.
+    #[cfg(target_os = "linux")]
+    fn capabilities(&mut self, done: Result<Option<PathBuf>>) {
+        const NAME: &str = "no capabilities";
+        match done {
+            Ok(Some(path)) => {
+                self.layers.push(format!("{NAME} but CAP_DAC_OVERRIDE"));
+                let path = path.display();
+                self.missing.push(format!("{NAME} (`{path}` is open to another user only)"));
+            }
+            done => self.note(NAME, done.map(drop)),
+        }
+    }
+
     #[cfg(target_os = "linux")]
     fn note(&mut self, name: &str, done: Result<()>) {
         match done {
@@ -157,6 +175,7 @@ pub(crate) fn offered() -> InForce {
     let mut offered = InForce::default();
     offered.note("no new privileges", Ok(()));
     offered.landlock(landlock::offered());
+    offered.capabilities(Ok(None));
     offered.note("seccomp", seccomp::offered());
     offered
 }

@@ -16,6 +16,7 @@ pub mod artifact {
     pub use crate::cache::ArtifactKey;
     pub use crate::cache::format::{Reject, TRAILER_BYTES, parse, trailer};
 }
+mod budget;
 mod cache;
 mod code;
 mod compile;
@@ -33,6 +34,7 @@ mod stamp;
 pub mod ticker;
 mod weigh;
 
+pub use budget::CpuBudget;
 pub use cache::{ArtifactCache, CacheError, CacheStats};
 pub use code::{Code, Digest, Origin};
 pub use config::EngineConfig;

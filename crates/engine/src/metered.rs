@@ -7,11 +7,13 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use wasmtime::UpdateDeadline;
 
+use crate::budget::CpuBudget;
 use crate::ticker;
 
 /// The guest used more CPU time than it may. A host finds it in the error of a call by
@@ -122,7 +124,7 @@ impl Drop for Stay {
 /// after the next tick. A future that spends its budget in host functions, and never in a guest,
 /// is not ended by it.
 pub struct Metered<F> {
-    limit: Duration,
+    budget: Arc<CpuBudget>,
     spent: Duration,
     preempted: bool,
     future: F,
@@ -131,10 +133,15 @@ pub struct Metered<F> {
 impl<F> Metered<F> {
     /// Lets `future` use the CPU for `limit` in all.
     pub fn new(limit: Duration, future: F) -> Metered<F> {
-        Metered { limit, spent: Duration::ZERO, preempted: false, future }
+        Metered::within(CpuBudget::new(limit, None), future)
     }
 
-    /// The CPU time used so far.
+    /// Lets `future` use the CPU as far as `budget` goes.
+    pub fn within(budget: Arc<CpuBudget>, future: F) -> Metered<F> {
+        Metered { budget, spent: Duration::ZERO, preempted: false, future }
+    }
+
+    /// The CPU time that it has used so far itself.
     pub fn spent(&self) -> Duration {
         self.spent
     }
@@ -145,8 +152,8 @@ impl<F> Metered<F> {
     }
 
     /// The budget.
-    pub fn limit(&self) -> Duration {
-        self.limit
+    pub fn budget(&self) -> &CpuBudget {
+        &self.budget
     }
 }
 
@@ -160,11 +167,13 @@ impl<F: Future> Future for Metered<F> {
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: see above.
         let future = unsafe { Pin::new_unchecked(&mut this.future) };
-        let stay = Stay::enter(this.limit.saturating_sub(this.spent), true);
+        let stay = Stay::enter(this.budget.left(), true);
         PREEMPTED.set(false);
         let poll = future.poll(cx);
         this.preempted = poll.is_pending() && PREEMPTED.get();
-        this.spent += stay.spent();
+        let spent = stay.spent();
+        this.spent += spent;
+        this.budget.spend(spent);
         poll
     }
 }

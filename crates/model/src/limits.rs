@@ -20,7 +20,7 @@ pub struct Limits {
     /// Stack of one instance, in bytes. Wasmtime bounds stacks for a whole engine, so every instance
     /// that a process runs has the largest that any of its components asks for.
     pub stack_bytes: u64,
-    /// CPU time of one request.
+    /// CPU time of one request, with that of the components that it calls.
     pub cpu: Duration,
     /// WebAssembly instructions of one request, counted alike on every machine; `None` counts none.
     pub instructions: Option<u64>,

@@ -14,7 +14,7 @@ use super::container::{Container, Listing};
 use super::value::{Incoming, Outgoing};
 use super::{Error, Grant};
 use crate::HostState;
-use crate::descriptors::Descriptor;
+use crate::supply::Part as Descriptor;
 
 /// The interfaces that [`link`] defines.
 pub(super) const INTERFACES: &[&str] = &[

@@ -24,7 +24,7 @@ use super::container::{Container, Spool};
 use super::folder::blocking;
 use super::opened::Opened;
 use crate::Grants;
-use crate::descriptors::Descriptor;
+use crate::supply::Part as Descriptor;
 use crate::under_way::{Held, UnderWay};
 
 /// The largest object, in bytes.
@@ -292,7 +292,7 @@ impl InputStream for Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptors::Share;
+    use crate::supply::Share;
 
     fn value(folder: &Path, under_way: usize) -> Outgoing {
         let descriptor = Share::unbounded().take().unwrap();

@@ -81,7 +81,7 @@ impl Outbound {
     }
 
     pub(crate) fn behind(&self) -> Behind {
-        self.behind
+        self.behind.clone()
     }
 
     pub(crate) fn set_behind(&mut self, behind: Behind) {
@@ -128,7 +128,7 @@ impl WasiHttpHooks for Outbound {
     ) -> Sent {
         let left = self.spend();
         let sending =
-            send(self.grants.clone(), left, request, options.unwrap_or_default(), self.behind);
+            send(self.grants.clone(), left, request, options.unwrap_or_default(), self.behind());
         Box::new(async move {
             let response = sending.await?;
             let sent: Box<dyn Future<Output = Result<(), Error>> + Send> =

@@ -12,10 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::Version;
 use super::broker::{Broker, Outgoing, Received};
 use super::link::{Error, Link, Login};
-use crate::descriptors::Share;
 use crate::dial::Dialer;
 use crate::names::Names;
 use crate::stream::Opener;
+use crate::supply::Share;
 use crate::tls::Clients;
 
 fn opener() -> Opener {

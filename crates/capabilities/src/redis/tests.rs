@@ -15,10 +15,10 @@ use super::client::{Bounds, Client, Error};
 use super::commands::{Kind, kind};
 use super::connection::Broken;
 use super::frame::{FrameError, Largest};
-use crate::descriptors::Share;
 use crate::dial::Dialer;
 use crate::names::Names;
 use crate::stream::Opener;
+use crate::supply::Share;
 use crate::tls::Clients;
 use crate::under_way::UnderWay;
 

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::session::Session;
 use super::turns::{self, Turns};
 use super::value::Error;
-use crate::descriptors::Descriptor;
+use crate::supply::Part as Descriptor;
 use crate::{Grants, Paced};
 
 /// How many connections of guests may be open to one database.

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 
 use super::value::{Error, Row, Value};
 use super::watch::{Cancel, Watch};
-use crate::descriptors::Descriptor;
+use crate::supply::Part as Descriptor;
 use crate::write_ahead::write_ahead;
 
 /// One text, blob or row, in bytes. What works on one value cannot be interrupted, and some of it

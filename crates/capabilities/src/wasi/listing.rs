@@ -304,7 +304,7 @@ mod tests {
 
     use super::*;
     use crate::Grants;
-    use crate::descriptors::Descriptors;
+    use crate::supply::Supply;
     use crate::wasi::Folder;
     use crate::wasi::lines::{LogSink, OutputKind};
     use crate::wasi::open::Open;
@@ -312,7 +312,7 @@ mod tests {
     /// A folder's listing, and what is open for it.
     fn listing(folder: &std::path::Path) -> (Listing, Open) {
         let mut open = Open::default();
-        let descriptor = Descriptors::new(4).share().take().unwrap();
+        let descriptor = Supply::new(4).share().take().unwrap();
         let opening = open.opening(1, descriptor).unwrap();
         (Listing::new(Arc::new(File::open(folder).unwrap()), opening), open)
     }

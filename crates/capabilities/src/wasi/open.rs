@@ -14,7 +14,7 @@ use wasmtime_wasi_io::streams::{
 };
 
 use crate::Grants;
-use crate::descriptors::Descriptor as Held;
+use crate::supply::Part as Held;
 
 /// The system's number of the error that a disk is full: by such numbers guests are told of errors.
 const NO_SPACE: i32 = 28;

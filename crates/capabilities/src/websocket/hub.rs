@@ -21,6 +21,13 @@ const TOPICS: usize = 100_000;
 /// however many wait for it.
 const HELD_BYTES: usize = 256 << 20;
 
+/// What clients' messages may take of it that have not ended, or are being handled, in bytes.
+const COMING_BYTES: usize = 256 << 20;
+
+/// What is not counted of either for each connection, in bytes: those that say and hear little have as much
+/// however much the others take.
+const FREE_BYTES: usize = 16 << 10;
+
 /// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
@@ -44,8 +51,13 @@ pub struct Hub {
     topics: Mutex<HashMap<Arc<str>, Arc<Topic>>>,
     most: AtomicUsize,
     held: UnderWay,
+    coming: UnderWay,
     counts: Counts,
 }
+
+/// What has come of a client's message, as far as it is counted.
+#[derive(Default)]
+pub struct Coming(Option<Held>);
 
 /// What is counted of them.
 #[derive(Debug, Default)]
@@ -67,6 +79,7 @@ impl Default for Hub {
             topics: Mutex::default(),
             most: AtomicUsize::new(usize::MAX),
             held: UnderWay::new(HELD_BYTES),
+            coming: UnderWay::new(COMING_BYTES),
             counts: Counts::default(),
         }
     }
@@ -125,6 +138,32 @@ impl Hub {
         let is_id = id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let key = u128::from_str_radix(id, 16).ok().filter(|_| is_id).ok_or(Error::Gone)?;
         self.connections().get(&key).cloned().ok_or(Error::Gone)
+    }
+
+    /// Counts that so many bytes have come of a message; false if there is no room for as much.
+    pub fn has_room_for(&self, coming: &mut Coming, bytes: u64) -> bool {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(FREE_BYTES);
+        let more = bytes.saturating_sub(coming.0.as_ref().map_or(0, Held::bytes));
+        if more == 0 {
+            return true;
+        }
+        let Ok(more) = self.coming.take(more) else { return false };
+        match &mut coming.0 {
+            Some(held) => held.add(more),
+            None => coming.0 = Some(more),
+        }
+        true
+    }
+
+    /// Puts an answer behind the messages that wait for whom it is for: who answers reads no further before
+    /// they are taken.
+    ///
+    /// # Errors
+    /// If too much waits for clients already.
+    pub fn answer(&self, link: &Link, message: Message) -> Result<(), Error> {
+        let is_free = message.bytes().len() <= FREE_BYTES && link.waits_for_nothing();
+        link.answer(if is_free { message } else { self.hold(message)? });
+        Ok(())
     }
 
     /// Sends to a connection.

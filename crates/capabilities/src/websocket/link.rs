@@ -131,9 +131,13 @@ impl Link {
         Ok(())
     }
 
-    /// Puts an answer behind the messages that wait: who answers reads no further before they are
-    /// taken.
-    pub fn answer(&self, message: Message) {
+    /// Whether all that was sent is taken, or being written.
+    pub(super) fn waits_for_nothing(&self) -> bool {
+        self.waiting().messages.is_empty()
+    }
+
+    /// Puts an answer behind the messages that wait, however many these are.
+    pub(super) fn answer(&self, message: Message) {
         let mut waiting = self.waiting();
         if !waiting.is_closing {
             waiting.push(message);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use dayfly_model::Component;
 
-pub use hub::{Counts, Hub, Kept, Terms};
+pub use hub::{Coming, Counts, Hub, Kept, Terms};
 pub use link::{Link, Message, Outgoing};
 
 use crate::registry::Capability;

@@ -149,6 +149,10 @@ const OF_OTHERS: &[libc::c_long] = &[
 const SIGNALS: &[libc::c_long] =
     &[libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
 
+/// Requests to a terminal as if somebody typed or pasted into it (`TIOCSTI`, `TIOCLINUX`, to which each C
+/// library gives another type): its shell would run that with the rights of whoever started this process.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
+
 /// The families of sockets that a server uses; netlink is how the C library asks for this machine's
 /// own addresses when it resolves names.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
@@ -196,6 +200,8 @@ fn refused(is_tenants: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>> {
             rules.insert(*call, vec![rule([(0, SeccompCmpOp::Ne, own)])?]);
         }
     }
+    let typing = TYPING.map(|request| rule([(1, SeccompCmpOp::Eq, request)]));
+    rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_>>()?);
     // A thread, yes; a process, no.
     let thread = libc::CLONE_THREAD as u64;
     rules.insert(libc::SYS_clone, vec![rule([(0, SeccompCmpOp::MaskedEq(thread), 0)])?]);

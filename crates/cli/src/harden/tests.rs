@@ -49,13 +49,67 @@ fn escape(folder: &std::path::Path) {
     };
     let in_force = restrict(&needs);
     assert!(in_force.missing.is_empty(), "{in_force:?}");
-    assert_eq!(in_force.layers.len(), 3, "{in_force:?}");
+    assert_eq!(in_force.layers.len(), 4, "{in_force:?}");
     // A thread that is started later is bound as well, and can be started.
     std::thread::scope(|scope| scope.spawn(|| files(folder)).join()).unwrap();
     network(&open);
     processes();
     of_tenants(folder);
     Harden::Auto.apply(&needs).unwrap();
+}
+
+/// A folder and a file of another user's, if that is possible: root can make them.
+fn of_another_user(folder: &std::path::Path, mode: u32) -> bool {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    std::fs::write(folder.join("file"), "text").unwrap();
+    for path in [folder.join("file"), folder.to_owned()] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        if chown(path, Some(1234), Some(1234)).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn root_is_not_stronger_than_the_owner_of_its_files() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        let folder = std::path::Path::new(&folder);
+        let needs = Needs { read: vec![folder.to_owned()], ..Needs::default() };
+        let in_force = restrict(&needs);
+        assert!(in_force.missing.is_empty(), "{in_force:?}");
+        std::fs::read(folder.join("file")).unwrap();
+        // Landlock lets it, as all files beneath; the file's rights do not.
+        let secret = std::fs::read(folder.join("inner/file"));
+        return assert_eq!(secret.unwrap_err().kind(), PermissionDenied);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "text").unwrap();
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    if of_another_user(&inner, 0o700) {
+        in_a_child("root_is_not_stronger_than_the_owner_of_its_files", folder.path());
+    }
+}
+
+#[test]
+fn what_serving_needs_of_another_user_s_root_may_still_write() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        let folder = std::path::Path::new(&folder);
+        let needs = Needs { write: vec![folder.to_owned()], ..Needs::default() };
+        let in_force = restrict(&needs);
+        let [missing] = &in_force.missing[..] else { panic!("{in_force:?}") };
+        assert!(missing.contains("is open to another user only"), "{missing}");
+        assert!(Harden::On.judge(&in_force).is_err());
+        std::fs::write(folder.join("file"), "new").unwrap();
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        return assert!(status.contains("CapEff:\t0000000000000002\n"), "{status}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    if of_another_user(folder.path(), 0o755) {
+        in_a_child("what_serving_needs_of_another_user_s_root_may_still_write", folder.path());
+    }
 }
 
 /// As on a kernel that is older than what is asked for.
@@ -107,8 +161,11 @@ fn network(open: &TcpListener) {
 fn processes() {
     let program = Command::new("/bin/true").status().unwrap_err();
     assert_eq!(program.kind(), PermissionDenied, "{program}");
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert!(status.contains(&format!("{set}:\t0000000000000000\n")), "{set} in {status}");
+    }
 }
 
 /// What is left to others, but not to a tenant's own process.

@@ -7,7 +7,7 @@ use dayfly_testing::{App, Body, Pattern, Running};
 use http::Method;
 use tokio::time::timeout;
 
-use crate::dayfly;
+use crate::{dayfly, handwritten, tiny};
 
 /// Component `front` on every path, and `back`, which only other components reach; each a guest and
 /// further lines of its table.
@@ -265,11 +265,10 @@ async fn a_caller_that_is_dropped_ends_its_callee() {
 }
 
 #[tokio::test]
-async fn a_callee_has_limits_and_a_processor_of_its_own() {
-    let front = format!("{GRANTED}\nlimits = {{ cpu = \"100ms\" }}");
+async fn a_callee_has_limits_of_its_own() {
     let back = "limits = { cpu = \"500ms\", time = \"1s\", memory = \"16MiB\" }";
     for guest in ["rust-http", "rust-spin-7"] {
-        let (_app, server) = started((guest, &front), ("rust-http", back)).await;
+        let (_app, server) = started((guest, GRANTED), ("rust-http", back)).await;
         for (path, line) in [
             ("spin", "the handler ran out of time"),
             ("sleep?ms=10000", "the handler ran out of time"),
@@ -307,5 +306,74 @@ async fn callees_that_compute_share_the_core() {
     };
     let (_, took) = tokio::join!(spinning, quick);
     assert!(took < Duration::from_secs(2), "{took:?}");
+    server.stop().await;
+}
+
+/// A handler in WebAssembly's text, and one that it calls as `neighbour`.
+fn handwritten_pair((front, limits): (&str, &str), (neighbour, its): (&str, &str)) -> App {
+    let component = |name: &str, limits: &str| {
+        format!(
+            "[[trigger.http]]\nroute = \"/{name}\"\ncomponent = \"{name}\"\n\
+             [component.{name}]\nsource = \"{name}.wat\"\nlimits = {{ {limits} }}\n\
+             allowed_outbound_hosts = [\"https://neighbour.spin.internal\"]\n"
+        )
+    };
+    let app = "dayfly = 1\n[application]\nname = \"tree\"\n".to_owned();
+    App::new(&(app + &component("front", limits) + &component("neighbour", its)))
+        .file("front.wat", handwritten::component(handwritten::HTTP_02, front))
+        .file("neighbour.wat", handwritten::component(handwritten::HTTP_02, neighbour))
+}
+
+/// Sends a request to the neighbour.
+const CALL: &str = "
+    (local.set $a (call $request (call $fields)))
+    (drop (call $set_authority (local.get $a) (i32.const 1) (i32.const 96) (i32.const 23)))
+    (drop (call $set_path (local.get $a) (i32.const 1) (i32.const 0) (i32.const 1)))
+    (call $send (local.get $a) (i32.const 0) (i32.const 0) (i32.const 1024))";
+
+#[tokio::test]
+async fn all_that_a_request_leads_to_spends_its_cpu_time() {
+    // A hundred callees, each of which may compute for longer than the one that calls them.
+    let front = format!(
+        "(loop $again {CALL} (call $sleep (i64.const 100000000))
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $again (i32.lt_u (local.get $i) (i32.const 100))))
+         unreachable"
+    );
+    let app = handwritten_pair(
+        (&front, "cpu = \"1s\", time = \"1m\""),
+        (tiny::SPIN, "cpu = \"400ms\", time = \"1m\""),
+    );
+    let server = dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await;
+    let before = server.process().cpu_time();
+    assert_eq!(server.get("/front").await.status, 504);
+    server.stderr().containing("more than its CPU time of 1s").await;
+    let line = server.stderr().containing("used up the CPU time of 1s that the component").await;
+    assert!(line.contains("neighbour"), "{line}");
+    let spent = server.process().cpu_time() - before;
+    assert!(spent < Duration::from_secs(4), "{spent:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_callee_that_is_over_its_own_cpu_time_leaves_its_caller_the_rest() {
+    let front = format!("{CALL} (call $sleep (i64.const 2000000000)) unreachable");
+    let app = handwritten_pair((&front, "cpu = \"5s\""), (tiny::SPIN, "cpu = \"200ms\""));
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.get("/front").await.status, 500, "it came to its end");
+    server.stderr().containing("more than its CPU time of 200ms").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn components_that_call_themselves_spend_what_the_first_may() {
+    // Each calls the next one, lets it begin, and computes for ever.
+    let nested = format!("{CALL} (call $sleep (i64.const 20000000)) {}", tiny::SPIN);
+    let app = handwritten_pair(("unreachable", ""), (&nested, "cpu = \"1s\", depth = 8"));
+    let server = dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await;
+    let before = server.process().cpu_time();
+    assert_eq!(server.get("/neighbour").await.status, 504);
+    let spent = server.process().cpu_time() - before;
+    assert!(spent < Duration::from_secs(3), "nine of them: {spent:?}");
     server.stop().await;
 }

@@ -371,3 +371,31 @@ async fn check_says_what_a_part_does_not_inherit() {
     assert!(denied.ends_with("denied: `environment` is not inherited"), "{denied}");
     assert!(!ended.stderr.contains("no trigger wakes"), "{}", ended.stderr);
 }
+
+/// A part whose `shout` never returns.
+const ENDLESS: &str = r#"
+(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "shout") (param i32 i32) (result i32) (loop $again (br $again)) unreachable))
+  (core instance $i (instantiate $m))
+  (func $shout (param "text" string) (result string)
+    (canon lift (core func $i "shout")
+      (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (export "shout" (func $shout)))"#;
+
+#[tokio::test]
+async fn what_a_part_computes_is_its_handlers_cpu_time() {
+    let lines = format!(
+        "limits = {{ cpu = \"300ms\" }}\n[component.guest.dependencies]\n\
+         \"dayfly:parts\" = {{ {} }}\nshout = {{ path = \"endless.wat\" }}\n",
+        library()
+    );
+    let app = app("rust-composed", &lines).file("endless.wat", ENDLESS);
+    let server = dayfly().up(app.folder()).await;
+    assert_eq!(server.get("/shout?loud").await.status, 504);
+    server.stderr().containing("more than its CPU time of 300ms").await;
+    assert_eq!(get(&server, "/greet?you").await.unwrap(), "hello you");
+    server.stop().await;
+}

@@ -13,6 +13,7 @@ use dayfly_testing::{App, Running};
 ///   text and its length; they give 0 if all went well
 /// - `$send`: request, 0, 0, where the result goes
 /// - `$response`, a new response: fields
+/// - `$answer`: the `$out` of a handler of WASI 0.2, 0, response, and 0 six times
 /// - `$body` of a response: it, where the result goes
 /// - `$open`: body, where the result goes
 /// - `$permit`: stream, where the result goes

@@ -114,7 +114,7 @@
   (import "wasi:http/types@0.2.0" (instance $types
     (export "fields" (type $fields (sub resource)))
     (export "incoming-request" (type (sub resource)))
-    (export "response-outparam" (type (sub resource)))
+    (export "response-outparam" (type $outparam (sub resource)))
     (export "outgoing-request" (type $request (sub resource)))
     (export "outgoing-response" (type $response (sub resource)))
     (export "outgoing-body" (type $body (sub resource)))
@@ -178,6 +178,9 @@
     (export "[method]outgoing-request.set-authority" (func
       (param "self" (borrow $request)) (param "authority" (option string))
       (result (result))))
+    (export "[static]response-outparam.set" (func
+      (param "param" (own $outparam))
+      (param "response" (result (own $response) (error $error-code)))))
     (export "[constructor]outgoing-response" (func
       (param "headers" (own $fields)) (result (own $response))))
     (export "[method]outgoing-response.body" (func
@@ -232,6 +235,8 @@
     (canon lower (func $types "[method]outgoing-request.set-authority") (memory $mem)))
   (core func $send
     (canon lower (func $outgoing "handle") (memory $mem) (realloc $realloc)))
+  (core func $answer
+    (canon lower (func $types "[static]response-outparam.set") (memory $mem)))
   (core func $response (canon lower (func $types "[constructor]outgoing-response")))
   (core func $body (canon lower (func $types "[method]outgoing-response.body") (memory $mem)))
   (core func $open (canon lower (func $types "[method]outgoing-body.write") (memory $mem)))
@@ -270,6 +275,7 @@
     (import "host" "set_path" (func $set_path (param i32 i32 i32 i32) (result i32)))
     (import "host" "set_authority" (func $set_authority (param i32 i32 i32 i32) (result i32)))
     (import "host" "send" (func $send (param i32 i32 i32 i32)))
+    (import "host" "answer" (func $answer (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
     (import "host" "response" (func $response (param i32) (result i32)))
     (import "host" "body" (func $body (param i32 i32)))
     (import "host" "open" (func $open (param i32 i32)))
@@ -293,13 +299,14 @@
     (import "host" "random" (func $random (param i64 i32)))
     (func $sleep (param i64) (call $block (call $subscribe (local.get 0))))
     (table $table 1 funcref)
+    (global $out (mut i32) (i32.const 0))
     (func $recurse (param i64) (result i64)
       (i64.add (local.get 0) (call $recurse (i64.add (local.get 0) (i64.const 1)))))
     (func $run
       (local $a i32) (local $b i32) (local $i i32)
       (memory.fill (i32.const 65536) (i32.const 97) (i32.const 4128768))
       BODY)
-    (func (export "handle") (param i32 i32) (call $run))
+    (func (export "handle") (param i32 i32) (global.set $out (local.get 1)) (call $run))
     ;; A command does it only if it is given any data.
     (func (export "run") (result i32)
       (call $read (call $stdin) (i64.const 1) (i32.const 1024))
@@ -322,6 +329,7 @@
     (export "set_path" (func $set_path))
     (export "set_authority" (func $set_authority))
     (export "send" (func $send))
+    (export "answer" (func $answer))
     (export "response" (func $response))
     (export "body" (func $body))
     (export "open" (func $open))

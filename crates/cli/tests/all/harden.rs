@@ -11,10 +11,11 @@ use crate::dayfly;
 fn threads(server: &Running, name: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.process().id())).unwrap();
     tasks
-        .map(|task| {
-            let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        .filter_map(|task| {
+            // It may have ended meanwhile.
+            let status = fs::read_to_string(task.unwrap().path().join("status")).ok()?;
             let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_whitespace().last().unwrap().to_owned()
+            Some(line.split_whitespace().last().unwrap().to_owned())
         })
         .collect()
 }
@@ -25,10 +26,14 @@ async fn every_thread_is_bound_and_the_start_says_so() {
     let server = dayfly().args(["up", "--harden", "on"]).arg(app.folder()).serve().await;
     assert_eq!(server.text("/hello").await, "hello world");
     let line = server.stderr().containing("hardened: Landlock (ABI").await;
-    assert!(line.contains("seccomp, no new privileges"), "{line}");
+    assert!(line.contains("no capabilities, seccomp, no new privileges"), "{line}");
     let filtered = threads(&server, "Seccomp:");
     assert!(filtered.len() >= 3 && filtered.iter().all(|mode| mode == "2"), "{filtered:?}");
     assert!(threads(&server, "NoNewPrivs:").iter().all(|set| set == "1"));
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        let held = threads(&server, set);
+        assert!(held.iter().all(|set| set.bytes().all(|digit| digit == b'0')), "{set} {held:?}");
+    }
     server.stop().await;
 }
 

@@ -10,7 +10,8 @@ use dayfly_model::Limits;
 use dayfly_testing::{App, Body, Dayfly, Running, workspace};
 use futures_util::future::join_all;
 
-use crate::{dayfly, handwritten, websocket};
+use crate::{dayfly, websocket};
+use exports::Export::{self, And03};
 use passing::{LIMITS, Limit};
 
 /// How a component is called.
@@ -22,6 +23,8 @@ enum Way {
     Queue,
     /// By a message of a WebSocket.
     Socket,
+    /// By the request that another app's output is.
+    Output,
     /// By `dayfly call`.
     Call,
     /// By `dayfly run`.
@@ -32,41 +35,49 @@ enum Way {
 struct Shape {
     name: &'static str,
     way: Way,
-    /// What makes a component of the shape, as [`handwritten::component`] takes it.
-    export: fn() -> String,
+    /// What its components export; each of them is tried.
+    exports: &'static [Export],
 }
 
-const fn shape(name: &'static str, way: Way, export: fn() -> String) -> Shape {
-    Shape { name, way, export }
+const fn shape(name: &'static str, way: Way, exports: &'static [Export]) -> Shape {
+    Shape { name, way, exports }
 }
+
+const HTTP: &[Export] = &[Export::Http02, Export::Http03];
+const COMMAND: &[Export] = &[Export::Command02, Export::Command03];
 
 const REQUESTS: [Shape; 5] = [
-    shape("wasi:http 0.2", Way::Route, || handwritten::HTTP_02.to_owned()),
-    shape("wasi:http 0.3", Way::Route, || exports::HTTP_03.to_owned()),
-    shape("Spin 1's HTTP", Way::Route, exports::spin_http),
-    shape("command of WASI 0.2", Way::Route, || exports::COMMAND_02.to_owned()),
-    shape("command of WASI 0.3", Way::Route, || exports::COMMAND_03.to_owned()),
+    shape("wasi:http 0.2", Way::Route, &[Export::Http02, And03(&Export::Http02)]),
+    shape("wasi:http 0.3", Way::Route, &[Export::Http03]),
+    shape("Spin 1's HTTP", Way::Route, &[Export::SpinHttp, And03(&Export::SpinHttp)]),
+    shape("command of WASI 0.2", Way::Route, &[Export::Command02]),
+    shape("command of WASI 0.3", Way::Route, &[Export::Command03]),
 ];
 
-const EVENTS: [Shape; 6] = [
-    shape("command, by a queue", Way::Queue, || exports::COMMAND_02.to_owned()),
-    shape("command, by a WebSocket", Way::Socket, || exports::COMMAND_02.to_owned()),
-    shape("Spin's Redis", Way::Queue, exports::redis),
-    shape("Spin's Redis 3", Way::Queue, exports::redis_3),
-    shape("Spin's cron", Way::Queue, || exports::CRON.to_owned()),
-    shape("wasi:messaging", Way::Queue, || exports::MESSAGING.to_owned()),
+const PASSED_ON: [Shape; 4] = [
+    shape("wasi:http, by a queue", Way::Queue, HTTP),
+    shape("wasi:http, by an output", Way::Output, HTTP),
+    shape("command, by a queue", Way::Queue, COMMAND),
+    shape("command, by a WebSocket", Way::Socket, COMMAND),
+];
+
+const EVENTS: [Shape; 4] = [
+    shape("Spin's Redis", Way::Queue, &[Export::Redis, And03(&Export::Redis)]),
+    shape("Spin's Redis 3", Way::Queue, &[Export::Redis3, And03(&Export::Redis3)]),
+    shape("Spin's cron", Way::Queue, &[Export::Cron, And03(&Export::Cron)]),
+    shape("wasi:messaging", Way::Queue, &[Export::Messaging, And03(&Export::Messaging)]),
 ];
 
 const BY_HAND: [Shape; 2] = [
-    shape("`dayfly call`", Way::Call, || exports::TYPED.to_owned()),
-    shape("`dayfly run`", Way::Run, || exports::COMMAND_02.to_owned()),
+    shape("`dayfly call`", Way::Call, &[Export::Call, Export::CallAsync]),
+    shape("`dayfly run`", Way::Run, COMMAND),
 ];
 
 /// What all may reach. A request without a scheme is one of HTTPS.
 const HOSTS: [&str; 2] = ["*://127.0.0.1:1", "https://neighbour.spin.internal"];
 
 /// An app with a component for each limit that has a meaning here.
-fn app(shape: &Shape, limits: &[&Limit]) -> App {
+fn app(shape: &Shape, export: Export, limits: &[&Limit]) -> App {
     let mut manifest = "dayfly = 1\n[application]\nname = \"test\"\n\
         [[trigger.http]]\nroute = \"/neighbour\"\ncomponent = \"neighbour\"\n\
         [component.neighbour]\nsource = \"guest:rust-hello\"\n\
@@ -98,13 +109,31 @@ fn app(shape: &Shape, limits: &[&Limit]) -> App {
     }
     let app = App::new(&manifest).file("file", "contents");
     limits.iter().fold(app, |app, limit| {
-        let text = handwritten::component(&(shape.export)(), limit.passed_by(shape));
-        app.file(&format!("{}.wat", limit.component()), text)
+        app.file(&format!("{}.wat", limit.component()), limit.guest(export))
     })
 }
 
-/// Has a limit passed; what is said to who did that.
-async fn pass(server: &Running, shape: &Shape, limit: &Limit) -> String {
+/// An app whose outputs are the routes of another one.
+async fn before(server: &Running, limits: &[&Limit]) -> (App, Running) {
+    let mut manifest = "dayfly = 1\n[application]\nname = \"before\"\n\
+        [[trigger.http]]\nroute = \"/...\"\ncomponent = \"capitals\"\n\
+        [component.capitals]\nsource = \"guest:rust-command\"\n"
+        .to_owned();
+    for limit in limits {
+        let name = limit.component();
+        manifest += &format!(
+            "[[trigger.queue]]\nid = \"{name}\"\nqueue = \"{name}\"\ncomponent = \"capitals\"\n\
+             output = \"http://{}/{name}\"\nretry = {{ attempts = 1 }}\n",
+            server.authority()
+        );
+    }
+    let app = App::new(&manifest);
+    let before = dayfly().up(app.folder()).await;
+    (app, before)
+}
+
+/// Has a limit passed, by way of what is `before` it; what is said to who did that.
+async fn pass(server: &Running, before: Option<&Running>, shape: &Shape, limit: &Limit) -> String {
     let name = limit.component();
     let data = if limit.name == "body" { "x".repeat(2000) } else { "go".to_owned() };
     let once = async || match shape.way {
@@ -127,7 +156,7 @@ async fn pass(server: &Running, shape: &Shape, limit: &Limit) -> String {
         }
         _ => {
             let send = dayfly().args(["send", &name, &data, "--json", "--state-dir"]);
-            let ended = send.arg(server.state("")).ends().await;
+            let ended = send.arg(before.unwrap_or(server).state("")).ends().await;
             ended.stdout + &ended.stderr
         }
     };
@@ -145,8 +174,8 @@ async fn pass(server: &Running, shape: &Shape, limit: &Limit) -> String {
 async fn held(server: &Running, shape: &Shape, limit: &Limit, said: &str) -> Result<(), String> {
     let name = limit.component();
     // The client is told of that alone: it is no business of the log's.
-    if limit.name == "body" && shape.way == Way::Route {
-        let is_so = said.starts_with("413 ");
+    if limit.name == "body" && matches!(shape.way, Way::Route | Way::Output) {
+        let is_so = said.starts_with("413 ") || said.contains("answered with status 413");
         return if is_so { Ok(()) } else { Err(format!("{name}: {said}")) };
     }
     let told = |line: &String| line.contains(&name) && line.contains(limit.says);
@@ -163,24 +192,42 @@ async fn held(server: &Running, shape: &Shape, limit: &Limit, said: &str) -> Res
 
 async fn serving(shapes: &[Shape]) {
     for shape in shapes {
-        let limits: Vec<&Limit> =
-            LIMITS.iter().filter(|limit| (limit.but)(shape).is_none()).collect();
-        let app = app(shape, &limits);
-        let server = dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await;
-        let all = limits.iter().map(async |limit| {
-            let said = pass(&server, shape, limit).await;
-            held(&server, shape, limit, &said).await
-        });
-        let wrong: Vec<String> = join_all(all).await.into_iter().filter_map(Result::err).collect();
-        assert!(wrong.is_empty(), "{}: {wrong:#?}", shape.name);
-        assert_eq!(server.text("/neighbour").await, "hello world");
-        server.stop().await;
+        for export in shape.exports {
+            serving_one(shape, *export).await;
+        }
     }
+}
+
+async fn serving_one(shape: &Shape, export: Export) {
+    let limits: Vec<&Limit> = LIMITS.iter().filter(|limit| (limit.but)(shape).is_none()).collect();
+    let app = app(shape, export, &limits);
+    let server = dayfly().args(["up", "--max-lag", "1m"]).arg(app.folder()).serve().await;
+    let before = match shape.way {
+        Way::Output => Some(before(&server, &limits).await),
+        _ => None,
+    };
+    let way_on = before.as_ref().map(|(_, before)| before);
+    let all = limits.iter().map(async |limit| {
+        let said = pass(&server, way_on, shape, limit).await;
+        held(&server, shape, limit, &said).await
+    });
+    let wrong: Vec<String> = join_all(all).await.into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{} ({export:?}): {wrong:#?}", shape.name);
+    assert_eq!(server.text("/neighbour").await, "hello world");
+    if let Some((_, before)) = before {
+        before.stop().await;
+    }
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn of_what_answers_requests() {
     serving(&REQUESTS).await;
+}
+
+#[tokio::test]
+async fn of_what_answers_events() {
+    serving(&PASSED_ON).await;
 }
 
 #[tokio::test]
@@ -201,12 +248,15 @@ fn by_hand(shape: &Shape, limit: &Limit, app: &App) -> Dayfly {
 
 #[tokio::test]
 async fn of_what_is_called_by_hand() {
-    for shape in &BY_HAND {
+    for (shape, export) in
+        BY_HAND.iter().flat_map(|shape| shape.exports.iter().map(move |e| (shape, e)))
+    {
         for limit in LIMITS.iter().filter(|limit| (limit.but)(shape).is_none()) {
-            let text = handwritten::component(&(shape.export)(), limit.passed_by(shape));
-            let app = App::of("rust-hello").file("guest.wat", text).file("file", "contents");
+            let guest = limit.guest(*export);
+            let app = App::of("rust-hello").file("guest.wat", guest).file("file", "contents");
             let ended = by_hand(shape, limit, &app).ends().await;
-            assert!(ended.stderr.contains(limit.says), "{} {}: {ended:?}", shape.name, limit.name);
+            let (name, limit, says) = (shape.name, limit.name, limit.says);
+            assert!(ended.stderr.contains(says), "{name} ({export:?}) {limit}: {ended:?}");
         }
     }
 }
@@ -224,7 +274,7 @@ fn no_limit_is_left_out() {
 
 /// The table of `docs/limits.md`.
 fn table() -> String {
-    let shapes = || REQUESTS.iter().chain(&EVENTS).chain(&BY_HAND);
+    let shapes = || REQUESTS.iter().chain(&PASSED_ON).chain(&EVENTS).chain(&BY_HAND);
     let names: Vec<&str> = shapes().map(|shape| shape.name).collect();
     let mut table =
         format!("| | {} |\n| --- |{}\n", names.join(" | "), " :-: |".repeat(names.len()));

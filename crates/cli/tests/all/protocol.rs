@@ -155,3 +155,19 @@ async fn every_status_passes() {
     assert_eq!(server.text("/hello").await, "hello world");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn cookies_that_came_in_pieces_are_one_header() {
+    for guest in HANDLERS {
+        let (_app, server) = up(guest).await;
+        for client in [server.another_client(), server.http2()] {
+            let request = client.request(Method::GET, "/headers").header("cookie", "a=1");
+            let request = request.header("x-between", "").header("cookie", "b=2; c=3");
+            let text = client.send(request.body(Body::empty())).await.text();
+            let cookies: Vec<&str> =
+                text.lines().filter(|line| line.starts_with("cookie: ")).collect();
+            assert_eq!(cookies, ["cookie: a=1; b=2; c=3"], "{guest}");
+        }
+        server.stop().await;
+    }
+}

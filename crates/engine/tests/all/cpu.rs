@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use dayfly_engine::{CpuLimitExceeded, MemoryLimiter, Metered, Mode, metered_blocking};
+use dayfly_engine::{CpuBudget, CpuLimitExceeded, MemoryLimiter, Metered, Mode, metered_blocking};
 use wasmtime::component::Linker;
 
 use crate::support::{MODES, answer, ask, call, endless, engine, spin};
@@ -88,6 +88,21 @@ fn a_guest_pays_for_itself_only() {
     }));
     assert_eq!(runtime().block_on(outer.as_mut()), 7);
     assert!(outer.spent() < inner_limit, "{:?}", outer.spent());
+}
+
+#[test]
+fn who_is_called_spends_its_callers_budget() {
+    let engine = engine(Mode::Jit, None);
+    let code = engine.load(&endless()).unwrap();
+    let caller = CpuBudget::new(Duration::from_millis(60), None);
+    for (limit, leaves) in [(40, 20), (500, 0)] {
+        let callee = CpuBudget::new(Duration::from_millis(limit), Some(caller.clone()));
+        let ended = runtime().block_on(Metered::within(callee, spin(&code)));
+        assert!(ended.unwrap_err().is::<CpuLimitExceeded>());
+        let left = caller.limit().saturating_sub(caller.spent());
+        assert!(left <= Duration::from_millis(leaves), "{left:?}");
+    }
+    assert!(caller.used_up().is_some() && caller.spent() < Duration::from_millis(300));
 }
 
 #[test]

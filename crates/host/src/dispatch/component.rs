@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_capabilities::wasi::stdio::{Limited, LogSink};
-use dayfly_capabilities::{Account, Behind, GrantError, Share as Descriptors};
-use dayfly_engine::{EngineError, Origin};
+use dayfly_capabilities::{Account, Behind, GrantError, Shares};
+use dayfly_engine::{CpuBudget, EngineError, Origin};
 use dayfly_model::{ComponentId, Executor, HandlerShape, Limits, Middleware};
 use dayfly_telemetry::trace::{Span, within};
 use dayfly_telemetry::{ComponentMetrics, Lines};
@@ -134,7 +134,7 @@ pub struct Loaded {
 }
 
 /// How a request came.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Arrival<'a> {
     /// The connection that it came by, or that stands for the caller.
     pub(crate) connection: &'a Connection,
@@ -165,7 +165,7 @@ pub(crate) struct ComponentHost {
     pub(super) told: Arc<dyn LogSink>,
     pub(super) limits: Limits,
     pub(super) admission: Admission,
-    pub(super) descriptors: Descriptors,
+    pub(super) shares: Shares,
     pub(super) place: Place,
     pub(super) metrics: Arc<ComponentMetrics>,
     max_wait: Duration,
@@ -180,8 +180,8 @@ pub(super) struct Bounds {
     pub(super) admission: Admission,
     /// How long what is ready may wait for a core.
     pub(super) max_wait: Duration,
-    /// What its instances may hold open together.
-    pub(super) descriptors: Descriptors,
+    /// What its instances may hold together.
+    pub(super) shares: Shares,
 }
 
 impl ActivateError {
@@ -207,14 +207,14 @@ impl ComponentHost {
             Some(account) => Arc::new(Limited::new(log, account.clone())),
             None => log,
         };
-        let Bounds { limits, admission, max_wait, descriptors } = bounds;
+        let Bounds { limits, admission, max_wait, shares } = bounds;
         Self {
             shared: shared.clone(),
             image,
             told,
             limits,
             admission,
-            descriptors,
+            shares,
             place: Place::default(),
             metrics,
             max_wait,
@@ -235,11 +235,6 @@ impl ComponentHost {
     /// Lines of the log about what it failed at.
     pub(crate) fn lines(&self) -> &Lines {
         self.metrics.lines()
-    }
-
-    /// How long it may take for an answer.
-    pub(crate) fn time(&self) -> Duration {
-        self.limits.time
     }
 
     pub(super) fn last_use(&self) -> &LastUse {
@@ -298,7 +293,7 @@ impl ComponentHost {
     pub(super) async fn try_handle<B: RequestBody>(
         self: &Arc<Self>,
         mut request: Request<B>,
-        arrival: Arrival<'_>,
+        mut arrival: Arrival<'_>,
         meter: &mut Meter,
     ) -> Result<http::Response<Body>, Failure> {
         let limits = &self.limits;
@@ -332,12 +327,15 @@ impl ComponentHost {
         let usage = self.image.usage.as_ref();
         let intake = Intake::new(limits.body_bytes, request.body(), usage);
         let (sender, receiver) = oneshot::channel();
+        let cpu = CpuBudget::new(limits.cpu, arrival.behind.cpu.take());
+        arrival.behind.cpu = Some(cpu.clone());
+        let depth = arrival.behind.depth;
         let running = start(&resident, request, &intake, arrival, sender)?;
         let lane = Lane { component: Arc::as_ptr(self).addr(), max_wait: self.max_wait };
         // What a guest that runs waits for does not wait for those that have not begun.
-        let lane = if arrival.behind.depth == 0 { Some(lane) } else { None };
+        let lane = if depth == 0 { Some(lane) } else { None };
         let whose = (trace, meter.request());
-        let guest = Guest::new(running, limits.cpu, lane, (permit, resident), whose);
+        let guest = Guest::new(running, cpu, lane, (permit, resident), whose);
         let answered = guest::run(guest, receiver, limits.time).await;
         let answered = answered.map_err(|failure| match failure {
             Failure::Slow => self.too_slow(),
@@ -373,7 +371,7 @@ fn start<B: RequestBody>(
     sender: oneshot::Sender<Answer>,
 ) -> Result<Work, Failure> {
     let Resident { code, grants, runner, .. } = resident;
-    let (code, grants, behind) = (code.clone(), grants.clone(), arrival.behind);
+    let (code, grants, behind) = (code.clone(), grants.clone(), arrival.behind.clone());
     let scheme = arrival.connection.scheme;
     Ok(match runner.clone() {
         Runner::Http02(pre, keep) => {
@@ -392,22 +390,22 @@ fn start<B: RequestBody>(
             Box::pin(spin_http::run(start, pre, request, sender))
         }
         Runner::SpinRedis(pre, keep) => {
-            let parameters = Parameters::of(one_event(arrival)?);
+            let parameters = Parameters::of(one_event(&arrival)?);
             let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinRedis3(pre, keep) => {
-            let parameters = Parameters::of(one_event(arrival)?);
+            let parameters = Parameters::of(one_event(&arrival)?);
             let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::SpinCron(pre, keep) => {
-            let parameters = Parameters::of(one_event(arrival)?);
+            let parameters = Parameters::of(one_event(&arrival)?);
             let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, move |_| Ok(parameters), sender))
         }
         Runner::Messaging(pre, keep) => {
-            let give = message::give(one_event(arrival)?, request.headers());
+            let give = message::give(one_event(&arrival)?, request.headers());
             let start = Start { code, grants, behind, keep };
             Box::pin(message::run(start, pre, give, sender))
         }
@@ -425,7 +423,7 @@ fn start<B: RequestBody>(
 }
 
 /// The event that a handler of single events gets.
-fn one_event(arrival: Arrival<'_>) -> Result<&Event, Failure> {
+fn one_event<'a>(arrival: &Arrival<'a>) -> Result<&'a Event, Failure> {
     let why = match arrival.event {
         Some(event) if !event.is_batch => return Ok(event),
         Some(_) => "it takes one event at a time, and its trigger has `batch`",

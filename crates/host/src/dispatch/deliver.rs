@@ -3,9 +3,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use dayfly_capabilities::Share;
+use dayfly_capabilities::http::whole::Held;
 use dayfly_model::Executor;
 use dayfly_telemetry::trace::Span;
 use http::HeaderMap;
@@ -69,12 +70,19 @@ impl ComponentHost {
         })?;
         let status = response.status();
         let content_type = content_type(response.headers());
-        let data = whole_answer(response.into_body(), self.limits.time).await;
+        let data = self.whole_answer(response.into_body()).await;
         let data = data.map_err(Undelivered::Failed)?;
         if !status.is_success() {
             return Err(Undelivered::Failed(format!("the handler answered with status {status}")));
         }
         Ok(Reply { content_type, data })
+    }
+
+    /// The whole of an answer, within its handler's time: each piece may take as long by itself.
+    pub(crate) async fn whole_answer(&self, body: Body) -> Result<Bytes, String> {
+        let time = self.limits.time;
+        let data = tokio::time::timeout(time, whole(body, &self.shares.whole)).await;
+        data.unwrap_or_else(|_| Err(format!("the answer did not end within {time:?}")))
     }
 }
 
@@ -92,29 +100,25 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(CONTENT_TYPE)?.to_str().ok()?.to_owned())
 }
 
-/// The whole of an answer, within its handler's time: each piece may take as long by itself.
-pub(crate) async fn whole_answer(body: Body, time: Duration) -> Result<Bytes, String> {
-    let data = tokio::time::timeout(time, whole(body)).await;
-    data.unwrap_or_else(|_| Err(format!("the answer did not end within {time:?}")))
-}
-
-/// A whole body, if it is not too large.
-async fn whole(body: Body) -> Result<Bytes, String> {
+/// A whole body, if it is not too large, and there is room for it.
+async fn whole(body: Body, share: &Share) -> Result<Bytes, String> {
     match body {
         Body::Empty => Ok(Bytes::new()),
         Body::Full(bytes) if bytes.len() as u64 <= OUTPUT_BYTES => Ok(bytes),
         Body::Full(_) => Err(too_large()),
         Body::Stream(mut stream) => {
-            let mut whole = BytesMut::new();
+            let mut whole = Held::default();
             while let Some(frame) = stream.frame().await {
                 let frame = frame.map_err(|error| format!("its answer broke off: {error}"))?;
                 let Ok(data) = frame.into_data() else { continue };
                 if (whole.len() + data.len()) as u64 > OUTPUT_BYTES {
                     return Err(too_large());
                 }
-                whole.extend_from_slice(&data);
+                if !whole.add(&data, share) {
+                    return Err(Failure::NoRoom.to_string());
+                }
             }
-            Ok(whole.freeze())
+            Ok(whole.into())
         }
     }
 }

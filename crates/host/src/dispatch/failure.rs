@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Trap(wasmtime::Error),
     #[error("the guest used more than its CPU time of {0:?}")]
     Cpu(Duration),
+    #[error("the guest used up the CPU time of {0:?} that the component has which called it")]
+    CallersCpu(Duration),
     #[error("the guest executed more than its {0} instructions")]
     Instructions(u64),
     #[error("the guest did not answer within its time of {0:?}")]
@@ -51,6 +53,8 @@ pub(super) enum Failure {
     Loading,
     #[error("the request's body is larger than {0} bytes")]
     BodyTooLarge(u64),
+    #[error("as many bodies are held whole as there is room for")]
+    NoRoom,
     #[error("the client sent the request's body too slowly")]
     BodyTooSlow,
     #[error("the request cannot be passed on: {0}")]
@@ -109,7 +113,9 @@ impl Failure {
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::Trap(_) => Problem::GuestTrapped,
-            Self::Cpu(_) | Self::Instructions(_) | Self::Time(_) => Problem::OverTime,
+            Self::Cpu(_) | Self::CallersCpu(_) | Self::Instructions(_) | Self::Time(_) => {
+                Problem::OverTime
+            }
             Self::Memory(_) | Self::Tables(_) => Problem::OverMemory,
             Self::NoResponse
             | Self::Status(_)
@@ -123,7 +129,7 @@ impl Failure {
             Self::BodyTooLarge(_) => Problem::BodyTooLarge,
             Self::BodyTooSlow => Problem::BodyTooSlow,
             Self::ComponentFull => Problem::TenantBusy,
-            Self::NodeFull | Self::Slow | Self::Loading => Problem::NodeBusy,
+            Self::NodeFull | Self::NoRoom | Self::Slow | Self::Loading => Problem::NodeBusy,
             Self::ShareFull | Self::ShareSlow => Problem::ShareBusy,
             Self::TenantFull => Problem::OverQuota(Quota::Concurrency),
             Self::Over(over) => Problem::OverQuota(over.quota),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use dayfly_engine::Metered;
+use dayfly_engine::{CpuBudget, Metered};
 use dayfly_telemetry::trace::{self, Kind, Span, within};
 use http::HeaderMap;
 use tokio::sync::oneshot;
@@ -83,16 +83,16 @@ impl Trace {
 }
 
 impl Guest {
-    /// A guest that has not begun, and may use the CPU for so long. Without a lane it need not wait
+    /// A guest that has not begun, and may use the CPU as far as that goes. Without a lane it need not wait
     /// to begin.
     pub(super) fn new(
         work: Work,
-        cpu: Duration,
+        cpu: Arc<CpuBudget>,
         lane: Option<Lane>,
         (permit, resident): (Permit, Arc<Resident>),
         (trace, request): (Option<Box<Trace>>, Option<ErrorId>),
     ) -> Self {
-        let work = Metered::new(cpu, work);
+        let work = Metered::within(cpu, work);
         let place = lane.map_or(Place::Free, Place::Fresh);
         let share = permit.account().map_or(Share::WHOLE, Share::of);
         let (answered, gave_way, charged) = Default::default();
@@ -119,6 +119,14 @@ impl Guest {
         account.charge(more, SystemTime::now()).map_err(Failure::Over)
     }
 
+    /// How it fails that its CPU time is used up, or a caller's, by all that run for them.
+    fn used_up(&self) -> Option<Failure> {
+        let own = self.work.budget();
+        let over = own.used_up()?;
+        let failed = if std::ptr::eq(own, over) { Failure::Cpu } else { Failure::CallersCpu };
+        Some(failed(over.limit()))
+    }
+
     /// Whether others should not wait for it.
     fn computes_for_long(&self) -> bool {
         self.work.spent() > SHORT || self.answered && self.work.was_preempted()
@@ -134,6 +142,10 @@ impl Future for Guest {
         let is_busy = this.share != Share::WHOLE && SINCE_LOOK.get() > LOOK;
         if is_busy && this.place.line_up(this.share, cx.waker()).is_err() {
             return Poll::Ready(Err(Failure::Slow));
+        }
+        // What it called has spent it, perhaps, while it waited.
+        if let Some(over) = this.used_up() {
+            return Poll::Ready(Err(over));
         }
         if this.gives_way(cx) {
             return Poll::Pending;
@@ -160,7 +172,12 @@ impl Future for Guest {
             // Not for what ends by itself: it has had the time already.
             this.charge()?;
         }
-        poll
+        match poll {
+            Poll::Ready(Err(Failure::Cpu(limit))) => {
+                Poll::Ready(Err(this.used_up().unwrap_or(Failure::Cpu(limit))))
+            }
+            poll => poll,
+        }
     }
 }
 

@@ -77,9 +77,9 @@ impl<I: Send + 'static> Start<I> {
     /// An instance that has waited, or a store for a fresh one.
     pub(super) fn begin(&self) -> Life<I> {
         let Self { code, grants, behind, keep } = self;
-        let waited = keep.as_ref().and_then(|keep| keep.next(code, *behind));
+        let waited = keep.as_ref().and_then(|keep| keep.next(code, behind));
         waited.unwrap_or_else(|| {
-            let state = HostState::new(grants.clone()).behind(*behind);
+            let state = HostState::new(grants.clone()).behind(behind.clone());
             let state = if keep.is_some() { state.kept() } else { state };
             Life { store: code.store(state), instance: None, served: 0, first_bytes: 0 }
         })
@@ -129,9 +129,9 @@ impl<I: Send + 'static> Keep<I> {
 
     /// The instance that has waited for the shortest time, as good as new in all that bounds one
     /// request.
-    fn next(&self, code: &Code, behind: Behind) -> Option<Life<I>> {
+    fn next(&self, code: &Code, behind: &Behind) -> Option<Life<I>> {
         let Waiting { mut life, .. } = self.lock().pop()?;
-        life.store.data_mut().renew(behind);
+        life.store.data_mut().renew(behind.clone());
         code.renew(&mut life.store);
         Some(life)
     }

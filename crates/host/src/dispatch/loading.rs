@@ -453,9 +453,9 @@ impl ComponentHost {
             .components
             .get(&self.image.component)
             .ok_or_else(|| ActivateError::UnknownComponent(self.name().into()))?;
-        let (log, descriptors) = (self.image.log.clone(), self.descriptors.clone());
+        let (log, shares) = (self.image.log.clone(), self.shares.clone());
         let metrics = self.metrics.clone();
-        let mut grants = Grants::prepare(app, component, backends, log, descriptors, metrics)?;
+        let mut grants = Grants::prepare(app, component, backends, log, shares, metrics)?;
         grants.usage = self.image.usage.clone();
         if let Ok(Some(share)) = self.engine().share(&code) {
             self.admission.shrink(share);

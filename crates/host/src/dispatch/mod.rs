@@ -43,7 +43,7 @@ pub use cgi::cgi_head;
 use component::Bounds;
 pub use component::{ActivateError, Loaded, serves_shape};
 pub(crate) use component::{Arrival, ComponentHost, RequestBody};
-pub(crate) use deliver::{Reply, Undelivered, content_type, whole_answer};
+pub(crate) use deliver::{Reply, Undelivered, content_type};
 use loading::Shared;
 pub use loading::WORTH_A_BASELINE;
 pub(crate) use once::Ended;
@@ -89,9 +89,9 @@ impl Components {
                 .ok_or_else(|| ActivateError::UnknownComponent(image.component.to_string()))?;
             let limits = component.limits.clone();
             let admission = resources.admission(limits.concurrency, count, &ground);
-            let (descriptors, metrics) = resources.lasting(lasting, &image.component, &ground);
+            let (shares, metrics) = resources.lasting(lasting, &image.component, &ground);
             let bounds =
-                Bounds { limits, admission, max_wait: resources.max_wait(&ground), descriptors };
+                Bounds { limits, admission, max_wait: resources.max_wait(&ground), shares };
             Ok(Arc::new(ComponentHost::new(&shared, image, bounds, metrics)))
         });
         let mut hosts = hosts.collect::<Result<Vec<_>, ActivateError>>()?;

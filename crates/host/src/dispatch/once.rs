@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dayfly_capabilities::HostState;
 use dayfly_capabilities::wasi::{Invocation, Stdio};
+use dayfly_engine::CpuBudget;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::oneshot;
@@ -60,7 +61,13 @@ impl ComponentHost {
         })?;
         let (sender, receiver) = oneshot::channel();
         let work = Box::pin(run(resident.clone(), arguments, sender));
-        let guest = Guest::new(work, limits.cpu, None, (permit, resident), (None, None));
+        let guest = Guest::new(
+            work,
+            CpuBudget::new(limits.cpu, None),
+            None,
+            (permit, resident),
+            (None, None),
+        );
         let (answer, _) = guest::run(guest, receiver, limits.time).await?;
         let exit = answer.extensions().get::<Exit>().copied();
         exit.map(|Exit(status)| status).ok_or(Failure::NoResponse)

@@ -71,8 +71,9 @@ pub(super) struct Tenant {
     index: usize,
     /// How many of its requests wait for a place.
     pub(super) waiting: AtomicU32,
-    /// What its components hold open.
+    /// What its components hold open, and whole.
     pub(super) descriptors: TenantShare,
+    pub(super) whole: TenantShare,
 }
 
 /// A place; given back when dropped.
@@ -109,8 +110,8 @@ impl Places {
         let index = state.tenants.insert(holding);
         state.weights.1 = None;
         drop(state);
-        let (waiting, descriptors) = Default::default();
-        Arc::new(Tenant { account, places: self.clone(), index, waiting, descriptors })
+        let (waiting, descriptors, whole) = Default::default();
+        Arc::new(Tenant { account, places: self.clone(), index, waiting, descriptors, whole })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

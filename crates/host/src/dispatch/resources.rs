@@ -1,12 +1,12 @@
 //! What the components of all apps of a node share: the engine and what links code to it, memory,
-//! places to run in, descriptors; and what of an app's components stays when a release of it follows
+//! places to run in, descriptors, bytes of whole bodies; and what of an app's components stays when a release of it follows
 //! another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use dayfly_capabilities::{Account, Descriptors, Linkers, Share};
+use dayfly_capabilities::{Account, Linkers, Shares, Supply};
 use dayfly_engine::Engine;
 use dayfly_model::{App, ComponentId};
 use dayfly_telemetry::ComponentMetrics;
@@ -17,6 +17,9 @@ use super::keep::Room;
 use super::places::{Places, Tenant};
 use super::residency::Residency;
 use crate::host::{Apps, HostConfig};
+
+/// The bodies that the host holds whole for its guests, in bytes (`docs/limits.md`).
+const WHOLE_BYTES: u64 = 256 << 20;
 
 /// What the components of a node share.
 pub(crate) struct Resources {
@@ -29,13 +32,14 @@ pub(crate) struct Resources {
     pub(super) room: Arc<Room>,
     /// How long what is ready may wait for a core of one owner's.
     max_wait: Duration,
-    shares: Shares,
-    descriptors: Arc<Descriptors>,
+    division: Division,
+    descriptors: Arc<Supply>,
+    whole: Arc<Supply>,
     apps: Apps,
 }
 
 /// Who has the places to run in.
-enum Shares {
+enum Division {
     /// One owner.
     Own(Arc<Node>),
     /// Tenants, those that are here by their accounts.
@@ -44,14 +48,14 @@ enum Shares {
 
 /// What stays of an app's components, whatever release they are of.
 #[derive(Default)]
-pub(crate) struct Lasting(HashMap<ComponentId, (Share, Arc<ComponentMetrics>)>);
+pub(crate) struct Lasting(HashMap<ComponentId, (Shares, Arc<ComponentMetrics>)>);
 
 impl Resources {
     pub(crate) fn new(engine: &Engine, config: &HostConfig) -> Arc<Self> {
-        let shares = match config.apps {
-            Apps::One { calls: false } => Shares::Own(Node::new(config.max_instances)),
-            Apps::One { calls: true } => Shares::Own(Node::of_callers(config.max_instances)),
-            Apps::Many => Shares::Tenants {
+        let division = match config.apps {
+            Apps::One { calls: false } => Division::Own(Node::new(config.max_instances)),
+            Apps::One { calls: true } => Division::Own(Node::of_callers(config.max_instances)),
+            Apps::Many => Division::Tenants {
                 places: Places::new(&by_depth(config.max_instances)),
                 here: Mutex::default(),
                 nobody: Account::unbounded(""),
@@ -64,17 +68,18 @@ impl Resources {
             residency: Residency::new(config.residency),
             room: Arc::new(Room::new(engine.config().kept_instances)),
             max_wait: config.http.max_lag,
-            shares,
-            descriptors: Descriptors::new(config.max_descriptors),
+            division,
+            descriptors: Supply::new(config.max_descriptors),
+            whole: Supply::new(WHOLE_BYTES),
             apps: config.apps,
         })
     }
 
     /// Where the components of an app run that has this account.
     pub(super) fn ground(&self, account: Option<&Arc<Account>>) -> Ground {
-        match &self.shares {
-            Shares::Own(node) => Ground::Own(node.clone()),
-            Shares::Tenants { places, here, nobody } => {
+        match &self.division {
+            Division::Own(node) => Ground::Own(node.clone()),
+            Division::Tenants { places, here, nobody } => {
                 let account = account.unwrap_or(nobody);
                 let mut here = here.lock().unwrap_or_else(PoisonError::into_inner);
                 here.retain(|tenant| tenant.strong_count() > 0);
@@ -105,9 +110,9 @@ impl Resources {
         components: usize,
         ground: &Ground,
     ) -> Admission {
-        let (instances, places) = match &self.shares {
-            Shares::Own(node) => (node.instances(), node.outside()),
-            Shares::Tenants { places, .. } => (places.instances(), places.outside()),
+        let (instances, places) = match &self.division {
+            Division::Own(node) => (node.instances(), node.outside()),
+            Division::Tenants { places, .. } => (places.instances(), places.outside()),
         };
         let most = match self.apps {
             Apps::One { .. } if components == 1 => u32::MAX,
@@ -117,19 +122,22 @@ impl Resources {
         Admission::new(concurrency.min(most), (ground.clone(), instances))
     }
 
-    /// What an app's component of that id may hold open, and what is counted of it.
+    /// What an app's component of that id may hold, and what is counted of it.
     pub(super) fn lasting(
         &self,
         lasting: &mut Lasting,
         id: &ComponentId,
         ground: &Ground,
-    ) -> (Share, Arc<ComponentMetrics>) {
+    ) -> (Shares, Arc<ComponentMetrics>) {
         let make = || {
-            let share = match ground {
-                Ground::Own(_) => self.descriptors.share(),
-                Ground::Shared(tenant) => self.descriptors.share_of(&tenant.descriptors),
+            let (descriptors, whole) = match ground {
+                Ground::Own(_) => (self.descriptors.share(), self.whole.share()),
+                Ground::Shared(tenant) => (
+                    self.descriptors.share_of(&tenant.descriptors),
+                    self.whole.share_of(&tenant.whole),
+                ),
             };
-            (share, Arc::new(ComponentMetrics::new(id.0.as_str())))
+            (Shares { descriptors, whole }, Arc::new(ComponentMetrics::new(id.0.as_str())))
         };
         // A component that is called in several ways is one.
         lasting.0.entry(id.clone()).or_insert_with(make).clone()
@@ -148,7 +156,7 @@ impl Resources {
     /// Adds what is counted of all apps together.
     pub(crate) fn collect(&self, families: &mut Families) {
         self.residency.collect(families);
-        let Shares::Tenants { here, .. } = &self.shares else { return };
+        let Division::Tenants { here, .. } = &self.division else { return };
         let here = here.lock().unwrap_or_else(PoisonError::into_inner);
         for tenant in here.iter().filter_map(Weak::upgrade) {
             let account = tenant.account();

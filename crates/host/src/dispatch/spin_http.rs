@@ -1,9 +1,9 @@
 //! A handler of `fermyon:spin/inbound-http`, as Spin 1 had them: bodies come and go whole.
 
-use dayfly_capabilities::HostState;
-use dayfly_capabilities::http::whole;
+use dayfly_capabilities::http::whole::{self, Held, NotHeld};
+use dayfly_capabilities::{HostState, Part, Share};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use http_body_util::{BodyExt as _, Empty, Full};
 use tokio::sync::oneshot;
 use wasmtime::component::{ComponentExportIndex, InstancePre, TypedFunc};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
@@ -13,9 +13,6 @@ use super::guest::Answer;
 use super::keep::Start;
 
 const INTERFACE: &str = "fermyon:spin/inbound-http";
-
-/// The longest request body, in bytes: the host holds it whole.
-const BODY_BYTES: u64 = 16 << 20;
 
 /// A linked component, and where its handler is.
 #[derive(Clone)]
@@ -58,8 +55,9 @@ pub(super) async fn run(
         return Ok(());
     };
     let limits = &start.grants.limits;
-    let (limit, header_bytes) = (BODY_BYTES.min(limits.memory_bytes), limits.header_bytes);
-    let request = received(method, request, limit).await?;
+    let (limit, header_bytes) = (whole::BODY_BYTES.min(limits.memory_bytes), limits.header_bytes);
+    // The call keeps the body until the guest returns.
+    let (request, part) = received(method, request, limit, start.grants.whole()).await?;
     let mut life = start.begin();
     let store = &mut life.store;
     let called = async {
@@ -74,8 +72,9 @@ pub(super) async fn run(
         Ok((handle.call_async(&mut *store, (request,)).await?, handle))
     };
     let ((answer,), handle) = called.await.map_err(|error| Failure::of_call(error, store))?;
+    drop(part);
     // Nobody listens any more if the request timed out.
-    let _ = sender.send(response(answer, header_bytes));
+    let _ = sender.send(response(answer, header_bytes, start.grants.whole()));
     life.instance = Some(handle);
     start.end(life);
     Ok(())
@@ -86,20 +85,22 @@ async fn received(
     method: whole::Method,
     request: Request<WasiBody>,
     limit: u64,
-) -> Result<whole::Request, Failure> {
+    share: &Share,
+) -> Result<(whole::Request, Option<Part>), Failure> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
-    let body = body.map_err(|error| match error.downcast::<Error>() {
-        Ok(error) => Failure::Request(wasmtime::Error::from(*error)),
-        Err(_) => Failure::BodyTooLarge(limit),
+    let held = Held::receive(body, limit, share).await.map_err(|error| match error {
+        NotHeld::TooLong => Failure::BodyTooLarge(limit),
+        NotHeld::NoRoom => Failure::NoRoom,
+        NotHeld::Broken(error) => Failure::Request(wasmtime::Error::from(error)),
     })?;
+    let (body, part) = held.into_parts();
     let uri = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let headers = parts.headers.iter().map(text).collect();
-    let body = Some(body.to_bytes().to_vec());
-    Ok(whole::Request { method, uri, headers, params: Vec::new(), body })
+    let (params, body) = (Vec::new(), Some(body));
+    Ok((whole::Request { method, uri, headers, params, body }, part))
 }
 
 /// What each header is counted as beside its text, so that empty ones are bounded, too; as those are that
@@ -107,11 +108,15 @@ async fn received(
 const HEADER_BYTES: usize = size_of::<HeaderName>() + size_of::<HeaderValue>();
 
 /// The response as a server sends it, with so many bytes of headers at most. Headers that are the
-/// connection's to set are left out.
-fn response(answer: whole::Response, header_bytes: u64) -> Answer {
+/// connection's to set are left out. It lies there until its client has taken it: where no room is left for
+/// that, there is none.
+fn response(answer: whole::Response, header_bytes: u64, share: &Share) -> Answer {
     let malformed = |what: &str| Failure::Guest(format!("its {what} cannot be sent"));
     let body = match answer.body {
-        Some(body) => Full::new(body.into()).map_err(Error::from).boxed_unsync(),
+        Some(body) => {
+            let held = Held::of(body, share).ok_or(Failure::NoRoom)?;
+            Full::new(held.into()).map_err(Error::from).boxed_unsync()
+        }
         None => empty(),
     };
     let mut response = Response::new(body);

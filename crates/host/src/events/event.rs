@@ -145,7 +145,7 @@ impl Event {
 
     /// What leads to its handler.
     pub(crate) const fn behind(&self) -> Behind {
-        Behind { depth: 0, hops: self.hops.saturating_add(1) }
+        Behind { depth: 0, hops: self.hops.saturating_add(1), cpu: None }
     }
 
     /// What lies behind it, for where it goes as its data alone.

@@ -123,6 +123,10 @@ impl<H: Handler> Session<H> {
         if *request.method() == Method::CONNECT && !is_extended(request) {
             return Err(Problem::Malformed);
         }
+        // It is no path, and asks about the server alone (RFC 9112, section 3.2.4).
+        if request.uri().path() == "*" && *request.method() != Method::OPTIONS {
+            return Err(Problem::Malformed);
+        }
         check_coding(request.headers())?;
         check_host(request.version(), request.headers())?;
         check_authority(request)

@@ -51,6 +51,7 @@ const MALFORMED: &[(&str, &str)] = &[
     ),
     ("another host in the target", "GET http://b/ HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("a user in the target", "GET http://u:p@a/ HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("no path but a star", "GET * HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("a tunnel", "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n"),
     ("two spaces before the target", "GET  / HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("tab in the request line", "GET /\tHTTP/1.1\r\nhost: a\r\n\r\n"),

@@ -68,6 +68,17 @@ fn what_serving_needs_is_let_by_and_the_rest_is_refused() {
 }
 
 #[test]
+fn nothing_is_typed_into_a_terminal() {
+    let ioctl = |request| answers_to(false, OURS.0, number(libc::SYS_ioctl), &[0, request]);
+    for request in TYPING {
+        assert_eq!(ioctl(u32::try_from(request).unwrap()), REFUSE);
+    }
+    for request in [libc::TIOCGWINSZ, libc::TCGETS, libc::FIONBIO] {
+        assert_eq!(ioctl(u32::try_from(request).unwrap()), ALLOW);
+    }
+}
+
+#[test]
 fn nobody_else_is_bounded_or_slowed_down() {
     for call in OF_OTHERS {
         assert_eq!(answers_to(false, OURS.0, number(*call), &[0]), ALLOW);

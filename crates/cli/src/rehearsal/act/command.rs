@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use dayfly_capabilities::wasi::stdio::{PipeReader, pipe};
 use dayfly_capabilities::wasi::{Invocation, Stdio};
-use dayfly_capabilities::{Descriptors, Grants, HostState};
+use dayfly_capabilities::{Grants, HostState, Shares, Supply};
 use dayfly_engine::Engine;
 use dayfly_host::{Image, Made};
 use dayfly_model::test_file::Command;
@@ -46,7 +46,7 @@ pub(super) async fn run(stage: &Stage<'_>, asked: &Command) -> Result<Outcome> {
         component,
         &release.backends,
         log.clone(),
-        Descriptors::new(DESCRIPTORS).share(),
+        Shares { descriptors: Supply::new(DESCRIPTORS).share(), ..Shares::unbounded() },
         metrics,
     )?;
     let words = std::iter::once(&id.0).chain(arguments).chain(&asked.arguments);

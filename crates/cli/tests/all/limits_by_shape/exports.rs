@@ -1,12 +1,63 @@
 //! What makes a component of [`handwritten`](crate::handwritten) a handler of each shape.
 
-use crate::tiny;
+use crate::{handwritten, tiny};
 
-/// A handler of `wasi:http/handler@0.3`.
-pub(super) const HTTP_03: &str = r#"
+/// What a component exports.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Export {
+    Http02,
+    Http03,
+    SpinHttp,
+    Command02,
+    Command03,
+    Redis,
+    Redis3,
+    Cron,
+    Messaging,
+    Call,
+    CallAsync,
+    /// The same of a component that imports WASI 0.3 as well, which another engine runs.
+    And03(&'static Export),
+}
+
+impl Export {
+    /// It as [`handwritten::component`] takes it, for a component that passes the limit of that name.
+    pub(super) fn text(self, limit: &str) -> String {
+        match self {
+            Self::Http02 => handwritten::HTTP_02.to_owned(),
+            Self::Http03 if limit == "output" => TYPES_03.to_owned() + WRITING_03,
+            Self::Http03 => TYPES_03.to_owned() + HANDLER_03,
+            Self::SpinHttp => tiny::inbound_http_export(
+                "(core func $handler \"whole\") (memory $mem) (realloc $realloc)",
+            ),
+            Self::Command02 => COMMAND_02.to_owned(),
+            Self::Command03 => COMMAND_03.to_owned(),
+            Self::Redis => of_redis("fermyon:spin/inbound-redis", r#"(enum "success" "error")"#),
+            Self::Redis3 => of_redis(
+                "spin:redis/inbound-redis@3.0.0",
+                r#"(variant (case "invalid-address") (case "too-many-connections")
+                     (case "type-error") (case "other" string))"#,
+            ),
+            Self::Cron => CRON.to_owned(),
+            Self::Messaging => MESSAGING.to_owned(),
+            Self::Call => CALL.to_owned(),
+            Self::CallAsync => CALL_ASYNC.to_owned(),
+            Self::And03(export) => CLOCK_03.to_owned() + &export.text(limit),
+        }
+    }
+}
+
+/// Nobody asks it; but who imports it is a component of WASI 0.3.
+const CLOCK_03: &str = r#"
+  (import "wasi:clocks/monotonic-clock@0.3.0" (instance $clock03
+    (export "now" (func (result u64)))))"#;
+
+/// The types of `wasi:http@0.3`.
+const TYPES_03: &str = r#"
   (import "wasi:http/types@0.3.0" (instance $types03
     (export "request" (type (sub resource)))
-    (export "response" (type (sub resource)))
+    (export "response" (type $response (sub resource)))
+    (export "fields" (type $fields (sub resource)))
     (type $dns' (record
       (field "rcode" (option string)) (field "info-code" (option u16))))
     (export "DNS-error-payload" (type $dns (eq $dns')))
@@ -40,12 +91,20 @@ pub(super) const HTTP_03: &str = r#"
       (case "HTTP-response-content-coding" (option string)) (case "HTTP-response-timeout")
       (case "HTTP-upgrade-failed") (case "HTTP-protocol-error") (case "loop-detected")
       (case "configuration-error") (case "internal-error" (option string))))
-    (export "error-code" (type (eq $error-code')))))
+    (export "error-code" (type $error-code (eq $error-code')))
+    (export "[constructor]fields" (func (result (own $fields))))
+    (export "[static]response.new" (func
+      (param "headers" (own $fields)) (param "contents" (option (stream u8)))
+      (param "trailers" (future (result (option (own $fields)) (error $error-code))))
+      (result (tuple (own $response) (future (result (error $error-code)))))))))
   (alias export $types03 "request" (type $request03))
   (alias export $types03 "response" (type $response03))
   (alias export $types03 "error-code" (type $error-code03))
   (type $handle' (func async
-    (param "request" (own $request03)) (result (result (own $response03) (error $error-code03)))))
+    (param "request" (own $request03)) (result (result (own $response03) (error $error-code03)))))"#;
+
+/// A handler of `wasi:http/handler@0.3`.
+const HANDLER_03: &str = r#"
   (func $handle (type $handle')
     (canon lift (core func $handler "resource") (memory $mem) (realloc $realloc)))
   (instance $handler03
@@ -55,24 +114,97 @@ pub(super) const HTTP_03: &str = r#"
     (export "handle" (func $handle)))
   (export "wasi:http/handler@0.3.0" (instance $handler03))"#;
 
-pub(super) const COMMAND_02: &str = r#"
+/// The same that answers with letters for ever.
+const WRITING_03: &str = r#"
+  (alias export $types03 "fields" (type $fields03))
+  (type $letters (stream u8))
+  (type $trailers (future (result (option (own $fields03)) (error $error-code03))))
+  (core func $fields03 (canon lower (func $types03 "[constructor]fields")))
+  (core func $response03
+    (canon lower (func $types03 "[static]response.new") (memory $mem)))
+  (core func $letters (canon stream.new $letters))
+  (core func $write03 (canon stream.write $letters async (memory $mem)))
+  (core func $trailers (canon future.new $trailers))
+  (core func $set (canon waitable-set.new))
+  (core func $join (canon waitable.join))
+  (core func $return (canon task.return
+    (result (result (own $response03) (error $error-code03))) (memory $mem)))
+  (core module $Writing
+    (import "host" "memory" (memory 64))
+    (import "host" "fields" (func $fields (result i32)))
+    (import "host" "response" (func $response (param i32 i32 i32 i32 i32)))
+    (import "host" "letters" (func $letters (result i64)))
+    (import "host" "write" (func $write (param i32 i32 i32) (result i32)))
+    (import "host" "trailers" (func $trailers (result i64)))
+    (import "host" "set" (func $set (result i32)))
+    (import "host" "join" (func $join (param i32 i32)))
+    (import "host" "return" (func $return (param i32 i32 i32 i64 i32 i32 i32 i32)))
+    (global $writer (mut i32) (i32.const 0))
+    (global $waits (mut i32) (i32.const 0))
+    (func (export "handle") (param i32) (result i32)
+      (local $stream i64)
+      (memory.fill (i32.const 65536) (i32.const 97) (i32.const 2097152))
+      (local.set $stream (call $letters))
+      (global.set $writer (i32.wrap_i64 (i64.shr_u (local.get $stream) (i64.const 32))))
+      (call $response (call $fields) (i32.const 1) (i32.wrap_i64 (local.get $stream))
+        (i32.wrap_i64 (call $trailers)) (i32.const 1024))
+      (call $return (i32.const 0) (i32.load (i32.const 1024)) (i32.const 0) (i64.const 0)
+        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+      (global.set $waits (call $set))
+      (call $join (global.get $writer) (global.get $waits))
+      (call $go_on))
+    ;; Writes until that blocks, and waits for somebody to read it.
+    (func $go_on (result i32)
+      (loop $more
+        (br_if $more (i32.ne (i32.const -1)
+          (call $write (global.get $writer) (i32.const 65536) (i32.const 2097152)))))
+      (i32.or (i32.const 2) (i32.shl (global.get $waits) (i32.const 4))))
+    (func (export "callback") (param i32 i32 i32) (result i32) (call $go_on)))
+  (core instance $writing (instantiate $Writing (with "host" (instance
+    (export "memory" (memory $mem))
+    (export "fields" (func $fields03))
+    (export "response" (func $response03))
+    (export "letters" (func $letters))
+    (export "write" (func $write03))
+    (export "trailers" (func $trailers))
+    (export "set" (func $set))
+    (export "join" (func $join))
+    (export "return" (func $return))))))
+  (alias core export $writing "callback" (core func $callback))
+  (func $handle (type $handle')
+    (canon lift (core func $writing "handle") async
+      (memory $mem) (realloc $realloc) (callback $callback)))
+  (instance $handler03
+    (export "request" (type $request03))
+    (export "response" (type $response03))
+    (export "error-code" (type $error-code03))
+    (export "handle" (func $handle)))
+  (export "wasi:http/handler@0.3.0" (instance $handler03))"#;
+
+const COMMAND_02: &str = r#"
   (func $main (result (result)) (canon lift (core func $handler "run")))
   (instance $command (export "run" (func $main)))
   (export "wasi:cli/run@0.2.0" (instance $command))"#;
 
-pub(super) const COMMAND_03: &str = r#"
+const COMMAND_03: &str = r#"
   (type $main' (func async (result (result))))
   (func $main (type $main') (canon lift (core func $handler "run")))
   (instance $command (export "run" (func $main)))
   (export "wasi:cli/run@0.3.0" (instance $command))"#;
 
 /// A function `call`, for `dayfly call`.
-pub(super) const TYPED: &str = r#"
+const CALL: &str = r#"
   (func $call (canon lift (core func $handler "call")))
   (export "call" (func $call))"#;
 
+/// The same as WASI 0.3 has functions.
+const CALL_ASYNC: &str = r#"
+  (type $call' (func async))
+  (func $call (type $call') (canon lift (core func $handler "call")))
+  (export "call" (func $call))"#;
+
 /// The handler of Spin's cron plugin.
-pub(super) const CRON: &str = r#"
+const CRON: &str = r#"
   (type $metadata' (record (field "timestamp" u64)))
   (export $metadata "metadata" (type $metadata'))
   (type $error-cron' (variant (case "other" string)))
@@ -82,7 +214,7 @@ pub(super) const CRON: &str = r#"
   (export "handle-cron-event" (func $cron))"#;
 
 /// A handler of `wasi:messaging`.
-pub(super) const MESSAGING: &str = r#"
+const MESSAGING: &str = r#"
   (import "wasi:messaging/types@0.2.0-draft" (instance $messages
     (export "message" (type (sub resource)))
     (type $error' (variant (case "timeout") (case "connection" string)
@@ -98,25 +230,7 @@ pub(super) const MESSAGING: &str = r#"
     (export "handle" (func $handle)))
   (export "wasi:messaging/incoming-handler@0.2.0-draft" (instance $messaging))"#;
 
-/// Spin 1's handler of requests.
-pub(super) fn spin_http() -> String {
-    tiny::inbound_http_export("(core func $handler \"whole\") (memory $mem) (realloc $realloc)")
-}
-
-/// Spin's handler of Redis messages, as it was first.
-pub(super) fn redis() -> String {
-    of_redis("fermyon:spin/inbound-redis", r#"(enum "success" "error")"#)
-}
-
-/// The same as it is.
-pub(super) fn redis_3() -> String {
-    of_redis(
-        "spin:redis/inbound-redis@3.0.0",
-        r#"(variant (case "invalid-address") (case "too-many-connections") (case "type-error")
-             (case "other" string))"#,
-    )
-}
-
+/// Spin's handler of Redis messages.
 fn of_redis(interface: &str, error: &str) -> String {
     r#"
   (type $error-redis ERROR)

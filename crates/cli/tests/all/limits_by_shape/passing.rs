@@ -1,6 +1,8 @@
 //! What passes each limit, and by which word that is told.
 
+use super::exports::Export;
 use super::{Shape, Way};
+use crate::handwritten;
 
 /// A row of the table.
 pub(super) struct Limit {
@@ -98,12 +100,10 @@ pub(super) const LIMITS: [Limit; 16] = [
               (local.set $i (i32.add (local.get $i) (i32.const 1)))
               (br_if $again (i32.lt_u (local.get $i) (i32.const 2000))))",
         says: "bytes of output",
-        but: |shape| match (shape.name, shape.way) {
-            ("wasi:http 0.2" | "wasi:http 0.3", _) => Some("`hostile`"),
+        but: |shape| match (shape.exports[0], shape.way) {
             (_, Way::Call | Way::Run) => Some("terminal"),
-            ("Spin's Redis" | "Spin's Redis 3" | "Spin's cron" | "wasi:messaging", _) => {
-                Some("none")
-            }
+            (_, Way::Output) => Some("unread"),
+            (Export::Redis | Export::Redis3 | Export::Cron | Export::Messaging, _) => Some("none"),
             _ => None,
         },
     },
@@ -197,22 +197,42 @@ pub(super) const LIMITS: [Limit; 16] = [
         but: |shape| match shape.way {
             Way::Route => None,
             Way::Call | Way::Run => Some("alone"),
-            Way::Queue | Way::Socket => Some("first"),
+            Way::Queue | Way::Socket | Way::Output => Some("first"),
         },
     },
 ];
 
+/// How handlers answer with two mebibytes.
+const BY_RESPONSE: &str = "
+    (local.set $a (call $response (call $fields)))
+    (call $body (local.get $a) (i32.const 1024))
+    (local.set $b (i32.load (i32.const 1028)))
+    (call $answer (global.get $out) (i32.const 0) (local.get $a) (i32.const 0) (i64.const 0)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (call $open (local.get $b) (i32.const 1024))
+    (local.set $b (i32.load (i32.const 1028)))
+    (loop $again
+      (call $write_all (local.get $b) (i32.const 65536) (i32.const 4096) (i32.const 1024))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (i32.const 512))))";
+const AT_ONCE: &str = "
+    (i32.store (i32.const 2064) (i32.const 1)) (i32.store (i32.const 2068) (i32.const 65536))
+    (i32.store (i32.const 2072) (i32.const 2097152))";
+
 impl Limit {
-    /// What passes it in a component of that shape.
-    pub(super) fn passed_by(&self, shape: &Shape) -> &'static str {
-        match (self.name, shape.name) {
-            // Two mebibytes of letters.
-            ("output", "Spin 1's HTTP") => {
-                "(i32.store (i32.const 2064) (i32.const 1)) (i32.store (i32.const 2068) (i32.const 65536))
-                 (i32.store (i32.const 2072) (i32.const 2097152))"
-            }
+    /// What passes it in a component with that export.
+    pub(super) fn passed_by(&self, export: Export) -> &'static str {
+        match (self.name, export) {
+            (_, Export::And03(export)) => self.passed_by(*export),
+            ("output", Export::Http02) => BY_RESPONSE,
+            ("output", Export::SpinHttp) => AT_ONCE,
             _ => self.passes,
         }
+    }
+
+    /// A component that passes it.
+    pub(super) fn guest(&self, export: Export) -> String {
+        handwritten::component(&export.text(self.name), self.passed_by(export))
     }
 
     /// A name that is part of no other word of the log.

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Client, app, up};
@@ -87,5 +88,31 @@ async fn the_silent_are_asked_and_then_let_go() {
     // Who looked at nothing for so long was let go.
     let rest = async { while let Some(Ok(_)) = dead.0.next().await {} };
     tokio::time::timeout(Duration::from_secs(10), rest).await.expect("it was closed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_are_bounded_together() {
+    let (_app, server) = up("{ message = \"1MiB\", queue = \"64MiB\" }").await;
+    assert_eq!(Client::connect(&server, "/chat/a").await.ask("hello").await, "hello");
+    let before = server.process().resident_bytes();
+    server.process().forget_peak();
+    let words = "x".repeat(1 << 20);
+    let clients = (0..16).map(async |_| {
+        let mut client = Client::connect(&server, "/chat/a").await;
+        for _ in 0..70 {
+            let said = client.0.send(Message::text(words.as_str()));
+            let said = tokio::time::timeout(Duration::from_secs(10), said).await;
+            if !matches!(said, Ok(Ok(()))) {
+                break;
+            }
+        }
+        client
+    });
+    let clients = join_all(clients).await;
+    let peak = server.process().peak_resident_bytes().saturating_sub(before);
+    assert!(peak < 500 << 20, "{} MiB", peak >> 20);
+    assert_eq!(Client::connect(&server, "/chat/a").await.ask("hello").await, "hello");
+    drop(clients);
     server.stop().await;
 }

@@ -1,5 +1,8 @@
 //! Clients that break the protocol, by frames that no library would write.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -103,5 +106,39 @@ async fn frames_may_come_with_the_request_and_in_any_pieces() {
     let mut answer = [0; 10];
     timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"\x8a\x01!\x81\x05hello");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_do_not_end_are_bounded_together() {
+    const CLIENTS: usize = 64;
+    let (_app, server) = up("{ message = \"16MiB\" }").await;
+    assert_eq!(Client::connect(&server, "/chat/a").await.ask("hello").await, "hello");
+    let before = server.process().resident_bytes();
+    server.process().forget_peak();
+    let piece = vec![b'x'; 60_000];
+    let unfinished = [frame(0x02, &piece), frame(0x00, &piece).repeat(200)].concat();
+    let clients = (0..CLIENTS).map(async |_| {
+        let mut stream = raw(&server).await;
+        let _ = timeout(PATIENCE, stream.write_all(&unfinished)).await;
+        let mut goodbye = [0; 4];
+        let read = timeout(Duration::from_secs(3), stream.read_exact(&mut goodbye)).await;
+        let is_closed = read.is_ok();
+        if let Ok(Ok(_)) = read {
+            assert_eq!(u16::from_be_bytes([goodbye[2], goodbye[3]]), 1013);
+        }
+        (stream, is_closed)
+    });
+    let clients = join_all(clients).await;
+    let closed = clients.iter().filter(|(_, is_closed)| *is_closed).count();
+    assert!(closed >= CLIENTS / 2, "{closed} are closed");
+    let peak = server.process().peak_resident_bytes().saturating_sub(before);
+    assert!(peak < 500 << 20, "{} MiB", peak >> 20);
+    // Who says little says it all the same.
+    assert_eq!(Client::connect(&server, "/chat/a").await.ask("hello").await, "hello");
+    drop(clients);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let much = "x".repeat(1 << 20);
+    assert_eq!(Client::connect(&server, "/chat/a").await.ask(&much).await, much);
     server.stop().await;
 }

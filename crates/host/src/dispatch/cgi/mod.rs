@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dayfly_capabilities::wasi::Stdio;
 use dayfly_capabilities::wasi::stdio::{PipeReader, PipeWriter, pipe};
-use dayfly_capabilities::{Grants, HostState};
+use dayfly_capabilities::{Grants, HostState, Share};
 use dayfly_engine::Code;
 use futures_util::TryStreamExt;
 use futures_util::future::try_join;
@@ -39,7 +39,7 @@ pub(super) async fn run02(
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let (stdout, output) = pipe();
-    let wanted = Wanted::by(&call, &grants);
+    let (wanted, share) = (Wanted::by(&call, &grants), grants.whole().clone());
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
@@ -48,7 +48,7 @@ pub(super) async fn run02(
         };
         ended(ran.await, store, wanted)
     };
-    finish(guest, output, wanted, sender).await
+    finish(guest, output, (wanted, &share), sender).await
 }
 
 /// Runs a command that exports `wasi:cli/run@0.3`.
@@ -61,7 +61,7 @@ pub(super) async fn run03(
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     let (stdout, output) = pipe();
-    let wanted = Wanted::by(&call, &grants);
+    let (wanted, share) = (Wanted::by(&call, &grants), grants.whole().clone());
     let guest = async {
         let mut store = store(&code, grants, call, body, stdout);
         let ran = async {
@@ -72,7 +72,7 @@ pub(super) async fn run03(
         };
         ended(ran.await, store, wanted)
     };
-    finish(guest, output, wanted, sender).await
+    finish(guest, output, (wanted, &share), sender).await
 }
 
 /// What is made of what a command writes, and its bound in bytes.
@@ -139,13 +139,13 @@ fn ended(
 async fn finish(
     guest: impl Future<Output = Result<(), Failure>>,
     output: PipeReader,
-    wanted: Wanted,
+    (wanted, share): (Wanted, &Share),
     sender: oneshot::Sender<Answer>,
 ) -> Result<(), Failure> {
     match wanted {
         Wanted::Response(bytes) => respond(guest, response::parse(output, bytes, sender)).await,
         Wanted::Output(bytes) => {
-            let ((), written) = try_join(guest, response::whole(output, bytes)).await?;
+            let ((), written) = try_join(guest, response::whole(output, bytes, share)).await?;
             // Nobody listens any more if its time was over.
             let _ = sender.send(Ok(written));
             Ok(())

@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use dayfly_capabilities::Share;
+use dayfly_capabilities::http::whole::Held;
 use dayfly_capabilities::wasi::stdio::PipeReader;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, TE, TRAILER};
 use http::{Response, StatusCode};
@@ -54,19 +56,22 @@ pub(super) async fn parse(
     Ok(())
 }
 
-/// All that a command writes, up to so many bytes.
+/// All that a command writes, up to so many bytes, and as far as there is room.
 pub(super) async fn whole(
     mut output: PipeReader,
     bytes: u64,
+    share: &Share,
 ) -> Result<Response<WasiBody>, Failure> {
-    let mut read = BytesMut::new();
+    let mut read = Held::default();
     while let Some(chunk) = output.recv().await {
         if (read.len() + chunk.len()) as u64 > bytes {
             return Err(Failure::Output(bytes));
         }
-        read.extend_from_slice(&chunk);
+        if !read.add(&chunk, share) {
+            return Err(Failure::NoRoom);
+        }
     }
-    let written = Full::new(read.freeze()).map_err(HttpError::from).boxed_unsync();
+    let written = Full::new(read.into()).map_err(HttpError::from).boxed_unsync();
     Ok(Response::new(written))
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use dayfly_model::StaticResponse;
 use dayfly_model::route::Route;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{COOKIE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::{Body, Connection};
@@ -98,11 +98,26 @@ pub(super) fn hide_internal_host(headers: &mut HeaderMap) {
     }
 }
 
+/// Makes one header of the cookies that a client of HTTP/2 sends in several, as RFC 9113 (section 8.2.3) wants
+/// it before anybody else sees them: who reads the first would miss the others.
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    if let Ok(mut joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        joined.set_sensitive(true);
+        headers.insert(COOKIE, joined);
+    }
+}
+
 /// The URL that the client asked for, as far as it told.
 fn full_url<B>(request: &Request<B>, connection: &Connection) -> HeaderValue {
     let scheme = connection.scheme.as_str();
     let host = host(request);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    // `OPTIONS *` is about the host, whose name a star is no part of.
+    let path = if path == "*" { "" } else { path };
     let url = Bytes::from([scheme, "://", &host, path].concat());
     // Without a copy, if a header can carry it.
     HeaderValue::from_maybe_shared(url.clone())
@@ -155,4 +170,34 @@ pub(super) fn static_response(response: &StaticResponse) -> Response<Body> {
         }
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::{LocalAddr, Peer, Protocol, Scheme};
+
+    #[test]
+    fn a_star_is_no_part_of_the_host() {
+        let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let (peer, local) = (Peer::Tcp(nowhere), LocalAddr::Tcp(nowhere));
+        let connection = Connection::new(peer, local, Scheme::Http, Protocol::Http1, 0);
+        for (target, url) in [("*", "http://a"), ("/b?c", "http://a/b?c"), ("/", "http://a/")] {
+            let request = Request::options(target).header(HOST, "a").body(()).unwrap();
+            assert_eq!(full_url(&request, &connection), url);
+        }
+    }
+
+    #[test]
+    fn cookies_are_joined_in_their_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers[COOKIE], "a=1; b=2; ");
+        assert_eq!((headers.len(), headers.get_all(COOKIE).iter().count()), (2, 1));
+    }
 }

@@ -154,9 +154,10 @@ impl Router {
             return Err(Box::new(self.own(EdgeError::over(&over).respond())));
         }
         headers::hide_internal_host(request.headers_mut());
+        headers::join_cookies(request.headers_mut());
         // What comes back from an output of ours goes on counting.
         let hops = vouched(request.headers_mut());
-        Ok(Behind { depth: 0, hops })
+        Ok(Behind { depth: 0, hops, cpu: None })
     }
 
     /// Begins a request's span, if anything is exported. `to` is its route and component.

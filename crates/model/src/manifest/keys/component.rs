@@ -95,7 +95,7 @@ static LIMITS: Table = Table::new(
         Key::new("memory", text(&formats::SIZE), "Linear memory of one instance, all its memories together.").default("256MiB"),
         Key::new("tables", COUNT, "Elements of one instance's tables, all together.").default("1000000"),
         Key::new("stack", text(&formats::STACK), "Stack of one instance, from 64KiB to 64MiB. Every instance of a process has the largest that any of its components asks for.").default("1MiB"),
-        Key::new("cpu", text(&formats::DURATION), "CPU time of one request.").default("10s"),
+        Key::new("cpu", text(&formats::DURATION), "CPU time of one request, with that of the components that it calls.").default("10s"),
         Key::new("instructions", INSTRUCTIONS, "WebAssembly instructions of one request, counted alike on every machine; counting them slows the component.").default("not counted"),
         Key::new("time", text(&formats::DURATION), "Wall time of one request until its response's headers, and between two pieces of its body.").default("30s"),
         Key::new("concurrency", COUNT, "Instances that run at once; fewer where each needs much of what all share, and of several components at most three quarters of `--max-instances`.").default("1024"),

@@ -20,7 +20,7 @@ pub(super) async fn keep(conversation: Conversation, upgraded: Option<Upgraded>)
 async fn talk(conversation: &Conversation, upgraded: Upgraded) -> Goodbye {
     let (route, kept) = (conversation.route(), conversation.kept());
     let counts = kept.hub().counts();
-    let mut session = Session::new(upgraded, kept.link(), counts, &route.settings).await;
+    let mut session = Session::new(upgraded, kept, &route.settings).await;
     let goodbye = loop {
         let message = match session.hear().await {
             Heard::Message(message) => message,

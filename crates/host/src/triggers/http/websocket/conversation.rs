@@ -187,8 +187,8 @@ impl Conversation {
             return Err(format!("its answer is larger than {MESSAGE_BYTES} bytes"));
         }
         let message = Message::of_answer(reply.data, reply.content_type.as_deref(), is_text);
-        self.kept.link().answer(message);
-        Ok(())
+        let answered = self.kept.hub().answer(self.kept.link(), message);
+        answered.map_err(|error| format!("its answer: {error}"))
     }
 }
 

@@ -18,7 +18,7 @@ use dayfly_telemetry::trace::Span;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
 use http::{Request, Response};
 
-use crate::dispatch::{ComponentHost, whole_answer};
+use crate::dispatch::ComponentHost;
 use crate::events::{Outlet, Topology};
 use crate::{Answered, Body, Connection, EdgeError, Problem, Upgrade};
 use conversation::Conversation;
@@ -131,7 +131,7 @@ impl Websockets {
             headers.append(SET_COOKIE, cookie.clone());
         }
         let content_type = crate::dispatch::content_type(&parts.headers);
-        let first = match whole_answer(body, self.host.time()).await {
+        let first = match self.host.whole_answer(body).await {
             Ok(data) if data.is_empty() => None,
             Ok(data) => Some(Message::of_answer(data, content_type.as_deref(), true)),
             Err(error) => return EdgeError::new(Problem::NoResponse).because(error).respond(),
@@ -154,7 +154,7 @@ impl Websockets {
         first: Option<Message>,
     ) -> Result<(), dayfly_capabilities::websocket::Error> {
         if let Some(message) = first {
-            kept.link().answer(message);
+            kept.hub().answer(kept.link(), message)?;
         }
         let id = kept.link().id();
         self.settings.join.iter().try_for_each(|topic| self.hub.join(&id, topic))?;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dayfly_capabilities::websocket::{Counts, Link, Message, Outgoing};
+use dayfly_capabilities::websocket::{Coming, Hub, Kept, Link, Message, Outgoing};
 use dayfly_model::Websocket;
 use futures_util::{Sink as _, Stream as _};
 use tokio::io::AsyncWrite as _;
@@ -48,8 +48,10 @@ pub(super) enum Heard {
 pub(super) struct Session<'a> {
     socket: WebSocketStream<Upgraded>,
     link: &'a Link,
-    counts: &'a Counts,
+    hub: &'a Hub,
     settings: &'a Websocket,
+    /// What has come of the client's message, until it is handled.
+    coming: Coming,
     /// The message that is being written, and whether some of it was.
     writing: Option<(Message, bool)>,
     /// Whether something was written that was not flushed.
@@ -74,8 +76,7 @@ struct Silence {
 impl<'a> Session<'a> {
     pub(super) async fn new(
         upgraded: Upgraded,
-        link: &'a Link,
-        counts: &'a Counts,
+        kept: &'a Kept,
         settings: &'a Websocket,
     ) -> Box<Self> {
         let longest = usize::try_from(settings.message_bytes).unwrap_or(usize::MAX);
@@ -88,9 +89,10 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         Box::new(Self {
             socket,
-            link,
-            counts,
+            link: kept.link(),
+            hub: kept.hub(),
             settings,
+            coming: Coming::default(),
             writing: None,
             unflushed: false,
             closing: None,
@@ -108,6 +110,7 @@ impl<'a> Session<'a> {
 
     /// Waits for the client's next message, and writes meanwhile.
     pub(super) async fn hear(&mut self) -> Heard {
+        self.coming = Coming::default();
         std::future::poll_fn(|cx| self.poll_hear(cx)).await
     }
 
@@ -185,6 +188,10 @@ impl<'a> Session<'a> {
         while self.closing.is_some() || self.link.has_room() {
             let read = Pin::new(&mut self.socket).poll_next(cx);
             self.last = None;
+            if self.closing.is_none() && !self.has_room() {
+                self.close(Goodbye::new(1013, "too much comes at once"));
+                return Poll::Ready(Heard::End(self.goodbye()));
+            }
             let Poll::Ready(read) = read else {
                 if self.takes_too_much() {
                     self.close(Goodbye::new(1009, "too many fragments"));
@@ -295,12 +302,18 @@ impl<'a> Session<'a> {
         let rest = piece.split_off(piece.len().min(FRAME_BYTES));
         let is_last = rest.is_empty();
         if is_last {
-            self.counts.sent.count();
+            self.hub.counts().sent.count();
         } else {
             // Which kind it is, the first piece has said.
             self.writing = Some((Message::Binary(rest), true));
         }
         Some(Frame::message(piece, OpCode::Data(kind), is_last))
+    }
+
+    /// Whether there is room for what has come since the last message, which is at most a whole one.
+    fn has_room(&mut self) -> bool {
+        let came = self.socket.get_ref().bytes_read() - self.silence.bytes;
+        self.hub.has_room_for(&mut self.coming, came.min(self.settings.message_bytes))
     }
 
     /// Whether more came since the last message than any message takes.

@@ -172,7 +172,8 @@ async fn code_that_cannot_be_made_again_hurts_whose_it_is() {
     let answer = platform.get("bomb.mallory.localhost", "/").await;
     assert_ne!(answer.status, 503, "{}", answer.text());
     // In full it is served then: at once, where it was made before the node looked again.
-    let in_full = |line: &str| line.contains("compiled in full") || line.contains("stands_in=false");
+    let in_full =
+        |line: &str| line.contains("compiled in full") || line.contains("stands_in=false");
     platform.server.stderr().find("code in full", in_full).await;
     platform.stop().await;
 }

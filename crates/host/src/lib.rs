@@ -50,7 +50,7 @@ pub use guest_log::{GuestLog, printable};
 pub use host::{Apps, Gate, Host, HostConfig, Node, has_routes};
 pub use imprint::Imprint;
 pub use notice::Notice;
-pub use plane::{Changed, Plane};
+pub use plane::{Changed, Plane, Together};
 pub use release::{Awaited, Image, ImageSource, Made, Prepared, Release};
 pub use rollout::{AppKey, Part, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};

@@ -243,10 +243,19 @@ impl Plane {
         self.0.routing().set(key, hosts, Some(Arc::new(Door::Closed(notice))));
     }
 
-    /// The apps that are served, with the ids of their releases.
-    pub fn apps(&self) -> Vec<(AppKey, Vec<Arc<str>>)> {
-        let ids = |slot: &Slot| slot.served().releases.iter().map(|it| it.id.clone()).collect();
-        self.lock().iter().map(|(key, slot)| (key.clone(), ids(slot))).collect()
+    /// The ids of what is served of an app; `None` if it is not known.
+    pub fn releases(&self, key: &AppKey) -> Option<Vec<Arc<str>>> {
+        let slot = self.lock().get(key).cloned()?;
+        let served = slot.served();
+        Some(served.releases.iter().map(|it| it.id.clone()).collect())
+    }
+
+    /// Puts hosts in place all at once, when what is returned is dropped, where many apps change: to put
+    /// each in place takes time that grows with the number of all.
+    #[must_use]
+    pub fn together(&self) -> Together<'_> {
+        self.0.routing().hold();
+        Together(&self.0)
     }
 
     /// What stands behind an app now, from which [`Backends::after`] makes what stands behind its next
@@ -476,6 +485,15 @@ impl Inner {
             self.drains.add(Leaving { activation, aims: aims.unwrap_or_default(), since, app });
         }
         Ok(())
+    }
+}
+
+/// While there is one, requests find hosts as they were when it came.
+pub struct Together<'a>(&'a Inner);
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        self.0.routing().release();
     }
 }
 

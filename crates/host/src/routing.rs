@@ -12,6 +12,8 @@ pub(crate) struct Routing {
     front: Arc<Front>,
     apps: HashMap<AppKey, Entry>,
     owners: HashMap<Arc<str>, AppKey>,
+    /// How many hold the table as it is.
+    held: usize,
 }
 
 struct Entry {
@@ -21,7 +23,7 @@ struct Entry {
 
 impl Routing {
     pub(crate) fn new(front: Arc<Front>) -> Self {
-        Self { front, apps: HashMap::new(), owners: HashMap::new() }
+        Self { front, apps: HashMap::new(), owners: HashMap::new(), held: 0 }
     }
 
     /// Whether an app may have these hosts.
@@ -50,6 +52,25 @@ impl Routing {
             self.owners.extend(hosts.iter().map(|host| (host.clone(), key.clone())));
             self.apps.insert(key.clone(), Entry { hosts, door });
         }
+        if self.held == 0 {
+            self.publish();
+        }
+    }
+
+    /// Leaves the front's table as it is until [`Self::release`].
+    pub(crate) fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    /// Ends that.
+    pub(crate) fn release(&mut self) {
+        self.held -= 1;
+        if self.held == 0 {
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
         let mut table = Table::default();
         for Entry { hosts, door } in self.apps.values() {
             if hosts.is_empty() {

@@ -15,7 +15,18 @@ use crate::platform::short;
 
 /// The logs of a node's apps: one each, however many releases of it there are.
 #[derive(Default)]
-pub(super) struct Logs(Mutex<HashMap<u64, Weak<AppLog>>>);
+pub(super) struct Logs(Mutex<Known>);
+
+/// Logs by the numbers of their apps.
+#[derive(Default)]
+struct Known {
+    logs: HashMap<u64, Weak<AppLog>>,
+    /// At how many is looked which of them have gone: seldom, since that looks at all.
+    prune_at: usize,
+}
+
+/// Logs that are kept in mind whether they have gone or not.
+const FEW: usize = 64;
 
 /// How many failures of a component are told in a second; of those beyond, how many there were.
 const FAILURES: u32 = 50;
@@ -40,8 +51,12 @@ pub(super) struct ComponentLog {
 impl Logs {
     /// The log of the app with this number, which keeps what it keeps in this folder.
     pub(super) fn of(&self, number: u64, state: &Path) -> Arc<AppLog> {
-        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.retain(|_, log| log.strong_count() > 0);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { logs, prune_at } = &mut *known;
+        if logs.len() >= *prune_at {
+            logs.retain(|_, log| log.strong_count() > 0);
+            *prune_at = 2 * logs.len() + FEW;
+        }
         if let Some(log) = logs.get(&number).and_then(Weak::upgrade) {
             return log;
         }

@@ -220,6 +220,9 @@ impl Reconciler {
         for app in gone {
             self.remove(&app);
         }
+        // Before the first look is over nobody is served.
+        let plane = self.putting.plane.clone();
+        let _together = (self.seen.is_none() && self.served.is_empty()).then(|| plane.together());
         // What is looked at changes when that is over.
         let (mut waiting, mut is_whole) = (Vec::new(), busy.is_empty());
         for (app, generation) in stamps {
@@ -515,15 +518,14 @@ impl Putting {
     /// Whether a release of an app is served in this process.
     fn is_served(&self, app: &AppId) -> bool {
         let key = key(app);
-        self.plane.apps().iter().any(|(other, ids)| *other == key && !ids.is_empty())
+        self.plane.releases(&key).is_some_and(|ids| !ids.is_empty())
     }
 
     /// Brings an activation to the node, which looks also at what it serves already if that was not
     /// looked at.
     fn put(&self, activation: &Activation, is_unlooked: bool) -> Result<(), Unserved> {
         let key = key(&activation.app);
-        let there = self.plane.apps().into_iter().find(|(app, _)| *app == key);
-        let there = there.map(|(_, ids)| ids).unwrap_or_default();
+        let there = self.plane.releases(&key).unwrap_or_default();
         let former = self.plane.backends(&key);
         let is_there = |owns: &Arc<Owns>| owns.is_there(activation.tenant_number);
         let rollout = release::rollout(

@@ -39,7 +39,7 @@ async fn a_host_is_one_apps() {
     };
     let taken = tokio::task::spawn_blocking(move || plane.put(&key("b"), rollout)).await.unwrap();
     assert_eq!(taken.unwrap_err().to_string(), "another app has host `a.test`");
-    assert_eq!(served.plane.apps().len(), 1);
+    assert_eq!(served.plane.releases(&key("b")), None);
     assert_eq!(number(&served.text("a", "/env").await), 1);
     // Free again.
     assert!(served.remove("a").await);
@@ -48,6 +48,23 @@ async fn a_host_is_one_apps() {
     assert_eq!(answer.status, 404);
     served.put("a", "2", &numbered(3)).await;
     assert_eq!(number(&served.text("a", "/env").await), 3);
+    assert_eq!(served.stop().await, 0);
+}
+
+#[tokio::test]
+async fn apps_come_together() {
+    let served = Served::start();
+    served.put("a", "1", &numbered(1)).await;
+    let together = served.plane.together();
+    served.put("a", "2", &numbered(2)).await;
+    served.put("b", "1", &numbered(3)).await;
+    assert_eq!(number(&served.text("a", "/env").await), 1);
+    let answer = served.client().get_with("/env", &[("host", "b.test")]).await;
+    assert_eq!(answer.status, 404);
+    drop(together);
+    assert_eq!(number(&served.text("a", "/env").await), 2);
+    assert_eq!(number(&served.text("b", "/env").await), 3);
+    served.drained().await;
     assert_eq!(served.stop().await, 0);
 }
 

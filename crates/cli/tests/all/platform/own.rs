@@ -139,7 +139,7 @@ async fn guests_of_a_tenant_run_in_its_own_process() {
     // Whoever computes is seen by its CPU time.
     let burnt = async |host: &str| {
         let before = [node, own].map(Process::cpu_time);
-        let answer = platform.get(host, "/work?rounds=300000000").await;
+        let answer = platform.get(host, "/work?rounds=100000000").await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let after = [node, own].map(Process::cpu_time);
         [after[0] - before[0], after[1] - before[1]]

@@ -1,6 +1,6 @@
 //! What the components of all apps of a node share: the engine and what links code to it, memory,
-//! places to run in, descriptors, bytes of whole bodies; and what of an app's components stays when a release of it follows
-//! another.
+//! places to run in, descriptors, bytes of whole bodies; and what of an app's components stays when a
+//! release of it follows another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

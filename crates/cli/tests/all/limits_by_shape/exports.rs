@@ -25,8 +25,8 @@ impl Export {
     pub(super) fn text(self, limit: &str) -> String {
         match self {
             Self::Http02 => handwritten::HTTP_02.to_owned(),
-            Self::Http03 if limit == "output" => TYPES_03.to_owned() + WRITING_03,
-            Self::Http03 => TYPES_03.to_owned() + HANDLER_03,
+            Self::Http03 if limit == "output" => TYPES_03.to_owned() + WRITING_03 + EXPORTED_03,
+            Self::Http03 => TYPES_03.to_owned() + HANDLER_03 + EXPORTED_03,
             Self::SpinHttp => tiny::inbound_http_export(
                 "(core func $handler \"whole\") (memory $mem) (realloc $realloc)",
             ),
@@ -103,16 +103,19 @@ const TYPES_03: &str = r#"
   (type $handle' (func async
     (param "request" (own $request03)) (result (result (own $response03) (error $error-code03)))))"#;
 
-/// A handler of `wasi:http/handler@0.3`.
-const HANDLER_03: &str = r#"
-  (func $handle (type $handle')
-    (canon lift (core func $handler "resource") (memory $mem) (realloc $realloc)))
+/// `$handle`, as `wasi:http/handler@0.3`.
+const EXPORTED_03: &str = r#"
   (instance $handler03
     (export "request" (type $request03))
     (export "response" (type $response03))
     (export "error-code" (type $error-code03))
     (export "handle" (func $handle)))
   (export "wasi:http/handler@0.3.0" (instance $handler03))"#;
+
+/// A handler's function, whose guest is called once.
+const HANDLER_03: &str = r#"
+  (func $handle (type $handle')
+    (canon lift (core func $handler "resource") (memory $mem) (realloc $realloc)))"#;
 
 /// The same that answers with letters for ever.
 const WRITING_03: &str = r#"
@@ -173,13 +176,7 @@ const WRITING_03: &str = r#"
   (alias core export $writing "callback" (core func $callback))
   (func $handle (type $handle')
     (canon lift (core func $writing "handle") async
-      (memory $mem) (realloc $realloc) (callback $callback)))
-  (instance $handler03
-    (export "request" (type $request03))
-    (export "response" (type $response03))
-    (export "error-code" (type $error-code03))
-    (export "handle" (func $handle)))
-  (export "wasi:http/handler@0.3.0" (instance $handler03))"#;
+      (memory $mem) (realloc $realloc) (callback $callback)))"#;
 
 const COMMAND_02: &str = r#"
   (func $main (result (result)) (canon lift (core func $handler "run")))

@@ -72,11 +72,10 @@ fn process_start(root: &Path, work: &Path, text: &mut String) -> Result<()> {
                 std::fs::create_dir_all(&cache)?;
                 cold.push(first_answer(&server()?, "/")?.1);
             }
-            // Dayfly compiles in full behind what it serves: that it can answer is not enough.
-            let filled = server()?.start()?;
-            let patience = if peer == "dayfly" { 60 } else { 2 };
-            wait_for_artifact(&filled, &cache, Duration::from_secs(patience))?;
-            drop(filled);
+            // Dayfly compiles in full behind what it serves, so that one that has answered may not be done.
+            if peer == "dayfly" {
+                compile(root, &root.join(format!("target/guests/{guest}.wasm")), &cache)?;
+            }
             for _ in 0..ROUNDS {
                 warm.push(first_answer(&server()?, "/")?.1);
             }
@@ -85,31 +84,6 @@ fn process_start(root: &Path, work: &Path, text: &mut String) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Asks until the cache holds code, or does not change any more.
-fn wait_for_artifact(server: &Running, cache: &Path, patience: Duration) -> Result<()> {
-    let client = Client::new(server.port)?;
-    let start = Instant::now();
-    while start.elapsed() < patience && largest(cache) < 100_000 {
-        client.ask("/")?;
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
-
-/// The size of the largest file of a folder and those in it; what is being written does not count.
-fn largest(folder: &Path) -> u64 {
-    if folder.ends_with("tmp") {
-        return 0;
-    }
-    let Ok(entries) = folder.read_dir() else { return 0 };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => largest(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    sizes.max().unwrap_or(0)
 }
 
 /// The first request to a component that has left memory.
@@ -212,7 +186,7 @@ fn app(work: &Path, components: usize) -> Result<PathBuf> {
     Ok(folder.join("dayfly.toml"))
 }
 
-/// Compiles an app's components, which takes a minute for ten thousand.
+/// Compiles what an app, or a single handler, runs; which takes a minute for ten thousand.
 fn compile(root: &Path, app: &Path, cache: &Path) -> Result<()> {
     let dayfly = root.join("target/release/dayfly");
     let app = app.to_str().context("the app's path is no text")?;

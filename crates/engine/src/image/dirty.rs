@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use rustix::ioctl::{Opcode, ioctl, opcode};
 
-/// Stretches of pages that one call lists; an instance that has made more its own is reset otherwise.
+/// Stretches of pages that one call lists: 6 KiB of the caller's stack.
 const MOST: usize = 256;
 
 const IS_FILE: u64 = 1 << 2;
@@ -58,21 +58,27 @@ pub(super) fn can_be_listed() -> bool {
 }
 
 /// Lists the pages in a range of addresses that are this process's own: written to where a file is
-/// mapped, or used where none is. `None` if they cannot be listed, or are more than `most_bytes`.
+/// mapped, or used where none is; says how many bytes these come to. `None` if they cannot be listed, or
+/// are more than `most_bytes`: then those that were listed are not all.
 pub(super) fn pages(
     range: Range<usize>,
     most_bytes: usize,
     mut each: impl FnMut(Range<usize>),
-) -> Option<()> {
+) -> Option<usize> {
     let pagemap = PAGEMAP.as_ref()?;
     let mut regions = [const { MaybeUninit::uninit() }; MOST];
-    let (found, walk_end) = scan(pagemap, range.clone(), &mut regions).ok()?;
-    let found = found.iter().map(|region| region.start as usize..region.end as usize);
-    if walk_end < range.end || found.clone().map(|range| range.len()).sum::<usize>() > most_bytes {
-        return None;
+    let (mut from, mut bytes) = (range.start, 0);
+    while from < range.end {
+        let (found, walk_end) = scan(pagemap, from..range.end, &mut regions).ok()?;
+        let found = found.iter().map(|region| region.start as usize..region.end as usize);
+        bytes += found.clone().map(|range| range.len()).sum::<usize>();
+        if bytes > most_bytes || walk_end <= from {
+            return None;
+        }
+        found.for_each(&mut each);
+        from = walk_end;
     }
-    found.for_each(&mut each);
-    Some(())
+    Some(bytes)
 }
 
 fn scan<'a>(
@@ -131,4 +137,49 @@ fn call(pagemap: &File, scan: &mut Scan) -> io::Result<usize> {
 
     // SAFETY: the kernel writes to `scan` and to the regions that it names, which are borrowed.
     Ok(unsafe { ioctl(pagemap, Counted(scan)) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+    use super::*;
+
+    const PAGE: usize = 4096;
+    const PAGES: usize = 4 * MOST;
+
+    /// Which pages of an area are listed, of which every other one was written to.
+    fn listed(most_bytes: usize) -> (Option<usize>, Vec<usize>) {
+        let bytes = PAGES * PAGE;
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        // SAFETY: the kernel chooses where; nothing there is in use.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), bytes, access, flags) }.unwrap();
+        for page in (0..PAGES).step_by(2) {
+            // SAFETY: the page lies within the area.
+            unsafe { start.cast::<u8>().add(page * PAGE).write(1) };
+        }
+        let first = start as usize;
+        let mut found = Vec::new();
+        let outcome = pages(first..first + bytes, most_bytes, |pages| {
+            found.extend(pages.step_by(PAGE).map(|page| (page - first) / PAGE));
+        });
+        // SAFETY: the area is this test's own.
+        unsafe { munmap(start, bytes) }.unwrap();
+        (outcome, found)
+    }
+
+    #[test]
+    fn more_stretches_than_one_call_lists_are_all_listed() {
+        if !can_be_listed() {
+            eprintln!("this kernel lists no pages");
+            return;
+        }
+        let (outcome, found) = listed(PAGES / 2 * PAGE);
+        assert_eq!(outcome, Some(PAGES / 2 * PAGE));
+        assert_eq!(found, (0..PAGES).step_by(2).collect::<Vec<_>>());
+        let (outcome, found) = listed(PAGES / 2 * PAGE - 1);
+        assert_eq!(outcome, None, "one page too many: {} were listed", found.len());
+    }
 }

@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, OnceLock};
 
 use super::PAGE_BYTES;
-use super::memory::{Pristine, Slot};
+use super::memory::{Kept, Pristine};
 use super::module::Data;
 use crate::Digest;
 
@@ -55,7 +55,7 @@ pub(crate) struct Image {
     /// The component that is to be instantiated with it.
     pub(crate) base: Digest,
     /// Memories that wait for their next instance.
-    pub(super) kept: Mutex<Vec<Slot>>,
+    pub(super) kept: Mutex<Kept>,
     /// The file as it is, for what has to be as it was; mapped when it is first needed.
     pub(super) pristine: OnceLock<Option<Pristine>>,
 }

@@ -21,6 +21,9 @@ const MAX_KEPT: usize = 64;
 /// up, and let the next instance fault them in again.
 const MAX_REWRITTEN_BYTES: usize = 4 << 20;
 
+/// What all memories of one image that wait may hold of such pages. Those that go beyond give theirs up.
+const MAX_KEPT_BYTES: usize = 64 << 20;
+
 /// What Wasmtime asks for memories.
 pub(crate) struct Memories {
     rewrites: bool,
@@ -69,10 +72,35 @@ struct Shape {
     guard_bytes: usize,
 }
 
+/// Memories of one image that wait for their next instance.
+#[derive(Default)]
+pub(super) struct Kept {
+    slots: Vec<Slot>,
+    /// What they hold of pages that instances made their own.
+    bytes: usize,
+}
+
+impl Kept {
+    fn take(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop()?;
+        self.bytes -= slot.own_bytes;
+        Some(slot)
+    }
+
+    fn put(&mut self, slot: Slot) {
+        if self.slots.len() < MAX_KEPT {
+            self.bytes += slot.own_bytes;
+            self.slots.push(slot);
+        }
+    }
+}
+
 /// Reserved address space: a guard, room for the memory, a guard.
 pub(super) struct Slot {
     start: NonNull<c_void>,
     shape: Shape,
+    /// What it holds of pages that instances made their own, while it waits.
+    own_bytes: usize,
 }
 
 // SAFETY: it is an address range that it owns.
@@ -93,7 +121,7 @@ impl Slot {
             )?
         };
         let start = NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Slot { start, shape })
+        Ok(Slot { start, shape, own_bytes: 0 })
     }
 
     /// Address space whose front is an image.
@@ -178,14 +206,16 @@ impl Drop for Pristine {
     }
 }
 
-/// Writes over the pages that an instance made its own, as they were, if they are few; says whether it
-/// did.
-fn rewrite(slot: &Slot, image: &Image) -> bool {
+/// Writes over the pages that an instance made its own, as they were, if they are few; says how many bytes
+/// these come to.
+fn rewrite(slot: &Slot, image: &Image) -> Option<usize> {
     let memory = slot.memory();
     let (first, bytes) = (memory as usize, image.bytes as usize);
     let pristine = image.pristine.get_or_init(|| Pristine::map(image).ok());
-    let Some(pristine) = pristine else { return false };
-    let rewritten = dirty::pages(first..first + bytes, MAX_REWRITTEN_BYTES, |pages| {
+    let pristine = pristine.as_ref()?;
+    let kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes;
+    let most_bytes = MAX_KEPT_BYTES.saturating_sub(kept).min(MAX_REWRITTEN_BYTES);
+    dirty::pages(first..first + bytes, most_bytes, |pages| {
         let pages = pages.start - first..pages.end - first;
         let mut at = pages.start;
         for extent in &image.extents {
@@ -206,8 +236,7 @@ fn rewrite(slot: &Slot, image: &Image) -> bool {
         }
         // SAFETY: see above.
         unsafe { ptr::write_bytes(memory.add(at), 0, pages.end - at) };
-    });
-    rewritten.is_some()
+    })
 }
 
 impl Drop for Slot {
@@ -238,7 +267,7 @@ impl Memory {
 
     fn of(wanted: Wanted, shape: Shape, rewrites: bool) -> io::Result<Memory> {
         let Wanted { image, place } = wanted;
-        let kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let slot = match kept.filter(|slot| slot.shape == shape) {
             Some(slot) => slot,
             None => Slot::mapped(&image, shape)?,
@@ -293,18 +322,16 @@ impl Drop for Memory {
         if let Some(place) = &self.place {
             place.bytes.store(0, Relaxed);
         }
-        let (Some(slot), Some(image)) = (self.slot.take(), &self.image) else { return };
+        let (Some(mut slot), Some(image)) = (self.slot.take(), &self.image) else { return };
         let first = image.bytes as usize;
-        let rewritten = self.rewrites && rewrite(&slot, image);
-        let forgotten = if rewritten { first..self.bytes } else { 0..self.bytes };
+        let rewritten = if self.rewrites { rewrite(&slot, image) } else { None };
+        slot.own_bytes = rewritten.unwrap_or(0);
+        let forgotten = if rewritten.is_some() { first..self.bytes } else { 0..self.bytes };
         let clean = slot
             .forget(forgotten)
             .and_then(|()| slot.protect(first..self.bytes, MprotectFlags::empty()));
         if clean.is_ok() {
-            let mut kept = image.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() < MAX_KEPT {
-                kept.push(slot);
-            }
+            image.kept.lock().unwrap_or_else(PoisonError::into_inner).put(slot);
         }
     }
 }

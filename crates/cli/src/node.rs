@@ -8,6 +8,7 @@ use clap::Args;
 use dayfly_host::{
     Apps, Certificates, HostConfig, ListenAddr, ListenError, Listeners, ServerConfig, TlsConfig,
 };
+use dayfly_model::manifest::parse_size;
 use dayfly_telemetry::Telemetry;
 
 use crate::app::folder_of;
@@ -65,6 +66,12 @@ pub(crate) struct NodeArgs {
     /// a quarter of it to the others [default: 8 for each instance, or what clients leave]
     #[arg(long, env = "DAYFLY_MAX_DESCRIPTORS", value_name = "N")]
     max_descriptors: Option<u32>,
+
+    /// How much memory all bodies together may take that the host holds whole for its guests; a component
+    /// leaves a quarter of it to the others
+    #[arg(long, env = "DAYFLY_BODY_MEMORY", default_value = "256MiB", value_name = "SIZE",
+        value_parser = parse_size)]
+    body_memory: u64,
 
     /// How many seconds running requests may take to finish after the first SIGINT or SIGTERM
     #[arg(long, env = "DAYFLY_GRACE", default_value_t = 30, value_name = "SECONDS")]
@@ -167,6 +174,7 @@ impl NodeArgs {
             max_instances: self.max_instances,
             max_descriptors: guests,
             max_onward: count(onward),
+            body_bytes: self.body_memory,
             arguments: arguments.to_vec(),
             residency: residency.config(components, resident, self.max_instances),
             apps,

@@ -36,6 +36,8 @@ pub struct HostConfig {
     pub max_descriptors: u64,
     /// How many connections there may be to processes of tenants, beside those of clients.
     pub max_onward: usize,
+    /// How much memory all bodies together may take that the host holds whole, in bytes (`docs/limits.md`).
+    pub body_bytes: u64,
     /// What components take while none of their instances runs.
     pub residency: ResidencyConfig,
     /// What commands that run once are called with, behind what the manifest says.

@@ -252,6 +252,7 @@ fn config(app: &App) -> HostConfig {
         max_instances: INSTANCES,
         max_descriptors: 4096,
         max_onward: 0,
+        body_bytes: 256 << 20,
         arguments: Vec::new(),
         residency: ResidencyConfig { bytes: u64::MAX, count: usize::MAX, idle: IDLE },
         apps: Apps::one(app),

@@ -18,9 +18,6 @@ use super::places::{Places, Tenant};
 use super::residency::Residency;
 use crate::host::{Apps, HostConfig};
 
-/// The bodies that the host holds whole for its guests, in bytes (`docs/limits.md`).
-const WHOLE_BYTES: u64 = 256 << 20;
-
 /// What the components of a node share.
 pub(crate) struct Resources {
     pub(super) engine: Engine,
@@ -70,7 +67,7 @@ impl Resources {
             max_wait: config.http.max_lag,
             division,
             descriptors: Supply::new(config.max_descriptors),
-            whole: Supply::new(WHOLE_BYTES),
+            whole: Supply::new(config.body_bytes),
             apps: config.apps,
         })
     }

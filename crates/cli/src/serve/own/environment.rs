@@ -2,11 +2,12 @@
 
 /// Flags that it serves by, or that go with such. Neither tokens nor where the platform's key is are among
 /// them, nor anything else that the operator's programs are told.
-const FLAGS: [&str; 40] = [
+const FLAGS: [&str; 41] = [
     "ACCESS_LOG",
     "ACME_DIRECTORY",
     "ALLOW_PRIVATE_NETWORKS",
     "BASE_DOMAIN",
+    "BODY_MEMORY",
     "BODY_TIMEOUT",
     "CACHE_DIR",
     "CACHE_SIZE",

@@ -59,6 +59,7 @@ impl Served {
             max_instances: 1000,
             max_descriptors: 8000,
             max_onward: 0,
+            body_bytes: 256 << 20,
             residency: ResidencyConfig { bytes: 1 << 30, count: 1000, idle: GRACE * 100 },
             arguments: Vec::new(),
             apps: Apps::Many,

@@ -39,9 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<()> {
     let program = program.map_or_else(|| root.join("target/release/dayfly"), Path::to_owned);
     ensure!(program.is_file(), "`{}` is not there", program.display());
-    let work = root.join("target/bench/saved");
-    let _ = std::fs::remove_dir_all(&work);
-    std::fs::create_dir_all(&work)?;
+    // Not below the repository: cargo would take the template in Rust for a part of this workspace.
+    let work = tempfile::tempdir()?;
     let compilers = Compilers::new();
     let mut environment = compilers.environment();
     // As fetched before: what a registry takes is not measured.
@@ -49,7 +48,7 @@ pub(crate) fn run(root: &Path, folder: &Path, program: Option<&Path>) -> Result<
         "DAYFLY_SOURCE_CACHE_DIR".into(),
         root.join("target/interpreters").into_os_string(),
     ));
-    let bench = Bench { program, work, environment };
+    let bench = Bench { program, work: work.path().to_owned(), environment };
     let mut text = "# From a save to the first new answer\n\n`dayfly watch`, each template of \
                     `dayfly new`, on one core; milliseconds. The first column is the way from `dayfly new` \
                     to the first answer with an empty cache, interpreters fetched before; the second the \
@@ -231,9 +230,9 @@ impl Source {
         Ok(saves)
     }
 
-    /// Saves it with another word, which the app answers from then on.
+    /// Saves it with another word, which the app answers from then on: one that functions may be called by.
     fn save(&self, number: usize) -> Result<String> {
-        let word = format!("saved{number}!");
+        let word = format!("saved{number}x");
         std::fs::write(&self.file, self.text.replace("hello", &word))?;
         Ok(word)
     }
@@ -254,11 +253,15 @@ fn settle(server: &Running) -> Result<()> {
 /// Waits until the app answers what it is to answer.
 fn wait(ask: impl Fn() -> Result<String>, word: &str) -> Result<()> {
     let begin = Instant::now();
-    while !ask().is_ok_and(|answer| answer.contains(word)) {
+    loop {
+        match ask() {
+            Ok(answer) if answer.contains(word) => return Ok(()),
+            Err(error) => ensure!(!error.to_string().contains("build failed"), "{error}"),
+            Ok(_) => {}
+        }
         ensure!(begin.elapsed() < PATIENCE, "it does not answer {word:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(())
 }
 
 /// A component's build command, and its folder.

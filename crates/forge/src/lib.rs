@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod script;
 pub mod shape;
 
+mod fuse;
 mod names;
 mod sandbox;
 mod sections;

@@ -10,6 +10,7 @@ use crate::componentise::{self, ComponentiseError, Initialiser};
 use crate::compose::{self, ComposeError, Composition, OpenedBy};
 use crate::fetch::Fetched;
 use crate::freeze::{self, FreezeError, FreezeTerms, Freezer};
+use crate::fuse;
 use crate::inspect::{self, InspectError, World};
 use crate::optimise::{self, OptimiseError, Optimised, Optimiser};
 use crate::progress::{Made, Observer, Phase, PhaseReport, Progress};
@@ -381,7 +382,12 @@ fn flat(
         wasm = progress.made(Phase::Freeze, freeze).map_err(Failure::freeze)?;
     }
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
-    progress.bytes(Phase::Unshim, || Ok(unshim::unshim(wasm)))
+    let wasm = progress.bytes(Phase::Unshim, || Ok::<_, Failure>(unshim::unshim(wasm)))?;
+    // What was frozen is known to the engine as it is.
+    match freezer {
+        Some(_) => Ok(wasm),
+        None => progress.bytes(Phase::Fuse, || Ok(fuse::fuse(wasm))),
+    }
 }
 
 fn optimised(optimiser: &Optimiser<'_>, wasm: Vec<u8>) -> Result<Made, OptimiseError> {

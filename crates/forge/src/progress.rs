@@ -18,6 +18,8 @@ pub enum Phase {
     Rename,
     /// Lets core modules call the host directly.
     Unshim,
+    /// Makes one core module of several.
+    Fuse,
     /// Makes one component of it, its dependencies and its middleware.
     Compose,
     /// Reads what the component imports and exports, and how it takes events.
@@ -33,6 +35,7 @@ impl fmt::Display for Phase {
             Self::Freeze => "freeze",
             Self::Rename => "rename",
             Self::Unshim => "unshim",
+            Self::Fuse => "fuse",
             Self::Compose => "compose",
             Self::Inspect => "inspect",
         })

@@ -3,6 +3,7 @@
 mod componentise;
 mod compose;
 mod examples;
+mod fuse;
 mod guests;
 mod hostile;
 mod optimise;

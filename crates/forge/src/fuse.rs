@@ -1,0 +1,144 @@
+//! Links the core modules of a large component into one.
+//!
+//! What is linked dynamically (componentize-py: a dozen modules, and some two thousand functions and
+//! globals between them) is linked anew for each instance, name by name, and code that is one module's
+//! reaches another's memory, globals and functions through pointers. Here all modules that need nothing
+//! of the host but what is there before any of them become one. Its imports are what remains; a module
+//! that is lowered to with this one's memory (a fixup, an adapter) stays one of its own, behind it.
+//!
+//! ```text
+//! before: shim, main(shim), library(main, shim), bindings(main, library, shim), lowered(main), fixup(shim, lowered)
+//! after:  fused, lowered(fused), fixup(fused, lowered)
+//! ```
+//!
+//! A component that is not of this form stays as it is. What a guest can do or see stays the same.
+
+mod choose;
+mod component;
+mod emit;
+mod link;
+mod parts;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use wasm_encoder::reencode;
+use wasmparser::{ExternalKind, Parser, Validator, WasmFeatures};
+
+/// Why a component stays as it is.
+#[derive(Debug)]
+pub(crate) struct Unsuited;
+
+impl From<wasmparser::BinaryReaderError> for Unsuited {
+    fn from(_: wasmparser::BinaryReaderError) -> Self {
+        Self
+    }
+}
+
+impl<E> From<reencode::Error<E>> for Unsuited {
+    fn from(_: reencode::Error<E>) -> Self {
+        Self
+    }
+}
+
+type Suited<T> = Result<T, Unsuited>;
+
+/// Smaller components stay as they are, in bytes: without their shim they have little left to link
+/// ([`crate::unshim`]). Fuzzers find none that are larger.
+const SMALLEST: usize = if cfg!(fuzzing) { 0 } else { 1 << 20 };
+
+/// Fuses the core modules of `wasm`, if it has several that can be; says whether it had. Bytes that are
+/// not suited are handed back as they came: whatever is wrong with them is others' to say.
+pub(crate) fn fuse(wasm: Vec<u8>) -> (Vec<u8>, bool) {
+    if wasm.len() < SMALLEST {
+        return (wasm, false);
+    }
+    match fused(&wasm) {
+        Ok(fused) => (fused, true),
+        Err(Unsuited) => (wasm, false),
+    }
+}
+
+fn fused(wasm: &[u8]) -> Suited<Vec<u8>> {
+    let component = component::Component::read(wasm)?;
+    check_links(wasm)?;
+    let chosen = choose::choose(&component)?;
+    let linked = link::Linked::new(&component, &chosen)?;
+    let fused = emit::emit(&component, &linked)?;
+    validator().validate_all(&fused)?;
+    Ok(fused)
+}
+
+/// Looks whether all imports are given what they ask for: afterwards nobody could tell. What is in
+/// functions is looked at when they are in their new place.
+fn check_links(wasm: &[u8]) -> Suited<()> {
+    let mut validator = validator();
+    for payload in Parser::new(0).parse_all(wasm) {
+        validator.payload(&payload?)?;
+    }
+    Ok(())
+}
+
+/// Of what the compiler takes that is done soonest: it knows no constants that are other globals of the
+/// same module.
+fn validator() -> Validator {
+    Validator::new_with_features(WasmFeatures::all() - WasmFeatures::GC)
+}
+
+/// What a core definition is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Kind {
+    Function,
+    Table,
+    Memory,
+    Global,
+    Tag,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Function, Self::Table, Self::Memory, Self::Global, Self::Tag];
+
+    fn of(kind: ExternalKind) -> Suited<Self> {
+        Ok(match kind {
+            ExternalKind::Func => Self::Function,
+            ExternalKind::Table => Self::Table,
+            ExternalKind::Memory => Self::Memory,
+            ExternalKind::Global => Self::Global,
+            ExternalKind::Tag => Self::Tag,
+            ExternalKind::FuncExact => return Err(Unsuited),
+        })
+    }
+
+    fn encoded(self) -> wasm_encoder::ExportKind {
+        match self {
+            Self::Function => wasm_encoder::ExportKind::Func,
+            Self::Table => wasm_encoder::ExportKind::Table,
+            Self::Memory => wasm_encoder::ExportKind::Memory,
+            Self::Global => wasm_encoder::ExportKind::Global,
+            Self::Tag => wasm_encoder::ExportKind::Tag,
+        }
+    }
+}
+
+/// One of each kind of definition.
+#[derive(Clone, Default, Debug)]
+struct Each<T>([T; 5]);
+
+impl<T> std::ops::Index<Kind> for Each<T> {
+    type Output = T;
+
+    fn index(&self, kind: Kind) -> &T {
+        &self.0[kind as usize]
+    }
+}
+
+impl<T> std::ops::IndexMut<Kind> for Each<T> {
+    fn index_mut(&mut self, kind: Kind) -> &mut T {
+        &mut self.0[kind as usize]
+    }
+}
+
+/// Counts of what is in a module are below 2^32, as its bytes are.
+fn narrow(count: usize) -> Suited<u32> {
+    u32::try_from(count).map_err(|_| Unsuited)
+}

@@ -6,6 +6,7 @@ pub(crate) mod acme;
 mod certificates;
 pub(crate) mod control;
 mod disk;
+mod ear;
 mod handing;
 pub(crate) mod imprints;
 mod log;

@@ -52,7 +52,7 @@ pub use imprint::Imprint;
 pub use notice::Notice;
 pub use plane::{Changed, Plane, Together};
 pub use release::{Awaited, Image, ImageSource, Made, Prepared, Release};
-pub use rollout::{AppKey, Part, Rollout};
+pub use rollout::{AppKey, Part, Recipe, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};
 pub use server::handler::Handler;

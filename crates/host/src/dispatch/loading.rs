@@ -476,7 +476,7 @@ impl ComponentHost {
 
 /// Does work that blocks on a thread of its own: those of the runtime are for guests' files, and a
 /// guest can have many.
-fn on_thread<T: Send + 'static>(
+pub(crate) fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = Result<T, ActivateError>> {
     let (done, outcome) = oneshot::channel();

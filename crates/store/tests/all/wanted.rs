@@ -2,8 +2,8 @@
 
 use std::os::unix::net::UnixDatagram;
 
-use dayfly_model::platform::{AppId, ArtifactStore as _};
-use dayfly_store::Wanted;
+use dayfly_model::platform::{AppId, ArtifactStore as _, Generation, ReleaseStore as _};
+use dayfly_store::{Offer, Wanted};
 
 use crate::{Fixture, app, by, open, release, tenant};
 
@@ -92,4 +92,26 @@ fn whoever_listens_is_woken_by_what_is_new_and_by_nothing_else() {
     it.store.settle_wanted(&it.store.wanted().unwrap()[0], Ok(())).unwrap();
     again();
     assert_eq!(numbers(&it.store.wanted().unwrap()), [one.number]);
+}
+
+#[test]
+fn whoever_serves_is_woken_by_each_change_of_what_is_served() {
+    let it = Fixture::new();
+    let id = app("shop");
+    let bell = it.store.bell_of_changes().unwrap();
+    let rang = || bell.recv(&mut [0]).is_ok();
+    it.store.make_app(&by(), &id).unwrap();
+    let one = release(&it.store, &id, "one", &[]).unwrap();
+    while rang() {}
+    let offer = Offer { release: &one.id, accept: true, health_path: None };
+    let active = it.store.activate(&by(), &id, &offer, 100, None).unwrap();
+    assert!(rang() && !rang());
+    // Nothing changes by that, nor by what is said of it.
+    it.store.activate(&by(), &id, &offer, 100, None).unwrap();
+    it.store.activate(&by(), &id, &offer, 100, Some(Generation(0))).unwrap_err();
+    it.store.note(&id, active.generation, Ok(())).unwrap();
+    it.store.want(&id, &one.id).unwrap();
+    assert!(!rang());
+    it.store.remove_app(&by(), &id).unwrap();
+    assert!(rang());
 }

@@ -11,6 +11,7 @@ mod fair;
 mod full;
 mod handover;
 mod health;
+mod idle;
 mod killed;
 mod labels;
 mod login;

@@ -24,6 +24,7 @@ mod refused;
 mod retry;
 mod settings;
 mod smuggling;
+mod soonest;
 mod ssrf;
 mod usage;
 

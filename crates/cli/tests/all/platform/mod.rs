@@ -10,6 +10,7 @@ mod deploy;
 mod fair;
 mod full;
 mod handover;
+mod hardened;
 mod health;
 mod killed;
 mod labels;

@@ -51,7 +51,7 @@ pub use host::{Apps, Gate, Host, HostConfig, Node, has_routes};
 pub use imprint::Imprint;
 pub use notice::Notice;
 pub use plane::{Changed, Plane, Together};
-pub use release::{Awaited, Image, ImageSource, Made, Prepared, Release};
+pub use release::{Awaited, Image, ImageSource, Made, Prepared, Release, Unmade};
 pub use rollout::{AppKey, Part, Recipe, Rollout};
 pub use server::config::{Http2Limits, ServerConfig};
 pub use server::connection::{Connection, Peer, Protocol, Scheme};

@@ -67,7 +67,7 @@ pub use usage::{
     UsageStep, Used,
 };
 pub use used::Taken;
-pub use wanted::Wanted;
+pub use wanted::{Making, Wanted};
 
 /// The database's name in the folder.
 pub const DATABASE: &str = "platform.sqlite";

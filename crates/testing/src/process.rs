@@ -108,8 +108,10 @@ impl Process {
 
     /// The processes that it started and that run, by the words of their command lines.
     pub fn children(self) -> Vec<(Self, String)> {
-        let ids = std::fs::read_to_string(self.file(&format!("task/{}/children", self.id())));
-        let ids = ids.unwrap_or_default();
+        // Each is a child of the thread that started it.
+        let threads = std::fs::read_dir(self.file("task")).into_iter().flatten().flatten();
+        let ids = threads.filter_map(|it| std::fs::read_to_string(it.path().join("children")).ok());
+        let ids = ids.collect::<String>();
         let children = ids.split_whitespace().filter_map(|id| {
             let child = Self::new(id.parse().ok()?);
             // It may have ended meanwhile.

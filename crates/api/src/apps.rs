@@ -93,8 +93,16 @@ pub struct Prepared {
     pub components: u32,
     /// What they come to, in bytes, before they were compiled.
     pub component_bytes: u64,
-    /// How long laying out, preparing and compiling took, in milliseconds.
+    /// How long laying out, preparing and compiling took until it could be served, in milliseconds.
     pub took_ms: u64,
+    /// Whether it was served by code that was compiled fast and runs slower, until what optimises has
+    /// followed.
+    #[serde(default)]
+    pub baseline: bool,
+    /// Of such a release, how long that took behind what was served, in milliseconds; nothing as long as it
+    /// lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimised_ms: Option<u64>,
 }
 
 /// Which release is to be active.

@@ -48,6 +48,11 @@ impl EngineArgs {
         self.cache_dir.get_or_insert_with(|| folder.join("cache"));
     }
 
+    /// The folder of the artifact cache, if there is to be one.
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
+        self.cache_dir.clone().or_else(default_cache)
+    }
+
     /// The flags by which another process makes the same code, with this stack unless the user named
     /// one.
     pub(crate) fn flags(&self, stack_bytes: u64) -> Vec<OsString> {
@@ -121,7 +126,7 @@ impl EngineArgs {
         let defaults = EngineConfig::default();
         EngineConfig {
             mode: self.engine,
-            cache_dir: self.cache_dir.clone().or_else(default_cache),
+            cache_dir: self.cache_folder(),
             cache_bytes: self.cache_size.saturating_mul(1 << 20),
             max_instances,
             kept_instances,

@@ -2,7 +2,8 @@
 //! itself in may do nothing but serve. No new privileges, no capabilities, Landlock over files and TCP, seccomp
 //! over system calls; each is irrevocable, and inherited by every thread that is started later.
 //!
-//! What needs more (a build command, a subprocess) belongs into other commands.
+//! What needs more (a build command, a subprocess) belongs into other commands. Of a platform the processes
+//! that start others are left that, and nothing else beside what those need.
 
 #[cfg(target_os = "linux")]
 mod capabilities;
@@ -46,6 +47,12 @@ pub(crate) struct Needs {
     /// Whether it is a tenant's own process, which has its user in common with the whole platform: it makes
     /// no symbolic links, changes no rights of files, and signals nobody else.
     pub(crate) is_tenants: bool,
+    /// Whether it reads what it likes, and is bound in what it changes and starts alone: those that it starts
+    /// give up the rest.
+    pub(crate) reads_all: bool,
+    /// Programs that it starts, or folders of such. They have no more rights than it has itself, so what they
+    /// need is among the rest.
+    pub(crate) start: Vec<PathBuf>,
 }
 
 impl Needs {
@@ -113,7 +120,7 @@ fn restrict(needs: &Needs) -> InForce {
     in_force.landlock(landlock::restrict(needs, landlock::RIGHTS));
     // Before the filter, which refuses to change them.
     in_force.capabilities(capabilities::restrict(needs));
-    in_force.note("seccomp", seccomp::restrict(needs.is_tenants));
+    in_force.note("seccomp", seccomp::restrict(seccomp::Purpose::of(needs)));
     // Both ask for it first, because the kernel has neither without it.
     in_force.note("no new privileges", no_new_privileges());
     in_force

@@ -6,6 +6,7 @@ pub(crate) mod acme;
 mod certificates;
 pub(crate) mod control;
 mod disk;
+mod ear;
 mod handing;
 pub(crate) mod imprints;
 mod log;
@@ -112,6 +113,16 @@ impl StoreArgs {
         })
     }
 
+    /// Whether a command of the operator's says the key.
+    pub(crate) fn has_key_command(&self) -> bool {
+        self.secrets_key_command.is_some()
+    }
+
+    /// The file of the key, if the operator names it.
+    pub(crate) fn key_file(&self) -> Option<&Path> {
+        self.secrets_key_file.as_deref()
+    }
+
     fn key(&self, folder: &Path) -> Result<Key> {
         if let Some(command) = &self.secrets_key_command {
             return Ok(Key::of_command(command)?);
@@ -125,8 +136,8 @@ impl StoreArgs {
     }
 }
 
-/// Makes a folder that only this user reads.
-fn make_private(folder: &Path) -> Result<()> {
+/// Makes a folder that only this user reads, unless it is there.
+pub(crate) fn make_private(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("failed to create `{}`", folder.display()))

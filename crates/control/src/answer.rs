@@ -189,6 +189,8 @@ pub(crate) fn release(active: &Active, release: store::Release) -> api::Release 
             components: release.prepared.components,
             component_bytes: release.prepared.component_bytes,
             took_ms: release.prepared.took_ms,
+            baseline: release.prepared.baseline,
+            optimised_ms: release.prepared.optimised_ms,
         },
     }
 }

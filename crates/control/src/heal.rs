@@ -6,6 +6,7 @@ use std::time::Duration;
 use dayfly_model::platform::{AppName, ArtifactStore as _, ReleaseId};
 
 use crate::failure::Failure;
+use crate::prepare::PrepareError;
 use crate::shared::Shared;
 
 /// How often.
@@ -56,9 +57,8 @@ async fn lay_out(shared: &Shared) -> Result<(), Failure> {
         Ok(missing.collect::<Vec<_>>())
     });
     for (release, name) in missing.await? {
-        if let Err(failure) = one(shared, release.clone(), name).await {
-            let problem = failure.problem;
-            tracing::warn!(%release, %problem, "an active release cannot be laid out");
+        if let Err(error) = one(shared, release.clone(), name).await {
+            tracing::warn!(%release, %error, "an active release cannot be laid out");
         }
     }
     Ok(())
@@ -66,11 +66,16 @@ async fn lay_out(shared: &Shared) -> Result<(), Failure> {
 
 /// Makes a release ready again, which counts already, as the app of this name had it: a component that comes alone is named
 /// after that.
-pub(crate) async fn one(shared: &Shared, release: ReleaseId, name: AppName) -> Result<(), Failure> {
+pub(crate) async fn one(
+    shared: &Shared,
+    release: ReleaseId,
+    name: AppName,
+) -> Result<(), PrepareError> {
     let id = release.clone();
-    let manifest = shared.ask(move |store| store.manifest(&id)).await?;
+    let manifest = shared.ask(move |store| store.manifest(&id)).await;
+    let manifest = manifest.map_err(|it| PrepareError::Failed(it.problem.to_string()))?;
     let preparer = shared.preparer.clone();
     let work = move || preparer.prepare(&name, &release, &manifest, None);
     let ready = tokio::task::spawn_blocking(work).await;
-    ready.map_err(|error| Failure::internal(&error))?.map(drop).map_err(Failure::from)
+    ready.unwrap_or_else(|error| Err(PrepareError::Failed(error.to_string()))).map(drop)
 }

@@ -1,18 +1,20 @@
 //! Code that is missing where releases are served (the cache was too small, or emptied; the program is
-//! another version) is made once more: nodes ask for it by the store, and compile nothing themselves.
+//! another version) is made once more: nodes ask for it by the store, and compile nothing themselves. And a
+//! release that was deployed with code which answers soon gets what is compiled in full.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dayfly_model::platform::TenantId;
-use dayfly_store::{Store, Wanted};
+use dayfly_store::{Making, Store, StoreError, Wanted};
 use tokio::net::UnixDatagram;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::failure::{Failure, Result};
 use crate::heal;
+use crate::prepare::PrepareError;
 use crate::shared::Shared;
 
 /// How often is looked though nobody rang, and where nobody can.
@@ -87,8 +89,8 @@ impl Drop for Turn {
     }
 }
 
-/// Makes what is asked for, as long as the process runs: one release of a tenant after the other, in the
-/// same line as its uploads.
+/// Makes what is asked for, as long as the process runs: one release of a tenant after the other, what is
+/// missing in the same line as its uploads.
 pub(crate) async fn run(shared: Shared) {
     // What is asked for from here on is heard of, and what was before is found.
     let bell = Bell::hung(&shared).await;
@@ -122,28 +124,62 @@ pub(crate) async fn run(shared: Shared) {
 }
 
 async fn make(shared: Shared, wanted: Wanted, _turn: Turn) {
-    let Wanted { tenant, release, name, .. } = &wanted;
+    let Wanted { tenant, release, is_behind, .. } = &wanted;
+    let turn = match is_behind {
+        true => shared.workers.turn_behind().await,
+        false => shared.workers.turn(tenant).await,
+    };
     // Where there is no place in the line, it is asked for still.
-    let Ok(turn) = shared.workers.turn(tenant).await else { return sleep(PAUSE).await };
+    let Ok(turn) = turn else { return sleep(PAUSE).await };
     let began = Instant::now();
-    let made = heal::one(&shared, release.clone(), name.clone()).await;
+    let made = attempt(&shared, &wanted).await;
     drop(turn);
-    let error = made.err().map(|failure| failure.problem.to_string());
-    match &error {
-        None => {
-            tracing::info!(%tenant, %release, took = ?began.elapsed(), "made missing code again");
-        }
-        Some(error) => {
-            tracing::warn!(%tenant, %release, error, "missing code could not be made again");
-        }
+    let took = began.elapsed();
+    if let Err(error) = &made {
+        tracing::warn!(%tenant, %release, %error, "missing code could not be made again");
     }
+    let is_made = made.is_ok();
     let settled = shared.ask({
         let wanted = wanted.clone();
-        move |store| store.settle_wanted(&wanted, error.as_deref().map_or(Ok(()), Err))
+        move |store| settle(store, &wanted, made, took)
     });
-    if let Err(failure) = settled.await {
-        let problem = failure.problem;
-        tracing::warn!(%tenant, %release, %problem, "what became of missing code could not be noted");
-        sleep(PAUSE).await;
+    match settled.await {
+        Ok(true) => tracing::info!(%tenant, %release, ?took, "made code in full"),
+        Ok(false) if is_made => tracing::info!(%tenant, %release, ?took, "made missing code again"),
+        Ok(false) => {}
+        Err(failure) => {
+            let problem = failure.problem;
+            tracing::warn!(%tenant, %release, %problem, "what became of missing code could not be noted");
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Makes it; once more where that failed for no reason that is in it: its worker was killed, or the disk was
+/// full for a moment.
+async fn attempt(shared: &Shared, wanted: &Wanted) -> std::result::Result<(), PrepareError> {
+    let Wanted { tenant, release, name, .. } = wanted;
+    match heal::one(shared, release.clone(), name.clone()).await {
+        Err(PrepareError::Failed(error)) => {
+            tracing::warn!(%tenant, %release, error, "a worker failed, and another one tries");
+            sleep(PAUSE).await;
+            heal::one(shared, release.clone(), name.clone()).await
+        }
+        made => made,
+    }
+}
+
+/// Notes what came of it; whether a release's first code is followed by better code with it.
+fn settle(
+    store: &Store,
+    wanted: &Wanted,
+    made: std::result::Result<(), PrepareError>,
+    took: Duration,
+) -> std::result::Result<bool, StoreError> {
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match made {
+        Ok(()) => store.settle_wanted(wanted, Making::Done { took_ms }),
+        Err(PrepareError::Failed(error)) => store.settle_wanted(wanted, Making::Failed(&error)),
+        Err(error) => store.settle_wanted(wanted, Making::Hopeless(&error.to_string())),
     }
 }

@@ -13,8 +13,9 @@ use crate::places::{Each, Place, Places};
 /// its own, with bounds to its memory, time and files, and ends that process at these.
 pub trait Preparer: Send + Sync {
     /// Lays a release out in the store's folder for it, whose blobs are there, and compiles it. Blocks
-    /// until the folder is on the disk, where it takes no more than this room. One that counts already is
-    /// made again without: what is missing of it is waited for. Of one that is not made ready nothing stays.
+    /// until the folder is on the disk, where it takes no more than this room; code that answers soon will
+    /// do for a beginning. One that counts already is made again without, and all of its code in full, that
+    /// which answers soonest first. Of one that is not made ready nothing stays.
     ///
     /// # Errors
     /// If it cannot be served, which is the fault of whoever made it, or the platform failed.
@@ -40,6 +41,8 @@ pub struct Ready {
     pub component_bytes: u64,
     /// What it takes of the disk as it is laid out, in bytes.
     pub laid_out_bytes: u64,
+    /// Whether some of its code only stands in for better code, which is yet to be made.
+    pub stands_in: bool,
 }
 
 /// A release could not be made ready.
@@ -64,13 +67,13 @@ pub(crate) struct Workers {
     running: Arc<Semaphore>,
     lines: Each<TenantId>,
     waiting: Places,
+    /// How many of those that run make in full what answers already: somebody may come to wait for the others.
+    behind: Arc<Semaphore>,
 }
 
 /// The right to make one release ready.
 pub(crate) struct Turn {
-    _place: Place,
-    _tenant: OwnedSemaphorePermit,
-    _running: OwnedSemaphorePermit,
+    _places: (Option<Place>, [OwnedSemaphorePermit; 2]),
 }
 
 /// How many releases wait at most, with those that are made ready.
@@ -88,17 +91,30 @@ impl Workers {
             running: Arc::new(Semaphore::new(running.max(1))),
             lines: Each::new(EACH),
             waiting: Places::new(WAITING_EACH, WAITING),
+            behind: Arc::new(Semaphore::new(running.saturating_sub(1).max(1))),
         }
     }
 
     /// Waits for a turn: a tenant's releases one after the other, and all behind what runs.
     pub(crate) async fn turn(&self, tenant: &TenantId) -> Result<Turn, Failure> {
         let place = self.waiting.take(tenant, "releases wait to be made ready")?;
-        let busy = || Failure::unavailable("no release is made ready any more");
-        let of_tenant = self.lines.of(tenant).acquire_owned().await.map_err(|_| busy())?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| busy())?;
-        Ok(Turn { _place: place, _tenant: of_tenant, _running: running })
+        let of_tenant = place_in(self.lines.of(tenant)).await?;
+        let running = place_in(self.running.clone()).await?;
+        Ok(Turn { _places: (Some(place), [of_tenant, running]) })
     }
+
+    /// The same for a release that answers already and is to be made in full: no upload of its tenant's waits
+    /// behind it, and one worker is left to others. Whoever asks has one of a tenant's in the line at most.
+    pub(crate) async fn turn_behind(&self) -> Result<Turn, Failure> {
+        let behind = place_in(self.behind.clone()).await?;
+        let running = place_in(self.running.clone()).await?;
+        Ok(Turn { _places: (None, [behind, running]) })
+    }
+}
+
+async fn place_in(line: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    let closed = |_| Failure::unavailable("no release is made ready any more");
+    line.acquire_owned().await.map_err(closed)
 }
 
 #[cfg(test)]
@@ -135,5 +151,19 @@ mod tests {
         // The next one runs when the first one is done.
         drop(turns);
         assert!(now(line[1].as_mut()).unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_deploy_has_a_worker_whatever_is_made_in_full() {
+        let tenant: TenantId = "acme".parse().unwrap();
+        for (running, is_free) in [(1, false), (2, true), (3, true)] {
+            let workers = Workers::new(running);
+            let mut behind: Vec<_> = (0..3).map(|_| Box::pin(workers.turn_behind())).collect();
+            let turns: Vec<_> = behind.iter_mut().map(|turn| now(turn.as_mut())).collect();
+            let at_work = turns.iter().filter(|turn| turn.is_some()).count();
+            assert_eq!(at_work, running.saturating_sub(1).max(1));
+            let mut deploy = Box::pin(workers.turn(&tenant));
+            assert_eq!(now(deploy.as_mut()).is_some(), is_free, "{running} workers");
+        }
     }
 }

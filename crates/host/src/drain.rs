@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::activation::Activation;
 use crate::events::Aim;
+use crate::plane::{Seat, Slot};
 
 /// How often is looked whether a release is left.
 const LOOK: Duration = Duration::from_millis(20);
@@ -24,11 +24,13 @@ struct State {
 
 /// A release that nothing new comes to.
 pub(crate) struct Leaving {
-    pub(crate) activation: Arc<Activation>,
+    pub(crate) seat: Arc<Seat>,
     /// Where its events go.
     pub(crate) aims: Vec<Arc<Aim>>,
     pub(crate) since: Instant,
     pub(crate) app: Arc<str>,
+    /// What its first request needs, if that came and has not woken it yet.
+    pub(crate) _slot: Arc<Slot>,
 }
 
 impl Drains {
@@ -38,7 +40,7 @@ impl Drains {
 
     /// Adds a release. No door may lead to it any more.
     pub(crate) fn add(&self, leaving: Leaving) {
-        leaving.activation.send_away();
+        leaving.seat.send_away();
         self.lock().leaving.push(leaving);
         self.changed.notify_all();
     }
@@ -84,20 +86,20 @@ impl Drains {
 impl Leaving {
     /// Whether nobody stays; who does for longer than the grace is sent away.
     fn is_left(&self, grace: Duration) -> bool {
-        if self.activation.is_left(&self.aims) {
+        if self.seat.is_left(&self.aims) {
             return true;
         }
         // One may have come in with the last requests.
-        self.activation.send_away();
+        self.seat.send_away();
         if self.since.elapsed() > grace {
-            self.activation.cut();
+            self.seat.cut();
         }
         false
     }
 
     fn end(self) {
-        let Self { activation, since, app, .. } = self;
-        activation.components().leave();
+        let Self { seat, since, app, .. } = self;
+        seat.activation().into_iter().for_each(|it| it.components().leave());
         tracing::debug!(app = &*app, took = ?since.elapsed(), "a former release is left");
     }
 }

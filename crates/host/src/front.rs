@@ -14,6 +14,7 @@ use crate::access_log::Unlogged;
 use crate::away::Away;
 use crate::challenges::{self, Challenges};
 use crate::notice::Notice;
+use crate::plane::Seat;
 use crate::stay::Stay;
 use crate::triggers::host_of;
 use crate::{Body, ClientBody, Connection, EdgeError, Handler, Peer, Problem};
@@ -38,8 +39,10 @@ pub(crate) struct Table {
 
 /// The way into one app.
 pub(crate) enum Door {
-    /// To its releases, by core.
-    Releases(Box<[Core]>),
+    /// To its release, which may have to be woken.
+    Seat(Arc<Seat>),
+    /// To releases that share its requests, by core.
+    Shared(Box<[Core]>),
     /// To none: this is said instead.
     Closed(Notice),
     /// To another process.
@@ -56,7 +59,7 @@ pub(crate) struct Core {
 
 impl Door {
     /// A way into releases that share an app's requests in percent, with a stay of each for each core.
-    pub(crate) fn new(releases: &[(u32, &[Arc<Stay>])], cores: usize) -> Arc<Self> {
+    pub(crate) fn shared(releases: &[(u32, &[Arc<Stay>])], cores: usize) -> Arc<Self> {
         let core = |core| {
             let mut upto = 0;
             let releases = releases.iter().filter_map(|(percent, stays)| {
@@ -66,19 +69,20 @@ impl Door {
             });
             Core { turn: AtomicU32::new(0), releases: releases.collect() }
         };
-        Arc::new(Self::Releases((0..cores).map(core).collect()))
+        Arc::new(Self::Shared((0..cores).map(core).collect()))
     }
 
     /// Who answers the next request on a core.
     fn next(&self, core: usize) -> Option<Found> {
         let core = match self {
-            Self::Releases(cores) => cores.get(core)?,
+            Self::Seat(seat) if seat.activation().is_none() => {
+                return Some(Found::Asleep(seat.clone()));
+            }
+            Self::Seat(seat) => return seat.stay(core).map(Found::Stay),
+            Self::Shared(cores) => cores.get(core)?,
             Self::Closed(notice) => return Some(Found::Notice(notice.clone())),
             Self::Away(away) => return Some(Found::Away(away.clone())),
         };
-        if let [(100, only)] = &*core.releases {
-            return Some(Found::Stay(only.clone()));
-        }
         let turn = mixed(core.turn.fetch_add(1, Relaxed));
         let found = core.releases.iter().find(|(upto, _)| turn < *upto);
         found.map(|(_, stay)| Found::Stay(stay.clone()))
@@ -88,6 +92,8 @@ impl Door {
 /// Who answers a request.
 enum Found {
     Stay(Arc<Stay>),
+    /// Somebody, once it is awake.
+    Asleep(Arc<Seat>),
     Notice(Notice),
     Away(Arc<Away>),
 }
@@ -166,28 +172,40 @@ impl Handler for Front {
                 return answer;
             }
         }
-        match self.find(&request, connection) {
-            Ok(Found::Stay(stay)) => {
-                let answer = match stay.router().receive(&mut request) {
-                    Ok(behind) => stay.router().answer(request, connection, behind).await,
-                    Err(refused) => *refused,
-                };
-                stay.until_taken(answer)
-            }
-            Ok(Found::Notice(notice)) => notice.respond(request.headers()),
-            // Boxed, or every request's future would be as large.
-            Ok(Found::Away(away)) => Box::pin(away.answer(request, connection)).await,
-            // Whoever looks after the node asks it by its address.
-            Err(Problem::UnknownHost) if request.uri().path() == HEALTH => {
-                let mut response = Response::new(Body::from("OK"));
-                if connection.peer == Peer::Unix && host_of(&request) == KEEPER.0 {
-                    response.extensions_mut().insert(Unlogged);
-                }
-                response
-            }
-            Err(problem) => EdgeError::new(problem).respond(),
-        }
+        let stay = match self.find(&request, connection) {
+            Ok(Found::Stay(stay)) => stay,
+            // Boxed, or every request's future would be as large; and below.
+            Ok(Found::Asleep(seat)) => match Box::pin(seat.wake(connection.worker)).await {
+                Ok(stay) => stay,
+                Err(error) => return error.respond(),
+            },
+            Ok(Found::Notice(notice)) => return notice.respond(request.headers()),
+            Ok(Found::Away(away)) => return Box::pin(away.answer(request, connection)).await,
+            Err(problem) => return refused(problem, &request, connection),
+        };
+        let answer = match stay.router().receive(&mut request) {
+            Ok(behind) => stay.router().answer(request, connection, behind).await,
+            Err(answer) => *answer,
+        };
+        stay.until_taken(answer)
     }
+}
+
+/// The answer to a request that no app gets.
+fn refused(
+    problem: Problem,
+    request: &Request<ClientBody>,
+    connection: &Connection,
+) -> Response<Body> {
+    // Whoever looks after the node asks it by its address.
+    if problem != Problem::UnknownHost || request.uri().path() != HEALTH {
+        return EdgeError::new(problem).respond();
+    }
+    let mut response = Response::new(Body::from("OK"));
+    if connection.peer == Peer::Unix && host_of(request) == KEEPER.0 {
+        response.extensions_mut().insert(Unlogged);
+    }
+    response
 }
 
 /// Where the node tells that it serves.

@@ -74,6 +74,11 @@ pub enum Made {
 #[error("its code is still being made by another process")]
 pub struct Awaited;
 
+/// Another process could not make a component's code, and is asked again later.
+#[derive(Debug, Error)]
+#[error("the control plane could not make its code again: {0}")]
+pub struct Unmade(pub String);
+
 /// An app, ready to be activated.
 pub struct Release {
     /// The app.

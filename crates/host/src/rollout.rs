@@ -4,6 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use dayfly_capabilities::Backends;
+
+use crate::BoxError;
 use crate::dispatch::ActivateError;
 use crate::front;
 use crate::release::Release;
@@ -54,12 +57,26 @@ pub struct Part {
     pub release: Option<Release>,
     /// A path that the release has to answer with a status from 200 to 399 before anything changes.
     pub health_path: Option<String>,
+    /// How the release is made once more, where it may sleep until its first request comes. It does, if it
+    /// has the app's requests for itself and no event triggers, and nothing is asked of it before.
+    pub recipe: Option<Arc<dyn Recipe>>,
+}
+
+/// Makes a release that was made before. A node that has many apps, few of which anybody asks for, has no more
+/// than this of most.
+pub trait Recipe: Send + Sync {
+    /// Makes the release once more; `former` is what stands behind another one that still runs. It blocks.
+    ///
+    /// # Errors
+    /// If what it is made of is not there any more.
+    fn make(&self, former: Option<&Backends>) -> Result<Release, BoxError>;
 }
 
 impl Rollout {
     /// One release that gets all requests.
     pub fn whole(id: impl Into<Arc<str>>, release: Release) -> Self {
-        let part = Part { id: id.into(), percent: 100, release: Some(release), health_path: None };
+        let (id, release) = (id.into(), Some(release));
+        let part = Part { id, percent: 100, release, health_path: None, recipe: None };
         Self { hosts: Vec::new(), releases: vec![part], preload: false, takes_events: true }
     }
 

@@ -199,6 +199,7 @@ fn outcome(db: &Transaction<'_>, number: i64, outcome: u8) -> Result<()> {
 
 /// The next generation of the whole platform.
 pub(crate) fn next_generation(db: &Transaction<'_>) -> Result<u64> {
+    db.note_change();
     let next = "UPDATE clock SET generation = generation + 1 RETURNING generation";
     Ok(db.query_row(next, [], |row| row.get(0))?)
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use crate::{Result, Store, StoreError};
 
-/// The socket's name in the folder, and the one it has until somebody listens.
-const SOCKET: &str = "wanted.socket";
-const NEW: &str = "wanted.socket.new";
+/// The sockets' names in the folder: at the one is rung when code is wanted, at the other when what is to be
+/// served has changed.
+const WANTED: &str = "wanted.socket";
+const CHANGED: &str = "changed.socket";
 
 impl Store {
     /// Listens for code that is [wanted](Store::wanted) anew, instead of whoever listened before. What is
@@ -19,7 +20,21 @@ impl Store {
     /// # Errors
     /// If there can be no socket in the folder: its path may be too long for one.
     pub fn bell(&self) -> Result<UnixDatagram> {
-        let (new, socket) = (self.folder().join(NEW), self.folder().join(SOCKET));
+        self.hang(WANTED)
+    }
+
+    /// The same for a new [generation](dayfly_model::platform::ReleaseStore::generation).
+    ///
+    /// # Errors
+    /// As for [`Self::bell`].
+    pub fn bell_of_changes(&self) -> Result<UnixDatagram> {
+        self.hang(CHANGED)
+    }
+
+    fn hang(&self, name: &str) -> Result<UnixDatagram> {
+        let socket = self.folder().join(name);
+        // Its name until somebody listens.
+        let new = socket.with_extension("socket.new");
         let _ = fs::remove_file(&new);
         let bell = UnixDatagram::bind(&new).map_err(StoreError::io(&new))?;
         bell.set_nonblocking(true).map_err(StoreError::io(&new))?;
@@ -28,9 +43,14 @@ impl Store {
         Ok(bell)
     }
 
-    /// Wakes whoever listens, if anybody does.
+    /// Wakes whoever listens for wanted code, if anybody does.
     pub(crate) fn ring(&self) {
-        let _ = ring(&self.folder().join(SOCKET));
+        let _ = ring(&self.folder().join(WANTED));
+    }
+
+    /// Wakes whoever listens for changes, if anybody does.
+    pub(crate) fn ring_of_changes(&self) {
+        let _ = ring(&self.folder().join(CHANGED));
     }
 }
 

@@ -17,6 +17,13 @@ use crate::{Result, Store, StoreError, Transaction, now_ms};
 const CHANGES_MS: i64 = 400 * 24 * 3600 * 1000;
 const CHANGES_EACH: u32 = 100_000;
 
+/// How far the time that has passed for certain moves at once: a clock that is set forward for a while takes
+/// no line away.
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// By how much it moves at least.
+const MINUTE_MS: i64 = 60 * 1000;
+
 /// How many activations of an app are told of. The last one of each release stays: a rollback may go there.
 const ACTIVATIONS_EACH: u32 = 1000;
 
@@ -101,7 +108,8 @@ impl Store {
     /// Forgets changes that are too old, and those of tenants and activations of apps that have too many.
     fn forget_lines(&self) -> Result<u64> {
         let mut lines = self.write(|db| {
-            Ok(db.execute("DELETE FROM audit WHERE at_ms <= ?1", [now_ms() - CHANGES_MS])?)
+            let passed_ms = passed(db, now_ms())?;
+            Ok(db.execute("DELETE FROM audit WHERE at_ms <= ?1", [passed_ms - CHANGES_MS])?)
         })?;
         let tenants: Vec<String> = self.read(|db| {
             let mut many = db.prepare(
@@ -224,6 +232,20 @@ impl Store {
     }
 }
 
+/// Notes that time has passed; up to when it has for certain.
+fn passed(db: &Transaction<'_>, now_ms: i64) -> Result<i64> {
+    let before: i64 = db.query_row("SELECT passed_ms FROM clock", [], |row| row.get(0))?;
+    let passed_ms = match before {
+        0 => now_ms,
+        before => now_ms.min(before.saturating_add(DAY_MS)),
+    };
+    // Most who collect write nothing.
+    if (passed_ms - before).abs() >= MINUTE_MS {
+        db.execute("UPDATE clock SET passed_ms = ?1", [passed_ms])?;
+    }
+    Ok(passed_ms)
+}
+
 fn is_sent(db: &Transaction<'_>, digest: &BlobDigest) -> Result<bool> {
     let mut find = db.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 LIMIT 1")?;
     let found = find.query_row([digest.as_str()], |_| Ok(()));
@@ -253,6 +275,21 @@ mod tests {
 
     use super::*;
     use crate::{Actor, Key, Terms};
+
+    #[test]
+    fn a_clock_that_is_set_forward_takes_no_change_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::parse(&"07".repeat(32)).unwrap();
+        let store = Store::open(&folder.path().join("state"), key).unwrap();
+        let passed = |now_ms: i64| store.write(|db| passed(db, now_ms)).unwrap();
+        let year_ms = 365 * DAY_MS;
+        assert_eq!(passed(9 * year_ms), 9 * year_ms);
+        // Set forward, it moves by a day each time; put right again, it is right at once.
+        assert_eq!(passed(20 * year_ms), 9 * year_ms + DAY_MS);
+        assert_eq!(passed(20 * year_ms), 9 * year_ms + 2 * DAY_MS);
+        assert_eq!(passed(9 * year_ms + 7), 9 * year_ms + 7);
+        assert_eq!(passed(8 * year_ms), 8 * year_ms);
+    }
 
     #[test]
     fn what_is_told_of_changes_is_bounded_and_a_rollback_finds_its_release() {

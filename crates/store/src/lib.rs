@@ -30,6 +30,7 @@ mod usage;
 mod used;
 mod wanted;
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::ops::Deref;
@@ -66,7 +67,7 @@ pub use usage::{
     UsageStep, Used,
 };
 pub use used::Taken;
-pub use wanted::Wanted;
+pub use wanted::{Making, Wanted};
 
 /// The database's name in the folder.
 pub const DATABASE: &str = "platform.sqlite";
@@ -78,18 +79,32 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct Store {
     folder: PathBuf,
     /// Whoever has it may use the store's functions in one transaction.
-    connection: ReentrantMutex<Connection>,
+    linked: ReentrantMutex<Linked>,
     key: Key,
 }
 
+/// A connection to the database.
+struct Linked {
+    connection: Connection,
+    /// Whether the transaction that is under way changes what is to be served.
+    is_change: Cell<bool>,
+}
+
 /// A transaction: one of its own, or a part of another one.
-struct Transaction<'a>(&'a Connection);
+struct Transaction<'a>(&'a Linked);
 
 impl Deref for Transaction<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.0
+        &self.0.connection
+    }
+}
+
+impl Transaction<'_> {
+    /// Has nodes hear of it, once it is done.
+    fn note_change(&self) {
+        self.0.is_change.set(true);
     }
 }
 
@@ -109,7 +124,8 @@ impl Store {
             narrow(&folder.join(format!("{DATABASE}{end}")))?;
         }
         let connection = schema::open(&file)?;
-        let store = Self { folder, connection: ReentrantMutex::new(connection), key };
+        let linked = Linked { connection, is_change: Cell::new(false) };
+        let store = Self { folder, linked: ReentrantMutex::new(linked), key };
         store.check_key()?;
         Ok(store)
     }
@@ -144,15 +160,20 @@ impl Store {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
-        let connection = self.connection.lock();
-        if !connection.is_autocommit() {
+        let linked = self.linked.lock();
+        if !linked.connection.is_autocommit() {
             // This thread has begun one already.
-            return work(&Transaction(&connection));
+            return work(&Transaction(&linked));
         }
+        // One that failed may have left it.
+        linked.is_change.set(false);
         // One that fails, or that a panic leaves, is rolled back as it is dropped.
-        let transaction = rusqlite::Transaction::new_unchecked(&connection, behavior)?;
-        let done = work(&Transaction(&connection))?;
+        let transaction = rusqlite::Transaction::new_unchecked(&linked.connection, behavior)?;
+        let done = work(&Transaction(&linked))?;
         transaction.commit()?;
+        if linked.is_change.take() {
+            self.ring_of_changes();
+        }
         Ok(done)
     }
 }

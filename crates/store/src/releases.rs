@@ -12,6 +12,7 @@ use crate::apps::{app, change};
 use crate::audit::Actor;
 use crate::previews::live;
 use crate::tenants::{Tenant, json, parsed, tenant};
+use crate::wanted::ask_for;
 use crate::{Result, Store, StoreError, Transaction, now_ms};
 
 /// A release.
@@ -96,6 +97,12 @@ pub struct Prepared {
     pub component_bytes: u64,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// Whether some of its code stood in for better code then.
+    #[serde(default)]
+    pub baseline: bool,
+    /// How long making that took, once it is made, in milliseconds.
+    #[serde(default)]
+    pub optimised_ms: Option<u64>,
 }
 
 const COLUMNS: &str = "SELECT digest, created_ms, created_by, bytes, version, grants, prepared, id,
@@ -156,12 +163,12 @@ impl Store {
     }
 
     /// Makes a release that is ready, unless it is there. The app's oldest ones leave where it has
-    /// more than it may.
+    /// more than it may. Code that only stands in for better code has that asked for.
     ///
     /// # Errors
     /// If a blob is missing, or it is too large, or the store fails.
     pub fn make_release(&self, by: &Actor, id: &AppId, new: &NewRelease<'_>) -> Result<Release> {
-        self.write(|db| {
+        let made = self.write(|db| {
             let app = live(db, id)?;
             let owner = tenant(db, &id.tenant)?;
             if let Some(found) = find(db, app.number, new.id)? {
@@ -190,9 +197,16 @@ impl Store {
             for digest in new.manifest.blobs().keys() {
                 name.execute(params![number, digest.as_str()])?;
             }
+            if new.prepared.baseline {
+                ask_for(db, number)?;
+            }
             by.did(db, change(id, "release.make", Some(new.id.to_string())))?;
             release(db, app.number, new.id)
-        })
+        })?;
+        if new.prepared.baseline {
+            self.ring();
+        }
+        Ok(made)
     }
 
     /// A release of an app.

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use crate::{BUSY, Result, StoreError};
 
 /// The steps. Version n has had the first n.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -22,6 +22,7 @@ const STEPS: [&str; 9] = [
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// Opens a database that only this user reads, and brings it to the latest version.
@@ -35,6 +36,8 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "secure_delete", true)?;
+    // Whoever is hardened has no other folder for what large statements put aside.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection, file)?;
     Ok(connection)

@@ -47,9 +47,18 @@ impl Process {
         self.send(Signal::KILL);
     }
 
-    /// Sends SIGSTOP: it is there, and does nothing any more.
+    /// Sends SIGSTOP, and waits until it is heard: it is there, and does nothing any more.
     pub fn halt(self) {
         self.send(Signal::STOP);
+        // One of its threads hears it first, which may have to wait for a processor.
+        let is_halted = |thread: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+            Some(status.lines().any(|line| line.starts_with("State:\tT")))
+        };
+        let threads = || std::fs::read_dir(self.file("task")).expect("the process runs");
+        while !threads().all(|thread| is_halted(thread).unwrap_or(true)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Sends SIGCONT: it goes on that was halted.
@@ -66,6 +75,26 @@ impl Process {
         self.status("VmRSS:")
     }
 
+    /// The part of it that is its own, and not a file's, in bytes.
+    pub fn own_bytes(self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    /// How often its threads have begun to wait.
+    pub fn waits(self) -> u64 {
+        let threads = std::fs::read_dir(self.file("task")).expect("the process runs");
+        let status = threads.filter_map(|thread| {
+            // It may have ended meanwhile.
+            std::fs::read_to_string(thread.ok()?.path().join("status")).ok()
+        });
+        let count = |status: String| {
+            let mut lines = status.lines();
+            let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        status.filter_map(count).sum()
+    }
+
     /// The most of it since the last [`Self::forget_peak`], in bytes.
     pub fn peak_resident_bytes(self) -> u64 {
         self.status("VmHWM:")
@@ -79,8 +108,10 @@ impl Process {
 
     /// The processes that it started and that run, by the words of their command lines.
     pub fn children(self) -> Vec<(Self, String)> {
-        let ids = std::fs::read_to_string(self.file(&format!("task/{}/children", self.id())));
-        let ids = ids.unwrap_or_default();
+        // Each is a child of the thread that started it.
+        let threads = std::fs::read_dir(self.file("task")).into_iter().flatten().flatten();
+        let ids = threads.filter_map(|it| std::fs::read_to_string(it.path().join("children")).ok());
+        let ids = ids.collect::<String>();
         let children = ids.split_whitespace().filter_map(|id| {
             let child = Self::new(id.parse().ok()?);
             // It may have ended meanwhile.

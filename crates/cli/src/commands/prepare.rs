@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 use dayfly_control::Ready;
 use dayfly_engine::{Digest, Engine, Flavour};
@@ -17,7 +17,7 @@ use dayfly_forge::package::{self, PackageError};
 use dayfly_host::{ImageSource as _, Imprint, Made, WORTH_A_BASELINE};
 use dayfly_model::App;
 use dayfly_model::platform::{AppName, Grants, ReleaseId, ReleaseManifest};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getppid, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::app::{self, targets};
@@ -48,7 +48,7 @@ pub(crate) struct Prepare {
     scratch: PathBuf,
 
     /// How much of the disk the release may take, in bytes; without it the release is made again, and
-    /// what answers soonest comes first
+    /// all of its code in full
     #[arg(long, value_name = "BYTES")]
     room: Option<u64>,
 
@@ -59,6 +59,10 @@ pub(crate) struct Prepare {
     /// The most CPU time that it may take, in seconds
     #[arg(long, value_name = "SECONDS")]
     cpu: u64,
+
+    /// The process that starts it, and waits for it
+    #[arg(long, value_name = "ID")]
+    parent: i32,
 
     #[arg(long, value_enum, default_value_t = Harden::Auto, value_name = "WHEN")]
     harden: Harden,
@@ -122,15 +126,18 @@ impl Prepare {
         // Nobody would bound its time.
         #[cfg(target_os = "linux")]
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // Who ended before that sends none.
+        ensure!(getppid() == Pid::from_raw(self.parent), "whoever started this worker has ended");
         let bounds = [
-            (Resource::Data, self.memory),
-            (Resource::Cpu, self.cpu),
-            (Resource::Fsize, FILE_BYTES),
-            (Resource::Nofile, FILES),
-            (Resource::Core, 0),
+            (Resource::Data, self.memory, self.memory),
+            // At the first it ends with a signal of its own, by which it is told from one that is killed.
+            (Resource::Cpu, self.cpu, self.cpu + 1),
+            (Resource::Fsize, FILE_BYTES, FILE_BYTES),
+            (Resource::Nofile, FILES, FILES),
+            (Resource::Core, 0, 0),
         ];
-        for (resource, most) in bounds {
-            let bound = Rlimit { current: Some(most), maximum: Some(most) };
+        for (resource, most, last) in bounds {
+            let bound = Rlimit { current: Some(most), maximum: Some(last) };
             setrlimit(resource, bound).with_context(|| format!("failed to bound {resource:?}"))?;
         }
         Ok(())
@@ -154,9 +161,8 @@ impl Prepare {
         if app.triggers.is_empty() {
             return Err(anyhow!("the app has no trigger, so nothing would ever wake it"));
         }
-        // Somebody waits for what is made again.
-        let soonest = self.room.is_none().then(|| engine.keeping_baseline()).flatten();
-        let (mut components, mut component_bytes) = (BTreeSet::new(), 0);
+        let makers = Makers { engine, baseline: engine.keeping_baseline() };
+        let (mut components, mut component_bytes, mut stands_in) = (BTreeSet::new(), 0, false);
         let fetched = Arc::new(Fetched::default());
         for target in targets(&app) {
             let of = || format!("component `{}`", target.component);
@@ -166,18 +172,11 @@ impl Prepare {
             let Made::Wasm(wasm) = prepared.made else {
                 return Err(anyhow!("component `{}` is kept nowhere", target.component));
             };
-            let counted = counts(&app, target.component);
-            let flavour = Flavour::of(&wasm).with_context(of)?.counted(counted);
+            let flavour = Flavour::of(&wasm).with_context(of)?;
+            let flavour = flavour.counted(counts(&app, target.component));
             let imprint = Imprint { digest: Digest::of(&wasm), flavour, shape: prepared.shape };
             let name = imprints::name(&self.release, &app, &target);
-            let load = if counted { Engine::load_counted } else { Engine::load };
-            if let Some(baseline) = soonest.as_ref().filter(|_| wasm.len() >= WORTH_A_BASELINE)
-                && load(baseline, &wasm).is_ok()
-            {
-                imprints::leave(baseline, &name, &imprint).with_context(of)?;
-            }
-            load(engine, &wasm).with_context(of)?;
-            imprints::leave(engine, &name, &imprint).with_context(of)?;
+            stands_in |= makers.make(&wasm, &name, &imprint, self.is_first()).with_context(of)?;
             if components.insert(target.component) {
                 component_bytes += wasm.len() as u64;
             }
@@ -188,7 +187,13 @@ impl Prepare {
             components: u32::try_from(components.len())?,
             component_bytes,
             laid_out_bytes,
+            stands_in,
         })
+    }
+
+    /// Whether it makes the release for the first time.
+    fn is_first(&self) -> bool {
+        self.room.is_some()
     }
 
     /// Gives the folder its name, once all of it is on the disk.
@@ -201,6 +206,35 @@ impl Prepare {
             renamed => renamed?,
         }
         Ok(File::open(releases)?.sync_all()?)
+    }
+}
+
+/// What makes code.
+struct Makers<'e> {
+    engine: &'e Engine,
+    /// What makes code that answers sooner, where that is wanted.
+    baseline: Option<Engine>,
+}
+
+impl Makers<'_> {
+    /// Makes a component's code and leaves its imprint: of a large one first what answers soonest. For a first
+    /// release that will do, and is said; the control plane has the rest made behind what is served.
+    fn make(&self, wasm: &[u8], name: &Digest, imprint: &Imprint, is_first: bool) -> Result<bool> {
+        let is_counted = imprint.flavour.is_counted();
+        let load = if is_counted { Engine::load_counted } else { Engine::load };
+        if let Some(baseline) = &self.baseline
+            && wasm.len() >= WORTH_A_BASELINE
+            && self.engine.load_at_hand(wasm, is_counted)?.is_none()
+            && load(baseline, wasm).is_ok()
+        {
+            imprints::leave(baseline, name, imprint)?;
+            if is_first {
+                return Ok(true);
+            }
+        }
+        load(self.engine, wasm)?;
+        imprints::leave(self.engine, name, imprint)?;
+        Ok(false)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::serve::own::node as own;
 use crate::serve::sockets::Sockets;
 use crate::serve::supervisor::Supervisor;
 use crate::serve::worker::{self, Bounds, Workers};
-use crate::serve::{StoreArgs, control, node};
+use crate::serve::{StoreArgs, control, make_private, node};
 use crate::telemetry;
 
 /// Serve the apps of many owners, who deploy them by `dayfly deploy`
@@ -199,6 +199,7 @@ impl Serve {
         self.acme.check(sockets.has_tls())?;
         let times = Times { grace: self.node.grace(), hung: self.own.own_timeout };
         let supervisor = Supervisor::new(sockets, times, self.own.own_processes)?;
+        self.give_up(&supervisor)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let quiet = self.quiet;
         runtime.block_on(supervisor.run(|said| {
@@ -207,6 +208,24 @@ impl Serve {
             }
         }))?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Gives up what neither the supervisor needs nor any of the processes that it starts, which have no more.
+    /// What an operator's command for the key needs nobody knows: beside that the supervisor keeps all.
+    fn give_up(&self, supervisor: &Supervisor) -> Result<()> {
+        if self.store.has_key_command() {
+            tracing::info!(
+                "the supervisor is not hardened, because it has `--secrets-key-command` run"
+            );
+            return Ok(());
+        }
+        let mut needs = Needs { reads_all: true, start: supervisor.starts(), ..Needs::default() };
+        self.node.needs(&mut needs);
+        needs.read.extend(self.store.key_file().map(ToOwned::to_owned));
+        needs.write.push(self.store.folder()?);
+        needs.write.extend(self.engine.cache_folder());
+        needs.write.iter().try_for_each(|folder| make_private(folder))?;
+        self.harden.apply(&needs)
     }
 
     fn serve(self) -> Result<ExitCode> {
@@ -295,7 +314,9 @@ impl Serve {
                 wall: self.worker_time,
             },
         };
-        control::run(store, config, workers)?;
+        let mut needs = Needs::default();
+        needs.write.extend(self.engine.cache_folder());
+        control::run(store, config, workers, control::Rights { needs, harden: self.harden })?;
         Ok(ExitCode::SUCCESS)
     }
 

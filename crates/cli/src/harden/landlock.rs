@@ -1,6 +1,7 @@
 //! Landlock: which files may be opened, and which TCP ports bound or connected to, from now on.
 //! <https://docs.kernel.org/userspace-api/landlock.html>
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -54,6 +55,9 @@ const SYSTEM: &[&str] = &[
     "/dev/null",
     "/dev/urandom",
 ];
+
+/// What programs read of themselves, and of the machine, as they start.
+const OF_PROCESSES: &[&str] = &["/proc"];
 
 /// How far it goes.
 pub(super) struct Extent {
@@ -109,6 +113,9 @@ fn is_offered(part: ABI) -> bool {
 }
 
 fn rules(needs: &Needs, rights: ABI) -> Result<RulesetCreated> {
+    if needs.reads_all {
+        return rules_of_changes(needs, rights);
+    }
     let all = AccessFs::from_all(rights);
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut write = all & !AccessFs::Execute;
@@ -132,12 +139,71 @@ fn rules(needs: &Needs, rights: ABI) -> Result<RulesetCreated> {
         .add_rules(path_beneath_rules(&needs.files, AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(&needs.write, write))?
         .add_rules(path_beneath_rules(&needs.unlink, AccessFs::RemoveFile))?;
+    let rules = match needs.start.is_empty() {
+        true => rules,
+        false => {
+            let (loader, libraries) = loaded();
+            let start = needs.start.iter().cloned().chain(loader);
+            rules
+                .add_rules(path_beneath_rules(OF_PROCESSES, read))?
+                .add_rules(path_beneath_rules(libraries, read))?
+                .add_rules(path_beneath_rules(start, read | AccessFs::Execute))?
+        }
+    };
     if !needs.outbound {
         let ports = needs.connect.iter().map(|port| Ok(NetPort::new(*port, AccessNet::ConnectTcp)));
         return Ok(rules.add_rules(ports.map(|rule: Result<_, RulesetError>| rule))?);
     }
     // A socket that connects may be bound to whatever port is free.
     Ok(rules.add_rule(NetPort::new(0, AccessNet::BindTcp))?)
+}
+
+/// The rules of a process that reads all.
+fn rules_of_changes(needs: &Needs, rights: ABI) -> Result<RulesetCreated> {
+    let all = AccessFs::from_all(rights) & !(AccessFs::ReadFile | AccessFs::ReadDir);
+    let start = needs.start.iter().cloned().chain(loaded().0);
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(all)?
+        .handle_access(AccessNet::BindTcp)?
+        .scope(Scope::from_all(rights))?
+        .create()?
+        .add_rules(path_beneath_rules(&needs.write, all & !AccessFs::Execute))?
+        .add_rules(path_beneath_rules(["/dev/null"], AccessFs::WriteFile))?
+        .add_rules(path_beneath_rules(&needs.unlink, AccessFs::RemoveFile))?
+        .add_rules(path_beneath_rules(start, AccessFs::Execute))?;
+    // A socket that connects may be bound to whatever port is free.
+    Ok(rules.add_rule(NetPort::new(0, AccessNet::BindTcp))?)
+}
+
+/// What loads programs such as this one, which the kernel runs in their place, and the libraries that this one
+/// has; where a system has them in folders of its own, those that it starts need the same.
+fn loaded() -> (Option<PathBuf>, BTreeSet<PathBuf>) {
+    let mappings = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut loader = None;
+    let base = loader_base();
+    let mut libraries = BTreeSet::new();
+    for line in mappings.lines() {
+        // By proc(5): addresses, rights, offset, device, inode, path.
+        let Some(path) = line.find('/').map(|at| PathBuf::from(&line[at..])) else { continue };
+        let begin = line.split('-').next().and_then(|it| u64::from_str_radix(it, 16).ok());
+        if begin.is_some() && begin == base {
+            loader = Some(path.clone());
+        }
+        libraries.insert(path);
+    }
+    (loader, libraries)
+}
+
+/// Where the kernel has put what loads this program.
+fn loader_base() -> Option<u64> {
+    /// By getauxval(3).
+    const AT_BASE: u64 = 7;
+    let pairs = std::fs::read("/proc/self/auxv").ok()?;
+    let (words, _) = pairs.as_chunks::<8>();
+    let mut pairs = words.chunks_exact(2).map(|it| (u64::from_ne_bytes(it[0]), it[1]));
+    let (_, base) = pairs.find(|(kind, _)| *kind == AT_BASE)?;
+    Some(u64::from_ne_bytes(base)).filter(|base| *base != 0)
 }
 
 /// Where the environment says that the platform's roots are.

@@ -16,6 +16,8 @@ use seccompiler::{
     SeccompRule, apply_filter_all_threads, sock_filter,
 };
 
+use super::Needs;
+
 /// Refused whatever the arguments are: other programs and processes, privileges, mounts, modules
 /// and the kernel itself, its debugging and tracing, and interfaces with a history of holes.
 const REFUSED: &[libc::c_long] = &[
@@ -136,6 +138,27 @@ const SETXATTRAT: libc::c_long = 463;
 const REMOVEXATTRAT: libc::c_long = 466;
 const FILE_SETATTR: libc::c_long = 469;
 
+/// Left to who starts programs.
+const STARTING: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_send_signal,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_vfork,
+];
+
+/// What a process that is started must not have of its own instead of this one's.
+const NAMESPACES: [libc::c_int; 8] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+    libc::CLONE_PTRACE,
+];
+
 /// Those whose first argument is a process or a thread: 0 is who calls.
 const OF_OTHERS: &[libc::c_long] = &[
     libc::SYS_prlimit64,
@@ -157,21 +180,41 @@ const TYPING: [u64; 2] = [0x5412, 0x541c];
 /// own addresses when it resolves names.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// What a process is for, as far as that decides what it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Serves,
+    /// It serves one tenant.
+    ServesTenant,
+    /// It starts others.
+    Starts,
+}
+
+impl Purpose {
+    pub(super) fn of(needs: &Needs) -> Self {
+        match (needs.is_tenants, needs.start.is_empty()) {
+            (true, _) => Self::ServesTenant,
+            (false, true) => Self::Serves,
+            (false, false) => Self::Starts,
+        }
+    }
+}
+
 /// Filters the system calls of all threads, now and later.
-pub(super) fn restrict(is_tenants: bool) -> Result<()> {
-    for program in programs(is_tenants)? {
+pub(super) fn restrict(purpose: Purpose) -> Result<()> {
+    for program in programs(purpose)? {
         apply_filter_all_threads(&program).context("the kernel refused the filter")?;
     }
     Ok(())
 }
 
 /// The filters. The kernel asks each of them, and takes the strictest answer.
-fn programs(is_tenants: bool) -> Result<Vec<BpfProgram>> {
+fn programs(purpose: Purpose) -> Result<Vec<BpfProgram>> {
     // `clone3` hides its flags from filters; told that there is none, C libraries fall back to
     // `clone`, whose flags the second filter sees.
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let mut programs =
-        vec![program(clone3, libc::ENOSYS)?, program(refused(is_tenants)?, libc::EPERM)?];
+        vec![program(clone3, libc::ENOSYS)?, program(refused(purpose)?, libc::EPERM)?];
     programs.extend(x32());
     Ok(programs)
 }
@@ -184,10 +227,11 @@ pub(super) fn offered() -> Result<()> {
         .context("the kernel has none")
 }
 
-fn refused(is_tenants: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>> {
+fn refused(purpose: Purpose) -> Result<BTreeMap<i64, Vec<SeccompRule>>> {
+    let (is_tenants, starts) = (purpose == Purpose::ServesTenant, purpose == Purpose::Starts);
     let more = if is_tenants { REFUSED_TO_TENANTS } else { &[] };
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        REFUSED.iter().chain(more).map(|call| (*call, Vec::new())).collect();
+    let all = REFUSED.iter().chain(more).filter(|call| !starts || !STARTING.contains(call));
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = all.map(|call| (*call, Vec::new())).collect();
     for call in OF_OTHERS {
         rules.insert(*call, vec![rule([(0, SeccompCmpOp::Ne, 0)])?]);
     }
@@ -202,12 +246,24 @@ fn refused(is_tenants: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>> {
     }
     let typing = TYPING.map(|request| rule([(1, SeccompCmpOp::Eq, request)]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_>>()?);
-    // A thread, yes; a process, no.
-    let thread = libc::CLONE_THREAD as u64;
-    rules.insert(libc::SYS_clone, vec![rule([(0, SeccompCmpOp::MaskedEq(thread), 0)])?]);
+    rules.insert(libc::SYS_clone, processes(starts)?);
     let others = FAMILIES.map(|family| (0, SeccompCmpOp::Ne, family as u64));
     rules.insert(libc::SYS_socket, vec![rule(others)?]);
     Ok(rules)
+}
+
+/// What may not be cloned: a process, though a thread may; or, by who starts some, one that is apart.
+fn processes(starts: bool) -> Result<Vec<SeccompRule>> {
+    if starts {
+        let set = NAMESPACES.map(|flag| {
+            // Of a word, the highest bit of which a signed number shows as its sign.
+            let flag = u64::from(flag.cast_unsigned());
+            rule([(0, SeccompCmpOp::MaskedEq(flag), flag)])
+        });
+        return set.into_iter().collect();
+    }
+    let thread = libc::CLONE_THREAD as u64;
+    Ok(vec![rule([(0, SeccompCmpOp::MaskedEq(thread), 0)])?])
 }
 
 /// A call whose arguments fulfil all of these conditions.

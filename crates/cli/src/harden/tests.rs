@@ -112,6 +112,87 @@ fn what_serving_needs_of_another_user_s_root_may_still_write() {
     }
 }
 
+/// Names the folder in the environment of a process that a hardened one has started.
+const STARTED: &str = "DAYFLY_TEST_STARTED";
+
+#[test]
+fn who_starts_a_program_starts_no_other_and_gives_it_no_more() {
+    if let Some(folder) = std::env::var_os(STARTED) {
+        return started(folder.as_ref());
+    }
+    if let Some(folder) = std::env::var_os(CHILD) {
+        return starting(folder.as_ref());
+    }
+    for reads_all in ["", "reads all"] {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["write", "other"] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+            std::fs::write(folder.path().join(part).join("file"), part).unwrap();
+        }
+        std::fs::write(folder.path().join("write/kind"), reads_all).unwrap();
+        in_a_child("who_starts_a_program_starts_no_other_and_gives_it_no_more", folder.path());
+    }
+}
+
+/// As the control plane, or the supervisor, which reads all.
+fn starting(folder: &std::path::Path) {
+    let reads_all = !std::fs::read(folder.join("write/kind")).unwrap().is_empty();
+    let own = std::env::current_exe().unwrap();
+    // The one a folder of programs, the other its own alone.
+    let folder_of_own = own.parent().unwrap().to_owned();
+    let start = vec![if reads_all { folder_of_own } else { "/proc/self/exe".into() }];
+    let write = vec![folder.join("write")];
+    let in_force = restrict(&Needs { write, start, reads_all, ..Needs::default() });
+    assert!(in_force.missing.is_empty(), "{in_force:?}");
+    bounded(folder, reads_all);
+    let other = Command::new("/bin/true").status().unwrap_err();
+    assert_eq!(other.kind(), PermissionDenied, "{other}");
+    let test = "harden::tests::who_starts_a_program_starts_no_other_and_gives_it_no_more";
+    for program in [own, "/proc/self/exe".into()] {
+        let mut started = Command::new(program);
+        started.args([test, "--exact", "--nocapture"]).env(STARTED, folder);
+        let output = started.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+    }
+    // What it has started it may end.
+    let mut sleeps = Command::new("/proc/self/exe");
+    sleeps.args([test, "--exact"]).env(STARTED, folder).env("DAYFLY_TEST_SLEEPS", "yes");
+    let mut child = sleeps.spawn().unwrap();
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+}
+
+/// As a worker: it gives up the rest by itself, and can.
+fn started(folder: &std::path::Path) {
+    if std::env::var_os("DAYFLY_TEST_SLEEPS").is_some() {
+        return std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+    bounded(folder, !std::fs::read(folder.join("write/kind")).unwrap().is_empty());
+    let in_force = restrict(&Needs { read: vec![folder.join("write")], ..Needs::default() });
+    assert!(in_force.missing.is_empty(), "{in_force:?}");
+    std::fs::read(folder.join("write/file")).unwrap();
+    assert_eq!(
+        std::fs::write(folder.join("write/file"), "x").unwrap_err().kind(),
+        PermissionDenied
+    );
+    let program = Command::new("/proc/self/exe").status().unwrap_err();
+    assert_eq!(program.kind(), PermissionDenied, "{program}");
+}
+
+fn bounded(folder: &std::path::Path, reads_all: bool) {
+    std::fs::write(folder.join("write/file"), "new").unwrap();
+    assert_eq!(
+        std::fs::write(folder.join("other/file"), "x").unwrap_err().kind(),
+        PermissionDenied
+    );
+    assert_eq!(std::fs::read(folder.join("other/file")).is_ok(), reads_all);
+    assert_eq!(std::fs::read("/etc/passwd").is_ok(), reads_all);
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+    assert!(status.contains("CapEff:\t0000000000000000\n"), "{status}");
+}
+
 /// As on a kernel that is older than what is asked for.
 #[test]
 fn a_part_of_landlock_is_not_all_of_it() {

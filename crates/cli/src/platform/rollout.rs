@@ -10,8 +10,8 @@ use dayfly_api::{Activate, Activation, AppId, Rollback, ServingState};
 use super::{Session, failed};
 use crate::report;
 
-/// How often is asked, at first and at last.
-const PACE: Duration = Duration::from_millis(50);
+/// How often is asked, at first and at last: the node is woken by what it is to serve.
+const PACE: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_secs(1);
 
 /// How long is waited where nobody says for how long.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_capabilities::Account;
@@ -23,9 +22,6 @@ const PART: u32 = 5;
 /// After how long what a tenant's apps keep is measured again, though they are not known to have written
 /// anything: events and dead letters come to lie there, too.
 const AGAIN: Duration = Duration::from_mins(10);
-
-/// How soon the end is noticed.
-const SOON: Duration = Duration::from_millis(100);
 
 /// All tenants' accounts.
 pub(super) struct Accounts {
@@ -130,10 +126,7 @@ impl Accounts {
         while !shutdown.is_started() {
             let began = Instant::now();
             self.measure_once();
-            let next = began.elapsed() * PART + LOOK;
-            while began.elapsed() < next && !shutdown.is_started() {
-                thread::sleep(SOON);
-            }
+            shutdown.is_started_within(began.elapsed() * (PART - 1) + LOOK);
         }
     }
 

@@ -17,6 +17,8 @@ use tokio::time::sleep;
 use super::READY;
 use super::handing;
 use super::worker::Workers;
+use crate::app::folder_of;
+use crate::harden::{Harden, Needs};
 
 /// The file that the operator's first token is written to.
 const TOKEN: &str = "operator-token";
@@ -25,8 +27,27 @@ const TOKEN: &str = "operator-token";
 const LAST: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(10);
 
+/// What the process may do.
+pub(crate) struct Rights {
+    pub(crate) needs: Needs,
+    pub(crate) harden: Harden,
+}
+
 /// Serves the admin API until the process is told to end.
-pub(crate) fn run(store: Store, config: ControlConfig, workers: Workers) -> Result<()> {
+pub(crate) fn run(
+    store: Store,
+    config: ControlConfig,
+    workers: Workers,
+    rights: Rights,
+) -> Result<()> {
+    let Rights { mut needs, harden } = rights;
+    needs.write.push(store.folder().to_owned());
+    needs.start.push(workers.program.clone());
+    // Certificates are ordered from whoever the operator names, and read anew who has signed theirs.
+    needs.outbound = config.acme.is_some();
+    let roots = config.acme.as_ref().and_then(|acme| acme.roots.as_deref());
+    needs.read.extend(roots.map(folder_of));
+    harden.apply(&needs)?;
     let sockets = handing::take()?.into_iter().flat_map(|(_, sockets)| sockets).next();
     let listener = std::net::TcpListener::from(sockets.context("there is no socket to listen on")?);
     listener.set_nonblocking(true)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use dayfly_engine::{ArtifactCache, Digest, Engine, Stamp};
-use dayfly_host::{Awaited, BoxError, ImageSource, Imprint, Made, Prepared};
+use dayfly_host::{Awaited, BoxError, ImageSource, Imprint, Made, Prepared, Unmade};
 use dayfly_model::App;
 use dayfly_model::platform::{AppId, ReleaseId};
 
@@ -94,9 +94,7 @@ impl ImageSource for Component {
         let refused = self.store.want(&self.app, &self.release)?;
         match (stand_in, refused) {
             (Some(made), _) => Ok(made),
-            (None, Some(why)) => {
-                Err(format!("the control plane could not make its code again: {why}").into())
-            }
+            (None, Some(why)) => Err(Unmade(why).into()),
             (None, None) => Err(Awaited.into()),
         }
     }

@@ -12,6 +12,7 @@ use dayfly_store::Store;
 
 use super::READY;
 use super::certificates::Certifying;
+use super::ear::{Ear, Ring};
 use super::handing::{self, DRAINED, Gate, LEFT};
 use super::own::Owns;
 use super::reconciler::{Around, Reconciler, Whole};
@@ -45,6 +46,11 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
         }
     }
     let mut node = Node::on(&engine, &config, listeners)?;
+    // What changes from here on rings, and what did before is found.
+    let bell = store.bell_of_changes().inspect_err(|error| {
+        tracing::warn!(%error, "it is looked all the time what is active, for nobody can ring");
+    });
+    let bell = bell.ok();
     needs.write.push(store.folder().to_owned());
     needs.write.extend(engine.config().cache_dir.clone());
     // Tenants' grants come and go.
@@ -56,7 +62,8 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let recorder = Recorder::new(&counting, Box::new(Book::new(store.folder())));
     let (store, certificates) = (Arc::new(store), config.http.certificates.clone());
     let most = usize::try_from(own_processes).unwrap_or(usize::MAX);
-    let owns = Owns::new(&plane, &store, &counting, most);
+    let ring = Ring::default();
+    let owns = Owns::new(&plane, &store, &counting, (most, ring.clone()));
     node.tell_of(owns.clone());
     // Those that serve while this node follows another one.
     said.into_iter().for_each(|said| owns.obey(said));
@@ -67,6 +74,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let platform = store.folder().to_owned();
     let around = Around { base_domain, surroundings, counting: counting.clone(), platform };
     let whole = Whole { store: store.clone(), certifying, owns };
+    let ear = Ear::at(bell, ring)?;
     let mut reconciler = Reconciler::new(store.clone(), plane, around, Some(whole));
     // Before anybody is served: whoever asks for an app that is active finds it.
     reconciler.look();
@@ -75,7 +83,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     }
     let _serving = store.serve()?;
     println!("{READY}");
-    let status = serve(node, (reconciler, recorder), &gate, &shutdown)?;
+    let status = serve(node, (reconciler, ear, recorder), &gate, &shutdown)?;
     println!("{DRAINED}");
     if !shutdown.hands_over() {
         ended.wait();
@@ -89,7 +97,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
 /// Serves what a reconciler brings to a node until that is told to end; how it ended.
 pub(super) fn serve(
     node: Node,
-    (mut reconciler, mut recorder): (Reconciler, Recorder),
+    (mut reconciler, ear, mut recorder): (Reconciler, Ear, Recorder),
     gate: &Gate,
     shutdown: &Shutdown,
 ) -> Result<u8> {
@@ -111,7 +119,7 @@ pub(super) fn serve(
         });
         {
             let _end = EndOf(shutdown);
-            reconciler.follow(shutdown);
+            reconciler.follow(&ear, shutdown);
         }
         // Events were told to end as soon as the end began.
         let _ = writeln!(std::io::stdout(), "{LEFT}");

@@ -1,6 +1,6 @@
 //! From what is active of an app to what the node serves of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use dayfly_capabilities::variables::{Providers, VariableError, Variables};
 use dayfly_capabilities::{Account, Backends};
-use dayfly_host::{Image, Part, Release, Rollout};
+use dayfly_host::{BoxError, Image, Part, Recipe, Release, Rollout};
 use dayfly_model::platform::{Activation, Quotas, ReleaseId};
 use dayfly_model::{App, Component, EventSource, Limits, RuntimeConfig, TriggerKind};
 
@@ -20,30 +20,40 @@ use super::usage::Counting;
 use crate::app::{self, kept, targets};
 use crate::report;
 
+/// What the node makes releases with, of all apps.
+pub(super) struct Making {
+    /// Where releases are laid out, and who is asked for code that is missing.
+    pub(super) store: Arc<dyn Kept>,
+    /// What the operator says of every app's surroundings.
+    pub(super) config: RuntimeConfig,
+    /// Where guests' lines go.
+    pub(super) logs: Logs,
+    /// Where what they use is counted.
+    pub(super) counting: Arc<Counting>,
+}
+
 /// What is around an activation.
 pub(super) struct Around<'a> {
-    /// Who is asked for code that is missing.
-    pub(super) store: &'a Arc<dyn Kept>,
-    /// Where a release is laid out.
-    pub(super) folder: &'a dyn Fn(&ReleaseId) -> PathBuf,
-    /// What the app keeps.
-    pub(super) state: PathBuf,
+    pub(super) making: &'a Arc<Making>,
     /// The ids of what is served of it now.
     pub(super) there: &'a [Arc<str>],
-    /// What stands behind that.
+    /// What stands behind that, if it is awake.
     pub(super) former: Option<&'a Backends>,
-    /// What the operator says of every app's surroundings.
-    pub(super) config: &'a RuntimeConfig,
-    /// Where guests' lines go.
-    pub(super) logs: &'a Logs,
-    /// Where what they use is counted.
-    pub(super) counting: &'a Counting,
     /// What its tenant may take.
     pub(super) account: Arc<Account>,
     /// Whether its events are taken in here.
     pub(super) takes_events: bool,
     /// Whether what is served of it now was not looked at.
     pub(super) is_unlooked: bool,
+}
+
+/// How a release of an app is made, again and again: all that a node has of an app that nobody asks for. It
+/// looks into no database, so that what is asked for is served whatever became of that.
+struct Blueprint {
+    making: Arc<Making>,
+    activation: Arc<Activation>,
+    id: ReleaseId,
+    account: Arc<Account>,
 }
 
 /// What the node is to serve.
@@ -53,19 +63,37 @@ pub(super) struct Around<'a> {
 pub(super) fn rollout(
     activation: &Activation,
     hosts: Vec<String>,
-    around: Around<'_>,
+    around: &Around<'_>,
 ) -> Result<Rollout> {
     let surroundings = surroundings(activation);
+    // Of the rest there is enough in the node for each of thousands of apps.
+    let bare = Activation {
+        shares: Vec::new(),
+        domains: BTreeSet::new(),
+        settings: activation.settings.clone(),
+        app: activation.app.clone(),
+        quotas: activation.quotas.clone(),
+        ..*activation
+    };
+    let bare = Arc::new(bare);
     let parts = activation.shares.iter().map(|share| {
         let id: Arc<str> = format!("{} {surroundings:016x}", share.release).into();
+        let blueprint = Blueprint {
+            making: around.making.clone(),
+            activation: bare.clone(),
+            id: share.release.clone(),
+            account: around.account.clone(),
+        };
         let release = match around.there.contains(&id) {
             true => None,
-            false => Some(release(activation, &share.release, &around)?),
+            false => Some(blueprint.release(around.former)?),
         };
         let is_looked_at = release.is_some() || around.is_unlooked;
         let health_path = share.health_path.clone().filter(|_| is_looked_at);
         let percent = share.percent.into();
-        Ok(Part { id, percent, release, health_path })
+        // Where somebody has asked for the app, its next release is at hand for whoever does next.
+        let recipe = around.former.is_none().then(|| Arc::new(blueprint) as Arc<dyn Recipe>);
+        Ok(Part { id, percent, release, health_path, recipe })
     });
     let (releases, takes_events) = (parts.collect::<Result<_>>()?, around.takes_events);
     Ok(Rollout { hosts, releases, preload: false, takes_events })
@@ -83,14 +111,64 @@ fn surroundings(activation: &Activation) -> u64 {
     hasher.finish()
 }
 
-fn release(activation: &Activation, id: &ReleaseId, around: &Around<'_>) -> Result<Release> {
-    let folder = (around.folder)(id);
-    if !folder.is_dir() {
-        return Err(anyhow!("release `{id}` is not laid out"));
+impl Recipe for Blueprint {
+    fn make(&self, former: Option<&Backends>) -> Result<Release, BoxError> {
+        Ok(self.release(former)?)
     }
-    kept::unlinked(&around.state)?;
-    let app = read(activation, &folder, &around.state)?;
-    made(activation, (id, folder), Arc::new(app), around)
+}
+
+impl Blueprint {
+    fn release(&self, former: Option<&Backends>) -> Result<Release> {
+        let Self { making, activation, id, .. } = self;
+        let folder = making.store.release_folder(id);
+        if !folder.is_dir() {
+            return Err(anyhow!("release `{id}` is not laid out"));
+        }
+        let state = making.store.state_folder(activation.tenant_number, activation.number);
+        kept::unlinked(&state)?;
+        let app = read(activation, &folder, &state)?;
+        self.around(Arc::new(app), (folder, state), former)
+    }
+
+    /// Puts what its surroundings are around an app that lies in a folder.
+    fn around(
+        &self,
+        app: Arc<App>,
+        (folder, state): (PathBuf, PathBuf),
+        former: Option<&Backends>,
+    ) -> Result<Release> {
+        let Self { making, activation, id, account } = self;
+        let Making { store, config, logs, counting } = &**making;
+        std::fs::create_dir_all(&state)
+            .with_context(|| format!("failed to create `{}`", state.display()))?;
+        let log = logs.of(activation.number, &state);
+        let variables = variables(activation, &app)?;
+        let images = targets(&app).into_iter().map(|target| Image {
+            component: target.component.clone(),
+            executor: target.executor.clone(),
+            middleware: target.middleware.to_vec(),
+            source: Box::new(imprints::Component {
+                store: store.clone(),
+                app: activation.app.clone(),
+                release: id.clone(),
+                folder: folder.clone(),
+                name: imprints::name(id, &app, &target),
+            }),
+            log: Arc::new(ComponentLog::new(&log, &activation.app, id, &target.component.0)),
+            usage: Some(counting.of(activation, id, &target.component.0)),
+        });
+        let images = images.collect();
+        let mut backends = match former {
+            Some(former) => Backends::after(former, &app, variables, config.clone())?,
+            None => Backends::new(&app, variables, state, config.clone())?,
+        };
+        let missing = backends.missing(&app).into_iter().map(|error| Err::<(), _>(error.into()));
+        report::all(missing)?;
+        backends.queues.charge(account);
+        backends.account = Some(account.clone());
+        let usage = Some(counting.of(activation, id, ""));
+        Ok(Release { app, images, backends: Arc::new(backends), usage })
+    }
 }
 
 /// Reads the app, with what its tenant sets and may have.
@@ -160,45 +238,6 @@ fn most(usual: &Limits, quotas: &Quotas) -> Limits {
         resources: usual.resources * MORE,
         database_bytes: usual.database_bytes * more,
     }
-}
-
-fn made(
-    activation: &Activation,
-    (id, folder): (&ReleaseId, PathBuf),
-    app: Arc<App>,
-    around: &Around<'_>,
-) -> Result<Release> {
-    let state = around.state.clone();
-    std::fs::create_dir_all(&state)
-        .with_context(|| format!("failed to create `{}`", state.display()))?;
-    let log = around.logs.of(activation.number, &state);
-    let variables = variables(activation, &app)?;
-    let images = targets(&app).into_iter().map(|target| Image {
-        component: target.component.clone(),
-        executor: target.executor.clone(),
-        middleware: target.middleware.to_vec(),
-        source: Box::new(imprints::Component {
-            store: around.store.clone(),
-            app: activation.app.clone(),
-            release: id.clone(),
-            folder: folder.clone(),
-            name: imprints::name(id, &app, &target),
-        }),
-        log: Arc::new(ComponentLog::new(&log, &activation.app, id, &target.component.0)),
-        usage: Some(around.counting.of(activation, id, &target.component.0)),
-    });
-    let images = images.collect();
-    let config = around.config.clone();
-    let mut backends = match around.former {
-        Some(former) => Backends::after(former, &app, variables, config)?,
-        None => Backends::new(&app, variables, state, config)?,
-    };
-    let missing = backends.missing(&app).into_iter().map(|error| Err::<(), _>(error.into()));
-    report::all(missing)?;
-    backends.queues.charge(&around.account);
-    backends.account = Some(around.account.clone());
-    let usage = Some(around.counting.of(activation, id, ""));
-    Ok(Release { app, images, backends: Arc::new(backends), usage })
 }
 
 fn variables(activation: &Activation, app: &App) -> Result<Variables> {

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub(crate) struct Supervisor {
     sockets: Sockets,
     /// How many tenants may have a process of their own.
     own_processes: u32,
+    notify: Notify,
 }
 
 /// A process, and how it is spoken to.
@@ -93,7 +95,13 @@ impl Supervisor {
         let program = std::env::current_exe().context("failed to find this program")?;
         let arguments = std::env::args_os().skip(1).collect();
         let launcher = Arc::new(Launcher { program, arguments, times });
-        Ok(Self { launcher, sockets, own_processes })
+        // Connected before anything is given up.
+        Ok(Self { launcher, sockets, own_processes, notify: Notify::of_env() })
+    }
+
+    /// What it starts: this program, and whatever comes in its place.
+    pub(crate) fn starts(&self) -> Vec<PathBuf> {
+        self.launcher.program.parent().map(ToOwned::to_owned).into_iter().collect()
     }
 
     /// Runs the platform until it is told to end; `told` gets what its processes say when all of them
@@ -102,7 +110,7 @@ impl Supervisor {
     /// # Errors
     /// If one cannot be started the first time.
     pub(crate) async fn run(self, told: impl FnOnce(&[String])) -> Result<()> {
-        let notify = Notify::of_env();
+        let notify = &self.notify;
         let mut signals = Signals::new().context("failed to listen to signals")?;
         let begun = tokio::select! {
             () = signals.end() => return Ok(()),
@@ -112,7 +120,7 @@ impl Supervisor {
         told(&said);
         notify.ready();
         tokio::select! {
-            () = self.supervise(&mut processes, &mut signals, &notify) => {}
+            () = self.supervise(&mut processes, &mut signals, notify) => {}
             () = notify.keep_alive() => {}
         }
         notify.stopping();

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering::Acquire, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use dayfly_host::Shutdown;
@@ -15,9 +14,6 @@ use dayfly_telemetry::UsageCounters;
 
 /// How often it is written down.
 const PACE: Duration = Duration::from_secs(2);
-
-/// How often is looked whether the node ends.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// How often what is too old is removed.
 const PRUNE: Duration = Duration::from_secs(3600);
@@ -123,13 +119,9 @@ impl Recorder {
 
     /// Writes again and again, until the end is asked for.
     pub(super) fn follow(&mut self, shutdown: &Shutdown) {
-        let (mut written, mut pruned) = (Instant::now(), None::<Instant>);
-        while !shutdown.is_started() {
-            thread::sleep(LOOK);
-            if written.elapsed() >= PACE {
-                self.write();
-                written = Instant::now();
-            }
+        let mut pruned = None::<Instant>;
+        while !shutdown.is_started_within(PACE) {
+            self.write();
             if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE) {
                 if let Err(error) = self.ledger.prune() {
                     tracing::warn!("usage that is too old cannot be removed: {error:#}");

@@ -109,6 +109,7 @@ impl Workers {
             .args(["--app", app.as_str(), "--release", release.as_str()])
             .arg("--scratch")
             .arg(scratch)
+            .args(["--parent", &std::process::id().to_string()])
             .args(room_bytes.map(|room| format!("--room={room}")))
             .args(["--memory", &memory_bytes.to_string(), "--cpu", &cpu_seconds.to_string()])
             .args(&self.flags)
@@ -154,7 +155,7 @@ impl Workers {
         tracing::warn!(%status, "a worker ended: {}", crate::report::harmless(errors.trim()));
         let Bounds { memory_bytes, cpu_seconds, .. } = self.bounds;
         Err(match status.signal().and_then(Signal::from_named_raw) {
-            Some(Signal::XCPU | Signal::KILL) => PrepareError::TooMuch(format!(
+            Some(Signal::XCPU) => PrepareError::TooMuch(format!(
                 "preparing and compiling it takes more than {cpu_seconds} seconds of CPU time"
             )),
             Some(Signal::ABORT | Signal::SEGV | Signal::BUS) => PrepareError::TooMuch(format!(
@@ -162,6 +163,10 @@ impl Workers {
                 memory_bytes >> 20
             )),
             Some(Signal::XFSZ) => PrepareError::TooMuch("it makes a file too large".to_owned()),
+            Some(Signal::KILL) => {
+                let text = "the worker was killed: the machine may lack memory";
+                PrepareError::Failed(text.to_owned())
+            }
             _ => PrepareError::Failed(format!("the worker ended with {status}")),
         })
     }

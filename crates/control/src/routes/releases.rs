@@ -38,7 +38,8 @@ pub(super) async fn list(
 }
 
 /// Makes a release of a package's manifest, whose blobs were sent. It is checked and compiled before
-/// this answers; one that is there is not made again.
+/// this answers, so that it can be served; large components are optimised after that. One that is there is not
+/// made again.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/apps/{app}/releases", tag = "releases",
     params(("tenant" = TenantId, Path), ("app" = AppName, Path)),
     request_body(content = String, content_type = "application/vnd.oci.image.manifest.v1+json"),
@@ -79,7 +80,7 @@ pub(super) async fn make(
         ready => ready?,
     };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let Ready { version, grants, components, component_bytes, laid_out_bytes } = ready;
+    let Ready { version, grants, components, component_bytes, laid_out_bytes, stands_in } = ready;
     let (tenant, digest) = (id.tenant.clone(), release.clone());
     // It lies there from now on, also if it is refused: then until it is collected.
     let quotas = shared.ask(move |store| {
@@ -89,7 +90,9 @@ pub(super) async fn make(
     let quotas = quotas.await?;
     within(&grants, &quotas)?;
     let done = shared.change(&caller, move |store, by| {
-        let prepared = Prepared { components, component_bytes, took_ms };
+        let baseline = stands_in;
+        let prepared =
+            Prepared { components, component_bytes, took_ms, baseline, optimised_ms: None };
         let new = NewRelease {
             id: &release,
             text: &text,

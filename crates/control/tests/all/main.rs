@@ -68,6 +68,7 @@ impl Preparer for Layers {
                 components: 1,
                 component_bytes: 7,
                 laid_out_bytes: bytes,
+                stands_in: false,
             }),
         }
     }

@@ -10,7 +10,7 @@ use super::{Engine, Slot, lock};
 use crate::cache::{self, ArtifactKey};
 use crate::code::CodeInner;
 use crate::image::{self, Image, Split};
-use crate::{Digest, EngineError, Flavour};
+use crate::{Code, Digest, EngineError, Flavour};
 
 /// A base that may have to be compiled.
 pub(crate) trait Base {
@@ -35,6 +35,27 @@ impl Base for Split<'_> {
 }
 
 impl Engine {
+    /// Code of a component of which nothing has to be compiled: the cache has it, or its base, which another
+    /// component has brought there.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_at_hand(&self, wasm: &[u8], counted: bool) -> Result<Option<Code>, EngineError> {
+        let (digest, flavour) = (Digest::of(wasm), Flavour::of(wasm)?.counted(counted));
+        if let Some(code) = self.load_cached(digest, flavour)? {
+            return Ok(Some(code));
+        }
+        if wasm.len() < image::SMALLEST_BYTES {
+            return Ok(None);
+        }
+        let Ok(split) = image::split(wasm) else { return Ok(None) };
+        if !self.base_at_hand(flavour.imaged(true), split.digest)? {
+            return Ok(None);
+        }
+        let code = self.load_split(digest, flavour, &split)?;
+        Ok(Some(Code::from(Arc::new(code))))
+    }
+
     /// The base of a component that is to be frozen, made as soon as can be, and the engine that made it.
     pub(crate) fn load_base_soonest(
         &self,

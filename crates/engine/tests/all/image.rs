@@ -490,3 +490,27 @@ async fn nothing_of_one_instance_is_left_for_the_next() {
     let scribble = instance.get_typed_func::<(u32, u32), ()>(&mut store, "scribble").unwrap();
     assert!(scribble.call_async(&mut store, (103 * 65_536, 103 * 65_536 + 1)).await.is_err());
 }
+
+#[test]
+fn what_needs_no_compiler_is_told_from_what_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = || support::engine(Mode::Auto, Some(folder.path()));
+    let [one, other] = ["a", "b"].map(|data| counter(&data.repeat(2 << 20)));
+    let small = support::answer(3);
+    let first = engine();
+    let is_at_hand =
+        |engine: &Engine, wasm: &[u8]| engine.load_at_hand(wasm, false).unwrap().is_some();
+    assert!(!is_at_hand(&first, &one) && !is_at_hand(&first, &small));
+    // What stands in for it is not it.
+    first.keeping_baseline().unwrap().load(&one).unwrap();
+    assert!(!is_at_hand(&first, &one));
+    for wasm in [&one, &small] {
+        first.load(wasm).unwrap();
+    }
+    // For another process too, and what has the same code beside other memory.
+    let later = engine();
+    assert!(is_at_hand(&later, &one) && is_at_hand(&later, &small));
+    let code = later.load_at_hand(&other, false).unwrap().expect("the same code");
+    assert_eq!((code.digest(), code.origin()), (Digest::of(&other), Origin::Cached));
+    assert!(later.load_at_hand(&one, true).unwrap().is_none(), "that counts its instructions");
+}

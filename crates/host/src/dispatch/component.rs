@@ -30,7 +30,7 @@ use super::runner::Runner;
 use super::turns::{Lane, Share};
 use super::{cgi, http02, http03, message, spin_http};
 use crate::events::Event;
-use crate::release::Image;
+use crate::release::{Image, Unmade};
 use crate::{Answered, Body, BoxError, ClientBody, Connection, ServeError};
 
 /// Why an app could not be made ready to serve.
@@ -82,6 +82,9 @@ pub enum ActivateError {
         /// The component.
         component: String,
     },
+    /// Another process could not make a component's code.
+    #[error(transparent)]
+    Unmade(#[from] Unmade),
     /// A component does not compile.
     #[error("failed to compile component `{component}`")]
     Compile {

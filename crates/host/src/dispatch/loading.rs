@@ -24,7 +24,7 @@ use super::resources::Resources;
 use super::runner::Runner;
 use crate::Imprint;
 use crate::error::{RETRY, chain};
-use crate::release::{Awaited, Made, Prepared};
+use crate::release::{Awaited, Made, Prepared, Unmade};
 use crate::rollout::AppKey;
 
 /// A smaller component is compiled about as fast in full, in bytes.
@@ -337,10 +337,14 @@ impl ComponentHost {
             return Ok(Found::Code(at_hand));
         }
         let prepared = self.image.source.prepare(engine);
-        let Prepared { made, shape } = prepared.map_err(|error| match error.is::<Awaited>() {
-            true => ActivateError::Awaited { component: self.name().into() },
-            false => ActivateError::Prepare(error),
-        })?;
+        let Prepared { made, shape } =
+            prepared.map_err(|error| match error.downcast::<Unmade>() {
+                Ok(unmade) => ActivateError::Unmade(*unmade),
+                Err(error) if error.is::<Awaited>() => {
+                    ActivateError::Awaited { component: self.name().into() }
+                }
+                Err(error) => ActivateError::Prepare(error),
+            })?;
         if !serves_shape(shape) {
             return Err(ActivateError::Unserved { component: self.name().into(), shape });
         }
@@ -476,7 +480,7 @@ impl ComponentHost {
 
 /// Does work that blocks on a thread of its own: those of the runtime are for guests' files, and a
 /// guest can have many.
-fn on_thread<T: Send + 'static>(
+pub(crate) fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = Result<T, ActivateError>> {
     let (done, outcome) = oneshot::channel();

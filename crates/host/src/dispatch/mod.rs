@@ -32,8 +32,8 @@ use dayfly_capabilities::Backends;
 use dayfly_capabilities::http::Internal;
 use dayfly_capabilities::websocket::Hub;
 use dayfly_model::{App, ComponentId, Executor, Middleware};
-use dayfly_telemetry::UsageCounters;
 use dayfly_telemetry::metrics::{self, Families, Value};
+use dayfly_telemetry::{ComponentMetrics, UsageCounters};
 
 use crate::release::Release;
 use crate::rollout::AppKey;
@@ -46,6 +46,7 @@ pub(crate) use component::{Arrival, ComponentHost, RequestBody};
 pub(crate) use deliver::{Reply, Undelivered, content_type};
 use loading::Shared;
 pub use loading::WORTH_A_BASELINE;
+pub(crate) use loading::on_thread;
 pub(crate) use once::Ended;
 pub(crate) use quota::admit;
 pub use residency::ResidencyConfig;
@@ -118,6 +119,11 @@ impl Components {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.hosts.len()
+    }
+
+    /// The name of each.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Arc<str>> {
+        self.hosts.iter().map(|host| host.metrics.component().clone())
     }
 
     /// For those who look for many of them.
@@ -229,6 +235,30 @@ pub(crate) fn collect<'a>(
         families.add(&metrics::WAITING, &labels, Value::Integer(sum(Admission::waiting)));
     }
     families.add(&metrics::COMPONENTS, &[], Value::Integer(hosts.len() as u64));
+}
+
+/// The same of an app whose components nobody has asked for, by their names.
+pub(crate) fn collect_untouched(
+    names: &[Arc<str>],
+    telling: &mut Telling,
+    families: &mut Families,
+) {
+    families.add(&metrics::COMPONENTS, &[], Value::Integer(names.len() as u64));
+    if !telling.untouched || names.len() > FEW_COMPONENTS {
+        return;
+    }
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        if !telling.has_room() {
+            continue;
+        }
+        ComponentMetrics::new(name.clone()).collect(families);
+        let labels = [("component", &**name)];
+        families.add(&metrics::INSTANCES, &labels, Value::Integer(0));
+        families.add(&metrics::WAITING, &labels, Value::Integer(0));
+    }
 }
 
 #[cfg(test)]

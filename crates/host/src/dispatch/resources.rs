@@ -40,7 +40,35 @@ enum Division {
     /// One owner.
     Own(Arc<Node>),
     /// Tenants, those that are here by their accounts.
-    Tenants { places: Arc<Places>, here: Mutex<Vec<Weak<Tenant>>>, nobody: Arc<Account> },
+    Tenants { places: Arc<Places>, here: Mutex<Here>, nobody: Arc<Account> },
+}
+
+/// The tenants that are here, by the addresses of their accounts.
+#[derive(Default)]
+struct Here {
+    tenants: HashMap<usize, Weak<Tenant>>,
+    /// At how many is looked who of them has gone: seldom, since that looks at all.
+    prune_at: usize,
+}
+
+/// Tenants that are kept in mind whether they have gone or not.
+const FEW: usize = 64;
+
+impl Here {
+    /// The tenant of an account, which has one as long as anybody has that.
+    fn of(&mut self, account: &Arc<Account>, places: &Arc<Places>) -> Arc<Tenant> {
+        let key = Arc::as_ptr(account).addr();
+        if let Some(tenant) = self.tenants.get(&key).and_then(Weak::upgrade) {
+            return tenant;
+        }
+        if self.tenants.len() >= self.prune_at {
+            self.tenants.retain(|_, tenant| tenant.strong_count() > 0);
+            self.prune_at = 2 * self.tenants.len() + FEW;
+        }
+        let tenant = places.tenant(account.clone());
+        self.tenants.insert(key, Arc::downgrade(&tenant));
+        tenant
+    }
 }
 
 /// What stays of an app's components, whatever release they are of.
@@ -79,14 +107,7 @@ impl Resources {
             Division::Tenants { places, here, nobody } => {
                 let account = account.unwrap_or(nobody);
                 let mut here = here.lock().unwrap_or_else(PoisonError::into_inner);
-                here.retain(|tenant| tenant.strong_count() > 0);
-                let mut found = here.iter().filter_map(Weak::upgrade);
-                let found = found.find(|tenant| Arc::ptr_eq(tenant.account(), account));
-                Ground::Shared(found.unwrap_or_else(|| {
-                    let tenant = places.tenant(account.clone());
-                    here.push(Arc::downgrade(&tenant));
-                    tenant
-                }))
+                Ground::Shared(here.of(account, places))
             }
         }
     }
@@ -155,7 +176,7 @@ impl Resources {
         self.residency.collect(families);
         let Division::Tenants { here, .. } = &self.division else { return };
         let here = here.lock().unwrap_or_else(PoisonError::into_inner);
-        for tenant in here.iter().filter_map(Weak::upgrade) {
+        for tenant in here.tenants.values().filter_map(Weak::upgrade) {
             let account = tenant.account();
             for (quota, refused) in account.refusals().filter(|(_, refused)| *refused > 0) {
                 let labels = [("tenant", &**account.tenant()), ("quota", quota.name())];

@@ -215,6 +215,16 @@ pub(crate) fn open(
 }
 
 impl Opened {
+    /// Those of a release that has none.
+    pub(crate) const fn nothing(owner: Option<Arc<Owner>>) -> Self {
+        Self { ready: Vec::new(), owner, is_rehearsed: false }
+    }
+
+    /// Whether there are none.
+    pub(crate) const fn is_nothing(&self) -> bool {
+        self.ready.is_empty()
+    }
+
     /// Says which triggers there are from now on, for who sends events to them.
     pub(crate) fn announce(&self) -> Result<(), ActivateError> {
         match &self.owner {

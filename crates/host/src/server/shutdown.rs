@@ -1,7 +1,8 @@
 //! The end of a server, asked for by a signal or from within the process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -13,6 +14,8 @@ pub struct Shutdown {
     phase: Arc<watch::Sender<Phase>>,
     /// Whether another process serves whoever comes again.
     hands_over: Arc<AtomicBool>,
+    /// Wakes threads that wait for it.
+    raised: Arc<(Mutex<()>, Condvar)>,
 }
 
 /// How far the end has come.
@@ -30,7 +33,7 @@ impl Shutdown {
     /// A shutdown that only this process asks for.
     pub fn new() -> Self {
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
-        Self { phase, hands_over: Arc::default() }
+        Self { phase, hands_over: Arc::default(), raised: Arc::default() }
     }
 
     /// A shutdown that SIGTERM and SIGINT ask for too, from now on: the first one to finish what
@@ -72,6 +75,20 @@ impl Shutdown {
         *self.phase.borrow() != Phase::Serving
     }
 
+    /// Waits until the end is asked for.
+    pub async fn started(&self) {
+        self.watch().reached(Phase::Draining).await;
+    }
+
+    /// Whether the end is asked for within so long. It blocks.
+    pub fn is_started_within(&self, time: Duration) -> bool {
+        let (lock, raised) = &*self.raised;
+        let waiting = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = raised.wait_timeout_while(waiting, time, |()| !self.is_started());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.is_started()
+    }
+
     /// Whether the end is to be at once.
     pub(crate) fn is_ending(&self) -> bool {
         *self.phase.borrow() == Phase::Ending
@@ -94,6 +111,10 @@ impl Shutdown {
             }
             further
         });
+        let (lock, raised) = &*self.raised;
+        // Whoever has looked and found nothing is waiting by now.
+        drop(lock.lock().unwrap_or_else(PoisonError::into_inner));
+        raised.notify_all();
     }
 }
 

@@ -123,6 +123,8 @@ fn open(folder: &Path) -> Result<Option<Connection>> {
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "trusted_schema", false)?;
+    // Whoever is hardened has no other folder for what large statements put aside.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     // Its node may be about to give it its form.
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok((version == super::VERSION).then_some(db))

@@ -88,6 +88,17 @@ fn release(store: &Store, id: &AppId, content: &str, hosts: &[&str]) -> Result<R
 
 /// The same of a layer that may not be there.
 fn record(store: &Store, id: &AppId, content: &str, hosts: &[&str]) -> Result<Release> {
+    record_as(store, id, content, hosts, &Prepared::default())
+}
+
+/// The same, which came to this.
+fn record_as(
+    store: &Store,
+    id: &AppId,
+    content: &str,
+    hosts: &[&str],
+    prepared: &Prepared,
+) -> Result<Release> {
     let text = manifest(content.as_bytes());
     let digest: ReleaseId = digest_of(text.as_bytes()).parse().unwrap();
     let mut grants = Grants::default();
@@ -100,7 +111,7 @@ fn record(store: &Store, id: &AppId, content: &str, hosts: &[&str]) -> Result<Re
         manifest: &ReleaseManifest::parse(text.as_bytes()).unwrap(),
         version: "1.0.0",
         grants: &grants,
-        prepared: &Prepared::default(),
+        prepared,
     };
     store.make_release(&by(), id, &new)
 }

@@ -114,9 +114,13 @@ fn note(release: &Release) {
         1 => "1 component".to_owned(),
         count => format!("{count} components"),
     };
+    let behind = match prepared.baseline && prepared.optimised_ms.is_none() {
+        true => ", and optimised while it is served",
+        false => "",
+    };
     let id = short(&release.id);
     report::note(
         "Ready",
-        format_args!("release {id}: {components}, {size}, compiled in {took:.1?}"),
+        format_args!("release {id}: {components}, {size}, compiled in {took:.1?}{behind}"),
     );
 }

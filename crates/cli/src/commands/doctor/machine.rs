@@ -38,7 +38,7 @@ pub(super) fn facts() -> Vec<Fact> {
     facts
 }
 
-/// What `dayfly up` puts around the sandbox here.
+/// What `dayfly up`, and each process of `dayfly serve`, puts around itself here.
 fn hardening() -> Fact {
     let offered = harden::offered();
     let layers = offered.layers.join(", ");

@@ -41,11 +41,11 @@ fn answer(program: &BpfProgram, architecture: u32, number: u32, arguments: &[u32
 
 /// The strictest answer of all filters, which is the least as a signed number.
 fn answers(architecture: u32, number: u32) -> u32 {
-    answers_to(false, architecture, number, &[])
+    answers_to(Purpose::Serves, architecture, number, &[])
 }
 
-fn answers_to(is_tenants: bool, architecture: u32, number: u32, arguments: &[u32]) -> u32 {
-    let programs = programs(is_tenants).unwrap();
+fn answers_to(purpose: Purpose, architecture: u32, number: u32, arguments: &[u32]) -> u32 {
+    let programs = programs(purpose).unwrap();
     let answers = programs.iter().map(|program| answer(program, architecture, number, arguments));
     answers.min_by_key(|answer| answer.cast_signed()).unwrap()
 }
@@ -69,7 +69,8 @@ fn what_serving_needs_is_let_by_and_the_rest_is_refused() {
 
 #[test]
 fn nothing_is_typed_into_a_terminal() {
-    let ioctl = |request| answers_to(false, OURS.0, number(libc::SYS_ioctl), &[0, request]);
+    let ioctl =
+        |request| answers_to(Purpose::Serves, OURS.0, number(libc::SYS_ioctl), &[0, request]);
     for request in TYPING {
         assert_eq!(ioctl(u32::try_from(request).unwrap()), REFUSE);
     }
@@ -81,11 +82,12 @@ fn nothing_is_typed_into_a_terminal() {
 #[test]
 fn nobody_else_is_bounded_or_slowed_down() {
     for call in OF_OTHERS {
-        assert_eq!(answers_to(false, OURS.0, number(*call), &[0]), ALLOW);
-        assert_eq!(answers_to(false, OURS.0, number(*call), &[1]), REFUSE);
+        assert_eq!(answers_to(Purpose::Serves, OURS.0, number(*call), &[0]), ALLOW);
+        assert_eq!(answers_to(Purpose::Serves, OURS.0, number(*call), &[1]), REFUSE);
     }
-    let priority =
-        |which, who| answers_to(false, OURS.0, number(libc::SYS_setpriority), &[which, who, 19]);
+    let priority = |which, who| {
+        answers_to(Purpose::Serves, OURS.0, number(libc::SYS_setpriority), &[which, who, 19])
+    };
     assert_eq!(priority(0, 0), ALLOW);
     assert_eq!(priority(0, 1), REFUSE);
     assert_eq!(priority(2, 0), REFUSE, "all of the user's");
@@ -94,14 +96,30 @@ fn nobody_else_is_bounded_or_slowed_down() {
 #[test]
 fn a_tenant_s_process_changes_no_rights_and_signals_itself_alone() {
     for call in REFUSED_TO_TENANTS {
-        assert_eq!(answers_to(true, OURS.0, number(*call), &[]), REFUSE);
-        assert_eq!(answers_to(false, OURS.0, number(*call), &[]), ALLOW);
+        assert_eq!(answers_to(Purpose::ServesTenant, OURS.0, number(*call), &[]), REFUSE);
+        assert_eq!(answers_to(Purpose::Serves, OURS.0, number(*call), &[]), ALLOW);
     }
     for call in SIGNALS {
-        let of = |is_tenants, process| answers_to(is_tenants, OURS.0, number(*call), &[process]);
-        assert_eq!((of(true, std::process::id()), of(false, 1)), (ALLOW, ALLOW));
+        let of = |purpose, process| answers_to(purpose, OURS.0, number(*call), &[process]);
+        let (serves, tenant) = (Purpose::Serves, Purpose::ServesTenant);
+        assert_eq!((of(tenant, std::process::id()), of(serves, 1)), (ALLOW, ALLOW));
         // 0 are all of its group.
-        assert_eq!((of(true, 1), of(true, 0), of(true, u32::MAX)), (REFUSE, REFUSE, REFUSE));
+        assert_eq!([1, 0, u32::MAX].map(|process| of(tenant, process)), [REFUSE; 3]);
+    }
+}
+
+#[test]
+fn who_starts_programs_has_that_and_no_namespaces() {
+    let of = |call, arguments: &[u32]| answers_to(Purpose::Starts, OURS.0, number(call), arguments);
+    for call in REFUSED {
+        let expected = if STARTING.contains(call) { ALLOW } else { REFUSE };
+        assert_eq!(of(*call, &[]), expected, "{call}");
+    }
+    let clone = |flags: libc::c_int| of(libc::SYS_clone, &[flags.cast_unsigned()]);
+    assert_eq!(clone(libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD), ALLOW);
+    assert_eq!(clone(libc::CLONE_VM | libc::CLONE_THREAD), ALLOW);
+    for flag in NAMESPACES {
+        assert_eq!(clone(flag | libc::CLONE_VM), REFUSE, "{flag:#x}");
     }
 }
 

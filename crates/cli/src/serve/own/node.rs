@@ -15,6 +15,7 @@ use super::channel::{Channel, Message};
 use super::measures;
 use crate::harden::{Harden, Needs};
 use crate::serve::READY;
+use crate::serve::ear::{Ear, Ring};
 use crate::serve::handing::Gate;
 use crate::serve::node::serve;
 use crate::serve::reconciler::{Around, Reconciler};
@@ -56,6 +57,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
     let shutdown = Shutdown::on_signals()?;
     let gate = Gate::default();
     let connector = node.connector().context("a node takes requests")?;
+    let ring = Ring::default();
     let hearing = Hearing {
         channel,
         connector,
@@ -63,6 +65,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
         asking: asking.clone(),
         gate: gate.clone(),
         shutdown: shutdown.clone(),
+        ring: ring.clone(),
     };
     thread::Builder::new().name("channel".to_owned()).spawn(move || hearing.hear())?;
     let counting = Arc::<Counting>::default();
@@ -76,7 +79,7 @@ pub(crate) fn run(parts: Parts) -> Result<u8> {
         thread::sleep(PAUSE);
     }
     println!("{READY}");
-    serve(node, (reconciler, recorder), &gate, &shutdown)
+    serve(node, (reconciler, Ear::within(ring)?, recorder), &gate, &shutdown)
 }
 
 /// Does what is said by the channel.
@@ -87,6 +90,8 @@ struct Hearing {
     asking: Arc<Asking>,
     gate: Gate,
     shutdown: Shutdown,
+    /// Has the reconciler look.
+    ring: Ring,
 }
 
 impl Hearing {
@@ -98,7 +103,10 @@ impl Hearing {
                     let _ = self.connector.take(stream, caller.into());
                 }
                 Ok(Some((Message::Measure, Some(stream)))) => measures::tell(&self.counted, stream),
-                Ok(Some((Message::Seen(generation), _))) => self.asking.seen(generation),
+                Ok(Some((Message::Seen(generation), _))) => {
+                    self.asking.seen(generation);
+                    self.ring.ring();
+                }
                 Ok(Some((Message::Begin, _))) => self.gate.open(),
                 Ok(Some((Message::Leave, _))) => self.shutdown.leave(),
                 Ok(Some(_)) => {}

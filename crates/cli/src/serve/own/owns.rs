@@ -14,6 +14,7 @@ use dayfly_store::Store;
 use super::answers::Answers;
 use super::channel::{Channel, Message, Sending};
 use super::{COMES, FREE, LEFT, READY, WANTED};
+use crate::serve::ear::Ring;
 use crate::serve::handing::Handed;
 use crate::serve::usage::Counting;
 
@@ -26,6 +27,8 @@ pub(crate) struct Owns {
     pub(in crate::serve) most: usize,
     inner: Mutex<Inner>,
     ended: Ended,
+    /// Has the reconciler look.
+    ring: Ring,
 }
 
 /// Whether all processes have ended that this node answers. Clones are the same.
@@ -72,7 +75,7 @@ impl Owns {
         plane: &Plane,
         store: &Arc<Store>,
         counting: &Arc<Counting>,
-        most: usize,
+        (most, ring): (usize, Ring),
     ) -> Arc<Self> {
         Arc::new(Self {
             plane: plane.clone(),
@@ -81,6 +84,7 @@ impl Owns {
             most,
             inner: Mutex::default(),
             ended: Ended::default(),
+            ring,
         })
     }
 
@@ -126,6 +130,7 @@ impl Owns {
         own.away.lead(Some(Box::new(Sending(channel.clone()))));
         (own.ready, own.is_awaited) = (Some(channel), true);
         inner.moved.insert(number);
+        self.ring.ring();
     }
 
     fn free(&self, number: u64) {
@@ -134,6 +139,7 @@ impl Owns {
             own.away.lead(None);
         }
         inner.moved.insert(number);
+        self.ring.ring();
     }
 
     /// Who answers for a tenant's apps, now or once it is there.

@@ -2,6 +2,7 @@
 
 mod events;
 mod hosts;
+mod sleep;
 mod swap;
 
 use std::path::Path;
@@ -88,7 +89,7 @@ impl Served {
         let part = |(id, percent, app): &(&str, u32, Option<&App>)| {
             let state = self.state.path().join(name);
             let release = app.map(|app| release(app, &state, former.as_deref()));
-            Part { id: (*id).into(), percent: *percent, release, health_path: None }
+            Part { id: (*id).into(), percent: *percent, release, health_path: None, recipe: None }
         };
         let releases = releases.iter().map(part).collect();
         let rollout =
@@ -169,8 +170,13 @@ fn number(text: &str) -> usize {
 
 /// A release of an app, as the command line makes it.
 fn release(app: &App, state: &Path, former: Option<&Backends>) -> Release {
+    release_of(app.manifest(), state, former)
+}
+
+/// The same of its manifest.
+fn release_of(manifest: &Path, state: &Path, former: Option<&Backends>) -> Release {
     std::fs::create_dir_all(state).unwrap();
-    let app = Arc::new(Manifest::load(app.manifest(), None).unwrap());
+    let app = Arc::new(Manifest::load(manifest, None).unwrap());
     let variables = Providers::from_process(Default::default()).resolve(&app).unwrap();
     let config = RuntimeConfig::default();
     let backends = match former {

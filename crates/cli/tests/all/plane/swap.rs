@@ -60,7 +60,7 @@ async fn two_hundred_releases_drop_no_request() {
 }
 
 /// An answer that is still being written.
-async fn begun(served: &Served, app: &str, path: &str) -> hyper::body::Incoming {
+pub(super) async fn begun(served: &Served, app: &str, path: &str) -> hyper::body::Incoming {
     let authority = served.base.strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(authority).await.unwrap();
     let (mut sender, connection) =

@@ -1,9 +1,10 @@
 //! A clock that jumps, by libfaketime: nothing is lost, nobody is locked out, what expires expires, and
 //! releases follow one another all the same.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use dayfly_testing::Body;
+use dayfly_testing::{Body, Dayfly};
+use tempfile::TempDir;
 
 use super::{Platform, numbered};
 use crate::dayfly;
@@ -17,27 +18,47 @@ fn library() -> String {
 }
 
 /// A clock of the platform's processes.
-struct Clock(tempfile::NamedTempFile);
+pub(super) struct Clock {
+    folder: TempDir,
+}
 
 impl Clock {
-    /// Moves it away from the true time.
-    fn jump(&self, offset: &str) {
-        std::fs::write(self.0.path(), offset).unwrap();
+    /// One that goes right.
+    pub(super) fn new() -> Self {
+        let clock = Self { folder: tempfile::tempdir().unwrap() };
+        clock.jump("+0");
+        clock
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("offset")
+    }
+
+    /// A command line whose processes go by it. Tenants' own have another environment, and the true time.
+    pub(super) fn of(&self, dayfly: Dayfly) -> Dayfly {
+        dayfly
+            // Who is hardened may not read where it is.
+            .env("DAYFLY_HARDEN", "off")
+            .env("LD_PRELOAD", library())
+            .env("FAKETIME_TIMESTAMP_FILE", self.file())
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_RESET", "1")
+            // The kernel's timers go on as they are, as they do when a clock is set.
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
+    /// Moves it away from the true time, at once: nobody reads half of an offset.
+    pub(super) fn jump(&self, offset: &str) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, offset).unwrap();
+        std::fs::rename(&new, self.file()).unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_clock_that_jumps_harms_nobody() {
-    let clock = Clock(tempfile::NamedTempFile::new().unwrap());
-    clock.jump("+0");
-    let serving = dayfly()
-        .env("LD_PRELOAD", library())
-        .env("FAKETIME_TIMESTAMP_FILE", clock.0.path())
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_RESET", "1")
-        // The kernel's timers go on as they are, as they do when a clock is set.
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let platform = Platform::start_with(serving).await;
+    let clock = Clock::new();
+    let platform = Platform::start_with(clock.of(dayfly())).await;
     platform.deploy(&numbered(1, "", ""), &["--accept"]).await.with(0);
     let words = ["tokens", "make", "short", "--scope", "deploy", "--expires", "90d"];
     let short = platform.done(&words).await.trim().to_owned();

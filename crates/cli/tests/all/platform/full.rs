@@ -1,8 +1,9 @@
 //! A full disk: what cannot be kept is refused and says so, what was acknowledged is there, guests go on
 //! being served, and once there is room again all goes on by itself.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use dayfly_testing::{App, Body, Client, Dayfly};
@@ -12,31 +13,55 @@ use super::{Platform, numbered};
 
 const KEEPS: &str = "keeps.localhost";
 
-/// The platform's folder, on a disk of 64 MiB of its own, which only its processes see.
+/// A disk of its own for a platform's folder, which only the platform's processes see: it lasts longer than
+/// they do. It takes no privilege, but user namespaces.
 pub(super) struct Disk {
     folder: tempfile::TempDir,
+    /// What keeps it mounted.
+    keeper: Child,
 }
 
 impl Disk {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// A command line within a mount namespace, which needs no privilege.
-    pub(super) fn dayfly(&self) -> Dayfly {
-        let mount = format!(
-            "mount -t tmpfs -o size=64m,mode=700 none {0} && exec \"$0\" \"$@\"",
-            self.folder.path().display()
+    /// # Panics
+    /// If this system lets nobody make one.
+    pub(super) fn of_mib(size: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size={size}m,mode=700 none {} && echo mounted && exec sleep infinity",
+            folder.path().display()
         );
-        let words = ["--user", "--map-root-user", "--mount", "sh", "-c", &mount];
-        let unshare = Dayfly::new("unshare").args(words).arg(env!("CARGO_BIN_EXE_dayfly"));
-        unshare.env("DAYFLY_STATE_DIR", self.folder.path())
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+        let mut keeper = unshare.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        if said != "mounted\n" {
+            let ended = keeper.wait_with_output().unwrap();
+            let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+            panic!("no disk can be made here, which takes user namespaces: {error}");
+        }
+        Self { folder, keeper }
     }
 
-    /// A path of the folder as its processes see it.
-    pub(super) fn seen(&self, platform: i32, path: &str) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{platform}/root"));
+    /// A command line that sees it.
+    pub(super) fn dayfly(&self) -> Dayfly {
+        let keeper = self.keeper.id().to_string();
+        let words = ["--preserve-credentials", "--user", "--mount", "--target", &keeper, "--"];
+        let nsenter = Dayfly::new("nsenter").args(words).arg(env!("CARGO_BIN_EXE_dayfly"));
+        nsenter.env("DAYFLY_STATE_DIR", self.folder.path())
+    }
+
+    /// A path of the folder, for this process.
+    pub(super) fn seen(&self, path: &str) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.keeper.id()));
         root.join(self.folder.path().strip_prefix("/").unwrap()).join(path)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
     }
 }
 
@@ -52,7 +77,7 @@ async fn sql(client: &Client, line: &str) -> String {
 }
 
 /// Writes until nothing more can be.
-fn fill(ballast: &std::path::Path) {
+pub(super) fn fill(ballast: &Path) {
     let mut file = std::fs::File::create(ballast).unwrap();
     for size in [1 << 20, 4 << 10, 1] {
         while file.write_all(&vec![1; size]).is_ok() {}
@@ -75,7 +100,7 @@ async fn again(platform: &Platform) -> String {
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_is_got_over() {
-    let disk = Disk::new();
+    let disk = Disk::of_mib(64);
     let platform = Platform::start_on(&disk).await;
     let supervisor = platform.server.process();
     let keeps = App::new(
@@ -91,7 +116,7 @@ async fn a_full_disk_loses_nothing_and_is_got_over() {
         insert(&platform.apps, rows).await.unwrap();
         rows += 1;
     }
-    let ballast = disk.seen(supervisor.id(), "ballast");
+    let ballast = disk.seen("ballast");
     fill(&ballast);
 
     let mut refused = insert(&platform.apps, rows).await;

@@ -1,26 +1,35 @@
-//! `kill -9` of each process of a platform at any moment, while releases come and apps write: what was
-//! acknowledged is there, and what serves is one release or the other.
+//! `kill -9` of each process of a platform at any moment, while releases come and go back, apps write and
+//! clients ask: what was acknowledged is there, and what serves is one release or the other. The same on a
+//! disk that fills and under a clock that jumps, at any moment too.
 
-use std::collections::HashSet;
+mod clients;
+mod shop;
+mod weather;
+
 use std::time::Duration;
 
-use dayfly_testing::{App, Body, Client, Process};
-use tokio::time::{Instant, sleep};
+use dayfly_testing::{Ended, Process};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Addresses, Platform, numbered};
+use super::{Addresses, Platform};
+use clients::{Written, ask_on, write};
+use shop::{Change, Shop};
+use weather::{Weather, random};
 
-/// `DAYFLY_TEST_KILLS` asks for more than every run can wait for.
+/// How often a process is killed; `DAYFLY_TEST_KILLS` asks for more than every run can wait for.
 const KILLS: u32 = 25;
+const KILLS_IN_BAD_WEATHER: u32 = 12;
 
 /// How long a platform may take to be itself again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The hosts of the app that writes: of a tenant that the node serves, and of one with a process of its own.
-const KEEPS: [&str; 2] = ["keeps.localhost", "keeps.acme.localhost"];
+/// How long it is still written and asked after a kill.
+const AFTER: Duration = Duration::from_millis(300);
 
-fn kills() -> u32 {
+fn kills(usual: u32) -> u32 {
     let asked = std::env::var("DAYFLY_TEST_KILLS").ok();
-    asked.and_then(|asked| asked.parse().ok()).unwrap_or(KILLS)
+    asked.and_then(|asked| asked.parse().ok()).unwrap_or(usual)
 }
 
 /// Which process is killed, one after the other.
@@ -54,125 +63,122 @@ impl Victim {
     }
 }
 
-async fn sql(client: &Client, host: &str, lines: String) -> Result<String, String> {
-    let request = client.request(http::Method::POST, "/sqlite/default").header("host", host);
-    let answer = client.try_send(request.body(Body::full(lines))).await?;
-    if answer.status == 200 { Ok(answer.text()) } else { Err(answer.text()) }
+/// A platform whose processes are killed.
+struct Storm {
+    weather: Weather,
+    addresses: Addresses,
+    platform: Platform,
+    /// Of a tenant that the node serves, and of one with a process of its own.
+    shops: [Shop; 2],
+    /// How many changes were acknowledged, how many processes killed, and how many rows refused.
+    acknowledged: u32,
+    killed: u32,
+    refused: usize,
 }
 
-/// Writes until it fails or its time is over, and gives back what was answered.
-async fn write(client: Client, host: &str, kill: u32, until: Instant) -> Vec<String> {
-    let mut stored = Vec::new();
-    for number in 0.. {
-        let row = format!("{kill}-{number}");
-        match sql(&client, host, format!("INSERT INTO t VALUES ('{row}')\n")).await {
-            Ok(said) if said.contains("error") => panic!("{said}"),
-            Ok(_) if Instant::now() < until => stored.push(row),
-            Ok(_) => return [stored, vec![row]].concat(),
-            Err(_) => break,
+impl Storm {
+    async fn begin(weather: Weather) -> Self {
+        let addresses = Addresses::free();
+        let platform = weather.platform(&addresses).await;
+        platform.done(&["tenants", "make", "acme", "--isolation", "own-process"]).await;
+        let mut shops = [Shop::of("default"), Shop::of("acme")];
+        for shop in &mut shops {
+            shop.open(&platform).await;
         }
+        Self { weather, addresses, platform, shops, acknowledged: 0, killed: 0, refused: 0 }
     }
-    stored
-}
 
-/// What an app answers once it is served.
-async fn asked(platform: &Platform, host: &str, lines: &str) -> String {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match sql(&platform.apps, host, lines.to_owned()).await {
-            Ok(said) => return said,
-            Err(error) if Instant::now() > until => panic!("{host} is not served again: {error}"),
-            Err(_) => sleep(Duration::from_millis(20)).await,
-        }
-    }
-}
-
-/// Which release is served, once that is one of `expected`.
-async fn served(platform: &Platform, expected: &[u32]) -> u32 {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let request = platform.apps.request(http::Method::GET, "/env");
-        let request = request.header("host", "test.localhost").body(Body::empty());
-        let answer = platform.apps.try_send(request).await;
-        let text = answer.map(|answer| answer.text()).unwrap_or_else(|error| error);
-        let release = text.lines().find_map(|line| line.strip_prefix("RELEASE="));
-        match release.and_then(|number| number.parse().ok()) {
-            Some(number) if expected.contains(&number) => return number,
-            _ if Instant::now() > until => panic!("none of {expected:?} is served, but: {text}"),
-            _ => sleep(Duration::from_millis(20)).await,
-        }
-    }
-}
-
-/// A moment of a deploy, otherwise each time.
-fn moment() -> Duration {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    Duration::from_micros(random % 1_200_000)
-}
-
-#[tokio::test]
-async fn what_was_acknowledged_is_there() {
-    let state = tempfile::tempdir().unwrap();
-    let addresses = Addresses::free();
-    let start = || Platform::start_in(state.path(), &addresses);
-    let mut platform = start().await;
-    let keeps = App::new(
-        "dayfly = 1\n[application]\nname = \"keeps\"\n\
-         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"guest\"\n\
-         [component.guest]\nsource = \"guest:rust-spin-5\"\nsqlite_databases = [\"default\"]\n",
-    );
-    platform.done(&["tenants", "make", "acme", "--isolation", "own-process"]).await;
-    platform.deploy(&keeps, &["--accept"]).await.with(0);
-    platform.deploy(&keeps, &["--accept", "--tenant", "acme"]).await.with(0);
-    platform.deploy(&numbered(0, "", ""), &["--accept"]).await.with(0);
-    for host in KEEPS {
-        asked(&platform, host, "CREATE TABLE t (a TEXT)\n").await;
-    }
-    let (mut last, mut stored, mut acknowledged) = (0, [HashSet::new(), HashSet::new()], 0);
-    for kill in 1..=kills() {
-        let app = numbered(kill, "", "");
-        let deploys = platform.dayfly(&["deploy", "--accept"]).arg(app.folder());
-        let deploys = tokio::spawn(async move { deploys.ends().await });
-        let moment = moment();
-        let until = Instant::now() + moment + Duration::from_millis(300);
-        let writes = KEEPS.map(|host| {
-            tokio::spawn(write(Client::http1(platform.apps.base()), host, kill, until))
-        });
+    /// Changes one of the shops, and kills a process on the way.
+    async fn round(mut self, number: u32) -> Self {
+        let victim = Victim::ALL[number as usize % Victim::ALL.len()];
+        let moment = Duration::from_micros(random(1_200_000));
+        let until = Instant::now() + moment + AFTER;
+        let changed = usize::from(random(2) == 0);
+        let change = self.shops[changed].next_change(number);
+        let changing = self.shops[changed].begin(&self.platform, &change);
+        let clients = self.clients(number, (changed, &change), until);
+        let bad_weather = self.weather.begins();
         sleep(moment).await;
-        let victim = Victim::ALL[kill as usize % Victim::ALL.len()];
-        let process = victim.find(platform.server.process()).expect("the platform runs");
-        process.kill_if_running();
+        if let Some(process) = victim.find(self.platform.server.process()) {
+            process.kill_if_running();
+            self.killed += 1;
+        }
+        if !matches!(victim, Victim::Supervisor) {
+            sleep_until(until).await;
+        }
+        bad_weather.ends();
         if matches!(victim, Victim::Supervisor) {
-            assert_eq!(platform.server.ended().await.code, None);
-            platform = start().await;
+            assert_eq!(self.platform.server.ended().await.code, None);
+            self.platform = self.weather.platform(&self.addresses).await;
         }
-        for (stored, writes) in stored.iter_mut().zip(writes) {
-            stored.extend(writes.await.unwrap());
+        for (shop, clients) in self.shops.iter_mut().zip(clients) {
+            let written = clients.await.unwrap();
+            shop.stored.extend(written.stored);
+            self.refused += written.refused;
         }
-        let deployed = deploys.await.unwrap();
-        let expected = if deployed.code == Some(0) { vec![kill] } else { vec![last, kill] };
-        last = served(&platform, &expected).await;
-        acknowledged += u32::from(deployed.code == Some(0));
-        for (host, stored) in KEEPS.into_iter().zip(&stored) {
-            check(&platform, host, stored).await;
+        let ended = changing.await.unwrap();
+        eprintln!("{number}: {victim:?} after {moment:?}, {change:?}: {:?}", ended.code);
+        self.acknowledged += u32::from(ended.code == Some(0));
+        self.shops[changed].settle(&self.platform, &change, &ended).await;
+        for shop in &self.shops {
+            shop.check(&self.platform).await;
         }
-        eprintln!("{kill}: {victim:?} after {moment:?}, deploy {:?}, {last} serves", deployed.code);
+        self
     }
-    let counts = stored.map(|stored| stored.len());
-    assert!(!counts.contains(&0) && acknowledged > 0, "{acknowledged}, {counts:?}");
+
+    /// Who writes and asks until then; with what is stored.
+    fn clients(
+        &self,
+        round: u32,
+        (changed, change): (usize, &Change),
+        until: Instant,
+    ) -> Vec<JoinHandle<Written>> {
+        let may_refuse = self.weather.fills_the_disk();
+        let shops = self.shops.iter().enumerate();
+        let clients = shops.map(|(place, shop)| {
+            let new = (place == changed).then_some(change.number());
+            let expected: Vec<u32> = [shop.active].into_iter().chain(new).collect();
+            let asks = ask_on(self.platform.apps.base(), shop.test(), expected, until);
+            let writes = write(self.platform.apps.base(), shop.keeps(), round, until, may_refuse);
+            tokio::spawn(async move { tokio::join!(asks, writes).1 })
+        });
+        clients.collect()
+    }
+}
+
+/// Kills so many times, or as often as is asked for.
+async fn what_was_acknowledged_is_there(weather: Weather, usual: u32) {
+    let mut storm = Storm::begin(weather).await;
+    for number in 1..=kills(usual) {
+        storm = storm.round(number).await;
+    }
+    let Storm { weather, platform, mut shops, acknowledged, killed, refused, .. } = storm;
+    let counts = shops.each_ref().map(|shop| shop.stored.len());
+    assert!(!counts.contains(&0) && acknowledged > 0, "{acknowledged} changes, {counts:?} rows");
+    assert!(killed > kills(usual) / 2, "{killed} were killed");
+    eprintln!("{killed} killed, {acknowledged} acknowledged, {counts:?} rows, {refused} refused");
+    weather.was_felt(&platform, refused).await;
     // Nothing is in the way of what comes next.
-    platform.deploy(&numbered(9999, "", ""), &["--accept"]).await.with(0);
-    served(&platform, &[9999]).await;
+    for shop in &mut shops {
+        let (change, ended) = (Change::Deploy(9999), shop.begin(&platform, &Change::Deploy(9999)));
+        let ended: Ended = ended.await.unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        shop.settle(&platform, &change, &ended).await;
+    }
     platform.stop().await;
 }
 
-/// Everything that was answered is there, and nothing is corrupt.
-async fn check(platform: &Platform, host: &str, stored: &HashSet<String>) {
-    let said = asked(platform, host, "PRAGMA integrity_check\n").await;
-    assert_eq!(said, "integrity_check\nok\n");
-    let there = asked(platform, host, "SELECT a FROM t\n").await;
-    let there: HashSet<&str> = there.lines().collect();
-    let lost: Vec<_> = stored.iter().filter(|row| !there.contains(row.as_str())).collect();
-    assert!(lost.is_empty(), "lost: {lost:?}");
+#[tokio::test]
+async fn whatever_is_killed_what_was_acknowledged_is_there() {
+    what_was_acknowledged_is_there(Weather::fair(), KILLS).await;
+}
+
+#[tokio::test]
+async fn whatever_is_killed_on_a_disk_that_fills_what_was_acknowledged_is_there() {
+    what_was_acknowledged_is_there(Weather::filling_disk(), KILLS_IN_BAD_WEATHER).await;
+}
+
+#[tokio::test]
+async fn whatever_is_killed_under_a_clock_that_jumps_what_was_acknowledged_is_there() {
+    what_was_acknowledged_is_there(Weather::jumping_clock(), KILLS_IN_BAD_WEATHER).await;
 }

@@ -10,7 +10,9 @@ mod deploy;
 mod fair;
 mod full;
 mod handover;
+mod hardened;
 mod health;
+mod idle;
 mod killed;
 mod labels;
 mod login;
@@ -24,6 +26,7 @@ mod refused;
 mod retry;
 mod settings;
 mod smuggling;
+mod soonest;
 mod ssrf;
 mod usage;
 
@@ -57,18 +60,10 @@ impl Platform {
         Self::start_serving(dayfly, &[]).await
     }
 
-    /// The same with a folder and addresses that last longer than it.
-    async fn start_in(state: &Path, addresses: &Addresses) -> Self {
-        let dayfly = dayfly().env("DAYFLY_STATE_DIR", state);
-        let platform = Self::serve(addresses.of(dayfly)).await;
-        Self { state: state.to_owned(), ..platform }.logged_in().await
-    }
-
     /// The same with its folder on a disk of its own.
     async fn start_on(disk: &full::Disk) -> Self {
         let platform = Self::serve(Addresses::free().of(disk.dayfly())).await;
-        let state = disk.seen(platform.server.process().id(), "");
-        Self { state, ..platform }.logged_in().await
+        Self { state: disk.seen(""), ..platform }.logged_in().await
     }
 
     /// The same, whose processes listen where they did when they are started again.

@@ -11,18 +11,33 @@ use crate::error::chain;
 /// How long what another process makes is waited for.
 const FOLLOWED: Duration = Duration::from_secs(1800);
 
+/// How often is looked for what it could not make.
+const UNMADE: Duration = Duration::from_secs(10);
+
 impl ComponentHost {
     /// Compiles the component in full, behind what is served, and puts the result in place of the
     /// code that stands in for it. Requests that run stay where they are. What another process makes is
     /// waited for.
     pub(super) async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
-        let began = Instant::now();
+        let (began, mut is_told) = (Instant::now(), false);
         loop {
             match self.follow_once(&stand_in).await {
                 // It was sent away.
-                Err(ActivateError::Awaited { .. }) if stand_in.strong_count() == 0 => return,
-                Err(ActivateError::Awaited { .. }) if began.elapsed() < FOLLOWED => {
+                Err(_) if stand_in.strong_count() == 0 => return,
+                Err(ActivateError::Awaited { .. }) if is_told || began.elapsed() < FOLLOWED => {
                     tokio::time::sleep(LOOK).await;
+                }
+                // Whoever makes it tries again, less and less often: a disk was full, or a process killed.
+                Err(error @ ActivateError::Unmade(_)) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        let error = chain(&error);
+                        tracing::warn!(
+                            component = self.name(),
+                            error,
+                            "stays with its baseline code for now"
+                        );
+                    }
+                    tokio::time::sleep(UNMADE).await;
                 }
                 Ok(is_replaced) => {
                     if is_replaced {

@@ -59,12 +59,14 @@ impl Weather {
     }
 
     fn dayfly(&self) -> Dayfly {
-        match self {
-            Self::Fair(state) => dayfly().env("DAYFLY_STATE_DIR", state.path()),
-            // What is compiled is kept there as well.
-            Self::Disk(disk) => disk.dayfly().env_remove("DAYFLY_CACHE_DIR"),
-            Self::Clock(state, clock) => clock.of(dayfly().env("DAYFLY_STATE_DIR", state.path())),
-        }
+        let in_folder = |state: &TempDir| dayfly().env("DAYFLY_STATE_DIR", state.path());
+        let dayfly = match self {
+            Self::Fair(state) => in_folder(state),
+            Self::Disk(disk) => disk.dayfly(),
+            Self::Clock(state, clock) => clock.of(in_folder(state)),
+        };
+        // What is compiled is kept in the folder as well, and made as on any platform: soonest first.
+        dayfly.env_remove("DAYFLY_CACHE_DIR").env("DAYFLY_ENGINE", "auto")
     }
 
     /// The platform's folder, as this process sees it.

@@ -289,7 +289,7 @@ impl Engine {
         if let Some(code) = self.find(flavour, digest)? {
             return Ok(code);
         }
-        if wasm.len() >= image::SMALLEST_BYTES {
+        if image::is_large(wasm) {
             match image::split(wasm) {
                 Ok(split) => return self.load_split(digest, flavour, &split),
                 Err(reason) => tracing::debug!(%digest, %reason, "code and memory stay together"),

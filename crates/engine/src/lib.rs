@@ -41,7 +41,7 @@ pub use config::EngineConfig;
 pub use engine::{Engine, Hold};
 pub use error::EngineError;
 pub use flavour::Flavour;
-pub use image::{Freezable, Freezing, Instantiating};
+pub use image::{Freezable, Freezing, Instantiating, is_large};
 pub use limiter::{Bounds, Exceeded, MemoryLimiter, StoreData};
 pub use metered::{CpuLimitExceeded, Metered, metered_blocking};
 pub use mode::{Mode, ParseModeError};

@@ -1,14 +1,20 @@
-//! Links the core modules of a large component into one.
+//! Links core modules of a component into one: an instance of it then takes up to twenty times less work to
+//! make.
 //!
-//! What is linked dynamically (componentize-py: a dozen modules, and some two thousand functions and
-//! globals between them) is linked anew for each instance, name by name, and code that is one module's
-//! reaches another's memory, globals and functions through pointers. Here all modules that need nothing
-//! of the host but what is there before any of them become one. Its imports are what remains; a module
-//! that is lowered to with this one's memory (a fixup, an adapter) stays one of its own, behind it.
+//! Component tools meet a cycle: what lowers an import needs the main module's memory and its `realloc`, so
+//! it can only be made after the main module, which itself wants to import it. They break it by a *shim*, a
+//! module of nothing but indirect calls through a table, which a *fixup* fills at the end. And what is
+//! linked dynamically (componentize-py: a dozen modules, some two thousand functions and globals between
+//! them) reaches the others' memory, globals and functions through pointers, and is linked anew for each
+//! instance, name by name.
+//!
+//! Here all modules that need nothing of the host but what is there before any of them become one: the shim,
+//! the main module, its libraries. What is lowered with their memory (the fixup, an adapter that calls the
+//! host directly) stays a module of its own, behind it.
 //!
 //! ```text
-//! before: shim, main(shim), library(main, shim), bindings(main, library, shim), lowered(main), fixup(shim, lowered)
-//! after:  fused, lowered(fused), fixup(fused, lowered)
+//! before: shim, main(shim), library(main, shim), lowered(main), adapter(main, lowered), fixup(shim, lowered, adapter)
+//! after:  fused, lowered(fused), adapter(fused, lowered), fixup(fused, lowered, adapter)
 //! ```
 //!
 //! A component that is not of this form stays as it is. What a guest can do or see stays the same.
@@ -43,16 +49,9 @@ impl<E> From<reencode::Error<E>> for Unsuited {
 
 type Suited<T> = Result<T, Unsuited>;
 
-/// Smaller components stay as they are, in bytes: without their shim they have little left to link
-/// ([`crate::unshim`]). Fuzzers find none that are larger.
-const SMALLEST: usize = if cfg!(fuzzing) { 0 } else { 1 << 20 };
-
 /// Fuses the core modules of `wasm`, if it has several that can be; says whether it had. Bytes that are
 /// not suited are handed back as they came: whatever is wrong with them is others' to say.
 pub(crate) fn fuse(wasm: Vec<u8>) -> (Vec<u8>, bool) {
-    if wasm.len() < SMALLEST {
-        return (wasm, false);
-    }
     match fused(&wasm) {
         Ok(fused) => (fused, true),
         Err(Unsuited) => (wasm, false),

@@ -25,7 +25,6 @@ mod names;
 mod sandbox;
 mod sections;
 mod splice;
-mod unshim;
 
 pub use compose::Composition;
 pub use draft::{Draft, Drafted, Drafts, draft};

@@ -18,7 +18,6 @@ use crate::rename::{self, RenameError};
 use crate::resolve::{self, Location, ResolveError};
 use crate::script::{self, SettingError};
 use crate::shape::{self, ShapeError};
-use crate::unshim;
 
 /// One component to prepare: what it is called, where its code is, and how it will be called.
 #[derive(Debug, Clone, Copy)]
@@ -382,12 +381,11 @@ fn flat(
         wasm = progress.made(Phase::Freeze, freeze).map_err(Failure::freeze)?;
     }
     let wasm = progress.bytes(Phase::Rename, || rename::rename(wasm))?;
-    let wasm = progress.bytes(Phase::Unshim, || Ok::<_, Failure>(unshim::unshim(wasm)))?;
-    // What was frozen is known to the engine as it is.
-    match freezer {
-        Some(_) => Ok(wasm),
-        None => progress.bytes(Phase::Fuse, || Ok(fuse::fuse(wasm))),
+    // The engine has the image of what was frozen, and knows it as it is.
+    if freezer.is_some() && dayfly_engine::is_large(&wasm) {
+        return Ok(wasm);
     }
+    progress.bytes(Phase::Fuse, || Ok(fuse::fuse(wasm)))
 }
 
 fn optimised(optimiser: &Optimiser<'_>, wasm: Vec<u8>) -> Result<Made, OptimiseError> {

@@ -16,8 +16,6 @@ pub enum Phase {
     Freeze,
     /// Gives the names of served release candidates the form that links.
     Rename,
-    /// Lets core modules call the host directly.
-    Unshim,
     /// Makes one core module of several.
     Fuse,
     /// Makes one component of it, its dependencies and its middleware.
@@ -34,7 +32,6 @@ impl fmt::Display for Phase {
             Self::Optimise => "optimise",
             Self::Freeze => "freeze",
             Self::Rename => "rename",
-            Self::Unshim => "unshim",
             Self::Fuse => "fuse",
             Self::Compose => "compose",
             Self::Inspect => "inspect",

@@ -45,7 +45,7 @@ impl Engine {
         if let Some(code) = self.load_cached(digest, flavour)? {
             return Ok(Some(code));
         }
-        if wasm.len() < image::SMALLEST_BYTES {
+        if !image::is_large(wasm) {
             return Ok(None);
         }
         let Ok(split) = image::split(wasm) else { return Ok(None) };

@@ -48,7 +48,7 @@ impl Engine {
     /// with the code, made by the engine `by`, that it was frozen by.
     pub(crate) fn keep_frozen(&self, wasm: &[u8], image: &[u8], (by, code): (&Engine, Code)) {
         // A smaller one is loaded whole.
-        if wasm.len() < image::SMALLEST_BYTES {
+        if !image::is_large(wasm) {
             return;
         }
         let Ok(flavour) = Flavour::of(wasm) else { return };

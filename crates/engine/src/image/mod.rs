@@ -42,7 +42,12 @@ pub(crate) use stacks::Stacks;
 
 /// Smaller components have their memory's image compiled in: what their code takes to compile and to
 /// keep is not worth an image apart.
-pub(crate) const SMALLEST_BYTES: usize = 1 << 20;
+const SMALLEST_BYTES: usize = 1 << 20;
+
+/// Whether a component is large enough for its code to be kept apart from its memory's image.
+pub const fn is_large(wasm: &[u8]) -> bool {
+    wasm.len() >= SMALLEST_BYTES
+}
 
 /// The size of a page of WebAssembly, in bytes.
 pub(crate) const PAGE_BYTES: u64 = 65_536;

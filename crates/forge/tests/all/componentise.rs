@@ -28,7 +28,7 @@ fn a_command_becomes_a_command() {
         (Phase::Resolve, true),
         (Phase::Componentise, true),
         (Phase::Rename, false),
-        (Phase::Unshim, true),
+        (Phase::Fuse, true),
         (Phase::Inspect, false),
     ];
     assert_eq!(phases, expected);

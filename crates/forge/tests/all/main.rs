@@ -12,4 +12,3 @@ mod resolve;
 mod script;
 mod shape;
 mod support;
-mod unshim;

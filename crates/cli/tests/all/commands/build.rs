@@ -44,7 +44,7 @@ async fn commands_run_at_the_same_time_and_components_are_made() {
     assert_eq!(hello["id"], "hello");
     let phases: Vec<_> = hello["phases"].as_array().unwrap().iter().collect();
     let names: Vec<_> = phases.iter().map(|it| it["phase"].as_str().unwrap()).collect();
-    assert_eq!(names, ["resolve", "componentise", "rename", "unshim", "inspect"]);
+    assert_eq!(names, ["resolve", "componentise", "rename", "fuse", "inspect"]);
     for phase in &phases {
         let start = phase["start_us"].as_f64().expect("a component can be started");
         assert!(start > 0.5 && start < 1e6, "{phase}");

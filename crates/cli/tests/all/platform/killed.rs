@@ -175,7 +175,8 @@ async fn whatever_is_killed_what_was_acknowledged_is_there() {
 
 #[tokio::test]
 async fn whatever_is_killed_on_a_disk_that_fills_what_was_acknowledged_is_there() {
-    what_was_acknowledged_is_there(Weather::filling_disk(), KILLS_IN_BAD_WEATHER).await;
+    let weather = Weather::filling_disk(kills(KILLS_IN_BAD_WEATHER));
+    what_was_acknowledged_is_there(weather, KILLS_IN_BAD_WEATHER).await;
 }
 
 #[tokio::test]

@@ -40,8 +40,9 @@ impl Weather {
         Self::Fair(tempfile::tempdir().unwrap())
     }
 
-    pub(super) fn filling_disk() -> Self {
-        Self::Disk(Disk::of_mib(128))
+    /// One with room for what so many rounds keep.
+    pub(super) fn filling_disk(rounds: u32) -> Self {
+        Self::Disk(Disk::of_mib(128 + 2 * rounds))
     }
 
     pub(super) fn jumping_clock() -> Self {

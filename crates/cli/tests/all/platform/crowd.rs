@@ -1,5 +1,5 @@
-//! Many tenants deploy at once while their apps are asked: no request fails, and nothing goes back to an
-//! older release. All of them stay in memory.
+//! Many tenants deploy at once while their apps are asked, and the app of one that does not: no request fails, and
+//! nothing goes back to an older release. All of them stay in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -10,6 +10,9 @@ use super::{Addresses, Platform, numbered};
 use crate::dayfly;
 
 const TENANTS: usize = 10;
+
+/// A tenant that deploys once, before the others.
+const STILL: &str = "still";
 
 /// How often each deploys; `DAYFLY_TEST_DEPLOYS` asks for more than every run can wait for.
 const DEPLOYS: u32 = 10;
@@ -32,18 +35,24 @@ async fn ask(apps: Client, crowd: Arc<Crowd>) {
     while !crowd.is_over.load(Relaxed) {
         for (tenant, newest) in crowd.newest.iter().enumerate() {
             let least = newest.load(Relaxed);
-            let host = format!("test.t{tenant}.localhost");
-            let request = apps.request(http::Method::GET, "/env").header("host", host);
-            let answer = apps.try_send(request.body(Body::empty())).await;
-            let answer = answer.unwrap_or_else(|error| panic!("tenant {tenant}: {error}"));
-            let text = answer.text();
-            assert_eq!(answer.status, 200, "tenant {tenant}: {text}");
-            let release = text.lines().find_map(|line| line.strip_prefix("RELEASE="));
-            let release: u32 = release.unwrap().parse().unwrap();
+            let release = served(&apps, &format!("t{tenant}")).await;
             assert!(release >= least, "tenant {tenant} went back from {least} to {release}");
             crowd.asked.fetch_add(1, Relaxed);
         }
+        assert_eq!(served(&apps, STILL).await, 0);
     }
+}
+
+/// Which release of a tenant's app answers.
+async fn served(apps: &Client, tenant: &str) -> u32 {
+    let host = format!("test.{tenant}.localhost");
+    let request = apps.request(http::Method::GET, "/env").header("host", host);
+    let answer = apps.try_send(request.body(Body::empty())).await;
+    let answer = answer.unwrap_or_else(|error| panic!("tenant {tenant}: {error}"));
+    let text = answer.text();
+    assert_eq!(answer.status, 200, "tenant {tenant}: {text}");
+    let release = text.lines().find_map(|line| line.strip_prefix("RELEASE="));
+    release.unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -51,8 +60,8 @@ async fn a_crowd_deploys_and_no_request_fails() {
     let metrics = Addresses::free().apps;
     let platform = Platform::start_with(dayfly().env("DAYFLY_METRICS_LISTEN", &metrics)).await;
     let apps = (0..=deploys()).map(|number| numbered(number, "", "")).collect::<Vec<_>>();
-    for tenant in 0..TENANTS {
-        let name = format!("t{tenant}");
+    let names = (0..TENANTS).map(|tenant| format!("t{tenant}")).chain([STILL.to_owned()]);
+    for name in names {
         platform.done(&["tenants", "make", &name]).await;
         platform.deploy(&apps[0], &["--accept", "--tenant", &name]).await.with(0);
     }
@@ -77,7 +86,7 @@ async fn a_crowd_deploys_and_no_request_fails() {
     eprintln!("{asked} requests during {} deploys", TENANTS as u32 * deploys());
     // There is room for all.
     let page = Client::http1(&format!("http://{metrics}")).text("/metrics").await;
-    let resident = format!("\ndayfly_resident_components {TENANTS}\n");
+    let resident = format!("\ndayfly_resident_components {}\n", TENANTS + 1);
     assert!(page.contains(&resident) && page.contains("\ndayfly_evictions_total 0\n"), "{page}");
     platform.stop().await;
 }

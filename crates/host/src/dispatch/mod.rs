@@ -37,7 +37,7 @@ use dayfly_telemetry::{ComponentMetrics, UsageCounters};
 
 use crate::release::Release;
 use crate::rollout::AppKey;
-use admission::Admission;
+use admission::{Admission, Ground};
 #[cfg(fuzzing)]
 pub use cgi::cgi_head;
 use component::Bounds;
@@ -56,6 +56,12 @@ pub(crate) use resources::{Lasting, Resources, calls};
 pub(crate) struct Components {
     hosts: Vec<Arc<ComponentHost>>,
     shared: Arc<Shared>,
+}
+
+/// A tenant that is here has its share of the node, whether any of its apps is awake or not: what others may
+/// take depends on how many there are, and the last places are kept for those that have none.
+pub(crate) struct Presence {
+    _ground: Ground,
 }
 
 /// Components by what triggers name.
@@ -99,6 +105,12 @@ impl Components {
         // They took the place of the images, which are larger.
         hosts.shrink_to_fit();
         Ok(Self { hosts, shared })
+    }
+
+    /// That the app's tenant is here, as long as this is kept.
+    pub(crate) fn presence(&self) -> Presence {
+        let account = self.shared.backends.account.as_ref();
+        Presence { _ground: self.shared.resources.ground(account) }
     }
 
     /// The app.

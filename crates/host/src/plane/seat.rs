@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::Inner;
 use super::slot::Slot;
 use crate::activation::Activation;
-use crate::dispatch::{ActivateError, on_thread};
+use crate::dispatch::{ActivateError, Presence, on_thread};
 use crate::error::{RETRY, chain};
 use crate::events::Aim;
 use crate::rollout::{AppKey, Recipe};
@@ -44,6 +44,8 @@ pub(crate) struct Asleep {
     /// The names of its components, one that is called in several ways as often.
     pub(super) components: Box<[Arc<str>]>,
     pub(super) has_routes: bool,
+    /// Its tenant has its share of the node meanwhile.
+    pub(super) _presence: Presence,
     /// Why it could not be woken, lately. Whoever wakes it has this.
     pub(super) failed: Mutex<Option<Box<Failed>>>,
 }

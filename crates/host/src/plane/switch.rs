@@ -123,6 +123,7 @@ impl<'a> Change<'a> {
             url: self.url.as_deref().map(Box::from),
             components: activation.components().names().collect(),
             has_routes: !activation.stays().is_empty(),
+            _presence: activation.components().presence(),
             failed: Mutex::default(),
         });
         placed.seat = seat;

@@ -9,12 +9,12 @@
 //! instance, name by name.
 //!
 //! Here all modules that need nothing of the host but what is there before any of them become one: the shim,
-//! the main module, its libraries. What is lowered with their memory (the fixup, an adapter that calls the
-//! host directly) stays a module of its own, behind it.
+//! the main module, its libraries and adapters. What takes what is lowered with their memory (the fixup,
+//! an adapter that does not call the host through the shim) stays a module of its own, behind it.
 //!
 //! ```text
-//! before: shim, main(shim), library(main, shim), lowered(main), adapter(main, lowered), fixup(shim, lowered, adapter)
-//! after:  fused, lowered(fused), adapter(fused, lowered), fixup(fused, lowered, adapter)
+//! before: shim, main(shim), library(main, shim), adapter(main, shim), lowered(main), fixup(shim, lowered, adapter)
+//! after:  fused, lowered(fused), fixup(fused, lowered)
 //! ```
 //!
 //! A component that is not of this form stays as it is. What a guest can do or see stays the same.

@@ -264,15 +264,15 @@ fn wait(ask: impl Fn() -> Result<String>, word: &str) -> Result<()> {
     }
 }
 
-/// A component's build command, and its folder.
+/// A component's build commands, as one, and their folder.
 fn build(app: &Path) -> Result<Option<(String, PathBuf)>> {
     let app = dayfly_model::Manifest::load(&app.join("dayfly.toml"), None)
         .map_err(|errors| anyhow::anyhow!("{errors}"))?;
     let build = app.components.values().find_map(|component| component.build.as_ref());
-    Ok(build.and_then(|build| {
+    Ok(build.filter(|build| !build.commands.is_empty()).map(|build| {
         let folder = build.workdir.as_ref().map(|workdir| app.root.join(workdir));
-        let command = build.commands.first()?.clone();
-        Some((command, folder.unwrap_or_else(|| app.root.clone())))
+        let command = build.commands.join(" && ");
+        (command, folder.unwrap_or_else(|| app.root.clone()))
     }))
 }
 

@@ -160,7 +160,7 @@ async fn what_cannot_be_optimised_is_served_as_it_is() {
     let said = platform.server.stderr();
     said.containing("missing code could not be made again").await;
     said.containing("stays with its baseline code for now").await;
-    // It is not tried again and again.
+    // It is not tried again and again, nor said: the node looks each ten seconds, the platform tries after an hour.
     sleep(Duration::from_secs(12)).await;
     assert_eq!(said.text().matches("missing code could not be made again").count(), 1);
     assert_eq!(platform.prepared("bomb", "mallory").await["optimised_ms"], Value::Null);

@@ -11,8 +11,9 @@ use crate::tree::Tree;
 
 /// Fuzzes the targets of these names, all unless told, for so many seconds each. They begin with
 /// the corpora of `fuzz/corpus`; what they add lies in `target/fuzz/corpus`, and inputs that fail
-/// in `target/fuzz/artifacts`.
-pub fn run(tree: &Tree, names: &[String], seconds: u64) -> Result<()> {
+/// in `target/fuzz/artifacts`. With a seed, a target does the same in the same order each time, so
+/// that what fails at one change was not failing by chance before it.
+pub fn run(tree: &Tree, names: &[String], seconds: u64, seed: Option<u32>) -> Result<()> {
     let targets = targets(tree)?;
     if let Some(unknown) = names.iter().find(|name| !targets.contains(name)) {
         bail!("there is no fuzz target `{unknown}`; there are {}", targets.join(", "));
@@ -28,7 +29,7 @@ pub fn run(tree: &Tree, names: &[String], seconds: u64) -> Result<()> {
             scope.spawn(|| {
                 while let Some(target) = pop(&waiting) {
                     eprintln!("fuzz: {target} for {seconds} s");
-                    if let Err(error) = run_target(tree, &target, seconds) {
+                    if let Err(error) = run_target(tree, &target, seconds, seed) {
                         push(&failed, error.context(format!("fuzz target `{target}` failed")));
                     }
                 }
@@ -82,7 +83,7 @@ fn push<T>(list: &Mutex<Vec<T>>, item: T) {
     }
 }
 
-fn run_target(tree: &Tree, target: &str, seconds: u64) -> Result<()> {
+fn run_target(tree: &Tree, target: &str, seconds: u64, seed: Option<u32>) -> Result<()> {
     let found = folder(tree, "corpus").join(target);
     std::fs::create_dir_all(&found)?;
     let artifacts = folder(tree, "artifacts").join(target);
@@ -92,6 +93,7 @@ fn run_target(tree: &Tree, target: &str, seconds: u64) -> Result<()> {
     command.arg(&found).arg(tree.root().join("fuzz/corpus").join(target));
     command.arg(format!("-max_total_time={seconds}"));
     command.args(["-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"]);
+    command.args(seed.map(|seed| format!("-seed={seed}")));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     run_quietly(&mut command)
 }

@@ -79,13 +79,13 @@ fn state(headers: &HeaderMap) -> Option<Box<str>> {
     let mut state = String::new();
     for value in headers.get_all(TRACESTATE) {
         let value = value.to_str().ok()?;
-        if state.len() + value.len() >= STATE_BYTES {
-            return None;
-        }
         if !state.is_empty() {
             state.push(',');
         }
         state.push_str(value);
+        if state.len() > STATE_BYTES {
+            return None;
+        }
     }
     let mut members = state.split(',').map(str::trim).filter(|member| !member.is_empty());
     let legal = members.by_ref().take(STATE_MEMBERS).all(is_member) && members.next().is_none();
@@ -164,5 +164,24 @@ mod tests {
         for illegal in ["A=1", "a", "a=", "=1", "a=b=c", &many, &long] {
             assert_eq!(state(illegal), "", "{illegal}");
         }
+    }
+
+    #[test]
+    fn the_bound_is_the_same_for_one_header_and_for_several() {
+        let member = |key: char, bytes: usize| format!("{key}={}", "x".repeat(bytes - 2));
+        let state = |states: &[&str]| {
+            let states = states.iter().map(|state| (&TRACESTATE, *state));
+            extract(&[(&TRACEPARENT, PARENT)].into_iter().chain(states).collect::<Vec<_>>())
+                .unwrap()
+                .state
+                .into_string()
+        };
+        let (a, b) = (member('a', 250), member('b', STATE_BYTES - 251));
+        let whole = format!("{a},{b}");
+        assert_eq!(whole.len(), STATE_BYTES);
+        assert_eq!(state(&[&a, &b]), whole);
+        assert_eq!(state(&[&whole]), whole);
+        assert_eq!(state(&[&a, &format!("{b}x")]), "");
+        assert_eq!(state(&[&format!("{whole}x")]), "");
     }
 }

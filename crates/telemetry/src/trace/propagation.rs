@@ -169,12 +169,11 @@ mod tests {
     #[test]
     fn the_bound_is_the_same_for_one_header_and_for_several() {
         let member = |key: char, bytes: usize| format!("{key}={}", "x".repeat(bytes - 2));
+        let (parent, name) = (TRACEPARENT, TRACESTATE);
         let state = |states: &[&str]| {
-            let states = states.iter().map(|state| (&TRACESTATE, *state));
-            extract(&[(&TRACEPARENT, PARENT)].into_iter().chain(states).collect::<Vec<_>>())
-                .unwrap()
-                .state
-                .into_string()
+            let states = states.iter().map(|state| (&name, *state));
+            let headers: Vec<_> = [(&parent, PARENT)].into_iter().chain(states).collect();
+            extract(&headers).unwrap().state.into_string()
         };
         let (a, b) = (member('a', 250), member('b', STATE_BYTES - 251));
         let whole = format!("{a},{b}");

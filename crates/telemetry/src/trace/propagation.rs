@@ -175,7 +175,7 @@ mod tests {
             let headers: Vec<_> = [(&parent, PARENT)].into_iter().chain(states).collect();
             extract(&headers).unwrap().state.into_string()
         };
-        let (a, b) = (member('a', 250), member('b', STATE_BYTES - 251));
+        let (a, b) = (member('a', 255), member('b', STATE_BYTES - 256));
         let whole = format!("{a},{b}");
         assert_eq!(whole.len(), STATE_BYTES);
         assert_eq!(state(&[&a, &b]), whole);

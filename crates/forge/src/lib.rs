@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod script;
 pub mod shape;
 
+mod bodies;
 mod fuse;
 mod names;
 mod sandbox;

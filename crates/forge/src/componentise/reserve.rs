@@ -18,6 +18,7 @@ use wasmparser::{
 };
 
 use super::module::CoreModule;
+use crate::bodies;
 
 const PAGE: u64 = 65_536;
 
@@ -137,7 +138,9 @@ impl Reencode for Reserve {
         code: &mut CodeSection,
         section: CodeSectionReader<'_>,
     ) -> Result<(), Error> {
-        utils::parse_code_section(self, code, section)?;
+        for body in section {
+            bodies::copy(self, code, &body?)?;
+        }
         code.function(&self.realloc()).function(&self.grow());
         Ok(())
     }

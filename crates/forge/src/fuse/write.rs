@@ -12,6 +12,7 @@ use wasmparser::Operator;
 
 use super::link::{Linked, Member, Shown};
 use super::{Kind, Suited, Unsuited};
+use crate::bodies;
 
 /// The name that the one module knows all its imports' module by.
 pub(super) const OUTER: &str = "";
@@ -165,7 +166,7 @@ impl<'l, 'a> Writer<'l, 'a> {
         let mut section = CodeSection::new();
         for (member, map) in self.members() {
             for body in &member.parts.bodies {
-                map.parse_function_body(&mut section, body.clone())?;
+                bodies::copy(map, &mut section, body)?;
             }
         }
         Ok(section)

@@ -54,6 +54,7 @@ mod tests {
             ("cargo build --target=wasm32-wasip1", "cargo"),
             ("GOOS=wasip1 GOARCH=wasm go build -ldflags='-s -w' -o handler.wasm .", "go"),
             ("cd web && npm install && npm run build", "node npm"),
+            ("[ node_modules -nt package.json ] || npm install", "node npm"),
             ("make; (tinygo build) | tee log", "make tee tinygo"),
             ("./build.sh && \"$TOOL\" x", ""),
             ("componentize-py -w a componentize app", "componentize-py"),

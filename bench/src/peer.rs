@@ -13,6 +13,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// The core that servers run on; the load runs on the next.
 pub(crate) const SERVER_CORE: &str = "0";
 
+/// What builds and serves by turns has both.
+const BOTH_CORES: &str = "0,1";
+
 /// A kind of server.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -169,7 +172,7 @@ impl Peer {
             program: program.to_owned(),
             arguments,
             environment: Vec::new(),
-            cores: SERVER_CORE,
+            cores: BOTH_CORES,
         })
     }
 

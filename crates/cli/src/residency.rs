@@ -90,6 +90,7 @@ impl ResidencyArgs {
             bytes: self.memory_budget.unwrap_or_else(|| memory() / 2),
             count: usize::try_from(count).unwrap_or(usize::MAX),
             idle: self.evict_after,
+            stand_in: Duration::ZERO,
         }
     }
 }

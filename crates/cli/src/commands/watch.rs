@@ -35,6 +35,10 @@ use workshop::{Workshop, manifest};
 /// How often is looked whether the command is to end.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long nothing has changed before code is made in full that others save again soon: until then it would
+/// take the cores from what builds and makes the next.
+const CALM: Duration = Duration::from_secs(5);
+
 /// Serve an app, and its next release whenever its sources change.
 #[derive(Args)]
 #[command(
@@ -89,7 +93,7 @@ impl Watch {
         let limits = app.components.values().map(|component| &component.limits);
         let engine = self.engine.build(self.node.max_instances, self.node.kept(true), limits)?;
         let telemetry = telemetry::build(&app, &mut Needs::default())?;
-        let host = self.node.config(
+        let mut host = self.node.config(
             (&self.clients, &self.residency),
             Purpose {
                 leads: false,
@@ -100,6 +104,7 @@ impl Watch {
                 arguments: &[],
             },
         );
+        host.residency.stand_in = CALM;
         let node = match has_routes(&app) {
             true => Node::bind(&engine, &host)?,
             false => Node::deaf(&engine, &host)?,

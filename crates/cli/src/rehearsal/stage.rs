@@ -254,7 +254,12 @@ fn config(app: &App) -> HostConfig {
         max_onward: 0,
         body_bytes: 256 << 20,
         arguments: Vec::new(),
-        residency: ResidencyConfig { bytes: u64::MAX, count: usize::MAX, idle: IDLE },
+        residency: ResidencyConfig {
+            bytes: u64::MAX,
+            count: usize::MAX,
+            idle: IDLE,
+            stand_in: Duration::ZERO,
+        },
         apps: Apps::one(app),
     }
 }

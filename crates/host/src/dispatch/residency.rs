@@ -27,6 +27,8 @@ pub struct ResidencyConfig {
     pub count: usize,
     /// How long one stays that nobody asks for.
     pub idle: Duration,
+    /// How long code has answered that stands in for better code before that is made.
+    pub stand_in: Duration,
 }
 
 /// The resident components of a node.
@@ -121,6 +123,11 @@ impl Residency {
     /// Where a component of this weight waits for its turn to be compiled.
     pub(super) fn compiles(&self, weight: Weight) -> &Semaphore {
         if weight.is_light() { &self.light } else { &self.heavy }
+    }
+
+    /// How long code has answered that stands in for better code before that is made.
+    pub(super) fn stand_in(&self) -> Duration {
+        self.config.stand_in
     }
 
     /// Notes that a component is used, as of `now`.

@@ -240,3 +240,40 @@ async fn an_interpreter_is_compiled_once_for_all_saves() {
     assert!(!server.stderr().text().contains("sent away"), "{}", server.stderr().text());
     server.stop().await.with(0);
 }
+
+/// Code that others follow soon is not made in full: that would take the cores from what builds the next.
+#[tokio::test]
+async fn only_what_stays_is_compiled_in_full() {
+    let guests = ["rust-spin-5", "rust-wstd", "rust-spin-2"];
+    let app = app(guests[0]);
+    let cache = tempfile::tempdir().unwrap();
+    let server = dayfly()
+        .env("DAYFLY_CACHE_DIR", cache.path())
+        .env("DAYFLY_LOG", "info,dayfly_engine=debug,dayfly_host=debug")
+        .env_remove("DAYFLY_ENGINE")
+        .arg("watch")
+        .arg(app.folder());
+    let server = server.serve().await;
+    let count = |words: [&str; 2]| {
+        let log = server.stderr().text();
+        log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    };
+    let until = async |words: [&str; 2], expected: usize| {
+        let since = Instant::now();
+        while count(words) < expected {
+            let log = server.stderr().text();
+            assert!(since.elapsed() < Duration::from_secs(120), "{words:?}: {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    for (saves, guest) in guests.into_iter().enumerate() {
+        std::fs::write(app.path("which.txt"), path(guest)).unwrap();
+        until(["compiled", "mode=baseline"], saves + 1).await;
+        until(["Serving", "again"], saves).await;
+        // The first event is what causes more.
+        server.get("/").await;
+    }
+    until(["compiled in full", ""], 1).await;
+    assert_eq!(count(["compiled", "mode=auto"]), 1);
+    server.stop().await.with(0);
+}

@@ -61,7 +61,12 @@ impl Served {
             max_descriptors: 8000,
             max_onward: 0,
             body_bytes: 256 << 20,
-            residency: ResidencyConfig { bytes: 1 << 30, count: 1000, idle: GRACE * 100 },
+            residency: ResidencyConfig {
+                bytes: 1 << 30,
+                count: 1000,
+                idle: GRACE * 100,
+                stand_in: Duration::ZERO,
+            },
             arguments: Vec::new(),
             apps: Apps::Many,
         };

@@ -19,6 +19,7 @@ impl ComponentHost {
     /// code that stands in for it. Requests that run stay where they are. What another process makes is
     /// waited for.
     pub(super) async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
+        tokio::time::sleep(self.shared.resources.residency.stand_in()).await;
         let (began, mut is_told) = (Instant::now(), false);
         loop {
             match self.follow_once(&stand_in).await {

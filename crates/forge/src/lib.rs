@@ -21,6 +21,7 @@ pub mod script;
 pub mod shape;
 
 mod fuse;
+mod join;
 mod names;
 mod sandbox;
 mod sections;

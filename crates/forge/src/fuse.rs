@@ -23,13 +23,11 @@ mod choose;
 mod component;
 mod emit;
 mod link;
-mod parts;
 #[cfg(test)]
 mod tests;
-mod write;
 
 use wasm_encoder::reencode;
-use wasmparser::{ExternalKind, Parser, Validator, WasmFeatures};
+use wasmparser::{Parser, Validator, WasmFeatures};
 
 /// Why a component stays as it is.
 #[derive(Debug)]
@@ -82,62 +80,4 @@ fn check_links(wasm: &[u8]) -> Suited<()> {
 /// same module.
 fn validator() -> Validator {
     Validator::new_with_features(WasmFeatures::all() - WasmFeatures::GC)
-}
-
-/// What a core definition is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Kind {
-    Function,
-    Table,
-    Memory,
-    Global,
-    Tag,
-}
-
-impl Kind {
-    const ALL: [Self; 5] = [Self::Function, Self::Table, Self::Memory, Self::Global, Self::Tag];
-
-    fn of(kind: ExternalKind) -> Suited<Self> {
-        Ok(match kind {
-            ExternalKind::Func => Self::Function,
-            ExternalKind::Table => Self::Table,
-            ExternalKind::Memory => Self::Memory,
-            ExternalKind::Global => Self::Global,
-            ExternalKind::Tag => Self::Tag,
-            ExternalKind::FuncExact => return Err(Unsuited),
-        })
-    }
-
-    fn encoded(self) -> wasm_encoder::ExportKind {
-        match self {
-            Self::Function => wasm_encoder::ExportKind::Func,
-            Self::Table => wasm_encoder::ExportKind::Table,
-            Self::Memory => wasm_encoder::ExportKind::Memory,
-            Self::Global => wasm_encoder::ExportKind::Global,
-            Self::Tag => wasm_encoder::ExportKind::Tag,
-        }
-    }
-}
-
-/// One of each kind of definition.
-#[derive(Clone, Default, Debug)]
-struct Each<T>([T; 5]);
-
-impl<T> std::ops::Index<Kind> for Each<T> {
-    type Output = T;
-
-    fn index(&self, kind: Kind) -> &T {
-        &self.0[kind as usize]
-    }
-}
-
-impl<T> std::ops::IndexMut<Kind> for Each<T> {
-    fn index_mut(&mut self, kind: Kind) -> &mut T {
-        &mut self.0[kind as usize]
-    }
-}
-
-/// Counts of what is in a module are below 2^32, as its bytes are.
-fn narrow(count: usize) -> Suited<u32> {
-    u32::try_from(count).map_err(|_| Unsuited)
 }

@@ -22,6 +22,7 @@ pub mod shape;
 
 mod bodies;
 mod fuse;
+mod join;
 mod names;
 mod sandbox;
 mod sections;

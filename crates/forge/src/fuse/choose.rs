@@ -7,7 +7,8 @@ use wasm_encoder::reencode::{Error, Reencode, ReencodeComponent};
 use wasmparser::CanonicalFunction;
 
 use super::component::{Component, InstanceOf, Item, Source};
-use super::{Each, Kind, Suited, Unsuited};
+use super::{Suited, Unsuited};
+use crate::join::{Each, Kind};
 
 /// Instances that are looked at: each may lead to one more look at all.
 const MOST: usize = 100;

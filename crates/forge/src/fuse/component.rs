@@ -9,7 +9,8 @@ use wasmparser::{
     SectionLimited,
 };
 
-use super::{Each, Kind, Suited, Unsuited, narrow};
+use super::{Suited, Unsuited};
+use crate::join::{Each, Kind, narrow};
 use crate::sections::sections;
 
 #[derive(Default)]
@@ -187,7 +188,7 @@ impl<'a> Component<'a> {
     fn define(&mut self, kind: Kind, source: Source<'a>) -> Suited<u32> {
         let sources = &mut self.sources[kind];
         sources.push(source);
-        narrow(sources.len() - 1)
+        Ok(narrow(sources.len() - 1)?)
     }
 
     pub(super) fn source(&self, kind: Kind, index: u32) -> Suited<Source<'a>> {

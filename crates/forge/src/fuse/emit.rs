@@ -10,9 +10,12 @@ use wasm_encoder::{
 use wasmparser::CanonicalFunction;
 
 use super::component::{Component, InstanceOf, Item, Source};
-use super::link::{Linked, Outer, Shown};
-use super::write::{self, OUTER, export_name, import_name};
-use super::{Each, Kind, Suited, Unsuited, narrow, parts};
+use super::link::{Linked, Outer, Shown, imports};
+use super::{Suited, Unsuited};
+use crate::join::{Each, Kind, narrow};
+
+/// The name that the one module knows all its imports' module by.
+const OUTER: &str = "";
 
 /// A module with nothing in it, so that the others keep their numbers.
 const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
@@ -21,15 +24,10 @@ const MODULES: u8 = 1;
 const ALIASES: u8 = 6;
 
 pub(super) fn emit(component: &Component<'_>, linked: &Linked<'_>) -> Suited<Vec<u8>> {
-    let modules =
-        linked.instances.iter().map(|instance| match component.core_instance(*instance) {
-            Ok(InstanceOf::Module { module, .. }) => Ok(*module),
-            _ => Err(Unsuited),
-        });
     let mut writer = Writer {
         component,
         linked,
-        modules: modules.collect::<Suited<_>>()?,
+        modules: linked.chosen.iter().map(|it| it.module).collect(),
         out: Encoded::new(),
         counts: Each::default(),
         instances: 0,
@@ -82,7 +80,7 @@ impl<'a, 'c> Writer<'a, 'c> {
                 Ok(())
             }
             Item::Module(at) => self.module(*at),
-            Item::Instance(index) if self.linked.instances.last() == Some(index) => self.fused(),
+            Item::Instance(index) if self.linked.is_last(*index) => self.fused(),
             Item::Instance(index) if self.linked.is_chosen(*index) => Ok(()),
             _ => {
                 if !self.core(item)? {
@@ -99,12 +97,21 @@ impl<'a, 'c> Writer<'a, 'c> {
 
     fn module(&mut self, at: usize) -> Suited<()> {
         let data = match self.modules.contains(&at) {
-            true if self.modules.iter().max() == Some(&at) => &write::write(self.linked)?,
+            true if self.modules.iter().max() == Some(&at) => &self.one()?,
             true => EMPTY,
             false => *self.component.modules.get(at).ok_or(Unsuited)?,
         };
         self.out.section(&RawSection { id: MODULES, data });
         Ok(())
+    }
+
+    /// The one module.
+    fn one(&self) -> Suited<Vec<u8>> {
+        let shown = self.linked.shown.iter();
+        let exports = shown.map(|(shown, (kind, number))| (export_name(shown), *kind, *number));
+        let exports: Vec<_> = exports.collect();
+        let one = self.linked.joined.write(|kind, at, _| (OUTER, import_name(kind, at)), &exports);
+        Ok(one?)
     }
 
     /// Writes a core definition or instance, if all that it names is there; says whether it was.
@@ -171,7 +178,7 @@ impl<'a, 'c> Writer<'a, 'c> {
         let exports: Option<Vec<_>> = match self.component.core_instance(arg)? {
             InstanceOf::Module { .. } if self.linked.is_chosen(arg) => {
                 let wasm = self.component.modules.get(module).ok_or(Unsuited)?;
-                let names = parts::imports(wasm, name)?.into_iter();
+                let names = imports(wasm, name)?.into_iter();
                 let found = names.map(|(name, kind)| {
                     Some((name.to_owned(), kind, *self.numbers.shown.get(&(arg, name))?))
                 });
@@ -195,7 +202,7 @@ impl<'a, 'c> Writer<'a, 'c> {
     fn fused(&mut self) -> Suited<()> {
         let mut given = Vec::new();
         for kind in Kind::ALL {
-            for (at, asked) in self.linked.asked[kind].iter().enumerate() {
+            for (at, asked) in self.linked.joined.asked[kind].iter().enumerate() {
                 let number = self.outer(asked.outer)?;
                 given.push((import_name(kind, at), kind, number));
             }
@@ -268,6 +275,16 @@ impl<'a, 'c> Writer<'a, 'c> {
         self.instances += 1;
         self.instances - 1
     }
+}
+
+/// The name of an import of the one module.
+fn import_name(kind: Kind, at: usize) -> String {
+    format!("{kind:?}{at}")
+}
+
+/// The name of an export of the one module.
+fn export_name((instance, name): &Shown<'_>) -> String {
+    format!("{instance}:{name}")
 }
 
 /// What is named is not there yet.

@@ -3,19 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use wasmparser::{Global, Operator, Payload};
+
 use super::choose::named_by;
 use super::component::{Component, InstanceOf, Item, Source};
-use super::parts::{self, Parts};
-use super::{Each, Kind, Suited, Unsuited, narrow};
-
-/// A chosen instance's module.
-pub(super) struct Member<'a> {
-    pub(super) parts: Parts<'a>,
-    args: &'a BTreeMap<&'a str, u32>,
-    /// The numbers in the outcome of what the module knows by its own numbers: of each kind first what it
-    /// imports, then its own.
-    pub(super) numbers: Each<Vec<u32>>,
-}
+use super::{Suited, Unsuited};
+use crate::join::{Joined, Kind, Parts, Target, narrow};
+use crate::sections::sections;
 
 /// What the outcome imports: a core definition of the component, or an export of a core instance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,54 +18,47 @@ pub(super) enum Outer<'a> {
     Export(Kind, u32, &'a str),
 }
 
-/// An import of the outcome: what it is, and the first member that imports it, by which of its imports.
-pub(super) struct Asked<'a> {
-    pub(super) outer: Outer<'a>,
-    pub(super) member: usize,
-    pub(super) import: usize,
-}
-
 /// An export of a chosen instance that is used elsewhere.
 pub(super) type Shown<'a> = (u32, &'a str);
 
-pub(super) struct Linked<'a> {
-    pub(super) instances: Vec<u32>,
-    pub(super) members: Vec<Member<'a>>,
-    /// Of each kind, what the outcome imports.
-    pub(super) asked: Each<Vec<Asked<'a>>>,
-    /// What the outcome exports, and its kind and number.
-    pub(super) shown: BTreeMap<Shown<'a>, (Kind, u32)>,
-    /// Which of the outcome's globals are always which number.
-    pub(super) constants: HashMap<u32, i32>,
+/// A chosen instance.
+pub(super) struct Chosen<'a> {
+    pub(super) instance: u32,
+    pub(super) module: usize,
+    args: &'a BTreeMap<&'a str, u32>,
+    exports: HashMap<(Kind, &'a str), u32>,
 }
 
-/// Where an import ends.
-enum Target<'a> {
-    Own { member: usize, own: usize },
-    Outer(Outer<'a>),
+pub(super) struct Linked<'a> {
+    pub(super) chosen: Vec<Chosen<'a>>,
+    /// Their modules, in the same order.
+    pub(super) joined: Joined<'a, Outer<'a>>,
+    /// What the outcome exports, and its kind and number.
+    pub(super) shown: BTreeMap<Shown<'a>, (Kind, u32)>,
 }
 
 impl<'a> Linked<'a> {
-    pub(super) fn new(component: &'a Component<'a>, chosen: &[u32]) -> Suited<Self> {
-        let mut members = Vec::new();
-        for instance in chosen {
-            let InstanceOf::Module { module, args } = component.core_instance(*instance)? else {
+    pub(super) fn new(component: &'a Component<'a>, instances: &[u32]) -> Suited<Self> {
+        let (mut chosen, mut modules) = (Vec::new(), Vec::new());
+        for &instance in instances {
+            let InstanceOf::Module { module, args } = component.core_instance(instance)? else {
                 return Err(Unsuited);
             };
-            let wasm = component.modules.get(*module).ok_or(Unsuited)?;
-            members.push(Member { parts: Parts::read(wasm)?, args, numbers: Each::default() });
+            let mut parts = Parts::read(component.modules.get(*module).ok_or(Unsuited)?)?;
+            // What is imported has its name where it is from.
+            let imported = parts.imports[Kind::Function].len();
+            parts.names.retain(|(index, _)| *index as usize >= imported);
+            let exports = parts.exports.iter();
+            let exports = exports.map(|(name, kind, index)| ((*kind, *name), *index)).collect();
+            chosen.push(Chosen { instance, module: *module, args, exports });
+            modules.push(parts);
         }
-        let mut linked = Self {
-            instances: chosen.to_vec(),
-            members,
-            asked: Each::default(),
-            shown: BTreeMap::new(),
-            constants: HashMap::new(),
-        };
-        linked.check()?;
+        let mut linked = Self { chosen, joined: Joined::new(modules), shown: BTreeMap::new() };
         for kind in Kind::ALL {
-            linked.number(component, kind)?;
+            let targets = linked.targets(component, kind)?;
+            linked.joined.number(kind, targets)?;
         }
+        linked.check()?;
         linked.find_constants()?;
         linked.show(component)?;
         Ok(linked)
@@ -79,51 +66,25 @@ impl<'a> Linked<'a> {
 
     /// One memory is what code apart from memory takes; and what runs by itself runs last.
     fn check(&self) -> Suited<()> {
-        let memories = self.members.iter().map(|member| member.parts.memories.len());
-        let mut early = self.members.iter().rev().skip(1);
-        if memories.sum::<usize>() > 1 || early.any(|member| member.parts.start.is_some()) {
+        let members = self.joined.members.iter().map(|member| &member.parts);
+        let mut early = members.clone().rev().skip(1);
+        let own: usize = members.map(|parts| parts.memories.len()).sum();
+        let memories = self.joined.asked[Kind::Memory].len() + own;
+        if memories > 1 || early.any(|parts| parts.start.is_some()) {
             return Err(Unsuited);
         }
         Ok(())
     }
 
-    /// Numbers all definitions of a kind: what is imported, then each member's own.
-    fn number(&mut self, component: &Component<'a>, kind: Kind) -> Suited<()> {
-        let mut places = HashMap::new();
-        let (mut targets, mut asked) = (Vec::new(), Vec::new());
-        for (member, it) in self.members.iter().enumerate() {
+    /// What all imports of a kind are.
+    fn targets(&self, component: &Component<'a>, kind: Kind) -> Suited<Vec<Target<Outer<'a>>>> {
+        let mut targets = Vec::new();
+        for (member, it) in self.joined.members.iter().enumerate() {
             for import in 0..it.parts.imports[kind].len() {
-                let target = self.target(component, member, kind, narrow(import)?)?;
-                if let Target::Outer(outer) = target {
-                    places.entry(outer).or_insert_with(|| {
-                        asked.push(Asked { outer, member, import });
-                        asked.len() - 1
-                    });
-                }
-                targets.push(target);
+                targets.push(self.target(component, member, kind, narrow(import)?)?);
             }
         }
-        let mut next = asked.len();
-        let mut firsts = Vec::new();
-        for member in &self.members {
-            firsts.push(next);
-            next += member.parts.own(kind);
-        }
-        if kind == Kind::Memory && next > 1 {
-            return Err(Unsuited);
-        }
-        let mut targets = targets.into_iter();
-        for (first, member) in firsts.iter().zip(&mut self.members) {
-            let imported = targets.by_ref().take(member.parts.imports[kind].len());
-            let numbers = imported.map(|target| match target {
-                Target::Own { member, own } => Ok(firsts[member] + own),
-                Target::Outer(outer) => places.get(&outer).copied().ok_or(Unsuited),
-            });
-            let numbers = numbers.chain((*first..).take(member.parts.own(kind)).map(Ok));
-            member.numbers[kind] = numbers.map(|number| narrow(number?)).collect::<Suited<_>>()?;
-        }
-        self.asked[kind] = asked;
-        Ok(())
+        Ok(targets)
     }
 
     /// What a member knows by a number: chosen modules only ask those before them, so it ends.
@@ -133,18 +94,18 @@ impl<'a> Linked<'a> {
         mut member: usize,
         kind: Kind,
         mut index: u32,
-    ) -> Suited<Target<'a>> {
+    ) -> Suited<Target<Outer<'a>>> {
         loop {
-            let it = &self.members[member];
-            let imports = &it.parts.imports[kind];
+            let parts = &self.joined.members[member].parts;
+            let imports = &parts.imports[kind];
             let Some(import) = imports.get(index as usize) else {
                 let own = index as usize - imports.len();
-                return match own < it.parts.own(kind) {
+                return match own < parts.own(kind) {
                     true => Ok(Target::Own { member, own }),
                     false => Err(Unsuited),
                 };
             };
-            let arg = it.args.get(import.module).ok_or(Unsuited)?;
+            let arg = self.chosen[member].args.get(import.module).ok_or(Unsuited)?;
             let (instance, name) = match component.core_instance(*arg)? {
                 InstanceOf::Module { .. } => (*arg, import.name),
                 InstanceOf::Exports(exports) => {
@@ -169,27 +130,29 @@ impl<'a> Linked<'a> {
     }
 
     fn exported(&self, member: usize, kind: Kind, name: &str) -> Suited<u32> {
-        match self.members[member].parts.exports.get(name) {
-            Some((found, index)) if *found == kind => Ok(*index),
-            _ => Err(Unsuited),
-        }
+        self.chosen[member].exports.get(&(kind, name)).copied().ok_or(Unsuited)
     }
 
     fn position(&self, instance: u32) -> Option<usize> {
-        self.instances.binary_search(&instance).ok()
+        self.chosen.binary_search_by_key(&instance, |it| it.instance).ok()
     }
 
     pub(super) fn is_chosen(&self, instance: u32) -> bool {
         self.position(instance).is_some()
     }
 
+    /// Whether it is the last of the chosen.
+    pub(super) fn is_last(&self, instance: u32) -> bool {
+        self.chosen.last().is_some_and(|last| last.instance == instance)
+    }
+
     fn find_constants(&mut self) -> Suited<()> {
-        for member in &self.members {
+        for member in &self.joined.members {
             let imported = member.parts.imports[Kind::Global].len();
-            for own in 0..member.parts.globals.len() {
-                let number = member.numbers[Kind::Global].get(imported + own).ok_or(Unsuited)?;
-                if let Some(constant) = member.parts.constant(own) {
-                    self.constants.insert(*number, constant);
+            for (own, global) in member.parts.globals.iter().enumerate() {
+                if let Some(constant) = constant(global) {
+                    let number = member.number(Kind::Global, narrow(imported + own)?)?;
+                    self.joined.constants.insert(number, constant);
                 }
             }
         }
@@ -234,15 +197,39 @@ impl<'a> Linked<'a> {
         }
         for (module, from, instance) in whole {
             let wasm = component.modules.get(module).ok_or(Unsuited)?;
-            let names = parts::imports(wasm, from)?.into_iter();
+            let names = imports(wasm, from)?.into_iter();
             used.extend(names.map(|(name, kind)| (kind, instance, name)));
         }
         for (kind, instance, name) in used {
             let Some(member) = self.position(instance) else { continue };
             let index = self.exported(member, kind, name)?;
-            let number = self.members[member].numbers[kind].get(index as usize);
-            self.shown.insert((instance, name), (kind, *number.ok_or(Unsuited)?));
+            let number = self.joined.members[member].number(kind, index)?;
+            self.shown.insert((instance, name), (kind, number));
         }
         Ok(())
     }
+}
+
+/// What a global always is, if it is a plain number of 32 bits.
+fn constant(global: &Global<'_>) -> Option<i32> {
+    let mut operators = global.init_expr.get_operators_reader();
+    match (operators.read().ok()?, operators.read().ok()?) {
+        (Operator::I32Const { value }, Operator::End) if !global.ty.mutable => Some(value),
+        _ => None,
+    }
+}
+
+/// What a module imports: the kinds and names of what it asks another for.
+pub(super) fn imports<'a>(wasm: &'a [u8], from: &str) -> Suited<Vec<(&'a str, Kind)>> {
+    let mut found = Vec::new();
+    for section in sections(wasm) {
+        let Payload::ImportSection(imports) = section?.payload else { continue };
+        for import in imports.into_imports() {
+            let import = import?;
+            if import.module == from {
+                found.push((import.name, Kind::of_type(&import.ty)?));
+            }
+        }
+    }
+    Ok(found)
 }

@@ -12,16 +12,12 @@
 //! WASI's traps when it is called. A [`Cut`] leaves a function of the interpreter early. The same input
 //! gives the same bytes.
 
-mod parts;
 #[cfg(test)]
 mod tests;
-mod write;
 
-use wasm_encoder::reencode;
-use wasmparser::Operator;
+use wasmparser::{BinaryReader, FunctionBody, Import, Operator, TypeRef};
 
-use parts::Parts;
-use write::NoFunction;
+use crate::join::{self, Each, Joined, Kind, Parts, Target};
 
 /// The module that the driver names the interpreter by.
 const INTERPRETER: &str = "interpreter";
@@ -36,6 +32,12 @@ const WASI: &str = "wasi_snapshot_preview1";
 const SERVE: &str = "serve ";
 
 const PAGE: u64 = 65_536;
+
+/// A function's body: no variables, and one instruction.
+const TRAP: &[u8] = &[0, 0x00, 0x0b];
+
+/// The instruction that ends a function early.
+const RETURN: u8 = 0x0f;
 
 /// A driver and an interpreter do not fit each other.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +54,9 @@ pub enum MergeError {
     /// The driver is no module.
     #[error("failed to assemble the driver")]
     Driver(#[source] wat::Error),
-    /// The encoder refused.
-    #[error("failed to write the module")]
-    Encode(#[from] reencode::Error<NoFunction>),
+    /// They cannot be one module.
+    #[error("failed to make one module of two")]
+    Join(#[from] join::Error),
 }
 
 /// Where a function of the interpreter, which gives nothing back, returns in place of going on. What is
@@ -74,174 +76,184 @@ pub(crate) fn merge(
     pins: &[(&str, u32)],
     cut: Option<Cut>,
 ) -> Result<Vec<u8>, MergeError> {
-    let interpreter = Parts::read(interpreter)?;
+    let shortened;
+    let mut interpreter = Interpreter { parts: Parts::read(interpreter)?, pins };
     let driver = Parts::read(driver)?;
-    let cut = cut.map(|cut| place_of(&cut, &interpreter, pins)).transpose()?;
-    let plan = Plan { cut, ..Plan::new(&interpreter, &driver, pins)? };
-    Ok(write::write(&plan, &interpreter, &driver)?)
-}
-
-/// The place of a cut, if it is the only one of its kind.
-fn place_of(cut: &Cut, interpreter: &Parts<'_>, pins: &[(&str, u32)]) -> Result<Place, MergeError> {
-    let callee = interpreter.function(cut.before, pins)?;
-    let function = interpreter.function(cut.function, pins)? as usize;
-    let body = function.checked_sub(interpreter.imports.len()).unwrap_or(usize::MAX);
-    let found = interpreter.bodies.get(body);
-    let found = found.ok_or(MergeError::Unsuited("what is to be cut is no function of its own"))?;
-    let mut calls = 0;
-    for operator in found.get_operators_reader()? {
-        calls += usize::from(is_call(&operator?, callee));
+    if interpreter.parts.start.or(driver.start).is_some() {
+        return Err(MergeError::Unsuited("a module runs code when it is instantiated"));
     }
-    match calls {
-        1 => Ok(Place { body, callee }),
-        _ => Err(MergeError::Unsuited("there is not one place to cut at")),
+    if let Some(cut) = cut {
+        let (at, body) = interpreter.shortened(&cut)?;
+        shortened = body;
+        interpreter.parts.bodies[at] = body_of(&shortened);
     }
-}
-
-fn is_call(operator: &Operator<'_>, callee: u32) -> bool {
-    matches!(operator, Operator::Call { function_index } if *function_index == callee)
-}
-
-/// What the outcome is made of. Its functions are, in this order: the imports that the interpreter
-/// keeps, those that only the driver has, the interpreter's own, traps, the driver's own.
-struct Plan {
-    /// The new index of each function of the interpreter, and of the driver.
-    interpreter: Vec<u32>,
-    driver: Vec<u32>,
-    /// The interpreter's imports that remain, and the driver's that are not among them.
-    kept: Vec<usize>,
-    added: Vec<usize>,
-    /// The types of the interpreter's imports that trap.
-    traps: Vec<u32>,
-    /// What the driver's imported globals are.
-    constants: Vec<i32>,
-    /// Where a function of the interpreter is left.
-    cut: Option<Place>,
-}
-
-/// The call, in the body of one of the interpreter's own functions, that becomes a return.
-#[derive(Clone, Copy)]
-struct Place {
-    body: usize,
-    callee: u32,
-}
-
-/// Where a function is found, before the number of all imports is known.
-enum Home {
-    /// An import of the outcome.
-    Import(usize),
-    /// A function of the interpreter, or of the driver, by its index there.
-    Interpreter(u32),
-    Driver(u32),
-    /// A trap.
-    Trap(usize),
-}
-
-impl Plan {
-    fn new(
-        interpreter: &Parts<'_>,
-        driver: &Parts<'_>,
-        pins: &[(&str, u32)],
-    ) -> Result<Self, MergeError> {
-        let mut kept = Vec::new();
-        let mut traps = Vec::new();
-        let mut asked = Vec::new();
-        for (at, import) in interpreter.imports.iter().enumerate() {
-            let served = driver.export(&format!("{SERVE}{} {}", import.module, import.name));
-            asked.push(match served {
-                Some(index) => Home::Driver(index),
-                None if import.module == WASI => {
-                    kept.push(at);
-                    Home::Import(kept.len() - 1)
-                }
-                None => {
-                    traps.push(import.ty);
-                    Home::Trap(traps.len() - 1)
-                }
-            });
+    let mut targets = Each::default();
+    for kind in Kind::ALL {
+        targets[kind] = interpreter.targets(&driver, kind)?;
+    }
+    interpreter.grow(&driver)?;
+    let mut joined = Joined::new(vec![interpreter.parts, driver]);
+    for kind in Kind::ALL {
+        joined.number(kind, std::mem::take(&mut targets[kind]))?;
+    }
+    let driver = &joined.members[NEW];
+    let mut exports = vec![("memory".to_owned(), Kind::Memory, 0)];
+    for &(name, kind, index) in &driver.parts.exports {
+        if kind == Kind::Function && !name.starts_with(SERVE) {
+            exports.push((name.to_owned(), kind, driver.number(kind, index)?));
         }
-        let mut added = Vec::new();
-        let mut called = Vec::new();
-        for (at, import) in driver.imports.iter().enumerate() {
-            let same = |at: &usize| interpreter.imports[*at].is(import);
-            called.push(if import.module == INTERPRETER {
-                Home::Interpreter(interpreter.function(import.name, pins)?)
-            } else if let Some(kept) = kept.iter().position(same) {
-                Home::Import(kept)
-            } else {
-                added.push(at);
-                Home::Import(kept.len() + added.len() - 1)
-            });
+    }
+    Ok(joined.write(|_, _, (module, name)| (*module, (*name).to_owned()), &exports)?)
+}
+
+/// What the outcome imports: the module, and the name there.
+type Outer<'a> = (&'a str, &'a str);
+
+/// The two modules, in the order of their parts: the interpreter's and the driver's.
+const OLD: usize = 0;
+const NEW: usize = 1;
+
+struct Interpreter<'a, 'p> {
+    parts: Parts<'a>,
+    pins: &'p [(&'p str, u32)],
+}
+
+impl<'a> Interpreter<'a, '_> {
+    /// What the imports of both are.
+    fn targets(
+        &mut self,
+        driver: &Parts<'a>,
+        kind: Kind,
+    ) -> Result<Vec<Target<Outer<'a>>>, MergeError> {
+        let mut targets = Vec::new();
+        for import in self.parts.imports[kind].clone() {
+            targets.push(self.served(&import, driver)?);
         }
-        let order =
-            Order { imports: kept.len() + added.len(), traps: traps.len(), interpreter, driver };
-        Ok(Self {
-            interpreter: order.of(&asked, &interpreter.functions, Home::Interpreter)?,
-            driver: order.of(&called, &driver.functions, Home::Driver)?,
-            constants: constants(interpreter, driver)?,
-            kept,
-            added,
-            traps,
-            cut: None,
-        })
-    }
-}
-
-/// The order of the outcome's functions.
-struct Order<'a> {
-    imports: usize,
-    traps: usize,
-    interpreter: &'a Parts<'a>,
-    driver: &'a Parts<'a>,
-}
-
-impl Order<'_> {
-    /// The new indices of a module's functions: of its imports, which are found at `imports`, and of
-    /// its own.
-    fn of(
-        &self,
-        imports: &[Home],
-        own: &[u32],
-        home: impl Fn(u32) -> Home,
-    ) -> Result<Vec<u32>, MergeError> {
-        let own = (imports.len()..imports.len() + own.len()).map(|index| home(narrow(index)));
-        let own: Vec<_> = own.collect();
-        imports.iter().chain(&own).map(|home| self.index(home)).collect()
+        for import in &driver.imports[kind] {
+            targets.push(self.asked(import)?);
+        }
+        Ok(targets)
     }
 
-    fn index(&self, home: &Home) -> Result<u32, MergeError> {
-        let after_imports = |index: u32, parts: &Parts<'_>| {
-            let own = (index as usize).checked_sub(parts.imports.len());
-            own.ok_or(MergeError::Unsuited("a function is imported and asked for"))
+    /// What an import of the interpreter is: the driver's, the host's, or a function that traps.
+    fn served(
+        &mut self,
+        import: &Import<'a>,
+        driver: &Parts<'a>,
+    ) -> Result<Target<Outer<'a>>, MergeError> {
+        let TypeRef::Func(ty) = import.ty else {
+            return Err(MergeError::Unsuited("something else than functions is imported"));
         };
-        let traps = self.imports + self.interpreter.functions.len();
-        Ok(narrow(match home {
-            Home::Import(at) => *at,
-            Home::Interpreter(index) => self.imports + after_imports(*index, self.interpreter)?,
-            Home::Trap(at) => traps + at,
-            Home::Driver(index) => traps + self.traps + after_imports(*index, self.driver)?,
-        }))
+        match exported(driver, &format!("{SERVE}{} {}", import.module, import.name)) {
+            Some(index) => Ok(Target::Own { member: NEW, own: own(driver, index)? }),
+            None if import.module == WASI => Ok(Target::Outer((import.module, import.name))),
+            None => {
+                self.parts.functions.push(ty);
+                self.parts.bodies.push(body_of(TRAP));
+                Ok(Target::Own { member: OLD, own: self.parts.functions.len() - 1 })
+            }
+        }
     }
-}
 
-/// What the driver's imported globals are: where its part of the memory and the table begins.
-fn constants(interpreter: &Parts<'_>, driver: &Parts<'_>) -> Result<Vec<i32>, MergeError> {
-    let memory = interpreter.memories.first().map(|memory| memory.initial * PAGE);
-    let table = interpreter.tables.first().map(|table| table.ty.initial);
-    let constants = driver.places.iter().map(|place| {
-        let begins = match *place {
-            "memory" => memory,
-            "table" => table,
+    /// What an import of the driver is.
+    fn asked(&self, import: &Import<'a>) -> Result<Target<Outer<'a>>, MergeError> {
+        match (import.module, import.ty) {
+            (INTERPRETER, TypeRef::Func(_)) => {
+                let own = own(&self.parts, self.function(import.name)?)?;
+                Ok(Target::Own { member: OLD, own })
+            }
+            (INTERPRETER, TypeRef::Memory(_) | TypeRef::Table(_)) => {
+                Ok(Target::Own { member: OLD, own: 0 })
+            }
+            (PLACE, TypeRef::Global(_)) => Ok(Target::Constant(self.place(import.name)?)),
+            (module, TypeRef::Func(_)) => Ok(Target::Outer((module, import.name))),
+            _ => Err(MergeError::Unsuited("something else than functions is imported")),
+        }
+    }
+
+    /// The function that is called `name`. Where the name section calls several so, as it does
+    /// private functions of C, it is none.
+    fn function(&self, name: &str) -> Result<u32, MergeError> {
+        let pinned = || self.pins.iter().find(|(pin, _)| *pin == name).map(|(_, index)| *index);
+        let named = || {
+            let mut called = self.parts.names.iter().filter(|(_, called)| *called == name);
+            called.next().filter(|_| called.next().is_none()).map(|(index, _)| *index)
+        };
+        let found = exported(&self.parts, name).or_else(pinned).or_else(named);
+        found.ok_or_else(|| MergeError::Missing(format!("function `{name}`")))
+    }
+
+    /// Where the driver's part of the memory or the table begins: behind the interpreter's.
+    fn place(&self, of: &str) -> Result<i32, MergeError> {
+        let begins = match of {
+            "memory" => self.parts.memories.first().map(|memory| memory.initial * PAGE),
+            "table" => self.parts.tables.first().map(|table| table.ty.initial),
             _ => return Err(MergeError::Unsuited("the driver asks for an unknown place")),
         };
-        let begins = begins.ok_or_else(|| MergeError::Missing((*place).to_owned()))?;
-        let begins = u32::try_from(begins).map(u32::cast_signed);
-        begins.map_err(|_| MergeError::Unsuited("the interpreter's memory or table is too large"))
-    });
-    constants.collect()
+        let begins = u32::try_from(begins.ok_or_else(|| MergeError::Missing(of.to_owned()))?);
+        begins
+            .map(u32::cast_signed)
+            .map_err(|_| MergeError::Unsuited("the interpreter's memory or table is too large"))
+    }
+
+    /// Adds the driver's part of the memory and of the table.
+    fn grow(&mut self, driver: &Parts<'_>) -> Result<(), MergeError> {
+        let missing = |what: &str| MergeError::Missing(what.to_owned());
+        for import in driver.imports[Kind::Memory].iter().chain(&driver.imports[Kind::Table]) {
+            match import.ty {
+                TypeRef::Memory(more) => {
+                    let memory = self.parts.memories.first_mut();
+                    memory.ok_or_else(|| missing("memory"))?.initial += more.initial;
+                }
+                TypeRef::Table(more) => {
+                    let table = self.parts.tables.first_mut();
+                    let ty = &mut table.ok_or_else(|| missing("table"))?.ty;
+                    ty.initial += more.initial;
+                    ty.maximum = ty.maximum.map(|maximum| maximum + more.initial);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The body of a function that is cut, if there is one place for that; and whose it is.
+    fn shortened(&self, cut: &Cut) -> Result<(usize, Vec<u8>), MergeError> {
+        let callee = self.function(cut.before)?;
+        let at = own(&self.parts, self.function(cut.function)?)?;
+        let body = self.parts.bodies.get(at);
+        let body = body.ok_or(MergeError::Unsuited("what is to be cut is not there"))?;
+        let mut operators = body.get_operators_reader()?;
+        let mut calls = Vec::new();
+        while !operators.eof() {
+            let begins = operators.original_position();
+            let operator = operators.read()?;
+            if matches!(operator, Operator::Call { function_index } if function_index == callee) {
+                calls.push(begins..operators.original_position());
+            }
+        }
+        let [call] = &calls[..] else {
+            return Err(MergeError::Unsuited("there is not one place to cut at"));
+        };
+        let (bytes, first) = (body.as_bytes(), body.range().start);
+        let (before, after) = (&bytes[..call.start - first], &bytes[call.end - first..]);
+        Ok((at, [before, &[RETURN], after].concat()))
+    }
 }
 
-/// Modules are read with 32-bit sizes, so counts of what is in them are below that.
-fn narrow(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+/// The function that is exported as `name`.
+fn exported(parts: &Parts<'_>, name: &str) -> Option<u32> {
+    let mut exports = parts.exports.iter();
+    let found = exports.find(|(export, kind, _)| *kind == Kind::Function && *export == name);
+    found.map(|(_, _, index)| *index)
+}
+
+/// Which of a module's own functions one is.
+fn own(parts: &Parts<'_>, index: u32) -> Result<usize, MergeError> {
+    let own = (index as usize).checked_sub(parts.imports[Kind::Function].len());
+    own.ok_or(MergeError::Unsuited("a function is imported and asked for"))
+}
+
+fn body_of(bytes: &[u8]) -> FunctionBody<'_> {
+    FunctionBody::new(BinaryReader::new(bytes, 0))
 }

@@ -19,7 +19,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use super::courier::{Attempt, Errand, HOST_FAILED, Load, NotCarried};
+use super::carry::{Attempt, HOST_FAILED, Load, NotCarried};
+use super::courier::Errand;
 use super::metrics::Settled;
 use super::{Courier, Event, Parcel};
 

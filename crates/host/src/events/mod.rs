@@ -3,6 +3,7 @@
 //! letter, or given back to its source.
 
 mod batch;
+mod carry;
 mod courier;
 mod echoes;
 mod event;
@@ -39,7 +40,8 @@ use crate::dispatch::{ActivateError, Index};
 use crate::server::shutdown::Phase;
 use crate::triggers::{Consumers, SourceType, source_type};
 use crate::{ServeError, Shutdown};
-pub(crate) use courier::{Aim, Courier, Leave, Parcel, jittered};
+pub(crate) use carry::jittered;
+pub(crate) use courier::{Aim, Courier, Leave, Parcel};
 pub(crate) use event::Event;
 pub(crate) use metrics::{Settled, TriggerMetrics};
 pub(crate) use outlet::{Outlet, Topology};

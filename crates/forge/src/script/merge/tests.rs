@@ -52,6 +52,8 @@ const DRIVER: &str = r#"(module
       (call $random (i32.const 0) (i32.const 4)) (call $close (i32.const 5)) (call $randomly))
     (func (export "trap") (call $foreign)))"#;
 
+const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+
 /// The index of the function without a name.
 const PINS: &[(&str, u32)] = &[("pinned", 4)];
 
@@ -94,9 +96,15 @@ fn the_same_input_gives_the_same_bytes() {
 #[test]
 fn what_is_missing_is_named() {
     let interpreter = wat::parse_str(INTERPRETER).unwrap();
-    let driver = wat::parse_str(r#"(module (import "interpreter" "nowhere" (func)))"#).unwrap();
-    let error = merge(&interpreter, &driver, &[], None).unwrap_err();
-    assert!(matches!(&error, MergeError::Missing(name) if name == "function `nowhere`"), "{error}");
+    for (interpreter, asked, missing) in [
+        (&*interpreter, r#""nowhere" (func)"#, "function `nowhere`"),
+        (EMPTY, r#""memory" (memory 1)"#, "memory"),
+        (EMPTY, r#""table" (table 1 funcref)"#, "table"),
+    ] {
+        let driver = wat::parse_str(format!(r#"(module (import "interpreter" {asked}))"#)).unwrap();
+        let error = merge(interpreter, &driver, &[], None).unwrap_err();
+        assert!(matches!(&error, MergeError::Missing(name) if name == missing), "{error}");
+    }
 }
 
 #[test]

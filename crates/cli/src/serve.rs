@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
-use dayfly_store::{Key, Store};
+use dayfly_store::{Key, Store, StoreError};
 use directories::ProjectDirs;
 
 use crate::report;
@@ -106,8 +106,13 @@ impl StoreArgs {
         let folder = self.folder()?;
         let store = Store::open(&folder, self.key(&folder)?);
         store.map_err(|error| {
-            let hint = matches!(error, dayfly_store::StoreError::Key)
-                .then_some("name the right one by `--secrets-key-file` or `--secrets-key-command`");
+            let hint = match error {
+                StoreError::Key => {
+                    Some("name the right one by `--secrets-key-file` or `--secrets-key-command`")
+                }
+                StoreError::Full => Some("make room there, a few MiB"),
+                _ => None,
+            };
             let error = anyhow::Error::from(error);
             report::hint(error.context(format!("failed to open `{}`", folder.display())), hint)
         })

@@ -66,6 +66,7 @@ impl Store {
                 collected.others += 1;
             }
         }
+        self.keep_spare();
         Ok(collected)
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use dayfly_model::platform::{
     Ask, BlobDigest, DomainName, DomainPattern, Generation, StoreFailure, TenantId,
 };
+use rusqlite::{ErrorCode, ffi};
 
 /// What functions of the store give.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -140,8 +141,12 @@ impl StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+        // The index of a log of what is written ahead is a file, for which there may be no room either.
+        let lacks_room = |error: &ffi::Error| {
+            error.code == ErrorCode::DiskFull || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+        };
+        match error.sqlite_error() {
+            Some(code) if lacks_room(code) => Self::Full,
             _ => Self::Database(error),
         }
     }

@@ -24,6 +24,7 @@ mod previews;
 mod releases;
 mod schema;
 mod settings;
+mod spare;
 mod tenants;
 mod tokens;
 mod usage;
@@ -123,10 +124,11 @@ impl Store {
         for end in ["", "-wal", "-shm"] {
             narrow(&folder.join(format!("{DATABASE}{end}")))?;
         }
-        let connection = schema::open(&file)?;
+        let connection = spare::open(&folder, || schema::open(&file))?;
         let linked = Linked { connection, is_change: Cell::new(false) };
         let store = Self { folder, linked: ReentrantMutex::new(linked), key };
         store.check_key()?;
+        store.keep_spare();
         Ok(store)
     }
 

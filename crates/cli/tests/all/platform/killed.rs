@@ -109,7 +109,7 @@ impl Storm {
         bad_weather.ends();
         if matches!(victim, Victim::Supervisor) {
             assert_eq!(self.platform.server.ended().await.code, None);
-            self.platform = self.weather.platform(&self.addresses).await;
+            self.platform = self.weather.platform_again(&self.addresses).await;
         }
         for (shop, clients) in self.shops.iter_mut().zip(clients) {
             let written = clients.await.unwrap();

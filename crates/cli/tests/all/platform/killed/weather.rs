@@ -53,10 +53,24 @@ impl Weather {
         matches!(self, Self::Disk(_))
     }
 
-    /// The platform, started once more, with its operator logged in.
+    /// The platform, started, with its operator logged in.
     pub(super) async fn platform(&self, addresses: &Addresses) -> Platform {
+        self.start(addresses).await.logged_in().await
+    }
+
+    /// The same, started once more: on a full disk, if any of it is kept for that.
+    pub(super) async fn platform_again(&self, addresses: &Addresses) -> Platform {
+        let Self::Disk(disk) = self else { return self.platform(addresses).await };
+        let ballast = disk.seen("ballast");
+        blow_up(&ballast, disk.seen("spare").exists());
+        let platform = self.start(addresses).await;
+        blow_up(&ballast, false);
+        platform.logged_in().await
+    }
+
+    async fn start(&self, addresses: &Addresses) -> Platform {
         let platform = Platform::serve(addresses.of(self.dayfly())).await;
-        Platform { state: self.state(), ..platform }.logged_in().await
+        Platform { state: self.state(), ..platform }
     }
 
     fn dayfly(&self) -> Dayfly {

@@ -15,7 +15,7 @@ use dayfly_model::platform::{AppId, DomainName, TenantId};
 use dayfly_store::HostState;
 use instant_acme::{Account, AccountCredentials, NewAccount};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::clock::now_ms;
@@ -23,7 +23,7 @@ use crate::failure::{Failure, Result};
 use crate::shared::Shared;
 use order::OrderError;
 
-/// How often is looked whether anything changed.
+/// How often is looked at most.
 const PACE: Duration = Duration::from_secs(1);
 
 /// How many times longer than looking is waited, so that many hosts cost little, and how long at most.
@@ -63,6 +63,7 @@ struct Host {
 
 /// Orders certificates as long as the process runs.
 pub(crate) async fn run(shared: Shared, config: AcmeConfig) {
+    let mut changes = shared.changed.watch();
     let mut orders = Orders::new(shared, config);
     let (mut seen, mut due_ms) = (None, 0);
     loop {
@@ -80,7 +81,8 @@ pub(crate) async fn run(shared: Shared, config: AcmeConfig) {
                 }
             };
         }
-        sleep((looked.elapsed() * REST).clamp(PACE, MOST_REST)).await;
+        let least = (looked.elapsed() * REST).clamp(PACE, MOST_REST);
+        changes.rest(least, Some(due_ms)).await;
     }
 }
 
@@ -223,6 +225,8 @@ async fn settle(shared: &Shared, account: &Account, host: &Host, number: i64) {
     if let Err(Failure { problem, .. }) = noted {
         tracing::warn!(%problem, "what became of an order could not be noted");
     }
+    // Another one may begin.
+    shared.changed.tell();
 }
 
 /// The account that is kept for the directory, or a new one.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dayfly_model::platform::{AppName, ArtifactStore as _, ReleaseId};
+use dayfly_store::Expired;
 
 use crate::failure::Failure;
 use crate::prepare::PrepareError;
@@ -15,21 +16,27 @@ const EVERY: Duration = Duration::from_secs(600);
 /// For how long nobody must have touched what is collected.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// How often is looked whether the time of a preview is over.
+/// How often is looked at most whether the time of a preview is over.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Removes previews whose time is over, as long as the process runs.
 pub(crate) async fn expire(shared: Shared) {
+    let mut changes = shared.changed.watch();
     loop {
-        match shared.ask(dayfly_store::Store::expire_previews).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "the time of previews is over"),
+        let next_ms = match shared.ask(dayfly_store::Store::expire_previews).await {
+            Ok(Expired { count, next_ms }) => {
+                if count > 0 {
+                    tracing::info!(count, "the time of previews is over");
+                }
+                next_ms
+            }
             Err(failure) => {
                 let problem = failure.problem;
                 tracing::warn!(%problem, "previews whose time is over could not be removed");
+                None
             }
-        }
-        tokio::time::sleep(LOOK).await;
+        };
+        changes.rest(LOOK, next_ms).await;
     }
 }
 

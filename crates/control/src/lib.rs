@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod caller;
 mod certificate;
+mod changes;
 mod clock;
 mod failure;
 mod follow;

@@ -10,6 +10,7 @@ use dayfly_store::{Actor, Store, StoreError};
 use tokio::task;
 
 use crate::caller::Caller;
+use crate::changes::Changes;
 use crate::failure::{Failure, Result};
 use crate::guesses::Guesses;
 use crate::idempotency::Keep;
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) under_way: Mutex<HashSet<(String, String)>>,
     /// How many requests are being answered.
     pub(crate) running: AtomicUsize,
+    /// Told to what is done without being asked.
+    pub(crate) changed: Changes,
 }
 
 /// A handle on it.
@@ -84,6 +87,7 @@ impl Inner {
             guesses: Mutex::default(),
             under_way: Mutex::default(),
             running: AtomicUsize::new(0),
+            changed: Changes::new(),
         })
     }
 
@@ -112,7 +116,9 @@ impl Inner {
                 None => change(store),
             }
         });
-        Ok(kept.await?.into_response())
+        let kept = kept.await?;
+        self.changed.tell();
+        Ok(kept.into_response())
     }
 
     /// Where an app is reached.

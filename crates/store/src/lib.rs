@@ -58,7 +58,7 @@ pub use logs::{
     AppLog, LOG_FILE_BYTES, LOG_FILES, LOG_FOLDER, LogBatch, LogFilter, LogFollower, log_tail,
 };
 pub use presence::is_served;
-pub use previews::Preview;
+pub use previews::{Expired, Preview};
 pub use releases::{NewRelease, Offer, Prepared, Release, Room};
 pub use settings::{MAX_VALUE_BYTES, SettingView};
 pub use tenants::{Tenant, Terms};

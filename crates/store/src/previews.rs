@@ -26,6 +26,15 @@ pub struct Preview {
     pub active: Active,
 }
 
+/// What became of previews whose time was over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// How many were removed.
+    pub count: usize,
+    /// When the next one goes, in milliseconds since 1970.
+    pub next_ms: Option<i64>,
+}
+
 impl Store {
     /// Shows a release of an app by a preview, which is made or gets that release; until a time, in
     /// milliseconds since 1970, and if a generation is stated only where the preview is at that. What the app
@@ -126,11 +135,11 @@ impl Store {
         })
     }
 
-    /// Removes the previews whose time is over; how many they are.
+    /// Removes the previews whose time is over.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn expire_previews(&self) -> Result<usize> {
+    pub fn expire_previews(&self) -> Result<Expired> {
         let due = |db: &Transaction<'_>| -> Result<Vec<(i64, String, String)>> {
             let mut all = db.prepare_cached(
                 "SELECT number, tenants.name, apps.name FROM apps
@@ -140,9 +149,13 @@ impl Store {
                 all.query_map([now_ms()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         };
+        let next = |db: &Transaction<'_>| -> Result<Option<i64>> {
+            Ok(db.query_row("SELECT min(expires_ms) FROM apps", [], |row| row.get(0))?)
+        };
         // Mostly there are none, and nothing is written.
-        if self.read(due)?.is_empty() {
-            return Ok(0);
+        let next_ms = self.read(next)?;
+        if next_ms.is_none_or(|next_ms| next_ms > now_ms()) {
+            return Ok(Expired { count: 0, next_ms });
         }
         self.write(|db| {
             let due = due(db)?;
@@ -153,7 +166,7 @@ impl Store {
                 by.did(db, change(&id, "preview.expire", None))?;
             }
             next_generation(db)?;
-            Ok(due.len())
+            Ok(Expired { count: due.len(), next_ms: next(db)? })
         })
     }
 }

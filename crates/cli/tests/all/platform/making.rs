@@ -184,17 +184,6 @@ async fn a_platform_keeps_the_code_that_it_serves() {
     assert!(said.contains("`--engine jit` keeps no code") && said.contains("`aot`"), "{said}");
 }
 
-/// How often threads of a process have begun to wait.
-fn waits(process: Process) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-    let of = |status: &str| -> Option<u64> {
-        let line = status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"))?;
-        line.trim().parse().ok()
-    };
-    let status = tasks.map(|it| std::fs::read_to_string(it.unwrap().path().join("status")));
-    status.filter_map(|it| of(&it.ok()?)).sum()
-}
-
 #[tokio::test]
 async fn a_control_plane_that_nobody_asks_sleeps() {
     const SECONDS: u64 = 5;
@@ -202,10 +191,10 @@ async fn a_control_plane_that_nobody_asks_sleeps() {
     let control = platform.child("control");
     // What it does as it begins is over.
     sleep(Duration::from_secs(2)).await;
-    let before = waits(control);
+    let before = control.waits();
     sleep(Duration::from_secs(SECONDS)).await;
-    let woken = waits(control) - before;
-    // It looks for previews whose time is over each second, which takes a few threads.
-    assert!(woken < SECONDS * 10, "it was woken {woken} times in {SECONDS} seconds");
+    let woken = control.waits().saturating_sub(before);
+    eprintln!("it was woken {woken} times in {SECONDS} seconds");
+    assert!(woken < SECONDS * 3, "it was woken {woken} times in {SECONDS} seconds");
     platform.stop().await;
 }

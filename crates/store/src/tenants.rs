@@ -68,14 +68,15 @@ impl Store {
             if find(db, name)?.is_some() {
                 return Err(StoreError::Taken(format!("the name `{name}`")));
             }
-            let accepts = terms.accepts_grants.unwrap_or_default();
             let quotas = json(&terms.quotas.cloned().unwrap_or_default())?;
             db.execute(
                 "INSERT INTO tenants (name, created_ms, quotas, accepts_grants)
-                 VALUES (?1, ?2, ?3, ?4)",
-                params![name.as_str(), now_ms(), quotas, accepts],
+                 VALUES (?1, ?2, ?3, FALSE)",
+                params![name.as_str(), now_ms(), quotas],
             )?;
-            by.did(db, change(name, "tenant.make", None))?;
+            let stated = terms.quotas.is_some().then_some(quotas);
+            by.did(db, change(name, "tenant.make", stated))?;
+            trust(db, by, name, &terms)?;
             give_domains(db, by, name, &terms)?;
             isolate(db, by, name, &terms)?;
             tenant(db, name)
@@ -115,11 +116,7 @@ impl Store {
                 return Err(StoreError::Rewritten(format!("tenant `{name}`")));
             }
             let quotas = json(terms.quotas.unwrap_or(&before.quotas))?;
-            let accepts = terms.accepts_grants.unwrap_or(before.accepts_grants);
-            db.execute(
-                "UPDATE tenants SET quotas = ?2, accepts_grants = ?3 WHERE id = ?1",
-                params![before.id, quotas, accepts],
-            )?;
+            db.execute("UPDATE tenants SET quotas = ?2 WHERE id = ?1", params![before.id, quotas])?;
             // The node has the quotas with each app.
             let generation = next_generation(db)?;
             db.execute(
@@ -127,6 +124,7 @@ impl Store {
                 params![before.id, generation],
             )?;
             by.did(db, change(name, "tenant.change", Some(quotas)))?;
+            trust(db, by, name, &terms)?;
             give_domains(db, by, name, &terms)?;
             isolate(db, by, name, &terms)?;
             tenant(db, name)
@@ -148,6 +146,20 @@ impl Store {
             by.did(db, change(name, "tenant.remove", None))
         })
     }
+}
+
+/// Has a tenant's releases get what they ask for, or have that accepted first, if its terms say it anew.
+fn trust(db: &Transaction<'_>, by: &Actor, name: &TenantId, terms: &Terms<'_>) -> Result<()> {
+    let before = tenant(db, name)?;
+    let Some(accepts) = terms.accepts_grants.filter(|it| *it != before.accepts_grants) else {
+        return Ok(());
+    };
+    db.execute(
+        "UPDATE tenants SET accepts_grants = ?2 WHERE id = ?1",
+        params![before.id, accepts],
+    )?;
+    let policy = if accepts { "accept" } else { "ask" };
+    by.did(db, change(name, "tenant.grants", Some(policy.to_owned())))
 }
 
 /// Gives a tenant the domains that its terms name, if they name any anew.

@@ -28,7 +28,8 @@ const OTHERS: [(&str, &str, u16); 10] = [
 /// What is told to everybody.
 const PUBLIC: [&str; 3] = ["/openapi.json", "/v1/health", "/v1/ready"];
 
-fn endpoints() -> Vec<(Method, String)> {
+/// All that the description has.
+pub(crate) fn endpoints() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(&dayfly_control::openapi()).unwrap();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {

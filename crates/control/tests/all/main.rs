@@ -1,6 +1,7 @@
 //! The admin API, asked as clients ask it. Releases are made ready by a preparer that reads what they
 //! ask for from their only layer; the one that compiles is tested with the binary.
 
+mod audited;
 mod coverage;
 mod description;
 mod fair;

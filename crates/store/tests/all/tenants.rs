@@ -1,7 +1,7 @@
 //! Tenants, tokens, and the log of changes.
 
 use dayfly_model::platform::{
-    ArtifactStore as _, Isolation, ReleaseStore as _, TenantId, Used, UsedStore as _,
+    ArtifactStore as _, Isolation, Quotas, ReleaseStore as _, TenantId, Used, UsedStore as _,
 };
 use dayfly_store::{StoreError, Taken, Terms, TokenScope, TokenText};
 
@@ -128,6 +128,26 @@ fn tenants_come_and_go_and_all_of_it_is_in_the_log() {
     // Opened again, it is all there.
     let again = open(&it.folder.path().join("state"));
     assert_eq!(again.audit(None, None, 10).unwrap().len(), 5);
+}
+
+#[test]
+fn whom_the_operator_trusts_is_in_the_log() {
+    let it = Fixture::new();
+    let trust = |name: &str, accepts| {
+        let terms = Terms { accepts_grants: Some(accepts), ..Terms::default() };
+        it.store.change_tenant(&by(), &tenant(name), terms).unwrap().accepts_grants
+    };
+    assert!(trust("acme", true) && trust("acme", true) && !trust("acme", false));
+    let quotas = Quotas { apps: 7, ..Quotas::default() };
+    let terms = Terms { accepts_grants: Some(true), quotas: Some(&quotas), ..Terms::default() };
+    assert!(it.store.make_tenant(&by(), &tenant("third"), terms).unwrap().accepts_grants);
+    let said = |name: &str, action: &str| -> Vec<String> {
+        let log = it.store.audit(Some(&tenant(name)), None, 20).unwrap().into_iter();
+        log.filter(|it| it.action == action).filter_map(|it| it.detail).collect()
+    };
+    assert_eq!(said("acme", "tenant.grants"), ["ask", "accept"]);
+    assert_eq!(said("third", "tenant.grants"), ["accept"]);
+    assert!(said("third", "tenant.make")[0].contains("\"apps\":7"));
 }
 
 #[test]

@@ -29,13 +29,18 @@ pub(crate) struct Front {
     is_shared: bool,
 }
 
-/// What answers which host.
-#[derive(Default)]
+/// What answers which host. It is in parts: a copy of it shares those that nothing changes in.
+#[derive(Clone)]
 pub(crate) struct Table {
-    /// What answers hosts that are not in the list.
-    pub(crate) any: Option<Arc<Door>>,
-    pub(crate) hosts: HashMap<Arc<str>, Arc<Door>>,
+    /// What answers hosts that are in no part.
+    any: Option<Arc<Door>>,
+    parts: Vec<Arc<Hosts>>,
 }
+
+type Hosts = HashMap<Arc<str>, Arc<Door>>;
+
+/// How many parts: with thousands of hosts a copy and one of them cost about the same.
+const PARTS: usize = 256;
 
 /// The way into one app.
 pub(crate) enum Door {
@@ -55,6 +60,39 @@ pub(crate) struct Core {
     turn: AtomicU32,
     /// Up to which of a hundred requests each release gets those that are left.
     releases: Vec<(u32, Arc<Stay>)>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { any: None, parts: vec![Arc::default(); PARTS] }
+    }
+}
+
+impl Table {
+    /// Leads these hosts to a door, or nowhere any more; all that are in no part, if none is named.
+    pub(crate) fn lead(&mut self, hosts: &[Arc<str>], door: Option<&Arc<Door>>) {
+        if hosts.is_empty() {
+            self.any = door.cloned();
+        }
+        for host in hosts {
+            let part = Arc::make_mut(&mut self.parts[part(host)]);
+            match door {
+                Some(door) => drop(part.insert(host.clone(), door.clone())),
+                None => drop(part.remove(host)),
+            }
+        }
+    }
+
+    /// The door of a host.
+    fn find(&self, host: &str) -> Option<&Arc<Door>> {
+        self.parts[part(host)].get(host).or(self.any.as_ref())
+    }
+}
+
+/// The number of the part that a host is in.
+fn part(host: &str) -> usize {
+    let mixed = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(usize::from(byte));
+    host.bytes().fold(0, mixed) % PARTS
 }
 
 impl Door {
@@ -155,8 +193,7 @@ impl Front {
         if connection.server_name.as_deref().is_some_and(|named| name(named) != host) {
             return Err(Problem::Misdirected);
         }
-        let door = table.hosts.get(&*host).or(table.any.as_ref());
-        door.and_then(|door| door.next(connection.worker)).ok_or(Problem::UnknownHost)
+        table.find(&host).and_then(|door| door.next(connection.worker)).ok_or(Problem::UnknownHost)
     }
 }
 
@@ -246,6 +283,28 @@ mod tests {
         ] {
             assert_eq!(name(host), expected, "{host}");
         }
+    }
+
+    #[test]
+    fn a_host_that_changes_leaves_the_other_parts_as_they_are() {
+        let hosts: Vec<Arc<str>> = (0..1000).map(|n| format!("a{n}.localhost").into()).collect();
+        let (mut table, door) = (Table::default(), Door::shared(&[], 0));
+        table.lead(&hosts, Some(&door));
+        let before = table.clone();
+        let other = Door::shared(&[], 0);
+        table.lead(&hosts[..1], Some(&other));
+        table.lead(&hosts[1..2], None);
+        let pairs = before.parts.iter().zip(&table.parts);
+        assert_eq!(pairs.filter(|(one, other)| !Arc::ptr_eq(one, other)).count(), 2);
+        let leads = |table: &Table, host: usize, door: &Arc<Door>| {
+            table.find(&hosts[host]).is_some_and(|found| Arc::ptr_eq(found, door))
+        };
+        assert!(leads(&table, 0, &other) && table.find(&hosts[1]).is_none());
+        assert!((2..1000).all(|host| leads(&table, host, &door)));
+        assert!((0..1000).all(|host| leads(&before, host, &door)), "a copy changed");
+        // They are spread.
+        let most = table.parts.iter().map(|part| part.len()).max();
+        assert!(most.unwrap() < 20, "{most:?}");
     }
 
     #[test]

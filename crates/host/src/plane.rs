@@ -200,8 +200,7 @@ impl Plane {
         Some(served.releases.iter().map(|it| it.id.clone()).collect())
     }
 
-    /// Puts hosts in place all at once, when what is returned is dropped, where many apps change: to put
-    /// each in place takes time that grows with the number of all.
+    /// Puts hosts in place all at once, when what is returned is dropped, where many apps change.
     #[must_use]
     pub fn together(&self) -> Together<'_> {
         self.0.routing().hold();

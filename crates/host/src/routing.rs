@@ -10,20 +10,19 @@ use crate::rollout::AppKey;
 /// The hosts of a node's apps.
 pub(crate) struct Routing {
     front: Arc<Front>,
-    apps: HashMap<AppKey, Entry>,
+    /// The hosts of each app that anything answers for.
+    apps: HashMap<AppKey, Vec<Arc<str>>>,
     owners: HashMap<Arc<str>, AppKey>,
-    /// How many hold the table as it is.
+    /// What the front has, or is to have.
+    table: Table,
+    /// How many hold the front's table as it is.
     held: usize,
-}
-
-struct Entry {
-    hosts: Vec<Arc<str>>,
-    door: Arc<Door>,
 }
 
 impl Routing {
     pub(crate) fn new(front: Arc<Front>) -> Self {
-        Self { front, apps: HashMap::new(), owners: HashMap::new(), held: 0 }
+        let (apps, owners) = (HashMap::new(), HashMap::new());
+        Self { front, apps, owners, table: Table::default(), held: 0 }
     }
 
     /// Whether an app may have these hosts.
@@ -43,18 +42,19 @@ impl Routing {
         self.apps.contains_key(key)
     }
 
-    /// Lets a door answer for an app from now on. No host may be another app's.
+    /// Lets a door answer for an app from now on, at these hosts, or at any if there are none. No host may be
+    /// another app's.
     pub(crate) fn set(&mut self, key: &AppKey, hosts: Vec<Arc<str>>, door: Option<Arc<Door>>) {
         if let Some(former) = self.apps.remove(key) {
-            former.hosts.iter().for_each(|host| drop(self.owners.remove(host)));
+            former.iter().for_each(|host| drop(self.owners.remove(host)));
+            self.table.lead(&former, None);
         }
         if let Some(door) = door {
             self.owners.extend(hosts.iter().map(|host| (host.clone(), key.clone())));
-            self.apps.insert(key.clone(), Entry { hosts, door });
+            self.table.lead(&hosts, Some(&door));
+            self.apps.insert(key.clone(), hosts);
         }
-        if self.held == 0 {
-            self.publish();
-        }
+        self.publish();
     }
 
     /// Leaves the front's table as it is until [`Self::release`].
@@ -65,19 +65,12 @@ impl Routing {
     /// Ends that.
     pub(crate) fn release(&mut self) {
         self.held -= 1;
-        if self.held == 0 {
-            self.publish();
-        }
+        self.publish();
     }
 
     fn publish(&self) {
-        let mut table = Table::default();
-        for Entry { hosts, door } in self.apps.values() {
-            if hosts.is_empty() {
-                table.any = Some(door.clone());
-            }
-            table.hosts.extend(hosts.iter().map(|host| (host.clone(), door.clone())));
+        if self.held == 0 {
+            self.front.set(self.table.clone());
         }
-        self.front.set(table);
     }
 }

@@ -4,6 +4,7 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use dayfly_testing::{Running, program, run, workspace};
+use tokio::process::Command;
 
 use crate::dayfly;
 
@@ -17,7 +18,7 @@ fn examples() -> Vec<PathBuf> {
 
 /// The commands of a README's blocks (`$ curl …`) and the lines that they print, which stand in the
 /// same block, or in the next one if that has no command.
-fn sessions(readme: &str) -> Vec<(String, Vec<String>)> {
+pub(crate) fn sessions(readme: &str) -> Vec<(String, Vec<String>)> {
     let mut sessions: Vec<(String, Vec<String>)> = Vec::new();
     for block in readme.split("```").skip(1).step_by(2) {
         for line in block.lines().skip(1) {
@@ -31,6 +32,16 @@ fn sessions(readme: &str) -> Vec<(String, Vec<String>)> {
     sessions
 }
 
+/// A command of a README's, for which `dayfly` is the binary under test.
+pub(crate) fn shell(command: &str) -> Command {
+    let own = Path::new(env!("CARGO_BIN_EXE_dayfly")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(iter::once(own).chain(std::env::split_paths(&path))).unwrap();
+    let mut shell = program("sh");
+    shell.env("PATH", &path).arg("-c").arg(command);
+    shell
+}
+
 /// Runs the commands of a README beside an app that runs: they print what it says.
 pub(crate) async fn answers(server: &Running, folder: &Path) {
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
@@ -39,15 +50,10 @@ pub(crate) async fn answers(server: &Running, folder: &Path) {
     // No progress, which a terminal shows and a pipe does too.
     let quiet = tempfile::tempdir().unwrap();
     std::fs::write(quiet.path().join(".curlrc"), "silent\nshow-error\n").unwrap();
-    // `dayfly` is the binary under test.
-    let own = Path::new(env!("CARGO_BIN_EXE_dayfly")).parent().unwrap().to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(iter::once(own).chain(std::env::split_paths(&path))).unwrap();
     for (command, mut printed) in sessions {
         let command = command.replace("http://127.0.0.1:3000", server.base());
-        let mut shell = program("sh");
-        shell.env("CURL_HOME", quiet.path()).env("PATH", &path).arg("-c").arg(&command);
-        shell.env("DAYFLY_STATE_DIR", server.state(""));
+        let mut shell = shell(&command);
+        shell.env("CURL_HOME", quiet.path()).env("DAYFLY_STATE_DIR", server.state(""));
         let found = run(&mut shell).await;
         let mut found: Vec<&str> = found.lines().collect();
         // The order of a command's variables is not promised.

@@ -248,6 +248,21 @@ async fn a_worker_that_takes_too_much_is_ended_and_costs_one_deploy() {
     }
 }
 
+/// What somebody has compiled elsewhere never runs here.
+#[tokio::test]
+async fn native_code_is_refused_whoever_compiled_it() {
+    let platform = Platform::start().await;
+    let attacker = Attacker::of(&platform).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("a.wasm"), folder.path().join("a.cwasm"));
+    std::fs::write(&from, Guest::bytes("rust-hello")).unwrap();
+    dayfly().arg("compile").arg(&from).arg("-o").arg(&to).ends().await.with(0);
+    let native = attacker.blob(WASM, std::fs::read(&to).unwrap()).await;
+    let app = app_of(&[native["digest"].as_str().unwrap()]);
+    refused(&attacker.release(&app, vec![native]).await, "is native code (ELF)");
+    platform.stop().await;
+}
+
 /// What is unpacked counts, in each place that it has, and what is refused leaves nothing.
 #[tokio::test]
 async fn a_tenant_lays_out_no_more_than_it_may_store() {

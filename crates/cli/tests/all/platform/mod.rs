@@ -22,6 +22,7 @@ mod operator;
 mod own;
 mod previews;
 mod quotas;
+mod readme;
 mod refused;
 mod retry;
 mod settings;

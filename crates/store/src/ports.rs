@@ -9,7 +9,7 @@ use dayfly_model::platform::{
 };
 use rusqlite::params;
 
-use crate::activations::{Active, Serving, noted};
+use crate::activations::{Serving, noted};
 use crate::apps::app;
 use crate::previews::teller;
 use crate::releases::release;
@@ -42,13 +42,6 @@ impl ReleaseStore for Store {
         generation: Generation,
         outcome: std::result::Result<(), &str>,
     ) -> std::result::Result<(), StoreFailure> {
-        // A node that comes again finds noted what it notes of each app.
-        let is_noted = |active: Active| {
-            outcome.is_ok() && active.generation == generation && active.serving == Serving::Yes
-        };
-        if self.read(|db| Ok(app(db, id)?.active)).is_ok_and(is_noted) {
-            return Ok(());
-        }
         let written = self.write(|db| {
             let found = app(db, id)?;
             db.execute(

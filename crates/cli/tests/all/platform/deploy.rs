@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{App, Upstream, workspace};
+use dayfly_testing::{App, Upstream, program, run, workspace};
 
 use super::{Platform, numbered};
 use crate::dayfly;
@@ -42,6 +42,20 @@ async fn an_app_is_served_when_its_url_is_printed() {
     platform.done(&["apps", "remove", "other", "--yes"]).await;
     let apps = platform.json(&["apps"]).await;
     assert_eq!(apps.as_array().unwrap().len(), 1, "{apps}");
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_a_terminal_sees_how_far_it_is() {
+    let platform = Platform::start().await;
+    let example = workspace().join("examples/hello");
+    let deploy = format!("{} deploy {}", env!("CARGO_BIN_EXE_dayfly"), example.display());
+    // It gives what it runs a terminal.
+    let mut script = program("script");
+    script.args(["-qec", &deploy, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    let shown = run(script.env("HOME", platform.user.path()).env_remove("XDG_CONFIG_HOME")).await;
+    assert!(shown.contains("B of ") && shown.contains('█'), "{shown:?}");
+    assert!(shown.contains("Deployed") && shown.contains("http://hello.localhost:"), "{shown:?}");
     platform.stop().await;
 }
 

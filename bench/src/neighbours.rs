@@ -14,10 +14,12 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::open_loop::{OpenLoop, Outcome, pause, pause_for};
+use crate::output;
 use crate::peer::{Peer, Running};
 
-/// The guests that loop, on one core.
+/// The guests that loop, on one core, and on both.
 const LOOPS: [usize; 4] = [0, 1, 2, 20];
+const LOOPS_ON_BOTH: [usize; 4] = [0, 2, 4, 20];
 
 const SLOW_CLIENTS: usize = 10_000;
 
@@ -78,13 +80,19 @@ const HEAD: &str = "| beside | answers | lost | p50 | p99 | p99 over quiet | lon
 /// Measures both, and writes `neighbours.md`.
 pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     let mut text = format!(
-        "# Neighbours, one core\n\nA hello handler is asked 200 times a second (open loop, {seconds} \
+        "# Neighbours\n\nOn one core. A hello handler is asked 200 times a second (open loop, {seconds} \
          s) while another component of\nthe same app computes without end, in so many instances, \
          on the same core.\n\n{HEAD}"
     );
-    beside_loops(root, seconds, &mut text)?;
+    beside_loops(LOOPS, seconds, &mut text, || peer(root, PATIENT, ""))?;
     text += &format!(
-        "\nThe same beside {SLOW_CLIENTS} slow clients: half of them send a head, a quarter a body, \
+        "\nThe same on both cores, by two threads; the client, which has no core of its own then, goes \
+         before them\n(`chrt --rr`).\n\n{HEAD}"
+    );
+    let on_both = || Ok(peer(root, PATIENT, "")?.on("0,1").threads("2"));
+    beside_loops(LOOPS_ON_BOTH, seconds, &mut text, on_both)?;
+    text += &format!(
+        "\nOn one core beside {SLOW_CLIENTS} slow clients: half of them send a head, a quarter a body, \
          one byte a\nsecond each; a quarter reads a large answer as slowly. By their leave: with \
          `{}`\nand `{PATIENT}` all of them stay.\n\n{HEAD}",
         PATIENT_FLAGS.trim()
@@ -101,14 +109,29 @@ pub(crate) fn run(root: &Path, folder: &Path, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-fn beside_loops(root: &Path, seconds: u64, text: &mut String) -> Result<()> {
+/// Gives this process another policy and priority of scheduling, which what it starts has as well.
+fn schedule(policy: &str, priority: &str) -> Result<()> {
+    let process = std::process::id().to_string();
+    output(Command::new("chrt").args(["--all-tasks", policy, "--pid", priority, &process]))?;
+    Ok(())
+}
+
+fn beside_loops(
+    counts: [usize; 4],
+    seconds: u64,
+    text: &mut String,
+    peer: impl Fn() -> Result<Peer>,
+) -> Result<()> {
     let mut quiet = None;
-    for loops in LOOPS {
-        let server = peer(root, PATIENT, "")?.start()?;
+    for loops in counts {
+        let server = peer()?.start()?;
         ask(&server, "/", 1).run()?;
         let _spinning = spin(&server, loops)?;
         pause();
-        let outcome = ask(&server, "/", seconds).run()?;
+        schedule("--rr", "1")?;
+        let outcome = ask(&server, "/", seconds).run();
+        schedule("--other", "0")?;
+        let outcome = outcome?;
         let quiet = quiet.get_or_insert_with(|| outcome.clone());
         eprintln!("{loops} loops: p99 {:.2} ms", outcome.percentile_ms(99.0));
         row(text, &format!("{loops} endless loops"), &outcome, quiet)?;

@@ -27,7 +27,7 @@ const SLOW_CLIENTS: usize = 10_000;
 const PATIENT: &str = "limits = { cpu = \"1h\", time = \"1h\", concurrency = 20000 }";
 
 const PATIENT_FLAGS: &str =
-    " --header-timeout 1h --write-timeout 1h --body-timeout 1h --max-instances 12000";
+    " --header-timeout 1h --write-timeout 1h --body-timeout 1h --max-lag 1h --max-instances 12000";
 
 const MANIFEST: &str = "dayfly = 1\n[application]\nname = \"neighbours\"\n\
     [[trigger.http]]\nroute = \"/\"\ncomponent = \"quiet\"\n\

@@ -238,16 +238,17 @@ impl Source {
     }
 }
 
-/// Waits until a server has nothing more to do: what it compiles behind its first answer.
+/// Waits until a server has had nothing to do for longer than it waits before it compiles in full.
 fn settle(server: &Running) -> Result<()> {
     let begin = Instant::now();
-    loop {
+    let mut idle = 0;
+    while idle < 7 && begin.elapsed() < PATIENCE {
         let before = server.cpu()?;
         std::thread::sleep(Duration::from_secs(1));
-        if server.cpu()? - before < Duration::from_millis(50) || begin.elapsed() > PATIENCE {
-            return Ok(());
-        }
+        let is_idle = server.cpu()? - before < Duration::from_millis(50);
+        idle = if is_idle { idle + 1 } else { 0 };
     }
+    Ok(())
 }
 
 /// Waits until the app answers what it is to answer.

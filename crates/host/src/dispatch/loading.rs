@@ -55,8 +55,8 @@ pub(super) struct Resident {
     pub(super) code: Code,
     pub(super) grants: Arc<Grants>,
     pub(super) runner: Runner,
-    /// Whether its code only stands in for better code.
-    stands_in: bool,
+    /// The better code that its own only stands in for.
+    stands_in: Option<Better>,
     /// Whether the better code was asked for.
     followed: AtomicBool,
 }
@@ -102,7 +102,16 @@ enum Found {
 struct AtHand {
     code: Code,
     shape: HandlerShape,
-    stands_in: bool,
+    stands_in: Option<Better>,
+}
+
+/// Code that is still to be made.
+#[derive(Clone, Copy)]
+enum Better {
+    /// The component's own.
+    Own,
+    /// An interpreter's: whatever follows the component goes on from it, too.
+    Shared,
 }
 
 /// A component that has to be compiled.
@@ -230,8 +239,14 @@ impl ComponentHost {
 
     /// The same; the first event that finds code which stands in for better code causes that.
     fn in_use(self: &Arc<Self>, resident: Arc<Resident>) -> Arc<Resident> {
-        if resident.stands_in && !resident.followed.swap(true, Relaxed) {
-            tokio::spawn(self.clone().follow(Arc::downgrade(&resident)));
+        if let Some(better) = resident.stands_in
+            && !resident.followed.swap(true, Relaxed)
+        {
+            let rest = match better {
+                Better::Own => self.shared.resources.residency.stand_in(),
+                Better::Shared => Duration::ZERO,
+            };
+            tokio::spawn(self.clone().follow(Arc::downgrade(&resident), rest));
         }
         resident
     }
@@ -309,7 +324,7 @@ impl ComponentHost {
             }),
         };
         if let Ok(resident) = &loaded {
-            let (origin, stands_in) = (resident.code.origin(), resident.stands_in);
+            let (origin, stands_in) = (resident.code.origin(), resident.stands_in.is_some());
             tracing::debug!(component = self.name(), ?origin, stands_in, "loaded");
             let origin = match resident.code.origin() {
                 Origin::Cached => metrics::Origin::Cached,
@@ -352,7 +367,7 @@ impl ComponentHost {
         let wasm = match made {
             Made::Wasm(wasm) => wasm,
             Made::Code(code) => {
-                let stands_in = !engine.made(&code);
+                let stands_in = (!engine.made(&code)).then_some(Better::Shared);
                 return Ok(Found::Code(AtHand { code, shape, stands_in }));
             }
         };
@@ -407,11 +422,11 @@ impl ComponentHost {
     ) -> Result<Option<AtHand>, ActivateError> {
         let in_full = engine.load_cached(digest, flavour);
         if let Some(code) = in_full.map_err(|error| self.failed(error))? {
-            return Ok(Some(AtHand { code, shape, stands_in: false }));
+            return Ok(Some(AtHand { code, shape, stands_in: None }));
         }
         let stand_in = engine.load_stand_in(digest, flavour);
         let stand_in = stand_in.map_err(|error| self.failed(error))?;
-        Ok(stand_in.map(|code| AtHand { code, shape, stands_in: true }))
+        Ok(stand_in.map(|code| AtHand { code, shape, stands_in: Some(Better::Own) }))
     }
 
     fn failed(&self, source: EngineError) -> ActivateError {
@@ -425,7 +440,7 @@ impl ComponentHost {
             && let Ok(Some(baseline)) = self.engine().baseline(*flavour)
             && let Ok(code) = self.compile_by(baseline, wasm)
         {
-            return self.link(AtHand { code, shape: *shape, stands_in: true });
+            return self.link(AtHand { code, shape: *shape, stands_in: Some(Better::Own) });
         }
         self.compile_in_full(uncompiled, self.engine())
     }
@@ -437,7 +452,7 @@ impl ComponentHost {
     ) -> Result<Resident, ActivateError> {
         let code = self.compile_by(engine, &uncompiled.wasm);
         let code = code.map_err(|error| self.failed(error))?;
-        self.link(AtHand { code, shape: uncompiled.shape, stands_in: false })
+        self.link(AtHand { code, shape: uncompiled.shape, stands_in: None })
     }
 
     fn compile_by(&self, engine: &Engine, wasm: &[u8]) -> Result<Code, EngineError> {
@@ -451,7 +466,8 @@ impl ComponentHost {
     /// Opens the grants and links the code.
     fn link(&self, AtHand { code, shape, stands_in }: AtHand) -> Result<Resident, ActivateError> {
         let resources = &self.shared.resources;
-        let linkers = if stands_in { &resources.baseline_linkers } else { &resources.linkers };
+        let linkers =
+            if stands_in.is_some() { &resources.baseline_linkers } else { &resources.linkers };
         let Shared { app, backends, .. } = &*self.shared;
         let component = app
             .components

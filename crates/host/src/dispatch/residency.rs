@@ -27,7 +27,7 @@ pub struct ResidencyConfig {
     pub count: usize,
     /// How long one stays that nobody asks for.
     pub idle: Duration,
-    /// How long code has answered that stands in for better code before that is made.
+    /// How long code has answered that stands in for better code of its component's own before that is made.
     pub stand_in: Duration,
 }
 
@@ -125,7 +125,7 @@ impl Residency {
         if weight.is_light() { &self.light } else { &self.heavy }
     }
 
-    /// How long code has answered that stands in for better code before that is made.
+    /// How long code has answered that stands in for better code of its component's own before that is made.
     pub(super) fn stand_in(&self) -> Duration {
         self.config.stand_in
     }

@@ -18,8 +18,8 @@ impl ComponentHost {
     /// Compiles the component in full, behind what is served, and puts the result in place of the
     /// code that stands in for it. Requests that run stay where they are. What another process makes is
     /// waited for.
-    pub(super) async fn follow(self: Arc<Self>, stand_in: Weak<Resident>) {
-        tokio::time::sleep(self.shared.resources.residency.stand_in()).await;
+    pub(super) async fn follow(self: Arc<Self>, stand_in: Weak<Resident>, rest: Duration) {
+        tokio::time::sleep(rest).await;
         let (began, mut is_told) = (Instant::now(), false);
         loop {
             match self.follow_once(&stand_in).await {

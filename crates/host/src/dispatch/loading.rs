@@ -4,7 +4,7 @@
 mod following;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::Imprint;
 use crate::error::{RETRY, chain};
 use crate::release::{Awaited, Made, Prepared, Unmade};
 use crate::rollout::AppKey;
+use following::Better;
 
 /// A smaller component is compiled about as fast in full, in bytes.
 pub const WORTH_A_BASELINE: usize = 96 << 10;
@@ -103,15 +104,6 @@ struct AtHand {
     code: Code,
     shape: HandlerShape,
     stands_in: Option<Better>,
-}
-
-/// Code that is still to be made.
-#[derive(Clone, Copy)]
-enum Better {
-    /// The component's own.
-    Own,
-    /// An interpreter's: whatever follows the component goes on from it, too.
-    Shared,
 }
 
 /// A component that has to be compiled.
@@ -235,20 +227,6 @@ impl ComponentHost {
             Some(Err(text)) => Err(NotLoaded::Failed(text)),
             None => Err(NotLoaded::Failed("loading was given up".into())),
         }
-    }
-
-    /// The same; the first event that finds code which stands in for better code causes that.
-    fn in_use(self: &Arc<Self>, resident: Arc<Resident>) -> Arc<Resident> {
-        if let Some(better) = resident.stands_in
-            && !resident.followed.swap(true, Relaxed)
-        {
-            let rest = match better {
-                Better::Own => self.shared.resources.residency.stand_in(),
-                Better::Shared => Duration::ZERO,
-            };
-            tokio::spawn(self.clone().follow(Arc::downgrade(&resident), rest));
-        }
-        resident
     }
 
     async fn load(self: Arc<Self>, sender: watch::Sender<Option<Outcome>>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use dayfly_testing::{App, Guest, Running};
+use dayfly_testing::{App, Dayfly, Guest, Running};
 
 use crate::dayfly;
 use crate::scripts::with_interpreters;
@@ -27,6 +27,15 @@ fn path(guest: &str) -> String {
 
 async fn watch(folder: &Path) -> Running {
     dayfly().arg("watch").arg(folder).serve().await
+}
+
+/// Watches with a cache in which nothing is, and tells what is compiled.
+async fn watch_compiling(command: Dayfly, cache: &Path, folder: &Path) -> Running {
+    let command = command
+        .env("DAYFLY_CACHE_DIR", cache)
+        .env("DAYFLY_LOG", "info,dayfly_engine=debug,dayfly_host=debug")
+        .env_remove("DAYFLY_ENGINE");
+    command.arg("watch").arg(folder).serve().await
 }
 
 /// Waits until a path is answered as expected; meanwhile each answer must be one of `others`, too.
@@ -205,13 +214,7 @@ async fn an_interpreter_is_compiled_once_for_all_saves() {
     let says = |text| format!("export default {{ fetch: () => new Response(\"{text}\") }};\n");
     let app = crate::scripts::app("app.js").file("app.js", says("first"));
     let cache = tempfile::tempdir().unwrap();
-    let server = with_interpreters()
-        .env("DAYFLY_CACHE_DIR", cache.path())
-        .env("DAYFLY_LOG", "info,dayfly_engine=debug,dayfly_host=debug")
-        .env_remove("DAYFLY_ENGINE")
-        .arg("watch")
-        .arg(app.folder());
-    let server = server.serve().await;
+    let server = watch_compiling(with_interpreters(), cache.path(), app.folder()).await;
     let until_said = async |text: &str| {
         let since = Instant::now();
         while server.text("/").await != text {
@@ -247,13 +250,7 @@ async fn only_what_stays_is_compiled_in_full() {
     let guests = ["rust-spin-5", "rust-wstd", "rust-spin-2"];
     let app = app(guests[0]);
     let cache = tempfile::tempdir().unwrap();
-    let server = dayfly()
-        .env("DAYFLY_CACHE_DIR", cache.path())
-        .env("DAYFLY_LOG", "info,dayfly_engine=debug,dayfly_host=debug")
-        .env_remove("DAYFLY_ENGINE")
-        .arg("watch")
-        .arg(app.folder());
-    let server = server.serve().await;
+    let server = watch_compiling(dayfly(), cache.path(), app.folder()).await;
     let count = |words: [&str; 2]| {
         let log = server.stderr().text();
         log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()

@@ -1,6 +1,7 @@
 //! Better code for what is served by code that stands in for it: compiled here, or waited for where another
 //! process compiles.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,34 @@ const FOLLOWED: Duration = Duration::from_secs(1800);
 /// How often is looked for what it could not make.
 const UNMADE: Duration = Duration::from_secs(10);
 
+/// Code that is still to be made.
+#[derive(Clone, Copy)]
+pub(super) enum Better {
+    /// The component's own.
+    Own,
+    /// An interpreter's: whatever follows the component goes on from it, too.
+    Shared,
+}
+
 impl ComponentHost {
+    /// Code for an event; the first that finds code which stands in for better code causes that.
+    pub(super) fn in_use(self: &Arc<Self>, resident: Arc<Resident>) -> Arc<Resident> {
+        if let Some(better) = resident.stands_in
+            && !resident.followed.swap(true, Relaxed)
+        {
+            let rest = match better {
+                Better::Own => self.shared.resources.residency.stand_in(),
+                Better::Shared => Duration::ZERO,
+            };
+            tokio::spawn(self.clone().follow(Arc::downgrade(&resident), rest));
+        }
+        resident
+    }
+
     /// Compiles the component in full, behind what is served, and puts the result in place of the
     /// code that stands in for it. Requests that run stay where they are. What another process makes is
     /// waited for.
-    pub(super) async fn follow(self: Arc<Self>, stand_in: Weak<Resident>, rest: Duration) {
+    async fn follow(self: Arc<Self>, stand_in: Weak<Resident>, rest: Duration) {
         tokio::time::sleep(rest).await;
         let (began, mut is_told) = (Instant::now(), false);
         loop {
